@@ -1,0 +1,101 @@
+"""The ASGI application: everything is made here and handed down, nothing is a module's global."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from service import __version__
+from service.backends.base import BackendFactory
+from service.backends.null import NullFactory
+from service.backends.onnx_runtime import EmbeddedFactory
+from service.clock import Clock, MonotonicClock
+from service.cores import usable_cores
+from service.errors import TopfiveError
+from service.logs import RequestLog
+from service.repository import read_repository
+from service.routes.classify import PATH, ClassifyEndpoint
+from service.routes.docs import add_docs, classify_route
+from service.routes.error_responses import retry_headers, status_of
+from service.routes.health import health_router
+from service.serving import Serving
+from service.settings import Settings
+
+logger = logging.getLogger("topfive")
+
+
+def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: Clock | None = None) -> Serving:
+    """The service of `settings`, not started; raises `ConfigurationError` for what can be seen without loading."""
+    cores = max(1, usable_cores() // settings.workers)
+    factory: BackendFactory = (
+        NullFactory()
+        if settings.backend == "null"
+        else EmbeddedFactory(cores=cores, alone_threads=settings.alone_threads)
+    )
+    return Serving(
+        settings,
+        stored=read_repository(settings.model_repository),
+        factory=factory,
+        cores=cores,
+        clock=clock or MonotonicClock(),
+        on_fatal=on_fatal,
+    )
+
+
+def create_app(serving: Serving) -> FastAPI:
+    """The HTTP API of `serving`, which it starts and stops with its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        serving.start()
+        try:
+            yield
+        finally:
+            await serving.stop()
+
+    app = FastAPI(
+        title="topfive",
+        version=__version__,
+        summary="Any-size uint8 images in, five labels with their probabilities out.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.router.routes.append(classify_route(PATH, ClassifyEndpoint(serving, RequestLog(enabled=serving.settings.log_requests))))
+    app.include_router(health_router(serving))
+    add_docs(app)
+    _add_error_handlers(app)
+    return app
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    """Give the framework's own errors the shape of ours."""
+
+    async def own(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, TopfiveError)
+        headers = {name.decode(): value.decode() for name, value in retry_headers(error)}
+        return JSONResponse({"error": str(error), "code": error.code}, status_of(error), headers)
+
+    async def framework(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+        message = f"{request.method} {request.url.path[:200]}: {error.detail}; /docs lists what is served"
+        return JSONResponse({"error": message, "code": code}, error.status_code, error.headers)
+
+    async def validation(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": str(error), "code": "malformed_request"}, 400)
+
+    async def defect(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "internal error; the log has the details", "code": "internal"}, 500)
+
+    app.add_exception_handler(TopfiveError, own)
+    app.add_exception_handler(HTTPException, framework)
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(Exception, defect)

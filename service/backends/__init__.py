@@ -1,0 +1,1 @@
+"""What runs a batch: the interface (`base`) and its implementations, one file each."""

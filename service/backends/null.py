@@ -1,0 +1,64 @@
+"""A backend that answers at once, without looking at the pixels: it measures the front end alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.backends.base import Row, Tensor
+from service.model_config import ModelConfig
+from service.types import TensorSpec
+
+_DTYPES = {"UINT8": np.uint8, "INT64": np.int64, "FP32": np.float32, "BYTES": np.object_}
+
+
+class NullBackend:
+    """Answers every image with the same row of the declared shapes: zeros, and empty strings."""
+
+    slots = 1
+    serves_alone = False
+
+    def __init__(self, *, outputs: Sequence[TensorSpec], max_batch_size: int) -> None:
+        self.batch_size_that_pays = max_batch_size
+        self._row: Row = {
+            output.name: np.full(output.shape[1:], "" if output.datatype == "BYTES" else 0, _DTYPES[output.datatype])
+            for output in outputs
+        }
+
+    async def warm_up(self) -> None:
+        """Nothing is slower the first time."""
+
+    async def infer(self, batch: Sequence[Tensor], *, alone: bool) -> Sequence[Row]:
+        """The same row for every member."""
+        return [self._row] * len(batch)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class NullPerImageGraph:
+    """Answers with black images of the declared size."""
+
+    def __init__(self, output: TensorSpec) -> None:
+        self._shape = output.shape[1:]
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """UINT8 [N, ...] of zeros, N as in `images`."""
+        return np.zeros((len(images), *self._shape), np.uint8)
+
+
+class NullFactory:
+    """Makes the above; no file is opened."""
+
+    name = "null"
+
+    async def per_image(self, config: ModelConfig, path: Path) -> NullPerImageGraph:
+        """A stand-in for the graph of `config`."""
+        return NullPerImageGraph(config.outputs[0])
+
+    async def batched(self, config: ModelConfig, path: Path) -> NullBackend:
+        """A stand-in for the backend of `config`."""
+        return NullBackend(outputs=config.outputs, max_batch_size=config.max_batch_size)

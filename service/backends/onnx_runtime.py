@@ -1,0 +1,243 @@
+"""ONNX Runtime, embedded: the only file that imports it.
+
+What lives here: `Graph` (one loaded graph, run on the caller's thread), `EmbeddedBackend` (the batched graph as
+`instance_group.count` sessions, each on its own thread) and the factory that makes both from a model's configuration.
+What does not: batching, image sizes, labels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+# Since 1.29 onnxruntime on Linux reports usage unless told otherwise before it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from service.backends.base import PerImageGraph, Row, Tensor
+from service.errors import ConfigurationError
+from service.model_config import ModelConfig, WarmUp
+from service.types import TensorSpec
+from service.workers import WorkerPool
+
+_LOG_WARNINGS: Final = 2
+_MEASUREMENTS: Final = 3
+"""Runs of each batch size at warm-up; the fastest counts, because noise only ever adds."""
+_WORTH_IT: Final = 0.03
+"""A larger batch pays if it lowers the cost per image by more than this share."""
+_FREE_SIDE_PIXELS: Final = 256
+
+T = TypeVar("T")
+
+
+class Graph:
+    """One ONNX graph with one input, loaded for the CPU; `run` may be called from several threads at once.
+
+    `threads`: intra-op threads; with 1 the graph runs wholly on the calling thread. Raises `ConfigurationError` if
+    the file cannot be loaded or its interface is not what `inputs` and `outputs` declare.
+    """
+
+    def __init__(
+        self, path: Path, *, threads: int, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+    ) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _LOG_WARNINGS
+        # Threads may spin between the operators of a run, but not after it: an idle service uses no CPU.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        try:
+            self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
+            raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {error}") from error
+        for declared, found in ((inputs, self._session.get_inputs()), (outputs, self._session.get_outputs())):
+            _check_interface(path, declared, found)
+        self._input = inputs[0].name
+        self.outputs = tuple(output.name for output in outputs)
+
+    def run(self, tensor: NDArray[Any]) -> list[NDArray[Any]]:
+        """The outputs, in the order of `outputs`, of the graph on `tensor`."""
+        results: list[NDArray[Any]] = self._session.run(self.outputs, {self._input: tensor})
+        return results
+
+
+class EmbeddedBackend:
+    """A batched graph as several sessions in this process.
+
+    Each of `graphs` runs batches side by side with the others, on a thread of its own. `alone`, if given, is one more
+    session, with as many threads as all of them, that serves a lone request.
+    """
+
+    def __init__(
+        self,
+        graphs: Sequence[Graph],
+        *,
+        alone: Graph | None,
+        max_batch_size: int,
+        image_shape: tuple[int, ...],
+        warm_up_batches: Sequence[NDArray[np.uint8]],
+    ) -> None:
+        self.slots = len(graphs)
+        self.serves_alone = alone is not None
+        self.batch_size_that_pays = max_batch_size
+        self._max_batch_size = max_batch_size
+        self._image = np.zeros((1, *image_shape), np.uint8)
+        self._warm_up_batches = warm_up_batches
+        self._graphs = graphs
+        self._alone = alone
+        self._workers = [WorkerPool(threads=1, name=f"slot-{number}") for number in range(self.slots)]
+        self._idle = list(range(self.slots))
+
+    async def warm_up(self) -> None:
+        """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session."""
+        self.batch_size_that_pays = await self._find_batch_size_that_pays()
+        sizes = range(1, self.batch_size_that_pays + 1)
+        batches = self._warm_up_batches or [self._batch(size) for size in sizes]
+        await self._on_all_slots(_run_all, batches)
+        if self._alone is not None:
+            await self._workers[0].run(_run_all, self._alone, [self._image])
+
+    async def infer(self, batch: Sequence[Tensor], *, alone: bool) -> Sequence[Row]:
+        """Run `batch` on an idle session; `alone` on the one that has all cores."""
+        slot = self._idle.pop()
+        graph = self._alone if alone and self._alone is not None else self._graphs[slot]
+        try:
+            return await self._workers[slot].run(_run_batch, graph, batch)
+        finally:
+            self._idle.append(slot)
+
+    async def close(self) -> None:
+        """End the threads, after what they run."""
+        for worker in self._workers:
+            await asyncio.to_thread(worker.close)
+
+    async def _find_batch_size_that_pays(self) -> int:
+        """The smallest size whose cost per image no larger one, by doubling, lowers by more than `_WORTH_IT`.
+
+        All slots run at once while measuring, as they will under load: they share caches and memory bandwidth. The
+        search ends when two doublings in a row did not pay.
+        """
+        best_size, best_cost, size = 1, float("inf"), 1
+        while size <= self._max_batch_size and size <= 4 * best_size:
+            cost = max(await self._on_all_slots(_fastest_seconds, self._batch(size))) / size
+            if cost < best_cost * (1 - _WORTH_IT):
+                best_size, best_cost = size, cost
+            size *= 2
+        return best_size
+
+    def _batch(self, size: int) -> NDArray[np.uint8]:
+        return np.repeat(self._image, size, axis=0)
+
+    async def _on_all_slots(self, call: Callable[[Graph, Any], T], argument: Any) -> list[T]:
+        jobs = (worker.run(call, graph, argument) for worker, graph in zip(self._workers, self._graphs, strict=True))
+        return list(await asyncio.gather(*jobs))
+
+
+class EmbeddedFactory:
+    """Makes graphs and backends for `cores` cores.
+
+    Where a config.pbtxt names no thread or instance count, slots of one thread fill the cores. `alone_threads` is the
+    number of threads for a lone request: 0 for all cores, 1 for none beyond its slot's.
+    """
+
+    name = "embedded"
+
+    def __init__(self, *, cores: int, alone_threads: int) -> None:
+        self._cores = cores
+        self._alone_threads = alone_threads or cores
+
+    async def per_image(self, config: ModelConfig, path: Path) -> PerImageGraph:
+        """The graph at `path` on the calling thread; more threads per image would only take them from others."""
+        graph = await asyncio.to_thread(
+            Graph, path, threads=config.threads or 1, inputs=config.inputs, outputs=config.outputs
+        )
+
+        def run(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return graph.run(images)[0]
+
+        await asyncio.to_thread(run, np.zeros([abs(size) for size in config.inputs[0].shape], np.uint8))
+        return run
+
+    async def batched(self, config: ModelConfig, path: Path) -> EmbeddedBackend:
+        """Sessions for the graph at `path`, loaded side by side."""
+        threads = config.threads or 1
+        slots = config.instances or max(1, self._cores // threads)
+        alone = self._alone_threads > threads and slots > 1
+        counts = [threads] * slots + [self._alone_threads] * alone
+        graphs = await asyncio.gather(
+            *(
+                asyncio.to_thread(Graph, path, threads=count, inputs=config.inputs, outputs=config.outputs)
+                for count in counts
+            )
+        )
+        return EmbeddedBackend(
+            graphs[:slots],
+            alone=graphs[slots] if alone else None,
+            max_batch_size=config.max_batch_size,
+            image_shape=_warm_up_image_shape(config),
+            warm_up_batches=[batch for sample in config.warm_ups for batch in _warm_up_batches(sample)],
+        )
+
+
+def _warm_up_image_shape(config: ModelConfig) -> tuple[int, ...]:
+    """The shape to measure with: the declared one, or 256 pixels where a side is free."""
+    return tuple(_FREE_SIDE_PIXELS if size == -1 else size for size in config.inputs[0].shape[1:])
+
+
+def _warm_up_batches(sample: WarmUp) -> list[NDArray[np.uint8]]:
+    generator = np.random.default_rng(0)
+    batch = generator.integers(0, 256, sample.shape, np.uint8) if sample.random else np.zeros(sample.shape, np.uint8)
+    return [batch] * sample.count
+
+
+def _run_all(graph: Graph, batches: Sequence[NDArray[np.uint8]]) -> None:
+    for batch in batches:
+        graph.run(batch)
+
+
+def _run_batch(graph: Graph, batch: Sequence[Tensor]) -> list[Row]:
+    tensor = batch[0][np.newaxis] if len(batch) == 1 else np.stack(batch)
+    results = graph.run(tensor)
+    return [dict(zip(graph.outputs, row, strict=True)) for row in zip(*results, strict=True)]
+
+
+def _fastest_seconds(graph: Graph, batch: NDArray[Any]) -> float:
+    fastest = float("inf")
+    for _ in range(_MEASUREMENTS):
+        started = time.monotonic()
+        graph.run(batch)
+        fastest = min(fastest, time.monotonic() - started)
+    return fastest
+
+
+_ONNX_TYPES: Final[Mapping[str, str]] = {
+    "UINT8": "tensor(uint8)",
+    "INT64": "tensor(int64)",
+    "FP32": "tensor(float)",
+    "BYTES": "tensor(string)",
+}
+
+
+def _check_interface(path: Path, declared: Sequence[TensorSpec], found: Sequence[Any]) -> None:
+    """Raise `ConfigurationError` unless the graph has exactly the tensors that config.pbtxt declares."""
+    by_name = {tensor.name: tensor for tensor in found}
+    if set(by_name) != {spec.name for spec in declared}:
+        raise ConfigurationError(
+            f"{path}: the graph has the tensors {sorted(by_name)}, its config.pbtxt declares "
+            f"{sorted(spec.name for spec in declared)}; make them the same"
+        )
+    for spec in declared:
+        tensor = by_name[spec.name]
+        dims = [size if isinstance(size, int) else -1 for size in tensor.shape]
+        if tensor.type != _ONNX_TYPES[spec.datatype] or dims != list(spec.shape):
+            raise ConfigurationError(
+                f"{path}: '{spec.name}' is {tensor.type} {dims} in the graph, but {spec.datatype} "
+                f"{list(spec.shape)} (batch dimension first) in config.pbtxt; make them the same"
+            )

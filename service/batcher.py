@@ -1,0 +1,289 @@
+"""The dynamic batcher: the queue's shell, which owns time, slots and waiters.
+
+One method, `_dispatch`, owns every decision. It is called when something changed (an item came, a slot came free, a
+timer fired) and does no I/O, so there is no loop to die or to poll. What you can rely on (tested in
+`tests/test_batcher.py`):
+
+- every `submit` returns or raises exactly once;
+- running batches never exceed the backend's slots; a slot is reserved before a batch is formed;
+- with slots idle, each takes its share of what waits, so none swallows the queue while another idles;
+- a result of the wrong length, or an exception in the backend, fails that batch only;
+- a cancelled, expired or abandoned item never reaches the backend, and is counted;
+- `drain` answers everybody;
+- if the decision itself raises, every waiter gets that error and `on_failure` is told, so that readiness goes down.
+
+A batch runs *alone* when it is the only item there is and nothing came while the last batch ran: then it may use the
+cores of all slots, which halves a lone client's latency and costs a busy server nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from service.backends.base import Backend, Row, Tensor
+from service.batching_queue import BatchingQueue, Item, ItemState, QueueLimits
+from service.clock import Clock, TimerHandle
+from service.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady, QueueFull
+
+_NEVER: Final = float("inf")
+_RATE_SMOOTHING: Final = 0.1
+"""Weight of the newest batch in the running cost per image: remembers about the last ten batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one item: its outputs and where its time went, in seconds."""
+
+    row: Row
+    queue_seconds: float
+    inference_seconds: float
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatcherHooks:
+    """Who is told what, as it happens. All are called on the event loop and must not block or raise."""
+
+    on_batch: Callable[[int, float], None]
+    """(batch size, inference seconds) of a batch that ran."""
+    on_batch_failure: Callable[[int, BaseException], None]
+    """(batch size, error) of a batch that failed."""
+    on_discard: Callable[[str], None]
+    """Reason for which an item left without running: `cancelled`, `expired` or `abandoned`."""
+    on_queue: Callable[[int, int], None]
+    """(items, bytes) that wait now."""
+    on_failure: Callable[[BaseException], None]
+    """The batcher itself failed and takes no more work."""
+
+
+def _never_abandoned() -> bool:
+    return False
+
+
+class Batcher:
+    """Batches what is submitted and runs it on `backend`; made and used on one event loop."""
+
+    def __init__(self, *, backend: Backend, limits: QueueLimits, clock: Clock, hooks: BatcherHooks) -> None:
+        self._backend = backend
+        self._queue = BatchingQueue(limits)
+        self._clock = clock
+        self._hooks = hooks
+        self._idle = backend.slots
+        self._runs: set[asyncio.Task[None]] = set()
+        self._timer: TimerHandle | None = None
+        self._timer_when = _NEVER
+        self._submissions = 0
+        self._calm = True
+        self._seconds_per_image = 0.0
+        self._failure: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<Batcher {self._queue!r}, {self._idle}/{self._backend.slots} slots idle, failure={self._failure!r}>"
+
+    @property
+    def max_items(self) -> int:
+        """The most images that may wait at once; a request with more can never be served."""
+        return self._queue.limits.max_items
+
+    def estimated_wait_seconds(self) -> float:
+        """How long what waits now will take to leave, from the measured cost per image."""
+        return self._queue.items * self._seconds_per_image
+
+    def check_room(self, items: int) -> None:
+        """Raise `NotReady` or `QueueFull`, with `retry_after_seconds`, if `items` more could not wait now."""
+        self._check_room(items, 0)
+
+    async def submit(
+        self,
+        tensors: Sequence[Tensor],
+        *,
+        deadline: float = _NEVER,
+        abandoned: Callable[[], bool] = _never_abandoned,
+    ) -> list[Outcome]:
+        """Run `tensors` (of one request, any shapes), in batches with whoever else is there; all enter or none does.
+
+        `deadline`: monotonic seconds. `abandoned`: asked just before dispatch whether the caller is still there.
+        Raises `QueueFull`, `NotReady`, `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
+        """
+        self._check_room(len(tensors), sum(tensor.nbytes for tensor in tensors))
+        now = self._clock.now()
+        loop = asyncio.get_running_loop()
+        items = [
+            Item(
+                key=tensor.shape,
+                payload=tensor,
+                nbytes=tensor.nbytes,
+                deadline=deadline,
+                waiter=loop.create_future(),
+                abandoned=abandoned,
+            )
+            for tensor in tensors
+        ]
+        for item in items:
+            self._queue.put(item, now=now)
+        self._submissions += 1
+        self._dispatch()
+        try:
+            return [await item.waiter for item in items]
+        finally:
+            self._withdraw(items)
+
+    async def drain(self) -> None:
+        """Take nothing more in, run everything that waits, and return when all are answered."""
+        self._queue.close()
+        self._dispatch()
+        while self._runs:
+            await asyncio.wait(self._runs)
+
+    def _check_room(self, items: int, nbytes: int) -> None:
+        if self._failure is not None:
+            raise NotReady("the batcher has failed and this process is about to be replaced; retry later")
+        try:
+            self._queue.check_room(items, nbytes)
+        except QueueFull as full:
+            full.retry_after_seconds = self.estimated_wait_seconds()
+            raise
+
+    def _withdraw(self, items: Sequence[Item]) -> None:
+        """Take back what its caller no longer waits for: it was cancelled, or a sibling failed."""
+        for item in items:
+            if self._queue.cancel(item):
+                self._hooks.on_discard("cancelled")
+            waiter: asyncio.Future[Outcome] = item.waiter
+            if not waiter.done():
+                waiter.cancel()
+            elif not waiter.cancelled():
+                waiter.exception()  # retrieved: a sibling's error has been reported already
+
+    def _dispatch(self) -> None:
+        try:
+            now = self._clock.now()
+            self._expire(now)
+            while self._idle:
+                share = -(-self._queue.items // self._idle)
+                alone = self._may_run_alone()
+                batch = self._still_wanted(self._queue.take(max(1, share), now=now))
+                if batch is None:
+                    break
+                if batch:
+                    self._start(batch, alone=alone)
+            self._arm_timer(now)
+            self._hooks.on_queue(self._queue.items, self._queue.nbytes)
+        except Exception as error:  # a defect here would otherwise leave every waiter hanging
+            self._fail(error)
+
+    def _may_run_alone(self) -> bool:
+        return (
+            self._calm
+            and self._backend.serves_alone
+            and self._idle == self._backend.slots
+            and self._queue.items == 1
+        )
+
+    def _expire(self, now: float) -> None:
+        for item in self._queue.expire(now=now):
+            self._hooks.on_discard("expired")
+            waited = now - item.arrived
+            _refuse(
+                item,
+                DeadlineExceeded(
+                    f"the deadline passed after {waited:.3f} s in the queue; allow more time or send less load"
+                ),
+            )
+
+    def _still_wanted(self, batch: list[Item]) -> list[Item] | None:
+        """`batch` less the items whose client has hung up; None if `batch` was empty to begin with."""
+        if not batch:
+            return None
+        wanted = []
+        for item in batch:
+            if item.abandoned():
+                item.state = ItemState.CANCELLED
+                self._hooks.on_discard("abandoned")
+                _refuse(item, ClientDisconnected("the client hung up while its image waited"))
+            else:
+                wanted.append(item)
+        return wanted
+
+    def _start(self, batch: list[Item], *, alone: bool) -> None:
+        slots = self._backend.slots if alone else 1
+        self._idle -= slots
+        task = asyncio.get_running_loop().create_task(self._run(batch, alone=alone, slots=slots))
+        self._runs.add(task)
+        task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._runs.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    async def _run(self, batch: list[Item], *, alone: bool, slots: int) -> None:
+        started = self._clock.now()
+        submissions = self._submissions
+        try:
+            rows = await self._backend.infer([item.payload for item in batch], alone=alone)
+            if len(rows) != len(batch):
+                raise BackendFailure(f"the backend answered {len(rows)} rows to a batch of {len(batch)}")
+        except BaseException as error:
+            self._fail_batch(batch, error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            seconds = self._clock.now() - started
+            self._settle_batch(batch, rows, started, seconds)
+            self._note_cost(seconds * slots / len(batch))
+        finally:
+            self._calm = submissions == self._submissions
+            self._idle += slots
+            self._dispatch()
+
+    def _settle_batch(self, batch: Sequence[Item], rows: Sequence[Row], started: float, seconds: float) -> None:
+        for item, row in zip(batch, rows, strict=True):
+            item.state = ItemState.DONE
+            if not item.waiter.done():
+                item.waiter.set_result(Outcome(row, started - item.arrived, seconds, len(batch)))
+        self._hooks.on_batch(len(batch), seconds)
+
+    def _fail_batch(self, batch: Sequence[Item], error: BaseException) -> None:
+        for item in batch:
+            item.state = ItemState.FAILED
+            failure = BackendFailure("the model failed on the batch that held this image; this is not your fault")
+            failure.__cause__ = error
+            _refuse(item, failure)
+        self._hooks.on_batch_failure(len(batch), error)
+
+    def _note_cost(self, slot_seconds_per_image: float) -> None:
+        cost = slot_seconds_per_image / self._backend.slots
+        before = self._seconds_per_image or cost
+        self._seconds_per_image = before + _RATE_SMOOTHING * (cost - before)
+
+    def _arm_timer(self, now: float) -> None:
+        when = self._queue.next_event(now=now) if self._queue.items else _NEVER
+        if when == self._timer_when:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_when = when
+        self._timer = None if when == _NEVER else self._clock.call_at(when, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer, self._timer_when = None, _NEVER
+        self._dispatch()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._queue.close()
+        for item in self._queue.drain():
+            failure = BackendFailure("the batcher has failed; this is not your fault, and the process says so")
+            failure.__cause__ = error
+            _refuse(item, failure)
+        self._hooks.on_failure(error)
+
+
+def _refuse(item: Item, error: BaseException) -> None:
+    waiter: asyncio.Future[Any] = item.waiter
+    if not waiter.done():
+        waiter.set_exception(error)

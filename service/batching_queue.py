@@ -1,0 +1,192 @@
+"""The queue that batches are formed from: a pure class, with no clock, no asyncio and no I/O.
+
+Invariants (property-tested against a list model in `tests/test_batching_queue.py`):
+
+1. Items of one key leave in the order in which they arrived, less the discarded; a batch holds one key only, and the
+   key whose oldest item has waited longest goes first, so that no key starves.
+2. Every accepted item leaves exactly once: in a batch, or among the discarded (cancelled, expired).
+3. 1 <= len(batch) <= min(limit, max_batch_size).
+4. Waiting items and bytes never exceed their bounds; a refusal changes nothing.
+5. A batch below the cap leaves only if its oldest item waited out the delay, or the queue is closed.
+6. After `close` nothing enters, and all that is present can leave at once.
+
+An item's key says what it can be stacked with (the shape of its tensor). Times are whatever monotonic seconds the
+caller passes as `now`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Final
+
+from service.errors import NotReady, QueueFull
+
+_NEVER: Final = float("inf")
+
+
+class ItemState(enum.Enum):
+    """QUEUED -> DISPATCHED -> DONE | FAILED, or QUEUED -> CANCELLED | EXPIRED."""
+
+    QUEUED = "queued"
+    DISPATCHED = "dispatched"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One image on its way to a batch.
+
+    `key`: what it can be stacked with. `payload`: the tensor, opaque to the queue. `nbytes`: what it counts against
+    the byte bound. `deadline`: monotonic seconds after which it must not be dispatched. `waiter` and `abandoned` are
+    the shell's: who waits for the outcome, and whether they are still there.
+    """
+
+    key: Any
+    payload: Any
+    nbytes: int
+    deadline: float = _NEVER
+    arrived: float = 0.0
+    state: ItemState = ItemState.QUEUED
+    waiter: Any = field(default=None, repr=False)
+    abandoned: Callable[[], bool] = field(default=bool, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """Bounds and batching rule of one queue; sizes in items, bytes and seconds.
+
+    `max_batch_size` is the size that pays, at most the model's cap.
+    """
+
+    max_batch_size: int
+    max_items: int
+    max_bytes: int
+    max_queue_delay_seconds: float = 0.0
+
+
+class BatchingQueue:
+    """Bounded first-come-first-served queue of items, taken in batches of one key."""
+
+    def __init__(self, limits: QueueLimits) -> None:
+        self.limits = limits
+        self.items = 0
+        self.nbytes = 0
+        self.closed = False
+        self._lanes: dict[Any, deque[Item]] = {}
+        self._with_deadline = 0
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        return f"<BatchingQueue {state} {self.items}/{self.limits.max_items} items, {self.nbytes} bytes>"
+
+    def check_room(self, items: int, nbytes: int) -> None:
+        """Raise `NotReady` or `QueueFull` if that much could not enter now; change nothing."""
+        if self.closed:
+            raise NotReady("the service is draining and takes no new work; send the request to another replica")
+        if self.items + items > self.limits.max_items:
+            raise QueueFull(
+                f"the queue is full: {self.items} of at most {self.limits.max_items} images wait; retry later"
+            )
+        if self.nbytes + nbytes > self.limits.max_bytes:
+            raise QueueFull(
+                f"the queue is full: {self.nbytes} of at most {self.limits.max_bytes} bytes wait; retry later"
+            )
+
+    def put(self, item: Item, *, now: float) -> None:
+        """Append `item`; raises as `check_room` does."""
+        self.check_room(1, item.nbytes)
+        item.arrived = now
+        self._lanes.setdefault(item.key, deque()).append(item)
+        self.items += 1
+        self.nbytes += item.nbytes
+        self._with_deadline += item.deadline != _NEVER
+
+    def cancel(self, item: Item) -> bool:
+        """Mark a queued item cancelled, so that it is skipped; False if it has left already."""
+        if item.state is not ItemState.QUEUED:
+            return False
+        self._remove(item, ItemState.CANCELLED)
+        return True
+
+    def expire(self, *, now: float) -> list[Item]:
+        """Remove and return, in order of arrival, the items whose deadline has passed."""
+        if not self._with_deadline:
+            return []
+        late = [item for lane in self._lanes.values() for item in lane if item.deadline <= now]
+        for item in late:
+            self._remove(item, ItemState.EXPIRED)
+        return sorted(late, key=_arrival)
+
+    def ready(self, *, now: float) -> bool:
+        """Whether a batch may leave now."""
+        return any(self._lane_ready(lane, now) for lane in self._lanes.values())
+
+    def next_event(self, *, now: float) -> float:
+        """When, after `now` and with no further call, an item waits out the delay or expires; infinity if never."""
+        delay = self.limits.max_queue_delay_seconds
+        if not delay and not self._with_deadline:
+            return _NEVER
+        waited_out = (lane[0].arrived + delay for lane in self._lanes.values())
+        deadlines = (item.deadline for lane in self._lanes.values() for item in lane)
+        return min((when for when in chain(waited_out, deadlines) if when > now), default=_NEVER)
+
+    def take(self, limit: int, *, now: float) -> list[Item]:
+        """Remove and return the next batch; empty if none may leave now.
+
+        Of the lanes that may leave, the one whose oldest item has waited longest goes first. `limit` is the taker's
+        share; a lane that leaves before its delay is out, because it reached the cap, leaves as a full batch.
+        """
+        ready = [lane for lane in self._lanes.values() if self._lane_ready(lane, now)]
+        if not ready:
+            return []
+        lane = min(ready, key=lambda lane: lane[0].arrived)
+        cap = self.limits.max_batch_size
+        size = min(limit, cap, len(lane)) if self._waited_out(lane, now) else cap
+        batch = [lane.popleft() for _ in range(size)]
+        for item in batch:
+            self._forget(item, ItemState.DISPATCHED)
+        if not lane:
+            del self._lanes[batch[0].key]
+        return batch
+
+    def close(self) -> None:
+        """Let nothing more in, and let everything out without delay."""
+        self.closed = True
+
+    def drain(self) -> list[Item]:
+        """Remove and return everything, in order of arrival: for when the owner gives up."""
+        left = sorted((item for lane in self._lanes.values() for item in lane), key=_arrival)
+        for item in left:
+            self._forget(item, ItemState.FAILED)
+        self._lanes.clear()
+        return left
+
+    def _lane_ready(self, lane: deque[Item], now: float) -> bool:
+        return len(lane) >= self.limits.max_batch_size or self._waited_out(lane, now)
+
+    def _waited_out(self, lane: deque[Item], now: float) -> bool:
+        return self.closed or now >= lane[0].arrived + self.limits.max_queue_delay_seconds
+
+    def _remove(self, item: Item, state: ItemState) -> None:
+        lane = self._lanes[item.key]
+        lane.remove(item)
+        if not lane:
+            del self._lanes[item.key]
+        self._forget(item, state)
+
+    def _forget(self, item: Item, state: ItemState) -> None:
+        item.state = state
+        self.items -= 1
+        self.nbytes -= item.nbytes
+        self._with_deadline -= item.deadline != _NEVER
+
+
+def _arrival(item: Item) -> float:
+    return item.arrived

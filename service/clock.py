@@ -1,0 +1,35 @@
+"""Time, as an argument: the batcher and the request path never ask the system themselves, so tests can steer it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class TimerHandle(Protocol):
+    """What `Clock.call_at` returns."""
+
+    def cancel(self) -> None:
+        """Do not call back any more."""
+
+
+class Clock(Protocol):
+    """Monotonic seconds and a way to be called at one of them."""
+
+    def now(self) -> float:
+        """Monotonic time in seconds."""
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> TimerHandle:
+        """Call `callback` on the event loop at `when`, not before."""
+
+
+class MonotonicClock:
+    """The real clock: `time.monotonic` and the running event loop's timers."""
+
+    now = staticmethod(time.monotonic)
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> TimerHandle:
+        """Call `callback` on the running loop once `when` is past."""
+        return asyncio.get_running_loop().call_later(max(0.0, when - time.monotonic()), callback)

@@ -1,0 +1,54 @@
+"""The states of the service: STARTING -> READY -> DRAINING -> STOPPED, and READY <-> FAILED.
+
+Readiness is earned: only a finished warm-up leads to READY.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Final
+
+
+class State(enum.Enum):
+    """Where the service is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+_ALLOWED: Final = {
+    State.STARTING: {State.READY, State.FAILED, State.DRAINING},
+    State.READY: {State.FAILED, State.DRAINING},
+    State.FAILED: {State.READY, State.DRAINING},
+    State.DRAINING: {State.STOPPED},
+    State.STOPPED: set(),
+}
+
+
+class Lifecycle:
+    """Holds the state; `on_change(state)` is told of every change."""
+
+    def __init__(self, *, on_change: Callable[[State], None]) -> None:
+        self.state = State.STARTING
+        self._on_change = on_change
+
+    def __repr__(self) -> str:
+        return f"<Lifecycle {self.state.value}>"
+
+    @property
+    def ready(self) -> bool:
+        """Whether new work should be sent here."""
+        return self.state is State.READY
+
+    def enter(self, state: State) -> None:
+        """Change to `state`; raises `ValueError` for a change that the life of the service does not have."""
+        if state is self.state:
+            return
+        if state not in _ALLOWED[self.state]:
+            raise ValueError(f"the service cannot go from {self.state.value} to {state.value}")
+        self.state = state
+        self._on_change(state)

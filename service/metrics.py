@@ -1,0 +1,132 @@
+"""What Prometheus is told: the only file that imports its client.
+
+What lives here: the metrics, their one place of definition, and their exposition. Every number is also in the log line
+and the `Server-Timing` header of its request. With several worker processes the client library keeps its values in
+files of `PROMETHEUS_MULTIPROC_DIR` and `exposition` adds the processes up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from service.types import Timings
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+DURATION_BUCKETS: Final = (
+    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075),
+    *(0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0),
+)
+BATCH_SIZE_BUCKETS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
+STAGES: Final = ("decode", "resize", "queue", "inference")
+
+
+class ModelMetrics:
+    """The metrics of one model, with their label looked up once."""
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self._stages = [metrics.stage_duration.labels(model, stage) for stage in STAGES]
+        self._images = metrics.images.labels(model)
+        self.batch_size = metrics.batch_size.labels(model)
+        self.batch_failures = metrics.batch_failures.labels(model)
+        self.queue_items = metrics.queue_items.labels(model)
+        self.queue_bytes = metrics.queue_bytes.labels(model)
+
+    def answered(self, images: int, timings: Timings) -> None:
+        """Count one answered request of so many images and observe its stages."""
+        self._images.inc(images)
+        decode, resize, queue, inference = self._stages
+        decode.observe(timings.decode_seconds)
+        resize.observe(timings.resize_seconds)
+        queue.observe(timings.queue_seconds)
+        inference.observe(timings.inference_seconds)
+
+
+class Metrics:
+    """All metrics of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+        self._request_durations: dict[tuple[str, str, int], Histogram] = {}
+        self.request_duration = Histogram(
+            "topfive_request_duration_seconds",
+            "From the request's head to the last byte handed to the server, by route, model and status code.",
+            ("route", "model", "code"),
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
+        self.stage_duration = Histogram(
+            "topfive_stage_duration_seconds",
+            "Time of an answered request in each stage; its longest image counts.",
+            ("model", "stage"),
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "topfive_batch_size",
+            "Images per batch that ran.",
+            ("model",),
+            buckets=BATCH_SIZE_BUCKETS,
+            registry=registry,
+        )
+        self.images = Counter("topfive_images", "Images answered.", ("model",), registry=registry)
+        self.rejected = Counter(
+            "topfive_rejected",
+            "Requests refused, and items that left the queue without running, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        self.batch_failures = Counter(
+            "topfive_batch_failures", "Batches that failed in the backend.", ("model",), registry=registry
+        )
+        self.queue_items = self._gauge("topfive_queue_items", "Images that wait for a batch.", ("model",))
+        self.queue_bytes = self._gauge("topfive_queue_bytes", "Bytes of the images that wait for a batch.", ("model",))
+        self.in_flight = self._gauge("topfive_in_flight", "Requests admitted and not yet answered.", ())
+        self.in_flight_bytes = self._gauge("topfive_in_flight_bytes", "Body bytes of the requests in flight.", ())
+        self.ready = self._gauge("topfive_ready", "Worker processes that are ready.", ())
+        self._model_info = Gauge(
+            "topfive_model_info",
+            "1 for each model and version served; `limit` is the largest batch formed.",
+            ("model", "version", "backend", "slots", "limit"),
+            registry=registry,
+            multiprocess_mode="max",
+        )
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
+
+    def model(self, name: str) -> ModelMetrics:
+        """The metrics of the model `name`."""
+        return ModelMetrics(self, name)
+
+    def describe_model(self, labels: Mapping[str, str]) -> None:
+        """Publish `topfive_model_info` with `labels`: model, version, backend, slots, limit."""
+        self._model_info.labels(**labels).set(1)
+
+    def observe_request(self, route: str, model: str, code: int, seconds: float) -> None:
+        """Observe one finished request; `model` is empty where none was found."""
+        key = (route, model, code)
+        child = self._request_durations.get(key)
+        if child is None:
+            child = self._request_durations[key] = self.request_duration.labels(route, model, str(code))
+        child.observe(seconds)
+
+    def exposition(self) -> bytes:
+        """All metrics, of all worker processes, in Prometheus' text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            return generate_latest(registry)
+        return generate_latest(self._registry)
+
+
+def forget_process(pid: int) -> None:
+    """Drop the gauges of a worker process that has ended."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]

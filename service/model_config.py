@@ -1,0 +1,248 @@
+"""`config.pbtxt`, the only model configuration: parsed with Triton's own protobuf, checked field by field.
+
+What lives here: the fields that the embedded backend honours, as one frozen dataclass, and the refusal, by name, of
+every other field. What does not: the file system (`repository`), and the doing (`models`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
+from tritonclient.grpc import model_config_pb2 as pb
+
+from service.errors import ConfigurationError
+from service.types import TensorSpec
+
+_HONOURED: Final = frozenset(
+    {
+        "name",
+        "platform",
+        "backend",
+        "default_model_filename",
+        "max_batch_size",
+        "input.name",
+        "input.data_type",
+        "input.dims",
+        "output.name",
+        "output.data_type",
+        "output.dims",
+        "version_policy.latest.num_versions",
+        "version_policy.all",
+        "version_policy.specific.versions",
+        "instance_group.name",
+        "instance_group.kind",
+        "instance_group.count",
+        "dynamic_batching",
+        "dynamic_batching.max_queue_delay_microseconds",
+        "dynamic_batching.default_queue_policy.default_timeout_microseconds",
+        "dynamic_batching.default_queue_policy.allow_timeout_override",
+        "dynamic_batching.default_queue_policy.max_queue_size",
+        "parameters.intra_op_thread_count",
+        "model_warmup.name",
+        "model_warmup.batch_size",
+        "model_warmup.count",
+        "model_warmup.inputs.data_type",
+        "model_warmup.inputs.dims",
+        "model_warmup.inputs.zero_data",
+        "model_warmup.inputs.random_data",
+        "ensemble_scheduling.step.model_name",
+        "ensemble_scheduling.step.model_version",
+        "ensemble_scheduling.step.input_map",
+        "ensemble_scheduling.step.output_map",
+    }
+)
+_DATATYPES: Final = {
+    pb.TYPE_UINT8: "UINT8",
+    pb.TYPE_INT64: "INT64",
+    pb.TYPE_FP32: "FP32",
+    pb.TYPE_STRING: "BYTES",
+}
+_CPU_KINDS: Final = (pb.ModelInstanceGroup.KIND_AUTO, pb.ModelInstanceGroup.KIND_CPU)
+_MICROSECONDS: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """One `model_warmup` sample: `count` runs of a batch of `shape` (batch first), of zeros or of random bytes."""
+
+    shape: tuple[int, ...]
+    random: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPolicy:
+    """Which of the version folders are served: all, the `latest` so many, or the `specific` ones."""
+
+    latest: int | None = 1
+    specific: tuple[int, ...] | None = None
+
+    def choose(self, present: Sequence[int]) -> list[int]:
+        """The versions to serve of those `present`, in ascending order."""
+        if self.specific is not None:
+            return sorted(set(present) & set(self.specific))
+        return sorted(present)[-self.latest :] if self.latest is not None else sorted(present)
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleStep:
+    """One step of an ensemble: a model and how its tensors are called in the ensemble."""
+
+    model: str
+    version: int
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """What `config.pbtxt` says, in our words and units; 0 stands for "not said" where a default depends on the machine.
+
+    Tensor shapes have the batch dimension first (-1). `max_batch_size` is 1 without `dynamic_batching`, as on Triton
+    requests are then not batched together.
+    """
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    max_batch_size: int
+    max_queue_delay_seconds: float
+    max_queue_items: int
+    queue_timeout_seconds: float
+    allow_timeout_override: bool
+    instances: int
+    threads: int
+    filename: str
+    versions: VersionPolicy
+    warm_ups: tuple[WarmUp, ...]
+    steps: tuple[EnsembleStep, ...]
+
+
+def parse_model_config(text: str, *, name: str, where: str) -> ModelConfig:
+    """Parse and check the `config.pbtxt` of the folder `name`; `where` names the file in messages.
+
+    Raises `ConfigurationError` naming the field and the remedy.
+    """
+    config = pb.ModelConfig()
+    try:
+        text_format.Parse(text, config)
+    except text_format.ParseError as error:
+        raise ConfigurationError(f"{where}: not a model configuration: {error}") from error
+    for path in _fields_set(config):
+        if path not in _HONOURED:
+            raise ConfigurationError(
+                f"{where}: the embedded backend does not honour the field '{path}'; remove it, or serve this model "
+                "on Triton"
+            )
+    _check(config, name, where)
+    policy = config.dynamic_batching.default_queue_policy
+    return ModelConfig(
+        name=name,
+        inputs=tuple(_tensor_spec(tensor, where) for tensor in config.input),
+        outputs=tuple(_tensor_spec(tensor, where) for tensor in config.output),
+        max_batch_size=config.max_batch_size if config.HasField("dynamic_batching") else 1,
+        max_queue_delay_seconds=config.dynamic_batching.max_queue_delay_microseconds * _MICROSECONDS,
+        max_queue_items=policy.max_queue_size,
+        queue_timeout_seconds=policy.default_timeout_microseconds * _MICROSECONDS,
+        allow_timeout_override=policy.allow_timeout_override,
+        instances=config.instance_group[0].count if config.instance_group else 0,
+        threads=_intra_op_threads(config, where),
+        filename=config.default_model_filename or "model.onnx",
+        versions=_version_policy(config),
+        warm_ups=tuple(_warm_up(sample, config, where) for sample in config.model_warmup),
+        steps=tuple(
+            EnsembleStep(step.model_name, step.model_version, dict(step.input_map), dict(step.output_map))
+            for step in config.ensemble_scheduling.step
+        ),
+    )
+
+
+def _fields_set(message: Message, prefix: str = "") -> Iterator[str]:
+    """Dotted paths of the fields that `message` sets; of maps with message values, the keys or the value's fields."""
+    for descriptor, value in message.ListFields():
+        path = prefix + descriptor.name
+        if path == "parameters":
+            yield from (f"{path}.{key}" for key in value)
+        elif descriptor.message_type is None or path.endswith("_map"):
+            yield path
+        elif descriptor.message_type.GetOptions().map_entry:
+            for entry in value.values():
+                yield from _fields_set(entry, path + ".")
+        else:
+            entries = value if descriptor.is_repeated else [value]
+            for entry in entries:
+                if not entry.ListFields():
+                    yield path
+                yield from _fields_set(entry, path + ".")
+
+
+def _check(config: Any, name: str, where: str) -> None:
+    if config.name and config.name != name:
+        raise ConfigurationError(f"{where}: the name is '{config.name}', but its folder is '{name}'; make them the same")
+    is_ensemble = config.HasField("ensemble_scheduling")
+    kind = config.backend or config.platform
+    wanted = ("ensemble",) if is_ensemble else ("onnxruntime", "onnxruntime_onnx")
+    if kind not in wanted:
+        raise ConfigurationError(f"{where}: backend '{kind}' cannot be run embedded; it must be {' or '.join(wanted)}")
+    if config.max_batch_size < 1:
+        raise ConfigurationError(
+            f"{where}: max_batch_size is {config.max_batch_size}; export the graph with a batch dimension and say how "
+            "many images it may hold"
+        )
+    if not config.input or not config.output:
+        raise ConfigurationError(f"{where}: input and output must be declared; they are not read from the graph")
+    if len(config.instance_group) > 1:
+        raise ConfigurationError(f"{where}: more than one instance_group; the embedded backend takes one")
+    for group in config.instance_group:
+        if group.kind not in _CPU_KINDS:
+            raise ConfigurationError(f"{where}: instance_group.kind must be KIND_CPU or KIND_AUTO for this backend")
+
+
+def _tensor_spec(tensor: Any, where: str) -> TensorSpec:
+    if tensor.data_type not in _DATATYPES:
+        served = ", ".join(pb.DataType.Name(number) for number in _DATATYPES)
+        raise ConfigurationError(f"{where}: the data_type of '{tensor.name}' is not one that is served ({served})")
+    return TensorSpec(tensor.name, _DATATYPES[tensor.data_type], (-1, *tensor.dims))
+
+
+def _intra_op_threads(config: Any, where: str) -> int:
+    text = config.parameters["intra_op_thread_count"].string_value if config.parameters else "0"
+    if not text.isascii() or not text.isdigit():
+        raise ConfigurationError(
+            f"{where}: parameters intra_op_thread_count is '{text}'; give a number of threads as string_value, "
+            "0 for the default"
+        )
+    return int(text)
+
+
+def _version_policy(config: Any) -> VersionPolicy:
+    policy = config.version_policy
+    match policy.WhichOneof("policy_choice"):
+        case "all":
+            return VersionPolicy(latest=None)
+        case "specific":
+            return VersionPolicy(specific=tuple(policy.specific.versions))
+        case _:
+            return VersionPolicy(latest=policy.latest.num_versions or 1)
+
+
+def _warm_up(sample: Any, config: Any, where: str) -> WarmUp:
+    declared = config.input[0]
+    if set(sample.inputs) != {declared.name} or len(config.input) != 1:
+        raise ConfigurationError(f"{where}: model_warmup '{sample.name}' must give the input '{declared.name}', only")
+    tensor = sample.inputs[declared.name]
+    size = max(1, sample.batch_size)
+    fits = len(tensor.dims) == len(declared.dims) and all(
+        given > 0 and given == dim if dim != -1 else given > 0
+        for given, dim in zip(tensor.dims, declared.dims, strict=True)
+    )
+    if not fits or tensor.data_type != declared.data_type or size > config.max_batch_size:
+        raise ConfigurationError(
+            f"{where}: model_warmup '{sample.name}' does not fit the input '{declared.name}': it must have its "
+            "data_type, sizes for all its dims, and a batch_size of at most max_batch_size"
+        )
+    return WarmUp((size, *tensor.dims), random=tensor.random_data, count=max(1, sample.count))

@@ -1,0 +1,233 @@
+"""The models that are served: a per-image graph, a batched graph, or both in a row (an ensemble).
+
+What lives here: how stored models become served ones, and their start and stop. What does not: which runtime runs the
+graphs (`backends`, handed in as a `BackendFactory`) and the life of a request (`classifier`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from service.backends.base import Backend, BackendFactory, PerImageGraph
+from service.batcher import Batcher, BatcherHooks
+from service.batching_queue import QueueLimits
+from service.clock import Clock
+from service.errors import ConfigurationError, UnknownModel
+from service.metrics import Metrics, ModelMetrics
+from service.repository import StoredModel
+from service.types import TensorSpec
+
+OUTPUTS: Final = {"classes": "BYTES", "probabilities": "FP32", "indices": "INT64"}
+"""What a classifier must put out, each of shape [N, k]: labels, and their probabilities and indices, best first."""
+_CHANNELS: Final = 3
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """What a client calls: optionally a graph run on each image by itself, then a batcher.
+
+    `image` is the spec that a decoded image must fit. A `queue_timeout_seconds` of 0 means none.
+    """
+
+    name: str
+    version: int
+    image: TensorSpec
+    per_image: PerImageGraph | None
+    batcher: Batcher
+    queue_timeout_seconds: float
+    allow_timeout_override: bool
+    metrics: ModelMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDefaults:
+    """Bounds of a model's queue where its config.pbtxt does not say: images and bytes."""
+
+    max_items: int
+    max_bytes: int
+
+
+class Models:
+    """All served models by name and version; made by `load`."""
+
+    def __init__(self, served: Mapping[str, Mapping[int, ServedModel]], backends: Mapping[Batcher, Backend]) -> None:
+        self._served = served
+        self._backends = backends
+        self._default = _default_model(served)
+
+    def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
+        """The model `name` (the default one if None) in `version` (the highest if None); raises `UnknownModel`."""
+        if name is None:
+            if self._default is None:
+                raise UnknownModel(f"several models are served; choose one with ?model=: {', '.join(self._served)}")
+            name = self._default
+        versions = self._served.get(name)
+        if versions is None:
+            raise UnknownModel(f"model '{name[:100]}' is not served; served are: {', '.join(self._served)}")
+        if version is None:
+            return versions[max(versions)]
+        if version not in versions:
+            served = ", ".join(map(str, versions))
+            raise UnknownModel(f"version {version} of model '{name}' is not served; served are: {served}")
+        return versions[version]
+
+    async def drain(self) -> None:
+        """Answer everything that waits, then release the backends."""
+        await asyncio.gather(*(batcher.drain() for batcher in self._backends))
+        await asyncio.gather(*(backend.close() for backend in self._backends.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Makes `Models` out of stored ones."""
+
+    factory: BackendFactory
+    defaults: QueueDefaults
+    clock: Clock
+    metrics: Metrics
+    on_failure: Callable[[BaseException], None]
+    on_batch_failure: Callable[[str, int, BaseException], None]
+
+    async def load(self, stored: Mapping[str, StoredModel]) -> Models:
+        """Load and warm up every model; raises `ConfigurationError` naming what cannot be served."""
+        served: dict[str, dict[int, ServedModel]] = {}
+        backends: dict[Batcher, Backend] = {}
+        preparing: dict[str, dict[int, PerImageGraph]] = {}
+        for name, model in stored.items():
+            if model.config.steps:
+                continue
+            if _classifies(model):
+                served[name] = {version: await self._batched(model, version, backends) for version in model.versions}
+            else:
+                preparing[name] = {
+                    version: await self.factory.per_image(model.config, model.graph_path(version))
+                    for version in model.versions
+                }
+        for name, model in stored.items():
+            if model.config.steps:
+                served[name] = {version: self._ensemble(model, version, preparing, served) for version in model.versions}
+        return Models(served, backends)
+
+    async def _batched(self, model: StoredModel, version: int, backends: dict[Batcher, Backend]) -> ServedModel:
+        config = model.config
+        _check_image_input(config.name, config.inputs)
+        backend = await self.factory.batched(config, model.graph_path(version))
+        await backend.warm_up()
+        metrics = self.metrics.model(config.name)
+        limits = QueueLimits(
+            max_batch_size=backend.batch_size_that_pays,
+            max_items=config.max_queue_items or self.defaults.max_items,
+            max_bytes=self.defaults.max_bytes,
+            max_queue_delay_seconds=config.max_queue_delay_seconds,
+        )
+        hooks = self._hooks(config.name, metrics)
+        batcher = Batcher(backend=backend, limits=limits, clock=self.clock, hooks=hooks)
+        backends[batcher] = backend
+        self.metrics.describe_model(
+            {
+                "model": config.name,
+                "version": str(version),
+                "backend": self.factory.name,
+                "slots": str(backend.slots),
+                "limit": str(limits.max_batch_size),
+            }
+        )
+        return ServedModel(
+            name=config.name,
+            version=version,
+            image=config.inputs[0],
+            per_image=None,
+            batcher=batcher,
+            queue_timeout_seconds=config.queue_timeout_seconds,
+            allow_timeout_override=config.allow_timeout_override,
+            metrics=metrics,
+        )
+
+    def _ensemble(
+        self,
+        model: StoredModel,
+        version: int,
+        preparing: Mapping[str, Mapping[int, PerImageGraph]],
+        served: Mapping[str, Mapping[int, ServedModel]],
+    ) -> ServedModel:
+        """Two steps, a per-image graph and a classifier: the one pipeline that the embedded backend runs."""
+        config = model.config
+        _check_image_input(config.name, config.inputs)
+        if len(config.steps) != 2 or config.steps[0].model not in preparing or config.steps[1].model not in served:
+            raise ConfigurationError(
+                f"{model.folder}: the embedded backend runs ensembles of two steps, a model from image to UINT8 image "
+                "and then a classifier; serve others on Triton"
+            )
+        first, second = config.steps
+        crop = set(first.outputs.values())
+        wired = (
+            set(first.inputs.values()) == {config.inputs[0].name}
+            and crop == set(second.inputs.values())
+            and {name: name for name in OUTPUTS} == second.outputs
+        )
+        if not wired:
+            raise ConfigurationError(
+                f"{model.folder}: the steps' maps must lead '{config.inputs[0].name}' through '{first.model}' into "
+                f"'{second.model}', and its {', '.join(OUTPUTS)} out under their own names"
+            )
+        batched = _of_version(served[second.model], second.version, model)
+        return ServedModel(
+            name=config.name,
+            version=version,
+            image=config.inputs[0],
+            per_image=_of_version(preparing[first.model], first.version, model),
+            batcher=batched.batcher,
+            queue_timeout_seconds=batched.queue_timeout_seconds,
+            allow_timeout_override=batched.allow_timeout_override,
+            metrics=self.metrics.model(config.name),
+        )
+
+    def _hooks(self, name: str, metrics: ModelMetrics) -> BatcherHooks:
+        def on_batch(size: int, seconds: float) -> None:
+            metrics.batch_size.observe(size)
+
+        def on_batch_failure(size: int, error: BaseException) -> None:
+            metrics.batch_failures.inc()
+            self.on_batch_failure(name, size, error)
+
+        def on_queue(items: int, nbytes: int) -> None:
+            metrics.queue_items.set(items)
+            metrics.queue_bytes.set(nbytes)
+
+        return BatcherHooks(
+            on_batch=on_batch,
+            on_batch_failure=on_batch_failure,
+            on_discard=lambda reason: self.metrics.rejected.labels(reason).inc(),
+            on_queue=on_queue,
+            on_failure=self.on_failure,
+        )
+
+
+def _classifies(model: StoredModel) -> bool:
+    return OUTPUTS.items() <= {output.name: output.datatype for output in model.config.outputs}.items()
+
+
+def _check_image_input(name: str, inputs: tuple[TensorSpec, ...]) -> None:
+    if len(inputs) != 1 or inputs[0].datatype != "UINT8" or len(inputs[0].shape) != 4 or inputs[0].shape[3] != _CHANNELS:
+        raise ConfigurationError(
+            f"model '{name}': its config.pbtxt must declare one input, TYPE_UINT8 with dims [height, width, 3]"
+        )
+
+
+def _of_version(versions: Mapping[int, T], wanted: int, model: StoredModel) -> T:
+    version = max(versions) if wanted == -1 else wanted
+    if version not in versions:
+        raise ConfigurationError(f"{model.folder}: a step names version {wanted}, which its version_policy leaves out")
+    return versions[version]
+
+
+def _default_model(served: Mapping[str, Mapping[int, ServedModel]]) -> str | None:
+    """The one that clients mean: the only ensemble, else the only model."""
+    ensembles = [name for name, versions in served.items() if any(model.per_image for model in versions.values())]
+    candidates = ensembles or list(served)
+    return candidates[0] if len(candidates) == 1 else None

@@ -1,0 +1,1 @@
+"""HTTP: the only layer, beside `app`, that knows of FastAPI and ASGI."""

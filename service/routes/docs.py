@@ -1,0 +1,87 @@
+"""OpenAPI and the page at `/docs`, whose assets come from this package and not from a CDN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Query
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from service import errors
+from service.images import ENCODED_MEDIA_TYPES
+from service.routes.error_responses import STATUS
+from service.routes.multipart import FIELD
+from service.routes.parameters import MULTIPART, RAW
+from service.routes.schemas import AnswerSchema, ErrorSchema, ListedAnswerSchema
+
+ASSETS: Final = Path(__file__).parent.parent / "static"
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+_FORM: Final = {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY["schema"]}}}
+
+
+async def classify(
+    model: Annotated[str | None, Query(description="Default: the only ensemble of the repository.")] = None,
+    version: Annotated[int | None, Query(ge=1, description="Default: the highest one served.")] = None,
+    timeout_ms: Annotated[int | None, Query(ge=1, description="Give up with 504 after so long, end to end.")] = None,
+    height: Annotated[int | None, Query(ge=1, description="Pixels; for raw bodies only, as width and count.")] = None,
+    width: Annotated[int | None, Query(ge=1)] = None,
+    count: Annotated[int | None, Query(ge=1, description="So many images of one size in one raw body.")] = None,
+) -> None:
+    """Five labels with their probabilities for an image.
+
+    The body is an encoded image (JPEG, PNG, WebP, GIF, BMP) under its own Content-Type, raw uint8 RGB pixels
+    (`application/octet-stream`, row by row, with `height` and `width`), or a form with a file named `image`.
+    With `count` the answer holds a list, `images`. The `Server-Timing` header says where the time went.
+    """
+
+
+class DocumentedRoute(APIRoute):
+    """A FastAPI route whose signature is documentation and whose work is done by a plain ASGI application."""
+
+    def __init__(self, path: str, documentation: Any, asgi: ASGIApp, **options: Any) -> None:
+        super().__init__(path, documentation, **options)
+        self.app = asgi
+
+
+def classify_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
+    """The documented route of `asgi` at `path`."""
+    content = {media_type: _BINARY for media_type in (*ENCODED_MEDIA_TYPES, RAW)} | {MULTIPART: _FORM}
+    return DocumentedRoute(
+        path,
+        classify,
+        asgi,
+        methods=["POST"],
+        tags=["classification"],
+        response_model=AnswerSchema | ListedAnswerSchema,
+        responses=_error_responses(),
+        openapi_extra={"requestBody": {"required": True, "content": content}},
+    )
+
+
+def add_docs(app: FastAPI) -> None:
+    """Serve `/docs` and its assets."""
+
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=app.title,
+            swagger_js_url="/static/swagger/swagger-ui-bundle.js",
+            swagger_css_url="/static/swagger/swagger-ui.css",
+            swagger_favicon_url="/static/swagger/favicon-32x32.png",
+        )
+
+    app.add_api_route("/docs", docs, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=ASSETS), name="static")
+
+
+def _error_responses() -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {"model": ErrorSchema, "description": (error.__doc__ or "").strip().splitlines()[0]}
+        for error, status in STATUS.items()
+        if error is not errors.ClientDisconnected
+    }

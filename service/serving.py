@@ -1,0 +1,135 @@
+"""The running service: what exists once in a process, and its start and stop.
+
+What lives here: admission, models, lifecycle and their order of coming and going. What does not: HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from service.admission import Admission
+from service.backends.base import BackendFactory
+from service.classifier import Classifier
+from service.clock import Clock
+from service.errors import NotReady, TopfiveError
+from service.images import ImageLimits
+from service.lifecycle import Lifecycle, State
+from service.metrics import Metrics
+from service.models import Loader, Models, QueueDefaults
+from service.repository import StoredModel
+from service.settings import Settings
+from service.workers import WorkerPool
+
+logger = logging.getLogger("topfive")
+
+
+class Serving:
+    """Everything that requests share. `on_fatal` is called when the process should end, with `failure` set."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        stored: dict[str, StoredModel],
+        factory: BackendFactory,
+        cores: int,
+        clock: Clock,
+        on_fatal: Callable[[], None],
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.metrics = Metrics()
+        self.limits = ImageLimits(
+            max_pixels=settings.max_image_pixels,
+            max_dimension=settings.max_image_dimension,
+            max_images=settings.max_images_per_request,
+        )
+        self.admission = Admission(
+            max_requests=settings.max_in_flight_requests,
+            max_bytes=settings.max_in_flight_bytes,
+            on_change=self._on_admission,
+        )
+        self.lifecycle = Lifecycle(on_change=self._on_state)
+        self.failure: BaseException | None = None
+        self._stored = stored
+        self._factory = factory
+        self._prepare_threads = settings.prepare_threads or cores
+        self._on_fatal = on_fatal
+        self._models: Models | None = None
+        self._pool: WorkerPool | None = None
+        self._classifier: Classifier | None = None
+        self._loading: asyncio.Task[None] | None = None
+
+    @property
+    def models(self) -> Models:
+        """The served models; raises `NotReady` until they are warm."""
+        if self._models is None:
+            raise NotReady("the service is starting: its models are not warm yet; retry shortly")
+        return self._models
+
+    @property
+    def classifier(self) -> Classifier:
+        """The path of a request; raises `NotReady` as `models` does."""
+        if self._classifier is None:
+            raise NotReady("the service is starting; retry shortly")
+        return self._classifier
+
+    def start(self) -> None:
+        """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
+        self._pool = WorkerPool(threads=self._prepare_threads, name="prepare")
+        self._classifier = Classifier(pool=self._pool, limits=self.limits, clock=self.clock)
+        self._loading = asyncio.get_running_loop().create_task(self._load())
+
+    def begin_drain(self) -> None:
+        """Say "not ready" from now on; what comes in all the same is still served."""
+        self.lifecycle.enter(State.DRAINING)
+
+    async def stop(self) -> None:
+        """Answer what waits, end the threads."""
+        self.begin_drain()
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
+        if self._models is not None:
+            await self._models.drain()
+        if self._pool is not None:
+            await asyncio.to_thread(self._pool.close)
+        self.lifecycle.enter(State.STOPPED)
+
+    async def _load(self) -> None:
+        loader = Loader(
+            factory=self._factory,
+            defaults=QueueDefaults(self.settings.max_queue_items, self.settings.max_in_flight_bytes),
+            clock=self.clock,
+            metrics=self.metrics,
+            on_failure=self._on_failure,
+            on_batch_failure=_log_batch_failure,
+        )
+        try:
+            self._models = await loader.load(self._stored)
+        except Exception as error:  # whatever it is, the process must say so and end rather than idle unready
+            self._on_failure(error)
+        else:
+            self.lifecycle.enter(State.READY)
+
+    def _on_failure(self, error: BaseException) -> None:
+        self.failure = error
+        expected = isinstance(error, TopfiveError)
+        logger.critical("the service has failed: %s", error, exc_info=None if expected else error)
+        if self.lifecycle.state in (State.STARTING, State.READY):
+            self.lifecycle.enter(State.FAILED)
+        self._on_fatal()
+
+    def _on_state(self, state: State) -> None:
+        self.metrics.ready.set(state is State.READY)
+        logger.info("the service is %s", state.value)
+
+    def _on_admission(self, requests: int, nbytes: int) -> None:
+        self.metrics.in_flight.set(requests)
+        self.metrics.in_flight_bytes.set(nbytes)
+
+
+def _log_batch_failure(model: str, size: int, error: BaseException) -> None:
+    logger.error("a batch of %d failed in model %s", size, model, exc_info=error)

@@ -1,0 +1,140 @@
+"""Every limit and knob of the service, in one typed object; the only file that reads the environment.
+
+Each setting is an environment variable (`TOPFIVE_MAX_BODY_BYTES=...`) and a flag of the same name
+(`--max-body-bytes ...`); a flag wins. What belongs to a model (batch size, queue delay, instances, threads, timeouts)
+is in its `config.pbtxt`, not here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.errors import ConfigurationError
+
+_PREFIX = "TOPFIVE_"
+_MIB = 1 << 20
+
+
+class Settings(BaseSettings):
+    """Serve image classifiers from a Triton-layout model repository over HTTP."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        frozen=True,
+        extra="forbid",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_prog_name="topfive",
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Change it to 0.0.0.0 in a container.")
+    port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one and logs it.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Worker processes that share the port and the cores. Raise it when one process' HTTP work, not the "
+        "model, fills a core (beyond about 3000 requests/s); each holds its own copy of the models and its own queue.",
+    )
+    model_repository: Path = Field(
+        Path("model_repository"), description="Folder of models in Triton's layout. Change it to serve your own."
+    )
+    backend: Literal["embedded", "null"] = Field(
+        "embedded",
+        description="What runs the graphs: 'embedded' is ONNX Runtime in this process; 'null' answers at once with "
+        "empty labels and measures the front end alone.",
+    )
+    alone_threads: int = Field(
+        0,
+        ge=0,
+        description="Threads for a request that finds the service empty; 0 means all cores, 1 means no more than any "
+        "other. Set it to 1 when other programs share the cores, or to save the memory of one more session.",
+    )
+    prepare_threads: int = Field(
+        0,
+        ge=0,
+        description="Threads that decode and resize; 0 means one for each core. Lower it to bound the memory of large "
+        "images, of which each thread holds one.",
+    )
+    max_body_bytes: int = Field(
+        80_000_000, ge=1, description="Longest request body in bytes. The default holds a raw image of max_image_pixels."
+    )
+    max_image_pixels: int = Field(
+        25_000_000,
+        ge=1,
+        description="Most pixels in one image, checked before it is decoded. Raise it for cameras above 25 megapixels; "
+        "each prepare thread may need eight bytes a pixel.",
+    )
+    max_image_dimension: int = Field(32_768, ge=1, description="Longest side of an image in pixels.")
+    max_images_per_request: int = Field(64, ge=1, description="Most images in one request (?count=).")
+    max_in_flight_requests: int = Field(
+        512,
+        ge=1,
+        description="Most requests held at once, from their head to their answer; one more is refused with 429. Lower "
+        "it to refuse sooner under overload instead of queueing.",
+    )
+    max_in_flight_bytes: int = Field(
+        512 * _MIB, ge=1, description="Most body bytes held at once; bounds memory. Must hold at least one max_body_bytes."
+    )
+    max_queue_items: int = Field(
+        512,
+        ge=1,
+        description="Most images that wait for a batch, for models whose config.pbtxt sets no max_queue_size. At 250 "
+        "images/s the default is two seconds of waiting.",
+    )
+    keep_alive_seconds: int = Field(
+        30, ge=1, description="How long an idle connection stays open. Set it above the idle timeout of a proxy in front."
+    )
+    drain_grace_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="How long, after SIGTERM, the service reports not ready but still serves, so that a load balancer "
+        "can notice. Set it above the balancer's probe interval.",
+    )
+    shutdown_seconds: float = Field(
+        20.0, gt=0, description="Bound on answering what is left after the grace; then the process ends regardless."
+    )
+    log_requests: bool = Field(True, description="Write one JSON line for each request.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line written.")
+
+
+def load_settings(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings from `arguments` (flags, without the program's name) and the environment.
+
+    Raises `ConfigurationError` naming the setting; `SystemExit` for `--help` and flags that do not exist.
+    """
+    known = {_PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)
+    if unknown:
+        raise ConfigurationError(f"there is no setting {', '.join(unknown)}; --help lists the settings")
+    try:
+        settings = Settings(_cli_parse_args=list(arguments or ()))  # type: ignore[call-arg]  # known to the base only
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_explain(detail) for detail in error.errors())) from error
+    if settings.max_in_flight_bytes < settings.max_body_bytes:
+        raise ConfigurationError("max_in_flight_bytes is below max_body_bytes, so the largest body could never enter")
+    return settings
+
+
+def export_settings(settings: Settings, folder_for_metrics: str) -> None:
+    """Hand `settings` down to worker processes, which read them from the environment again.
+
+    `folder_for_metrics` is where the processes' metrics meet; Prometheus' client reads its name when it is imported.
+    """
+    for name in Settings.model_fields:
+        os.environ[_PREFIX + name.upper()] = str(getattr(settings, name))
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder_for_metrics
+
+
+def _explain(detail: object) -> str:
+    assert isinstance(detail, dict)
+    name = ".".join(map(str, detail["loc"]))
+    return f"setting {_PREFIX}{name.upper()} (--{name.replace('_', '-')}) is {detail['input']!r}: {detail['msg']}"

@@ -1,0 +1,47 @@
+"""The values that pass between layers: frozen, slotted, without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor's name, Open Inference datatype (`UINT8`, `FP32`, `INT64`, `BYTES`) and shape.
+
+    The shape has the batch dimension first; -1 is any size.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One label of the top five: its name, its index among the classes, its probability in [0, 1]."""
+
+    label: str
+    index: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a request's time went, in seconds."""
+
+    decode_seconds: float
+    resize_seconds: float
+    queue_seconds: float
+    inference_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The answer to one request: the top labels of each of its images, best first, and who gave it."""
+
+    model: str
+    version: str
+    images: Sequence[Sequence[Prediction]]
+    timings: Timings
