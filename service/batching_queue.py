@@ -53,6 +53,7 @@ class Item:
     nbytes: int
     deadline: float = _NEVER
     arrived: float = 0.0
+    sequence: int = 0
     state: ItemState = ItemState.QUEUED
     waiter: Any = field(default=None, repr=False)
     abandoned: Callable[[], bool] = field(default=bool, repr=False)
@@ -80,6 +81,7 @@ class BatchingQueue:
         self.nbytes = 0
         self.closed = False
         self._lanes: dict[Any, deque[Item]] = {}
+        self._accepted = 0
         self._with_deadline = 0
 
     def __repr__(self) -> str:
@@ -103,6 +105,8 @@ class BatchingQueue:
         """Append `item`; raises as `check_room` does."""
         self.check_room(1, item.nbytes)
         item.arrived = now
+        self._accepted += 1
+        item.sequence = self._accepted
         self._lanes.setdefault(item.key, deque()).append(item)
         self.items += 1
         self.nbytes += item.nbytes
@@ -146,7 +150,7 @@ class BatchingQueue:
         ready = [lane for lane in self._lanes.values() if self._lane_ready(lane, now)]
         if not ready:
             return []
-        lane = min(ready, key=lambda lane: lane[0].arrived)
+        lane = min(ready, key=lambda lane: lane[0].sequence)
         cap = self.limits.max_batch_size
         size = min(limit, cap, len(lane)) if self._waited_out(lane, now) else cap
         batch = [lane.popleft() for _ in range(size)]
@@ -188,5 +192,5 @@ class BatchingQueue:
         self._with_deadline -= item.deadline != _NEVER
 
 
-def _arrival(item: Item) -> float:
-    return item.arrived
+def _arrival(item: Item) -> int:
+    return item.sequence

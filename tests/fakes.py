@@ -1,0 +1,153 @@
+"""Stand-ins that tests steer: time that stands still, and a backend that holds its batches until told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from service.backends.base import Row, Tensor
+from service.batcher import Batcher, BatcherHooks
+from service.batching_queue import QueueLimits
+
+SHAPE = (2, 2, 3)
+
+
+@dataclass(eq=False)
+class _Timer:
+    when: float
+    callback: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass
+class FakeClock:
+    """Time moves only by `advance`, which runs the timers that fall due."""
+
+    time: float = 100.0
+    timers: list[_Timer] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.time
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> _Timer:
+        timer = _Timer(when, callback)
+        self.timers.append(timer)
+        return timer
+
+    @property
+    def armed(self) -> list[float]:
+        return sorted(timer.when for timer in self.timers if not timer.cancelled)
+
+    def advance(self, seconds: float) -> None:
+        self.time += seconds
+        due = [timer for timer in self.timers if timer.when <= self.time and not timer.cancelled]
+        self.timers = [timer for timer in self.timers if timer not in due]
+        for timer in sorted(due, key=lambda timer: timer.when):
+            timer.callback()
+
+
+def image(value: int, shape: tuple[int, ...] = SHAPE) -> Tensor:
+    """An image that can be told from others by its first byte."""
+    return np.full(shape, value, np.uint8)
+
+
+def value_of(row: Row) -> int:
+    """The image that a row of `HeldBackend` answers."""
+    return int(row["value"])
+
+
+@dataclass(eq=False)
+class HeldBatch:
+    """A batch that has reached the backend and waits for the test's word."""
+
+    values: list[int]
+    alone: bool
+    release: asyncio.Future[list[Row]]
+
+    def answer(self) -> None:
+        self.release.set_result([{"value": np.array(value)} for value in self.values])
+
+
+class HeldBackend:
+    """Holds every batch until the test answers or fails it; counts how many it holds at once."""
+
+    def __init__(self, *, slots: int = 1, serves_alone: bool = False, batch_size_that_pays: int = 4) -> None:
+        self.slots = slots
+        self.serves_alone = serves_alone
+        self.batch_size_that_pays = batch_size_that_pays
+        self.held: list[HeldBatch] = []
+        self.ran: list[HeldBatch] = []
+        self.most_at_once = 0
+
+    async def warm_up(self) -> None:
+        pass
+
+    async def infer(self, batch: Sequence[Tensor], *, alone: bool) -> Sequence[Row]:
+        held = HeldBatch([int(tensor.flat[0]) for tensor in batch], alone, asyncio.get_running_loop().create_future())
+        self.held.append(held)
+        self.ran.append(held)
+        self.most_at_once = max(self.most_at_once, len(self.held))
+        try:
+            return await held.release
+        finally:
+            self.held.remove(held)
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class Events:
+    """What a batcher's hooks were told."""
+
+    batches: list[int] = field(default_factory=list)
+    failures: list[tuple[int, BaseException]] = field(default_factory=list)
+    discarded: list[str] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)
+    fatal: list[BaseException] = field(default_factory=list)
+
+    def hooks(self) -> BatcherHooks:
+        return BatcherHooks(
+            on_batch=lambda size, seconds: self.batches.append(size),
+            on_batch_failure=lambda size, error: self.failures.append((size, error)),
+            on_discard=self.discarded.append,
+            on_queue=lambda items, nbytes: self.waiting.append(items),
+            on_failure=self.fatal.append,
+        )
+
+
+@dataclass
+class Bench:
+    """A batcher on a held backend and a standing clock."""
+
+    backend: HeldBackend
+    clock: FakeClock = field(default_factory=FakeClock)
+    events: Events = field(default_factory=Events)
+    max_items: int = 100
+    max_bytes: int = 1 << 20
+    delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        limits = QueueLimits(self.backend.batch_size_that_pays, self.max_items, self.max_bytes, self.delay)
+        self.batcher = Batcher(backend=self.backend, limits=limits, clock=self.clock, hooks=self.events.hooks())
+
+    def submit(self, *values: int, deadline: float = float("inf"), **options: object) -> asyncio.Task[list[int]]:
+        """Submit images of these values as one request; the task gives back the values answered."""
+
+        async def run() -> list[int]:
+            outcomes = await self.batcher.submit([image(value) for value in values], deadline=deadline, **options)  # type: ignore[arg-type]
+            return [value_of(outcome.row) for outcome in outcomes]
+
+        return asyncio.get_running_loop().create_task(run())
+
+
+async def settle() -> None:
+    """Let every task that can run, run: a bounded number of turns of the loop, no time."""
+    for _ in range(20):
+        await asyncio.sleep(0)

@@ -1,0 +1,307 @@
+"""The batcher's shell keeps its promises: slots before batches, fair shares, every submit answered exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady, QueueFull
+from tests.fakes import Bench, HeldBackend, image, settle
+
+
+async def test_a_request_that_finds_a_slot_idle_runs_at_once() -> None:
+    bench = Bench(HeldBackend())
+    request = bench.submit(7)
+    await settle()
+    assert [batch.values for batch in bench.backend.held] == [[7]]
+    bench.backend.held[0].answer()
+    assert await request == [7]
+    assert bench.events.batches == [1]
+
+
+async def test_what_came_while_the_slot_was_busy_leaves_as_one_batch_in_order() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=3))
+    requests = [bench.submit(value) for value in range(5)]
+    await settle()
+    for expected in ([0], [1, 2, 3], [4]):
+        assert [batch.values for batch in bench.backend.held] == [expected]
+        bench.backend.held[0].answer()
+        await settle()
+    assert [await request for request in requests] == [[value] for value in range(5)]
+
+
+async def test_idle_slots_share_what_waits() -> None:
+    """No instance idles while another holds two requests that it could have had."""
+    bench = Bench(HeldBackend(slots=2, batch_size_that_pays=16))
+    request = bench.submit(*range(6))
+    await settle()
+    assert [batch.values for batch in bench.backend.held] == [[0, 1, 2], [3, 4, 5]]
+    for batch in list(bench.backend.held):
+        batch.answer()
+    assert await request == list(range(6))
+
+
+async def test_members_of_one_request_keep_their_order_whichever_batch_ends_first() -> None:
+    bench = Bench(HeldBackend(slots=2, batch_size_that_pays=2))
+    request = bench.submit(0, 1, 2, 3)
+    await settle()
+    for batch in reversed(list(bench.backend.held)):
+        batch.answer()
+        await settle()
+    assert await request == [0, 1, 2, 3]
+
+
+async def test_images_of_different_shapes_never_share_a_batch() -> None:
+    bench = Bench(HeldBackend())
+    blocker = bench.submit(0)
+    await settle()
+    shapes = [(2, 2, 3), (3, 2, 3), (2, 2, 3), (3, 2, 3)]
+    tasks = [
+        asyncio.get_running_loop().create_task(bench.batcher.submit([image(number + 1, shape)]))
+        for number, shape in enumerate(shapes)
+    ]
+    await settle()
+    for expected in ([0], [1, 3], [2, 4]):
+        assert [batch.values for batch in bench.backend.held] == [expected]
+        bench.backend.held[0].answer()
+        await settle()
+    await asyncio.gather(blocker, *tasks)
+
+
+async def test_a_delay_holds_a_batch_until_it_is_full_or_the_delay_is_out() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=2), delay=0.5)
+    first = bench.submit(1)
+    await settle()
+    assert not bench.backend.held
+    assert bench.clock.armed == [100.5]
+    bench.clock.advance(0.5)
+    await settle()
+    assert [batch.values for batch in bench.backend.held] == [[1]]
+    bench.backend.held[0].answer()
+    await first
+    pair = [bench.submit(2), bench.submit(3)]
+    await settle()
+    assert [batch.values for batch in bench.backend.held] == [[2, 3]]
+    bench.backend.held[0].answer()
+    assert await asyncio.gather(*pair) == [[2], [3]]
+
+
+async def test_a_lone_request_gets_all_slots_and_only_while_it_is_calm() -> None:
+    bench = Bench(HeldBackend(slots=2, serves_alone=True))
+    first = bench.submit(1)
+    await settle()
+    assert bench.backend.held[0].alone
+    second = bench.submit(2)
+    await settle()
+    assert [batch.values for batch in bench.backend.held] == [[1]], "all slots' cores are taken"
+    bench.backend.held[0].answer()
+    await settle()
+    third = bench.submit(3)
+    await settle()
+    assert [(batch.values, batch.alone) for batch in bench.backend.held] == [([2], False), ([3], False)]
+    for batch in list(bench.backend.held):
+        batch.answer()
+        await settle()
+    fourth = bench.submit(4)
+    await settle()
+    assert bench.backend.held[0].alone, "nothing came while the last batch ran"
+    bench.backend.held[0].answer()
+    assert await asyncio.gather(first, second, third, fourth) == [[1], [2], [3], [4]]
+
+
+async def test_a_backend_error_fails_its_batch_and_no_other() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=2))
+    requests = [bench.submit(value) for value in range(4)]
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert bench.backend.held[0].values == [1, 2]
+    bench.backend.held[0].release.set_exception(RuntimeError("out of registers"))
+    await settle()
+    bench.backend.held[0].answer()
+    results = await asyncio.gather(*requests, return_exceptions=True)
+    assert [results[0], results[3]] == [[0], [3]]
+    for failed in results[1:3]:
+        assert isinstance(failed, BackendFailure)
+        assert "registers" not in str(failed), "internals are for the log"
+        assert str(failed.__cause__) == "out of registers"
+    assert [size for size, _ in bench.events.failures] == [2]
+
+
+async def test_a_result_of_the_wrong_length_fails_its_batch_and_the_next_runs() -> None:
+    bench = Bench(HeldBackend())
+    first, second = bench.submit(1), bench.submit(2)
+    await settle()
+    bench.backend.held[0].release.set_result([])
+    await settle()
+    bench.backend.held[0].answer()
+    with pytest.raises(BackendFailure):
+        await first
+    assert await second == [2]
+
+
+async def test_a_refused_request_says_when_to_come_back_from_the_measured_rate() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=1), max_items=2)
+    warm = bench.submit(0)
+    await settle()
+    bench.clock.advance(0.5)
+    bench.backend.held[0].answer()
+    await warm
+    running, *waiting = [bench.submit(value) for value in (1, 2, 3)]
+    await settle()
+    with pytest.raises(QueueFull) as refused:
+        await bench.submit(4)
+    assert refused.value.retry_after_seconds == pytest.approx(2 * 0.5), "two wait, each for half a second"
+    for _ in range(3):
+        bench.backend.held[0].answer()
+        await settle()
+    await asyncio.gather(running, *waiting)
+
+
+async def test_a_request_of_several_images_enters_whole_or_not_at_all() -> None:
+    bench = Bench(HeldBackend(), max_items=3)
+    blocker = bench.submit(0)
+    await settle()
+    waiting = bench.submit(1, 2)
+    await settle()
+    with pytest.raises(QueueFull):
+        await bench.submit(3, 4)
+    bench.backend.held[0].answer()
+    await settle()
+    assert bench.backend.held[0].values == [1, 2]
+    bench.backend.held[0].answer()
+    await asyncio.gather(blocker, waiting)
+
+
+async def test_an_expired_item_never_reaches_the_backend_and_is_told_at_its_deadline() -> None:
+    bench = Bench(HeldBackend())
+    blocker = bench.submit(0)
+    await settle()
+    late = bench.submit(1, deadline=bench.clock.now() + 0.2)
+    await settle()
+    assert bench.clock.armed == [100.2]
+    bench.clock.advance(0.2)
+    with pytest.raises(DeadlineExceeded, match=r"0\.200 s"):
+        await late
+    bench.backend.held[0].answer()
+    await blocker
+    await settle()
+    assert [batch.values for batch in bench.backend.ran] == [[0]]
+    assert bench.events.discarded == ["expired"]
+
+
+async def test_an_abandoned_item_is_skipped_at_dequeue_and_counted() -> None:
+    bench = Bench(HeldBackend())
+    blocker = bench.submit(0)
+    await settle()
+    gone, here = bench.submit(1, abandoned=lambda: True), bench.submit(2)
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert bench.backend.held[0].values == [2]
+    bench.backend.held[0].answer()
+    with pytest.raises(ClientDisconnected):
+        await gone
+    assert await asyncio.gather(blocker, here) == [[0], [2]]
+    assert bench.events.discarded == ["abandoned"]
+
+
+async def test_drain_answers_everybody_and_lets_nobody_in() -> None:
+    bench = Bench(HeldBackend(), delay=60.0)
+    waiting = [bench.submit(value) for value in range(3)]
+    await settle()
+    drained = asyncio.get_running_loop().create_task(bench.batcher.drain())
+    await settle()
+    with pytest.raises(NotReady):
+        await bench.submit(9)
+    assert not drained.done()
+    bench.backend.held[0].answer()
+    await drained
+    assert await asyncio.gather(*waiting) == [[0], [1], [2]]
+
+
+async def test_a_defect_in_the_decision_answers_every_waiter_and_is_reported() -> None:
+    bench = Bench(HeldBackend())
+    waiting = [bench.submit(value) for value in range(3)]
+    await settle()
+
+    def broken(limit: int, *, now: float) -> None:
+        raise ZeroDivisionError("a defect")
+
+    bench.batcher._queue.take = broken  # type: ignore[assignment, method-assign]
+    bench.backend.held[0].answer()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert results[0] == [0]
+    assert all(isinstance(result, BackendFailure) for result in results[1:])
+    assert isinstance(bench.events.fatal[0], ZeroDivisionError)
+    with pytest.raises(NotReady):
+        await bench.submit(4)
+
+
+async def test_a_defect_in_a_hook_is_reported_after_the_batch_was_answered() -> None:
+    bench = Bench(HeldBackend())
+
+    def broken(size: int, seconds: float) -> None:
+        raise ZeroDivisionError("a defect")
+
+    bench.batcher._hooks = replace(bench.events.hooks(), on_batch=broken)
+    request = bench.submit(1)
+    await settle()
+    bench.backend.held[0].answer()
+    assert await request == [1]
+    await settle()
+    assert isinstance(bench.events.fatal[0], ZeroDivisionError)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    slots=st.integers(1, 3),
+    pays=st.integers(1, 4),
+    serves_alone=st.booleans(),
+    script=st.lists(
+        st.one_of(
+            st.tuples(st.just("submit"), st.integers(1, 5)),
+            st.tuples(st.just("answer"), st.integers(0, 3)),
+            st.tuples(st.just("fail"), st.integers(0, 3)),
+        ),
+        max_size=40,
+    ),
+)
+def test_whatever_happens_each_submit_ends_once_and_slots_are_never_exceeded(
+    slots: int, pays: int, *, serves_alone: bool, script: list[tuple[str, int]]
+) -> None:
+    """Any interleaving of submits, answers and failures: right answers, each image run once, no idle slot unused."""
+
+    async def play() -> None:
+        bench = Bench(HeldBackend(slots=slots, serves_alone=serves_alone, batch_size_that_pays=pays))
+        backend = bench.backend
+        submitted: list[tuple[list[int], asyncio.Task[list[int]]]] = []
+        count = 0
+        for action, number in script:
+            if action == "submit":
+                values = list(range(count, count + number))
+                count += number
+                submitted.append((values, bench.submit(*values)))
+            elif backend.held:
+                batch = backend.held[number % len(backend.held)]
+                batch.answer() if action == "answer" else batch.release.set_exception(OSError("down"))
+            await settle()
+            waiting = bench.events.waiting[-1] if bench.events.waiting else 0
+            free = 0 if any(batch.alone for batch in backend.held) else slots - len(backend.held)
+            assert not (waiting and free), "a slot idles while something waits"
+        while backend.held:
+            backend.held[0].answer()
+            await settle()
+        for values, task in submitted:
+            assert task.done(), "a submit hangs"
+            assert task.exception() is not None or task.result() == values
+        assert backend.most_at_once <= slots
+        assert all(1 <= len(batch.values) <= pays for batch in backend.ran)
+        ran = [value for batch in backend.ran for value in batch.values]
+        assert len(ran) == len(set(ran)), "an image ran twice"
+
+    asyncio.run(play())

@@ -1,0 +1,111 @@
+"""Cancellation at every point of a request's life frees its place, harms nobody, and is counted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fakes import Bench, HeldBackend, settle
+
+
+async def test_cancelled_while_queued_it_leaves_at_once_and_never_runs() -> None:
+    bench = Bench(HeldBackend(), max_items=1)
+    blocker = bench.submit(0)
+    await settle()
+    victim = bench.submit(1)
+    await settle()
+    victim.cancel()
+    await settle()
+    assert repr(bench.batcher._queue) == "<BatchingQueue open 0/1 items, 0 bytes>"
+    successor = bench.submit(2)
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    bench.backend.held[0].answer()
+    assert await asyncio.gather(blocker, successor) == [[0], [2]]
+    assert [batch.values for batch in bench.backend.ran] == [[0], [2]]
+    assert bench.events.discarded == ["cancelled"]
+
+
+async def test_cancelled_while_it_runs_its_neighbours_are_answered() -> None:
+    bench = Bench(HeldBackend())
+    blocker = bench.submit(0)
+    await settle()
+    victim, neighbour = bench.submit(1), bench.submit(2)
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert bench.backend.held[0].values == [1, 2]
+    victim.cancel()
+    await settle()
+    bench.backend.held[0].answer()
+    assert await asyncio.gather(blocker, neighbour) == [[0], [2]]
+    with pytest.raises(asyncio.CancelledError):
+        await victim
+    assert bench.events.discarded == []
+
+
+async def test_cancelled_with_some_images_running_the_queued_ones_are_withdrawn() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=2))
+    victim = bench.submit(0, 1, 2, 3)
+    await settle()
+    victim.cancel()
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert [batch.values for batch in bench.backend.ran] == [[0, 1]]
+    assert bench.events.discarded == ["cancelled", "cancelled"]
+
+
+async def test_when_one_image_fails_its_queued_siblings_are_withdrawn() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=1))
+    request = bench.submit(0, 1)
+    await settle()
+    bench.backend.held[0].release.set_exception(OSError("down"))
+    with pytest.raises(Exception, match="failed on the batch"):
+        await request
+    await settle()
+    assert not any(batch.values == [1] and batch in bench.backend.held for batch in bench.backend.ran[2:])
+    if bench.backend.held:
+        bench.backend.held[0].answer()
+        await settle()
+    assert bench.batcher._idle == 1
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 3), min_size=1, max_size=6),
+    victim=st.integers(0, 5),
+    turns=st.integers(0, 12),
+    answers_before=st.integers(0, 4),
+)
+def test_cancelling_any_request_at_any_turn_of_the_loop_leaves_the_batcher_whole(
+    sizes: list[int], victim: int, turns: int, answers_before: int
+) -> None:
+    """Afterwards all slots are idle, the queue is empty, and every other request has its answer."""
+
+    async def play() -> None:
+        bench = Bench(HeldBackend(slots=2, serves_alone=True, batch_size_that_pays=2))
+        first = [sum(sizes[:number]) for number in range(len(sizes))]
+        requests = [bench.submit(*range(start, start + size)) for start, size in zip(first, sizes, strict=True)]
+        for _ in range(answers_before):
+            await settle()
+            if bench.backend.held:
+                bench.backend.held[0].answer()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        requests[victim % len(requests)].cancel()
+        await settle()
+        while bench.backend.held:
+            bench.backend.held[0].answer()
+            await settle()
+        for number, (start, size) in enumerate(zip(first, sizes, strict=True)):
+            if not requests[number].cancelled():
+                assert requests[number].result() == list(range(start, start + size))
+        assert bench.batcher._idle == 2
+        assert bench.batcher._queue.items == bench.batcher._queue.nbytes == 0
+
+    asyncio.run(play())
