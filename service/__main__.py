@@ -114,6 +114,7 @@ def _uvicorn_config(settings: Settings, app: object) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         date_header=False,

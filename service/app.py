@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.backends.base import BackendFactory
@@ -59,7 +61,7 @@ def create_app(serving: Serving) -> FastAPI:
         finally:
             await serving.stop()
 
-    app = FastAPI(
+    app = _App(
         title="topfive",
         version=__version__,
         summary="Any-size uint8 images in, five labels with their probabilities out.",
@@ -68,11 +70,24 @@ def create_app(serving: Serving) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.router.routes.append(classify_route(PATH, ClassifyEndpoint(serving, RequestLog(enabled=serving.settings.log_requests))))
+    app.hot = ClassifyEndpoint(serving, RequestLog(enabled=serving.settings.log_requests, stream=sys.stderr.buffer))
+    app.router.routes.append(classify_route(PATH, app.hot))
     app.include_router(health_router(serving))
     add_docs(app)
     _add_error_handlers(app)
     return app
+
+
+class _App(FastAPI):
+    """FastAPI, with its eight layers of middleware left out of the one path whose microseconds count."""
+
+    hot: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
+            await self.hot(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -76,8 +76,8 @@ class Classifier:
         abandoned: Callable[[], bool],
     ) -> Classification:
         """The labels of every image in `body`, in its order; raises any of `service.errors`."""
-        if isinstance(source, RawShape) and model.per_image is None:
-            prepared = _Prepared(view_raw(body, source), 0.0, 0.0)
+        if isinstance(source, RawShape) and (model.per_image is None or not model.per_image.blocking):
+            prepared = self._prepare(model, body, source, deadline)
         else:
             self._check_in_time(deadline, abandoned)
             prepared = await self._pool.run(self._prepare, model, body, source, deadline)
@@ -99,7 +99,7 @@ class Classifier:
             raise ClientDisconnected("the client hung up after its body")
 
     def _prepare(self, model: ServedModel, body: Any, source: Source, deadline: float) -> _Prepared:
-        """Decode and resize; runs on a worker thread."""
+        """Decode and resize; runs on a worker thread, unless there is next to nothing to do."""
         started = self._clock.now()
         if started >= deadline:
             raise DeadlineExceeded("the deadline passed before decoding; allow more time or send less load")

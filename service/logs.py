@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import Any, TextIO
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, BinaryIO, TextIO
 
 import orjson
 
@@ -47,17 +49,21 @@ def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
 class RequestLog:
     """One line for each request, written straight to `stream`: the logging package costs five times as much."""
 
-    def __init__(self, *, enabled: bool, stream: TextIO = sys.stderr) -> None:
-        self._enabled = enabled
+    def __init__(self, *, enabled: bool, stream: BinaryIO) -> None:
+        self.enabled = enabled
         self._stream = stream
 
-    def write(self, **fields: Any) -> None:
-        """Write a line with `fields`, numbers and strings, beside the time."""
-        if self._enabled:
-            line = {"time": _timestamp(time.time()), "level": "info", "logger": "topfive.request", **fields}
-            self._stream.write(orjson.dumps(line).decode() + "\n")
+    def write(self, fields: Mapping[str, Any]) -> None:
+        """Write one line with `fields` beside the time."""
+        line = {"time": _timestamp(time.time()), "level": "info", "logger": "topfive.request", **fields}
+        self._stream.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        self._stream.flush()
 
 
 def _timestamp(seconds: float) -> str:
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
+    return f"{_to_the_second(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.errors import BackendFailure
 from tests.fakes import Bench, HeldBackend, settle
 
 
@@ -62,17 +63,16 @@ async def test_cancelled_with_some_images_running_the_queued_ones_are_withdrawn(
 
 async def test_when_one_image_fails_its_queued_siblings_are_withdrawn() -> None:
     bench = Bench(HeldBackend(batch_size_that_pays=1))
-    request = bench.submit(0, 1)
+    request = bench.submit(0, 1, 2)
     await settle()
     bench.backend.held[0].release.set_exception(OSError("down"))
-    with pytest.raises(Exception, match="failed on the batch"):
+    with pytest.raises(BackendFailure):
         await request
     await settle()
-    assert not any(batch.values == [1] and batch in bench.backend.held for batch in bench.backend.ran[2:])
-    if bench.backend.held:
-        bench.backend.held[0].answer()
-        await settle()
-    assert bench.batcher._idle == 1
+    bench.backend.held[0].answer()
+    await settle()
+    assert [batch.values for batch in bench.backend.ran] == [[0], [1]], "1 had taken the slot before 0's error was told"
+    assert bench.events.discarded == ["cancelled"]
 
 
 @settings(max_examples=80, deadline=None)

@@ -41,7 +41,12 @@ class Backend(Protocol):
 
 
 class PerImageGraph(Protocol):
-    """A graph that each request runs by itself, on its own images of any one size."""
+    """A graph that each request runs by itself, on its own images of any one size.
+
+    `blocking`: whether a call takes long enough to need a worker thread; if not, it may run on the event loop.
+    """
+
+    blocking: bool
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """UINT8 [N, H, W, 3] to UINT8 [N, height, width, 3]; called on worker threads, several at once."""

@@ -21,7 +21,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.backends.base import PerImageGraph, Row, Tensor
+from service.backends.base import Row, Tensor
 from service.errors import ConfigurationError
 from service.model_config import ModelConfig, WarmUp
 from service.types import TensorSpec
@@ -148,6 +148,19 @@ class EmbeddedBackend:
         return list(await asyncio.gather(*jobs))
 
 
+class EmbeddedPerImageGraph:
+    """A graph that runs on the calling worker thread."""
+
+    blocking = True
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The first output of the graph on `images`."""
+        return self._graph.run(images)[0]
+
+
 class EmbeddedFactory:
     """Makes graphs and backends for `cores` cores.
 
@@ -161,17 +174,13 @@ class EmbeddedFactory:
         self._cores = cores
         self._alone_threads = alone_threads or cores
 
-    async def per_image(self, config: ModelConfig, path: Path) -> PerImageGraph:
+    async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
         """The graph at `path` on the calling thread; more threads per image would only take them from others."""
         graph = await asyncio.to_thread(
             Graph, path, threads=config.threads or 1, inputs=config.inputs, outputs=config.outputs
         )
-
-        def run(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            return graph.run(images)[0]
-
-        await asyncio.to_thread(run, np.zeros([abs(size) for size in config.inputs[0].shape], np.uint8))
-        return run
+        await asyncio.to_thread(graph.run, np.zeros([abs(size) for size in config.inputs[0].shape], np.uint8))
+        return EmbeddedPerImageGraph(graph)
 
     async def batched(self, config: ModelConfig, path: Path) -> EmbeddedBackend:
         """Sessions for the graph at `path`, loaded side by side."""

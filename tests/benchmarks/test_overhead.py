@@ -1,0 +1,23 @@
+"""The benchmark as a command, over the real service and the real graphs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.figures import TARGETS
+from benchmarks.server import ROOT
+
+
+def test_a_quick_run_measures_reports_and_draws(tmp_path: Path) -> None:
+    """Every answer right, every target listed, both files written; how fast it was is not this test's business."""
+    options = ["--quick", "--scenario", "mixed", "--connections", "2", "--json", "run.json", "--plot", "run.png"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "overhead.py"), *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "run.json").read_text())
+    service = [window["values"] for window in result["windows"] if window["setting"] == 2]
+    assert [values["wrong answers"] for values in service] == [0]
+    assert len(result["targets"]) == len(TARGETS)
+    assert "| mixed |" in done.stdout
+    assert (tmp_path / "run.png").stat().st_size > 10_000

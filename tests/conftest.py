@@ -1,0 +1,59 @@
+"""What most tests share: one running service on the real models, and real photos."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+from sklearn.datasets import load_sample_images
+
+from tests.serving_process import ServingProcess
+from tests.tiny_models import write_tiny_repository
+
+Photo = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[ServingProcess]:
+    """The service as `make run` starts it, ready."""
+    with ServingProcess() as process:
+        yield process.wait_until_ready()
+
+
+@pytest.fixture(scope="session")
+def cat() -> Photo:
+    return np.asarray(data.chelsea())
+
+
+@pytest.fixture(scope="session")
+def coffee() -> Photo:
+    return np.asarray(data.coffee())
+
+
+@pytest.fixture(scope="session")
+def palace() -> Photo:
+    return np.asarray(load_sample_images().images[0])
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """A function that writes a photo in one of Pillow's formats."""
+
+    def write(photo: Photo, kind: str, **options: object) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(photo).save(file, kind, **options)
+        return file.getvalue()
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ensemble of `tests.tiny_models`; not to be changed."""
+    return write_tiny_repository(tmp_path_factory.mktemp("tiny"))

@@ -1,0 +1,210 @@
+"""Model repositories for tests: graphs of a few operators that load at once and say what they were given.
+
+What lives here: such graphs, written in ONNX's protobuf wire format so that tests need no exporter, their
+`config.pbtxt`, and copies of the real repository.
+
+The classifier labels an image whose brightest value is v with "value v", "value v+1" and so on; above 240 it fails.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.serving_process import ROOT
+
+REAL_REPOSITORY: Final = ROOT / "model_repository"
+HIGHEST_VALUE: Final = 240
+"""The brightest image that the tiny classifier can label."""
+PROBABILITIES: Final = (0.5, 0.25, 0.125, 0.0625, 0.03125)
+
+_FLOAT, _UINT8, _INT64, _STRING = 1, 2, 7, 8
+_TYPE_NAMES: Final = {_FLOAT: "FP32", _UINT8: "UINT8", _INT64: "INT64", _STRING: "STRING"}
+
+Tensor = tuple[str, int, tuple[int, ...]]
+"""Name, type and shape of a graph's input or output; -1 is a free dimension."""
+
+IMAGE: Final[Tensor] = ("image", _UINT8, (-1, -1, -1, 3))
+PIXELS: Final[Tensor] = ("pixels", _UINT8, (-1, 2, 2, 3))
+CLASSES: Final[Tensor] = ("classes", _STRING, (-1, 5))
+OUTPUTS: Final[tuple[Tensor, ...]] = (
+    CLASSES,
+    ("probabilities", _FLOAT, (-1, 5)),
+    ("indices", _INT64, (-1, 5)),
+)
+
+
+def classifier_graph(image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS) -> bytes:
+    """UINT8 [N, H, W, 3] in; labels, probabilities and indices out, by the rule above."""
+    labels = [f"value {value}".encode() for value in range(HIGHEST_VALUE + 5)]
+    return _model(
+        [
+            _node("Cast", [image[0]], "numbers", to=_INT64),
+            _node("ReduceMax", ["numbers"], "brightest", axes=[1, 2, 3], keepdims=0),
+            _node("Unsqueeze", ["brightest", "one"], "column"),
+            _node("Add", ["column", "places"], "indices"),
+            _node("Gather", ["labels", "indices"], "classes"),
+            _node("Mul", ["indices", "zero"], "zeros"),
+            _node("Cast", ["zeros"], "float_zeros", to=_FLOAT),
+            _node("Add", ["float_zeros", "shares"], "probabilities"),
+        ],
+        initializers=[
+            _constant("one", _INT64, (1,), struct.pack("<q", 1)),
+            _constant("zero", _INT64, (), struct.pack("<q", 0)),
+            _constant("places", _INT64, (1, 5), struct.pack("<5q", *range(5))),
+            _constant("shares", _FLOAT, (1, 5), struct.pack("<5f", *PROBABILITIES)),
+            _strings("labels", labels),
+        ],
+        inputs=[image],
+        outputs=outputs,
+    )
+
+
+def crop_graph(image: Tensor = IMAGE, pixels: Tensor = PIXELS) -> bytes:
+    """UINT8 [N, H, W, 3] in, its upper left 2 x 2 pixels out."""
+    return _model(
+        [_node("Slice", [image[0], "starts", "ends", "axes"], pixels[0])],
+        initializers=[
+            _constant("starts", _INT64, (2,), struct.pack("<2q", 0, 0)),
+            _constant("ends", _INT64, (2,), struct.pack("<2q", 2, 2)),
+            _constant("axes", _INT64, (2,), struct.pack("<2q", 1, 2)),
+        ],
+        inputs=[image],
+        outputs=[pixels],
+    )
+
+
+def _declared(tensor: Tensor) -> str:
+    name, kind, shape = tensor
+    dims = ", ".join(map(str, shape[1:]))
+    return f'{{ name: "{name}" data_type: TYPE_{_TYPE_NAMES[kind]} dims: [ {dims} ] }}'
+
+
+def config(inputs: Sequence[Tensor], outputs: Sequence[Tensor], more: str = "") -> str:
+    """A `config.pbtxt` that declares these tensors; `more` is text to append."""
+    return (
+        'backend: "onnxruntime"\nmax_batch_size: 8\n'
+        + "".join(f"input {_declared(tensor)}\n" for tensor in inputs)
+        + "".join(f"output {_declared(tensor)}\n" for tensor in outputs)
+        + more
+    )
+
+
+def ensemble_config(first: str = "crop", second: str = "classify", crop: str = "pixels", more: str = "") -> str:
+    """The `config.pbtxt` of an ensemble from `image` through `first` into `second`, joined by the tensor `crop`."""
+    outputs = "".join(f"output {_declared(tensor)}\n" for tensor in OUTPUTS)
+    maps = "".join(f'output_map {{ key: "{name}" value: "{name}" }} ' for name, _, _ in OUTPUTS)
+    return f"""platform: "ensemble" max_batch_size: 8
+input {_declared(IMAGE)}
+{outputs}
+ensemble_scheduling {{
+  step {{ model_name: "{first}" model_version: -1
+         input_map {{ key: "image" value: "image" }} output_map {{ key: "pixels" value: "pixels" }} }}
+  step {{ model_name: "{second}" model_version: -1
+         input_map {{ key: "pixels" value: "{crop}" }} {maps} }}
+}}
+{more}"""
+
+
+BATCHING: Final = "dynamic_batching { }\n"
+CLASSIFIER_CONFIG: Final = config([PIXELS], OUTPUTS, BATCHING)
+CROP_CONFIG: Final = config([IMAGE], [PIXELS])
+
+
+def write_model(
+    repository: Path, name: str, config_text: str, graph: bytes | None = None, *, versions: Sequence[int] = (1,)
+) -> Path:
+    """Put a model into `repository`; its folder."""
+    folder = repository / name
+    for version in versions:
+        (folder / str(version)).mkdir(parents=True, exist_ok=True)
+        if graph is not None:
+            (folder / str(version) / "model.onnx").write_bytes(graph)
+    (folder / "config.pbtxt").write_text(config_text, encoding="utf-8")
+    return folder
+
+
+def write_tiny_repository(repository: Path, *, classify_config: str = CLASSIFIER_CONFIG) -> Path:
+    """Put an ensemble `tiny` with its `crop` and `classify` into `repository`."""
+    write_model(repository, "crop", CROP_CONFIG, crop_graph())
+    write_model(repository, "classify", classify_config, classifier_graph())
+    write_model(repository, "tiny", ensemble_config())
+    return repository
+
+
+def copy_real_repository(repository: Path, *, classify_replacements: dict[str, str]) -> Path:
+    """A copy of the served repository with texts of the classifier's `config.pbtxt` replaced."""
+    shutil.copytree(REAL_REPOSITORY, repository)
+    path = repository / "efficientnet_lite0_classify" / "config.pbtxt"
+    text = path.read_text(encoding="utf-8")
+    for old, new in classify_replacements.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    return repository
+
+
+# Protobuf's wire format, as far as ONNX needs it. The field numbers below are those of onnx.proto.
+
+
+def _varint(number: int) -> bytes:
+    digits = bytearray()
+    while number > 0x7F:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*digits, number])
+
+
+def _field(number: int, value: int | str | bytes) -> bytes:
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _model(
+    nodes: Sequence[bytes], *, initializers: Sequence[bytes], inputs: Sequence[Tensor], outputs: Sequence[Tensor]
+) -> bytes:
+    graph = b"".join(
+        [
+            *(_field(1, node) for node in nodes),
+            _field(2, "tiny"),
+            *(_field(5, initializer) for initializer in initializers),
+            *(_field(11, _value_info(tensor)) for tensor in inputs),
+            *(_field(12, _value_info(tensor)) for tensor in outputs),
+        ]
+    )
+    ir_version, opset = 8, 17
+    return _field(1, ir_version) + _field(7, graph) + _field(8, _field(1, "") + _field(2, opset))
+
+
+def _node(operator: str, inputs: Sequence[str], output: str, **attributes: int | list[int]) -> bytes:
+    parts = [_field(1, name) for name in inputs] + [_field(2, output), _field(4, operator)]
+    for name, value in attributes.items():
+        integer, integers = 2, 7
+        if isinstance(value, int):
+            parts.append(_field(5, _field(1, name) + _field(3, value) + _field(20, integer)))
+        else:
+            listed = b"".join(_field(8, each) for each in value)
+            parts.append(_field(5, _field(1, name) + listed + _field(20, integers)))
+    return b"".join(parts)
+
+
+def _constant(name: str, kind: int, shape: tuple[int, ...], raw: bytes) -> bytes:
+    dims = b"".join(_field(1, size) for size in shape)
+    return dims + _field(2, kind) + _field(8, name) + _field(9, raw)
+
+
+def _strings(name: str, values: Sequence[bytes]) -> bytes:
+    return (
+        _field(1, len(values)) + _field(2, _STRING) + _field(8, name) + b"".join(_field(6, value) for value in values)
+    )
+
+
+def _value_info(tensor: Tensor) -> bytes:
+    name, kind, shape = tensor
+    dims = b"".join(_field(1, _field(1, size) if size >= 0 else _field(2, f"d{axis}")) for axis, size in enumerate(shape))
+    return _field(1, name) + _field(2, _field(1, _field(1, kind) + _field(2, dims)))
