@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 from service.errors import QueueFull
 
@@ -53,7 +54,7 @@ class Permit:
         self._admission = admission
         self._nbytes = nbytes
 
-    def __enter__(self) -> Permit:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -21,13 +21,14 @@ from service.clock import Clock, MonotonicClock
 from service.cores import usable_cores
 from service.errors import TopfiveError
 from service.logs import RequestLog
+from service.metrics import Metrics
 from service.repository import read_repository
 from service.routes.classify import PATH, ClassifyEndpoint
 from service.routes.docs import add_docs, classify_route
 from service.routes.error_responses import retry_headers, status_of
 from service.routes.health import health_router
 from service.serving import Serving
-from service.settings import Settings
+from service.settings import Settings, shared_metrics_folder
 
 logger = logging.getLogger("topfive")
 
@@ -46,6 +47,7 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
         factory=factory,
         cores=cores,
         clock=clock or MonotonicClock(),
+        metrics=Metrics(shared_folder=shared_metrics_folder()),
         on_fatal=on_fatal,
     )
 
@@ -57,6 +59,10 @@ def create_app(serving: Serving) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         serving.start()
         try:
+            # Alone, a process listens at once, so that liveness is answered while the models load. One of several
+            # that share a port must not: it would take requests that its ready siblings could answer.
+            if serving.settings.workers > 1:
+                await serving.wait_until_loaded()
             yield
         finally:
             await serving.stop()

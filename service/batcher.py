@@ -172,15 +172,12 @@ class Batcher:
                     self._start(batch, alone=alone)
             self._arm_timer(now)
             self._hooks.on_queue(self._queue.items, self._queue.nbytes)
-        except Exception as error:  # a defect here would otherwise leave every waiter hanging
+        except Exception as error:  # noqa: BLE001  # a defect here would otherwise leave every waiter hanging
             self._fail(error)
 
     def _may_run_alone(self) -> bool:
         return (
-            self._calm
-            and self._backend.serves_alone
-            and self._idle == self._backend.slots
-            and self._queue.items == 1
+            self._calm and self._backend.serves_alone and self._idle == self._backend.slots and self._queue.items == 1
         )
 
     def _expire(self, now: float) -> None:

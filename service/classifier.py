@@ -127,4 +127,3 @@ def _check_shape(model: ServedModel, images: NDArray[np.uint8]) -> None:
 def _predictions(row: Row) -> list[Prediction]:
     labels, indices, probabilities = row["classes"], row["indices"], row["probabilities"]
     return list(map(Prediction, labels.tolist(), indices.tolist(), probabilities.tolist()))
-

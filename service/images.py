@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from service.errors import MalformedRequest, TooLarge, UndecodableImage
 
@@ -108,7 +108,7 @@ def decode(body: bytes | bytearray | memoryview, media_type: str, limits: ImageL
             limits.check(image.height, image.width)
             rgb = _to_rgb(_upright(image))
             return np.asarray(rgb)[np.newaxis]
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UndecodableImage(
             f"the body is not the {' or '.join(formats)} image that its Content-Type announces; "
             "send the file's own bytes and media type"

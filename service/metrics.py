@@ -2,12 +2,11 @@
 
 What lives here: the metrics, their one place of definition, and their exposition. Every number is also in the log line
 and the `Server-Timing` header of its request. With several worker processes the client library keeps its values in
-files of `PROMETHEUS_MULTIPROC_DIR` and `exposition` adds the processes up.
+files of a shared folder, and `exposition` adds the processes up.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Final
 
@@ -49,9 +48,13 @@ class ModelMetrics:
 
 
 class Metrics:
-    """All metrics of one process, in a registry of its own."""
+    """All metrics of one process, in a registry of its own.
 
-    def __init__(self) -> None:
+    `shared_folder`: where several worker processes keep their values, if there are several.
+    """
+
+    def __init__(self, *, shared_folder: str | None = None) -> None:
+        self._shared_folder = shared_folder
         registry = CollectorRegistry()
         self._registry = registry
         self._request_durations: dict[tuple[str, str, int], Histogram] = {}
@@ -120,13 +123,13 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All metrics, of all worker processes, in Prometheus' text format."""
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        if self._shared_folder is not None:
             registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(registry, self._shared_folder)  # type: ignore[no-untyped-call]
             return generate_latest(registry)
         return generate_latest(self._registry)
 
 
-def forget_process(pid: int) -> None:
-    """Drop the gauges of a worker process that has ended."""
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]
+def forget_process(pid: int, shared_folder: str) -> None:
+    """Drop the gauges of a worker process that has ended from `shared_folder`."""
+    mark_process_dead(pid, shared_folder)  # type: ignore[no-untyped-call]

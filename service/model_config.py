@@ -182,7 +182,9 @@ def _fields_set(message: Message, prefix: str = "") -> Iterator[str]:
 
 def _check(config: Any, name: str, where: str) -> None:
     if config.name and config.name != name:
-        raise ConfigurationError(f"{where}: the name is '{config.name}', but its folder is '{name}'; make them the same")
+        raise ConfigurationError(
+            f"{where}: the name is '{config.name}', but its folder is '{name}'; make them the same"
+        )
     is_ensemble = config.HasField("ensemble_scheduling")
     kind = config.backend or config.platform
     wanted = ("ensemble",) if is_ensemble else ("onnxruntime", "onnxruntime_onnx")

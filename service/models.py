@@ -110,7 +110,9 @@ class Loader:
                 }
         for name, model in stored.items():
             if model.config.steps:
-                served[name] = {version: self._ensemble(model, version, preparing, served) for version in model.versions}
+                served[name] = {
+                    version: self._ensemble(model, version, preparing, served) for version in model.versions
+                }
         return Models(served, backends)
 
     async def _batched(self, model: StoredModel, version: int, backends: dict[Batcher, Backend]) -> ServedModel:
@@ -213,7 +215,12 @@ def _classifies(model: StoredModel) -> bool:
 
 
 def _check_image_input(name: str, inputs: tuple[TensorSpec, ...]) -> None:
-    if len(inputs) != 1 or inputs[0].datatype != "UINT8" or len(inputs[0].shape) != 4 or inputs[0].shape[3] != _CHANNELS:
+    if (
+        len(inputs) != 1
+        or inputs[0].datatype != "UINT8"
+        or len(inputs[0].shape) != 4
+        or inputs[0].shape[3] != _CHANNELS
+    ):
         raise ConfigurationError(
             f"model '{name}': its config.pbtxt must declare one input, TYPE_UINT8 with dims [height, width, 3]"
         )

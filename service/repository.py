@@ -45,7 +45,9 @@ def _read_model(path: Path) -> StoredModel:
     model = StoredModel(config, folder, versions)
     for version in versions:
         if not config.steps and not model.graph_path(version).is_file():
-            raise ConfigurationError(f"{model.graph_path(version)} is missing; run the export, or set the version_policy")
+            raise ConfigurationError(
+                f"{model.graph_path(version)} is missing; run the export, or set the version_policy"
+            )
     return model
 
 

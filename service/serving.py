@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from service.admission import Admission
 from service.backends.base import BackendFactory
@@ -24,6 +25,9 @@ from service.workers import WorkerPool
 
 logger = logging.getLogger("topfive")
 
+_THREAD_END_SECONDS: Final = 1.0
+"""How long idle threads get to end: they have nothing left to do."""
+
 
 class Serving:
     """Everything that requests share. `on_fatal` is called when the process should end, with `failure` set."""
@@ -36,11 +40,12 @@ class Serving:
         factory: BackendFactory,
         cores: int,
         clock: Clock,
+        metrics: Metrics,
         on_fatal: Callable[[], None],
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.metrics = Metrics()
+        self.metrics = metrics
         self.limits = ImageLimits(
             max_pixels=settings.max_image_pixels,
             max_dimension=settings.max_image_dimension,
@@ -82,6 +87,11 @@ class Serving:
         self._classifier = Classifier(pool=self._pool, limits=self.limits, clock=self.clock)
         self._loading = asyncio.get_running_loop().create_task(self._load())
 
+    async def wait_until_loaded(self) -> None:
+        """Return when the models are warm, or when loading has failed."""
+        if self._loading is not None:
+            await asyncio.wait([self._loading])
+
     def begin_drain(self) -> None:
         """Say "not ready" from now on; what comes in all the same is still served."""
         self.lifecycle.enter(State.DRAINING)
@@ -92,10 +102,14 @@ class Serving:
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.wait([self._loading])
-        if self._models is not None:
-            await self._models.drain()
+        try:
+            async with asyncio.timeout(self.settings.shutdown_seconds):
+                if self._models is not None:
+                    await self._models.drain()
+        except TimeoutError:
+            logger.error("a batch did not end within %.1f s; leaving without it", self.settings.shutdown_seconds)
         if self._pool is not None:
-            await asyncio.to_thread(self._pool.close)
+            self._pool.close(timeout_seconds=_THREAD_END_SECONDS)
         self.lifecycle.enter(State.STOPPED)
 
     async def _load(self) -> None:
@@ -109,7 +123,7 @@ class Serving:
         )
         try:
             self._models = await loader.load(self._stored)
-        except Exception as error:  # whatever it is, the process must say so and end rather than idle unready
+        except Exception as error:  # noqa: BLE001  # whatever it is, the process must say so and end rather than idle unready
             self._on_failure(error)
         else:
             self.lifecycle.enter(State.READY)

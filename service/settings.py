@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.errors import ConfigurationError
 
 _PREFIX = "TOPFIVE_"
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _MIB = 1 << 20
 
 
@@ -65,7 +66,9 @@ class Settings(BaseSettings):
         "images, of which each thread holds one.",
     )
     max_body_bytes: int = Field(
-        80_000_000, ge=1, description="Longest request body in bytes. The default holds a raw image of max_image_pixels."
+        80_000_000,
+        ge=1,
+        description="Longest request body in bytes. The default holds a raw image of max_image_pixels.",
     )
     max_image_pixels: int = Field(
         25_000_000,
@@ -82,7 +85,9 @@ class Settings(BaseSettings):
         "it to refuse sooner under overload instead of queueing.",
     )
     max_in_flight_bytes: int = Field(
-        512 * _MIB, ge=1, description="Most body bytes held at once; bounds memory. Must hold at least one max_body_bytes."
+        512 * _MIB,
+        ge=1,
+        description="Most body bytes held at once; bounds memory. Must hold at least one max_body_bytes.",
     )
     max_queue_items: int = Field(
         512,
@@ -91,7 +96,9 @@ class Settings(BaseSettings):
         "images/s the default is two seconds of waiting.",
     )
     keep_alive_seconds: int = Field(
-        30, ge=1, description="How long an idle connection stays open. Set it above the idle timeout of a proxy in front."
+        30,
+        ge=1,
+        description="How long an idle connection stays open. Set it above the idle timeout of a proxy in front.",
     )
     drain_grace_seconds: float = Field(
         0.0,
@@ -116,7 +123,7 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
     if unknown:
         raise ConfigurationError(f"there is no setting {', '.join(unknown)}; --help lists the settings")
     try:
-        settings = Settings(_cli_parse_args=list(arguments or ()))  # type: ignore[call-arg]  # known to the base only
+        settings = Settings(_cli_parse_args=list(arguments or ()))
     except ValidationError as error:
         raise ConfigurationError("; ".join(_explain(detail) for detail in error.errors())) from error
     if settings.max_in_flight_bytes < settings.max_body_bytes:
@@ -131,7 +138,12 @@ def export_settings(settings: Settings, folder_for_metrics: str) -> None:
     """
     for name in Settings.model_fields:
         os.environ[_PREFIX + name.upper()] = str(getattr(settings, name))
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder_for_metrics
+    os.environ[_METRICS_FOLDER] = folder_for_metrics
+
+
+def shared_metrics_folder() -> str | None:
+    """Where worker processes' metrics meet; None in a process that serves alone."""
+    return os.environ.get(_METRICS_FOLDER)
 
 
 def _explain(detail: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -39,12 +40,17 @@ class WorkerPool:
         self._jobs.put((future, call, arguments))
         return future
 
-    def close(self) -> None:
-        """Let the threads finish what was submitted, then end them; waits for them."""
+    def close(self, *, timeout_seconds: float) -> bool:
+        """Let the threads finish what was submitted, then end them; whether all have ended within the time.
+
+        One that has not (a call that hangs) ends with the process.
+        """
         for _ in self._threads:
             self._jobs.put(None)
+        ends = time.monotonic() + timeout_seconds
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, ends - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -52,7 +58,7 @@ class WorkerPool:
             if not future.cancelled():
                 try:
                     result = call(*arguments)
-                except BaseException as error:  # whatever it was, the awaiting request must learn of it
+                except BaseException as error:  # noqa: BLE001  # whatever it was, the awaiting request must learn of it
                     self._loop.call_soon_threadsafe(_fail, future, error)
                 else:
                     self._loop.call_soon_threadsafe(_resolve, future, result)

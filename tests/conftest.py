@@ -13,7 +13,7 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_images
 
-from tests.serving_process import ServingProcess
+from tests.serving_process import ServingProcess, serving
 from tests.tiny_models import write_tiny_repository
 
 Photo = NDArray[np.uint8]
@@ -22,8 +22,8 @@ Photo = NDArray[np.uint8]
 @pytest.fixture(scope="session")
 def service() -> Iterator[ServingProcess]:
     """The service as `make run` starts it, ready."""
-    with ServingProcess() as process:
-        yield process.wait_until_ready()
+    with serving() as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

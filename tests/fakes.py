@@ -151,3 +151,8 @@ async def settle() -> None:
     """Let every task that can run, run: a bounded number of turns of the loop, no time."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def answers(*requests: asyncio.Task[list[int]]) -> list[list[int]]:
+    """What each request was answered; raises what the first failed one raises."""
+    return list(await asyncio.gather(*requests))

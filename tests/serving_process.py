@@ -162,11 +162,6 @@ class ServingProcess:
             assert len(matches()) >= count, f"no line {count} with {text!r} in:\n{''.join(self.log)}"
             return matches()[count - 1]
 
-    def wait_until_ready(self) -> ServingProcess:
-        """This, once it serves."""
-        self.wait_for_log(READY)
-        return self
-
     def signal(self, number: int) -> None:
         """Send the process a signal."""
         self._process.send_signal(number)
@@ -199,9 +194,7 @@ class ServingProcess:
         finally:
             connection.close()
 
-    def ask(
-        self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    def ask(self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None) -> Answer:
         """One request on a connection of its own."""
         with self.connect() as connection:
             return ask(connection, method, path, body, headers)
@@ -233,6 +226,14 @@ class ServingProcess:
         with self._news:
             self._ended = True
             self._news.notify_all()
+
+
+@contextmanager
+def serving(*flags: str, environment: Mapping[str, str] | None = None) -> Iterator[ServingProcess]:
+    """A service that is ready."""
+    with ServingProcess(*flags, environment=environment) as service:
+        service.wait_for_log(READY)
+        yield service
 
 
 def classify_path(**query: object) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady, QueueFull
-from tests.fakes import Bench, HeldBackend, image, settle
+from tests.fakes import Bench, HeldBackend, answers, image, settle
 
 
 async def test_a_request_that_finds_a_slot_idle_runs_at_once() -> None:
@@ -87,7 +87,7 @@ async def test_a_delay_holds_a_batch_until_it_is_full_or_the_delay_is_out() -> N
     await settle()
     assert [batch.values for batch in bench.backend.held] == [[2, 3]]
     bench.backend.held[0].answer()
-    assert await asyncio.gather(*pair) == [[2], [3]]
+    assert await answers(*pair) == [[2], [3]]
 
 
 async def test_a_lone_request_gets_all_slots_and_only_while_it_is_calm() -> None:
@@ -110,7 +110,7 @@ async def test_a_lone_request_gets_all_slots_and_only_while_it_is_calm() -> None
     await settle()
     assert bench.backend.held[0].alone, "nothing came while the last batch ran"
     bench.backend.held[0].answer()
-    assert await asyncio.gather(first, second, third, fourth) == [[1], [2], [3], [4]]
+    assert await answers(first, second, third, fourth) == [[1], [2], [3], [4]]
 
 
 async def test_a_backend_error_fails_its_batch_and_no_other() -> None:
@@ -206,7 +206,7 @@ async def test_an_abandoned_item_is_skipped_at_dequeue_and_counted() -> None:
     bench.backend.held[0].answer()
     with pytest.raises(ClientDisconnected):
         await gone
-    assert await asyncio.gather(blocker, here) == [[0], [2]]
+    assert await answers(blocker, here) == [[0], [2]]
     assert bench.events.discarded == ["abandoned"]
 
 
@@ -221,7 +221,7 @@ async def test_drain_answers_everybody_and_lets_nobody_in() -> None:
     assert not drained.done()
     bench.backend.held[0].answer()
     await drained
-    assert await asyncio.gather(*waiting) == [[0], [1], [2]]
+    assert await answers(*waiting) == [[0], [1], [2]]
 
 
 async def test_a_defect_in_the_decision_answers_every_waiter_and_is_reported() -> None:

@@ -19,9 +19,7 @@ def item(key: str = "a", nbytes: int = 1, deadline: float = _NEVER) -> Item:
     return Item(key=key, payload=None, nbytes=nbytes, deadline=deadline)
 
 
-def queue(
-    max_batch_size: int = 4, max_items: int = 100, max_bytes: int = 1000, delay: float = 0.0
-) -> BatchingQueue:
+def queue(max_batch_size: int = 4, max_items: int = 100, max_bytes: int = 1000, delay: float = 0.0) -> BatchingQueue:
     return BatchingQueue(QueueLimits(max_batch_size, max_items, max_bytes, delay))
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import BackendFailure
-from tests.fakes import Bench, HeldBackend, settle
+from tests.fakes import Bench, HeldBackend, answers, settle
 
 
 async def test_cancelled_while_queued_it_leaves_at_once_and_never_runs() -> None:
@@ -26,7 +26,7 @@ async def test_cancelled_while_queued_it_leaves_at_once_and_never_runs() -> None
     bench.backend.held[0].answer()
     await settle()
     bench.backend.held[0].answer()
-    assert await asyncio.gather(blocker, successor) == [[0], [2]]
+    assert await answers(blocker, successor) == [[0], [2]]
     assert [batch.values for batch in bench.backend.ran] == [[0], [2]]
     assert bench.events.discarded == ["cancelled"]
 
@@ -43,7 +43,7 @@ async def test_cancelled_while_it_runs_its_neighbours_are_answered() -> None:
     victim.cancel()
     await settle()
     bench.backend.held[0].answer()
-    assert await asyncio.gather(blocker, neighbour) == [[0], [2]]
+    assert await answers(blocker, neighbour) == [[0], [2]]
     with pytest.raises(asyncio.CancelledError):
         await victim
     assert bench.events.discarded == []

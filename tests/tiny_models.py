@@ -206,5 +206,7 @@ def _strings(name: str, values: Sequence[bytes]) -> bytes:
 
 def _value_info(tensor: Tensor) -> bytes:
     name, kind, shape = tensor
-    dims = b"".join(_field(1, _field(1, size) if size >= 0 else _field(2, f"d{axis}")) for axis, size in enumerate(shape))
+    dims = b"".join(
+        _field(1, _field(1, size) if size >= 0 else _field(2, f"d{axis}")) for axis, size in enumerate(shape)
+    )
     return _field(1, name) + _field(2, _field(1, _field(1, kind) + _field(2, dims)))

@@ -8,14 +8,10 @@ What does not: batching, image sizes, labels.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
-
-# Since 1.29 onnxruntime on Linux reports usage unless told otherwise before it is imported.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
 import onnxruntime as ort
@@ -33,6 +29,9 @@ _MEASUREMENTS: Final = 5
 _WORTH_IT: Final = 0.03
 """A larger batch pays if it lowers the cost per image by more than this share."""
 _FREE_SIDE_PIXELS: Final = 256
+"""Side to measure with where a declared dimension is free."""
+_THREAD_END_SECONDS: Final = 1.0
+"""How long a slot's thread, which has nothing left to do, gets to end."""
 
 T = TypeVar("T")
 
@@ -124,7 +123,7 @@ class EmbeddedBackend:
     async def close(self) -> None:
         """End the threads, after what they run."""
         for worker in self._workers:
-            await asyncio.to_thread(worker.close)
+            worker.close(timeout_seconds=_THREAD_END_SECONDS)
 
     async def _find_batch_size_that_pays(self) -> int:
         """The smallest size whose cost per image no larger one, by doubling, lowers by more than `_WORTH_IT`.

@@ -153,9 +153,7 @@ class _Call:
         self.timings: Timings | None = None
 
 
-def _from_form(
-    body: bytes, content_type: bytes, parameters: Parameters, serving: Serving
-) -> tuple[bytes, Source]:
+def _from_form(body: bytes, content_type: bytes, parameters: Parameters, serving: Serving) -> tuple[bytes, Source]:
     data, media_type = image_part(body, content_type)
     source = source_of(media_type, parameters, in_form=True)
     if isinstance(source, RawShape):

@@ -50,7 +50,7 @@ class DocumentedRoute(APIRoute):
 
 def classify_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
     """The documented route of `asgi` at `path`."""
-    content = {media_type: _BINARY for media_type in (*ENCODED_MEDIA_TYPES, RAW)} | {MULTIPART: _FORM}
+    content = dict.fromkeys((*ENCODED_MEDIA_TYPES, RAW), _BINARY) | {MULTIPART: _FORM}
     return DocumentedRoute(
         path,
         classify,

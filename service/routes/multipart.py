@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from service.errors import MalformedRequest
 from service.routes.parameters import media_type_of
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 FIELD: Final = "image"
 _MAX_BOUNDARY_BYTES: Final = 70
@@ -31,7 +34,8 @@ def image_part(body: bytes, content_type: bytes) -> tuple[bytes, str]:
         raise MalformedRequest("the multipart body is cut short: its closing boundary is missing")
     if form.names != [FIELD]:
         raise MalformedRequest(
-            f"the form must have exactly one field, a file named '{FIELD}'; it has: {', '.join(form.names)[:200] or 'none'}"
+            f"the form must have exactly one field, a file named '{FIELD}'; it has: "
+            f"{', '.join(form.names)[:200] or 'none'}"
         )
     return b"".join(form.data), media_type_of(form.content_type)
 
@@ -47,7 +51,7 @@ class _Form:
         self._header = bytearray()
         self._value = bytearray()
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         """For `MultipartParser`."""
         return {
             "on_header_field": self._on_header_field,

@@ -34,7 +34,8 @@ class Parameters:
 def parse_query(query: bytes) -> Parameters:
     """Parse a query string; raises `MalformedRequest`. Clients repeat themselves, so results are kept."""
     try:
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=2 * len(_NAMES), errors="strict")
+        text = query.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=2 * len(_NAMES), errors="strict")
     except ValueError as error:
         raise MalformedRequest(f"the query string cannot be read: {error}") from error
     values: dict[str, str] = {}

@@ -1,0 +1,153 @@
+"""The process: settings in, signals, exit codes, worker processes.
+
+Exit 0 after a clean stop, 1 after a failure of the service, 2 for a configuration that cannot be served (with a
+readable line, no traceback).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+
+from service.app import create_app, create_serving
+from service.errors import ConfigurationError
+from service.logs import configure_logging
+from service.metrics import forget_process
+from service.serving import Serving
+from service.settings import Settings, export_settings, load_settings
+from service.supervisor import Supervisor
+
+logger = logging.getLogger("topfive")
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_STOP_MARGIN_SECONDS: Final = 5.0
+"""What a worker may need beyond its own bounds to end, before it is killed."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which on SIGTERM first reports not ready for the grace, then drains, and exits 0 rather than -15."""
+
+    def __init__(self, config: uvicorn.Config, serving: Serving) -> None:
+        super().__init__(config)
+        self._serving = serving
+        self._draining = False
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM and SIGINT; a second one ends the grace."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._drain)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _drain(self) -> None:
+        if self._draining:
+            self.exit()
+            return
+        self._draining = True
+        self._serving.begin_drain()
+        asyncio.get_running_loop().call_later(self._serving.settings.drain_grace_seconds, self.exit)
+
+    def exit(self) -> None:
+        """Stop accepting, answer what is in flight, and end."""
+        self.should_exit = True
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until stopped; the exit code."""
+    try:
+        settings = load_settings(sys.argv[1:] if arguments is None else arguments)
+        configure_logging(settings.log_level)
+        listener = _listen(settings)
+        if settings.workers > 1:
+            return _run_workers(settings, listener)
+        return _run(settings, [listener])
+    except ConfigurationError as error:
+        return _refuse(error)
+
+
+def _refuse(error: ConfigurationError) -> int:
+    sys.stderr.write(f"topfive: {error}\n")
+    return 2
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {settings.host} port {settings.port}: {error}") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _run(settings: Settings, sockets: list[socket.socket]) -> int:
+    """Serve on `sockets` in this process."""
+
+    def leave() -> None:
+        server.exit()
+
+    serving = create_serving(settings, on_fatal=leave)
+    server = _Server(_uvicorn_config(settings, create_app(serving)), serving)
+    host, port = sockets[0].getsockname()[:2]
+    logger.info("listening on http://%s:%d", host, port)
+    server.run(sockets)
+    if serving.failure is not None:
+        return 2 if isinstance(serving.failure, ConfigurationError) else 1
+    return 0
+
+
+def _uvicorn_config(settings: Settings, app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # an ASGI application, typed by its framework
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        proxy_headers=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
+        backlog=2048,
+    )
+
+
+def _run_workers(settings: Settings, listener: socket.socket) -> int:
+    """Serve in several processes, which inherit `listener` and are replaced when they die."""
+    with tempfile.TemporaryDirectory(prefix="topfive-metrics-") as folder:
+        export_settings(settings, folder)
+        return Supervisor(
+            _work,
+            listener=listener,
+            count=settings.workers,
+            stop_seconds=settings.drain_grace_seconds + settings.shutdown_seconds + _STOP_MARGIN_SECONDS,
+            on_death=lambda pid: forget_process(pid, folder),
+        ).run()
+
+
+def _work(listener: socket.socket) -> None:
+    """A worker process: settings come through the environment."""
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    try:
+        sys.exit(_run(settings, [listener]))
+    except ConfigurationError as error:
+        sys.exit(_refuse(error))
