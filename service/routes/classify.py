@@ -135,7 +135,8 @@ class ClassifyEndpoint:
                 "status": status,
                 "images": call.images,
                 "body_bytes": call.nbytes,
-                "seconds": {"total": round(total, 6)} | _stages(call.timings),
+                "total_seconds": round(total, 6),
+                **_stages(call.timings),
             }
         )
 
@@ -194,8 +195,8 @@ def _stages(timings: Timings | None) -> dict[str, float]:
     if timings is None:
         return {}
     return {
-        "decode": round(timings.decode_seconds, 6),
-        "resize": round(timings.resize_seconds, 6),
-        "queue": round(timings.queue_seconds, 6),
-        "inference": round(timings.inference_seconds, 6),
+        "decode_seconds": round(timings.decode_seconds, 6),
+        "resize_seconds": round(timings.resize_seconds, 6),
+        "queue_seconds": round(timings.queue_seconds, 6),
+        "inference_seconds": round(timings.inference_seconds, 6),
     }

@@ -1,0 +1,105 @@
+# The one command surface: `make` lists it. What is installed goes into .venv and nowhere else.
+
+PYTHON ?= python3
+PORT ?= 8000
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
+SOURCES := service pipeline benchmarks tests
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-export run test check fix bench export verify lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PYTHON=$(PYTHON) makes the virtual environment, PORT=$(PORT) is served on, ARGS='…' goes to test, bench, export."
+
+run: $(VENV)/.serve ## install what serving needs, then serve on PORT
+	@exec $(BIN)/python -m service --port $(PORT)
+
+test: setup ## install what the tests need, then run them with the coverage gate
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+setup: $(VENV)/.dev ## install what tests, checks and benchmarks need
+
+setup-export: $(VENV)/.export ## install what export and verify need on top (torch: 1 GB, or several where its build has CUDA)
+
+check: setup ## lint, format, types and layers, changing nothing
+	@failed=; \
+	try() { echo "$$1"; shift; "$$@" || failed=yes; }; \
+	try "ruff: lint" $(BIN)/python -m ruff check $(SOURCES); \
+	try "ruff: format" $(BIN)/python -m ruff format --check $(SOURCES); \
+	try "mypy: types" $(BIN)/python -m mypy; \
+	try "import-linter: layers" env PYTHONPATH=. $(BIN)/python -c \
+		'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache; \
+	test -z "$$failed"
+
+fix: setup ## format, and mend what the linter can
+	@$(BIN)/python -m ruff check --fix $(SOURCES)
+	@$(BIN)/python -m ruff format $(SOURCES)
+
+bench: setup ## measure what the service costs on top of the bare graphs
+	@$(BIN)/python -m benchmarks.overhead $(ARGS)
+
+export: setup-export ## build model_repository/ from the published weights
+	@$(BIN)/python -m pipeline export $(ARGS)
+
+verify: setup-export ## prove that the committed graphs are what `make export` builds
+	@$(BIN)/python -m pipeline verify $(ARGS)
+
+clean: ## remove the virtual environment and everything built
+	rm -rf $(VENV) build dist *.egg-info .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# The virtual environment. Each file .venv/.<name> says that the step of this name was done with the lock as it is now,
+# so a second run costs nothing.
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "topfive needs Python 3.11 or newer, and '$(PYTHON)' is not there: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "topfive needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1): make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making the virtual environment $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV) || \
+		{ rm -rf $(VENV); echo "Python's venv module is incomplete; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.serve: requirements/serve.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what serving needs (requirements/serve.txt)"
+	@$(PIP) install --require-hashes -r requirements/serve.txt
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt requirements/serve.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what serving, tests, checks and benchmarks need (requirements/dev.txt)"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --editable .
+	@touch $(VENV)/.serve $@
+
+# The second line is for builds of torch that need more than the lock can know, as those with CUDA do; with a plain build
+# it finds everything there. timm comes without its own dependencies, because only its label files are read.
+$(VENV)/.export: requirements/export.txt $(VENV)/.dev
+	@echo "Installing what export and verify need (requirements/export.txt)"
+	@$(PIP) install --no-deps -r requirements/export.txt
+	@$(PIP) install --constraint requirements/export.txt torch
+	@touch $@
+
+# The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. export.txt holds
+# only what dev.txt does not; it is resolved as for a platform whose torch has no CUDA parts (see .venv/.export).
+UV := $(BIN)/uv --quiet pip compile pyproject.toml --python-version 3.11 --custom-compile-command 'make lock' \
+	$(if $(UPGRADE),--upgrade)
+HASHED := --universal --fork-strategy fewest --generate-hashes
+
+lock: setup ## write requirements/*.txt anew from pyproject.toml (UPGRADE=1: to the newest versions)
+	@$(PIP) install uv==0.13.8
+	@echo "Locking serve.txt, dev.txt and export.txt"
+	@$(UV) $(HASHED) --extra cpu --output-file requirements/serve.txt
+	@$(UV) $(HASHED) --extra cpu --extra dev --constraint requirements/serve.txt --output-file requirements/dev.txt
+	@MACOSX_DEPLOYMENT_TARGET=14.0 $(UV) --python-platform aarch64-apple-darwin --no-annotate \
+		--extra export --constraint requirements/dev.txt --output-file requirements/export.txt
+	@grep -oE '^[a-z0-9.-]+==[^ ;]+' requirements/dev.txt > $(VENV)/pins
+	@grep -vxFf $(VENV)/pins requirements/export.txt > $(VENV)/export.txt
+	@mv $(VENV)/export.txt requirements/export.txt
