@@ -1,0 +1,113 @@
+"""The windows of a run and their order: rounds of service and bare loop, mixed. What either does is told elsewhere."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks import figures as f
+from benchmarks import machine, workloads
+from benchmarks.client import drive
+from benchmarks.figures import LONE, NULL, Config, Window
+from benchmarks.server import Service, means
+
+REMEASURED = 3  # bare configurations, the best of the first round, measured again in the later rounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to measure, and for how long."""
+
+    scenarios: Sequence[str]
+    connections: Sequence[int]
+    configs: Sequence[Config]
+    rounds: int
+    starts: int
+    warm_seconds: float
+    window_seconds: float
+    bare_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """The parties, and a window of either kind. While one works all others sleep, which every window checks."""
+
+    plan: Plan
+    service: Service
+    front_end: Service
+    measure_bare: Callable[[str, Config], dict[str, float]]
+    bare_cpu_seconds: Callable[[], float]
+    requests: Mapping[str, Sequence[bytes]]
+    answers: Mapping[str, Sequence[Collection[int]]]
+
+    def windows(self) -> Iterator[Window]:
+        """All windows of all rounds; after the first each scenario keeps its best bare configurations."""
+        best: dict[str, Sequence[Config]] = {}
+        for turn in range(self.plan.rounds):
+            for scenario in self.plan.scenarios:
+                if scenario == NULL:
+                    yield self._service_window(turn, scenario, connections=f.NULL_CONNECTIONS)
+                    continue
+                configs = dict.fromkeys([*best.get(scenario, self.plan.configs), *LONE])
+                rates = {}
+                for step in interleave(list(configs), self.plan.connections, turn=turn / self.plan.rounds):
+                    if isinstance(step, int):
+                        yield self._service_window(turn, scenario, connections=step)
+                    else:
+                        yield (window := self._bare_window(turn, scenario, config=step))
+                        rates[step] = window.values[f.IMAGES]
+                best.setdefault(scenario, sorted(rates, key=rates.__getitem__)[-REMEASURED:])
+
+    def _service_window(self, turn: int, scenario: str, *, connections: int) -> Window:
+        service = self.front_end if scenario == NULL else self.service
+        before = service.metrics()
+        try:
+            load = drive(
+                service.port,
+                self.requests[scenario],
+                connections=connections,
+                warm_seconds=self.plan.warm_seconds,
+                window_seconds=self.plan.window_seconds,
+                meters=(service.cpu_seconds, machine.busy_seconds),
+            )
+        except (OSError, ValueError) as error:
+            raise SystemExit(f"{error}\nthe end of the service's log:\n{service.log()}") from error
+        mean = means(before, service.metrics())
+        latencies = [(one.ended - one.started) * 1e3 for one in load.exchanges]
+        right = self.answers[scenario]
+        wrong = [one for one in load.exchanges if not workloads.is_right(one.response, right[one.request])]
+        if wrong:
+            print(f"wrong, not one of {right[wrong[0].request]}: {wrong[0]}", file=sys.stderr)
+        rate = load.requests_per_second
+        cpu, busy = load.cpu_rates
+        stages = {stage: mean.get(f"topfive_stage_duration_seconds {stage}") for stage in f.STAGES}
+        values = {
+            f.IMAGES: rate,
+            f.CPU: cpu / rate * 1e3,
+            f.CLIENT_CPU: load.client_cpu_rate / rate * 1e3,
+            **{name: f.percentile(latencies, percent) for name, percent in f.PERCENTILES.items()},
+            **{stage: seconds * 1e3 for stage, seconds in stages.items() if seconds is not None},
+            **({f.BATCH: mean["topfive_batch_size"]} if "topfive_batch_size" in mean else {}),
+            f.WRONG: len(wrong),
+            f.BYSTANDER: busy - cpu - load.client_cpu_rate,
+        }
+        return Window(turn, scenario, connections, values)
+
+    def _bare_window(self, turn: int, scenario: str, *, config: Config) -> Window:
+        meters = (time.perf_counter, machine.busy_seconds, self.bare_cpu_seconds, time.process_time)
+        before = [read() for read in meters]
+        values = self.measure_bare(scenario, config)
+        seconds, busy, *own = (read() - first for read, first in zip(meters, before, strict=True))
+        return Window(turn, scenario, config, {**values, f.BYSTANDER: (busy - sum(own)) / seconds})
+
+
+def interleave(configs: Sequence[Config], connections: Sequence[int], *, turn: float) -> list[Config | int]:
+    """Both kinds of windows evenly mixed, begun further on (0 to 1 of the way) each turn."""
+    placed: list[tuple[float, int, Config | int]] = [
+        *((place / len(configs), 0, config) for place, config in enumerate(configs)),
+        *((place / len(connections), 1, count) for place, count in enumerate(connections)),
+    ]
+    mixed = deque(step for *_, step in sorted(placed, key=lambda item: item[:2]))
+    mixed.rotate(-round(turn * len(mixed)))
+    return list(mixed)

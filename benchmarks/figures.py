@@ -1,0 +1,175 @@
+"""From windows to a verdict: what was measured, the figures made of it, the targets and whether they are met.
+
+Pure: no clock, no process, no file. Every figure is the median over the rounds of that round's own figure: service
+and bare limit measured minutes apart would say more of the machine's neighbours than of the service.
+"""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+from benchmarks.workloads import JPEG, MIXED, RAW224
+
+NULL, NULL_CONNECTIONS = (
+    "null",
+    8,
+)  # raw 224 x 224 to a service whose backend answers at once: the front end alone
+PROCESS = "process"  # its start and its memory
+
+# What is measured; times in ms.
+IMAGES, CPU, CLIENT_CPU, STEP = "images/s", "CPU/image", "client CPU", "batch time"
+PERCENTILES = {"p50": 50, "p90": 90, "p99": 99}
+BATCH, STAGES = "mean batch", ("decode", "resize", "queue", "inference")
+START, MEMORY = "start to ready", "resident memory"
+WRONG, BYSTANDER = "wrong answers", "CPU of others"
+# What is made of it.
+THROUGHPUT, EFFICIENCY, OVERHEAD = "images/s ÷ bare", "bare CPU ÷ CPU", "p50 - bare latency"
+EFFICIENCY_LEAST, BARE_LATENCY = "least bare CPU ÷ CPU", "bare latency"
+TAIL, UNEVEN = "p99 ÷ p50", "mean batch, apart from raw224's"
+
+# More CPU than this, in cores, used by what is not being measured disturbs a window. Medians over the rounds bear some
+# disturbed windows: so large a share of all.
+BYSTANDER_LIMIT, DISTURBED_LIMIT = 0.1, 0.2
+
+PASS, MISSED, INVALID = "PASS", "MISSED", "INVALID"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How the bare loop runs: so many sessions side by side, each of so many threads, on batches of this size."""
+
+    sessions: int
+    threads: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.sessions} x {self.threads} thread{'s' * (self.threads > 1)}, batch {self.batch}"
+
+
+# The bare limit is the best throughput among CONFIGS; the bare latency of a lone image is the better of LONE.
+CONFIGS = tuple(Config(*shape, batch) for shape in ((1, 2), (2, 1)) for batch in (1, 2, 4, 8, 16))
+LONE = (Config(1, 1, 1), Config(1, 2, 1))
+
+Setting: TypeAlias = int | Config | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One measurement: the service with so many connections, or the bare loop in a configuration."""
+
+    round: int
+    scenario: str
+    setting: Setting
+    values: Mapping[str, float]
+
+
+class Figure(NamedTuple):
+    """What a value is a value of."""
+
+    name: str
+    scenario: str
+    setting: Setting = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a figure is to reach."""
+
+    figure: Figure
+    sense: Literal["≥", "≤"]
+    limit: float
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A target and its figure; both None where the run did not measure it."""
+
+    target: Target
+    measured: float | None
+    met: bool | None
+
+
+TARGETS = (
+    Target(Figure(THROUGHPUT, RAW224, 1), "≥", 0.82),
+    *(Target(Figure(THROUGHPUT, RAW224, connections), "≥", 0.92) for connections in (8, 16)),
+    *(Target(Figure(THROUGHPUT, MIXED, connections), "≥", 0.88) for connections in (8, 16)),
+    *(Target(Figure(EFFICIENCY, RAW224, connections), "≥", 0.93) for connections in (8, 16)),
+    *(Target(Figure(EFFICIENCY, MIXED, connections), "≥", 0.88) for connections in (8, 16)),
+    *(Target(Figure(EFFICIENCY, JPEG, connections), "≥", 0.88) for connections in (8, 16)),
+    *(Target(Figure(OVERHEAD, scenario, 1), "≤", 0.7, "ms") for scenario in (RAW224, MIXED, JPEG)),
+    *(Target(Figure(TAIL, scenario, 16), "≤", 1.4) for scenario in (RAW224, MIXED, JPEG)),
+    Target(Figure(UNEVEN, MIXED, 16), "≤", 10.0, "%"),
+    Target(Figure(CPU, NULL, NULL_CONNECTIONS), "≤", 0.20, "ms"),
+    Target(Figure(START, PROCESS), "≤", 2500.0, "ms"),
+    Target(Figure(MEMORY, PROCESS), "≤", 300.0, "MB"),
+)
+
+
+def percentile(samples: Sequence[float], percent: int) -> float:
+    """Exact, from all samples; between two of them linear, as numpy has it by default."""
+    samples = samples if len(samples) > 1 else [*samples, *samples]
+    return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]
+
+
+def figures(windows: Sequence[Window]) -> dict[Figure, float]:
+    """All that was measured and all that can be made of it, as medians over the rounds."""
+    noted: dict[Figure, list[float]] = {}
+    for window in windows:
+        beside = [other for other in windows if other.round == window.round]
+        for name, value in {**window.values, **_compared(window, beside)}.items():
+            noted.setdefault(Figure(name, window.scenario, window.setting), []).append(value)
+    return {figure: statistics.median(values) for figure, values in noted.items()}
+
+
+def judge(targets: Iterable[Target], measured: Mapping[Figure, float]) -> list[Verdict]:
+    """Each target against its figure."""
+    verdicts = []
+    for target in targets:
+        value = measured.get(target.figure)
+        met = None if value is None else value >= target.limit if target.sense == "≥" else value <= target.limit
+        verdicts.append(Verdict(target, value, met))
+    return verdicts
+
+
+def faults(windows: Sequence[Window]) -> list[str]:
+    """What makes the run INVALID, in words; empty for a valid one."""
+    wrong = sum(window.values.get(WRONG, 0) for window in windows)
+    disturbed = sum(window.values.get(BYSTANDER, 0) > BYSTANDER_LIMIT for window in windows)
+    too_many = disturbed > DISTURBED_LIMIT * len(windows)
+    return [
+        *([f"{wrong:.0f} wrong answers"] if wrong else []),
+        *([f"other processes used the CPU in {disturbed} of {len(windows)} windows"] if too_many else []),
+    ]
+
+
+def conclude(windows: Sequence[Window], verdicts: Iterable[Verdict]) -> str:
+    """The run in one word: INVALID says nothing of the service, MISSED that it falls short somewhere."""
+    if faults(windows):
+        return INVALID
+    return MISSED if any(verdict.met is False for verdict in verdicts) else PASS
+
+
+def _compared(window: Window, beside: Iterable[Window]) -> dict[str, float]:
+    """What a window of the service says next to the other windows of its round."""
+    own = window.values
+    if not isinstance(window.setting, int):
+        return {}
+    made = {TAIL: own["p99"] / own["p50"]}
+    bare = {}
+    for other in beside:
+        if other.scenario == window.scenario and isinstance(other.setting, Config):
+            bare[other.setting] = other.values
+        elif (other.scenario, other.setting) == (RAW224, window.setting) and BATCH in own and BATCH in other.values:
+            made[UNEVEN] = abs(own[BATCH] / other.values[BATCH] - 1) * 100
+    if bare:
+        best = max(bare.values(), key=lambda values: values[IMAGES])
+        made[THROUGHPUT] = own[IMAGES] / best[IMAGES]
+        made[EFFICIENCY] = best[CPU] / own[CPU]
+        made[EFFICIENCY_LEAST] = min(values[CPU] for values in bare.values()) / own[CPU]
+    lone = [bare[config][STEP] for config in LONE if config in bare]
+    if lone:
+        made[BARE_LATENCY] = min(lone)
+        made[OVERHEAD] = own["p50"] - min(lone)
+    return made

@@ -1,0 +1,52 @@
+"""What the kernel says of processes and of the machine. Linux only, as the benchmark is (epoll, /proc)."""
+
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ("onnxruntime", "numpy", "pillow", "fastapi", "uvicorn")
+
+
+def family(pid: int) -> list[int]:
+    """The process and all its living descendants."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for task in tasks for child in task.read_text().split()]
+    return [pid, *(member for child in children for member in family(child))]
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """User and system time of the processes and all their threads, to the nanosecond (clock_getcpuclockid(3)).
+
+    The figures in /proc/PID/stat come in ticks of 10 ms, which is more than one image takes.
+    """
+    return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
+
+
+def resident_bytes(pids: Iterable[int]) -> int:
+    """Resident memory of the processes; what they share counts once for each."""
+    pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def busy_seconds() -> float:
+    """CPU time not idle since boot: of all processes, of the kernel, and what the hypervisor gave to others."""
+    with Path("/proc/stat").open() as stat:
+        user, nice, system, _idle, _iowait, *others = map(int, stat.readline().split()[1:9])
+    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
+
+
+def environment(graphs: Iterable[Path]) -> dict[str, object]:
+    """What a reader needs to know before comparing two results."""
+    cpuinfo = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+    return {
+        "cpu": next((value.strip() for key, _, value in cpuinfo if key.strip() == "model name"), "unknown"),
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+        "sha256": {path.parts[-3]: hashlib.sha256(path.read_bytes()).hexdigest() for path in graphs},
+    }

@@ -1,0 +1,95 @@
+"""What is sent: real photos, the three scenarios made of them, and what a right answer looks like.
+
+The client needs the images as requests, the bare loop as arrays. Both build them here from the same photos and
+seed, so that image number i is the same on either side. Nothing here measures; nothing here knows the graphs.
+"""
+
+import io
+import random
+import re
+from collections.abc import Collection
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from benchmarks.client import Response
+
+RAW224, MIXED, JPEG = "raw224", "mixed", "jpeg"
+SCENARIOS = (RAW224, MIXED, JPEG)
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+Payload: TypeAlias = Pixels | bytes  # raw pixels [H,W,3], or a JPEG file
+Workload: TypeAlias = list[Payload]
+
+SEED = 5
+COUNT = 64
+INDEX = re.compile(rb'"index": ?(\d+)')
+
+# Where there is no folder of photos: sizes as in a sample of ImageNet, cut from photographs that come with packages.
+SIZES = [(500, 375)] * 5 + [(375, 500), (500, 333)] * 2 + [(333, 500), (640, 480), (400, 300), (500, 500)]
+PACKAGED = {
+    "skimage": ("data/astronaut.png", "data/chelsea.png", "data/coffee.png", "data/rocket.jpg"),
+    "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
+}
+
+
+@cache
+def load(folder: Path | None) -> dict[str, Workload]:
+    """The images of every scenario, in the order in which they are sent."""
+    files = _sample(folder) if folder else _packaged()
+    photos = [decode(file) for file in files]
+    crops = [np.asarray(ImageOps.fit(Image.fromarray(photo), (224, 224))) for photo in photos]
+    return {RAW224: [*crops], MIXED: [*photos], JPEG: [*files]}
+
+
+def decode(file: bytes) -> Pixels:
+    """The upright RGB pixels of an encoded image: the least that a server has to do with it."""
+    with Image.open(io.BytesIO(file)) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def request(payload: Payload) -> bytes:
+    """The whole HTTP request for one image."""
+    if isinstance(payload, bytes):
+        target, media_type, body = "/v1/classify", "image/jpeg", payload
+    else:
+        target = "/v1/classify?height={}&width={}".format(*payload.shape)
+        media_type, body = "application/octet-stream", payload.tobytes()
+    fields = ("Host: 127.0.0.1", f"Content-Type: {media_type}", f"Content-Length: {len(body)}")
+    return "\r\n".join((f"POST {target} HTTP/1.1", *fields, "", "")).encode() + body
+
+
+def is_right(response: Response, allowed: Collection[int]) -> bool:
+    """Whether there are five predictions, the first of them of an allowed class."""
+    indices = INDEX.findall(response.body)
+    return response.status == 200 and len(indices) == 5 and int(indices[0]) in allowed
+
+
+def _sample(folder: Path) -> list[bytes]:
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg"})
+    if not files:
+        raise SystemExit(f"{folder}: no .jpg files in this folder; name another with --images")
+    return [path.read_bytes() for path in random.Random(SEED).sample(files, min(COUNT, len(files)))]
+
+
+def _packaged() -> list[bytes]:
+    chance = random.Random(SEED)
+    paths = [_package(package) / name for package, names in PACKAGED.items() for name in names]
+    files = [io.BytesIO() for _ in range(COUNT)]
+    for number, file in enumerate(files):
+        photo = Image.open(paths[number % len(paths)]).convert("RGB")
+        where = (chance.random(), chance.random())
+        ImageOps.fit(photo, chance.choice(SIZES), centering=where).save(file, "jpeg", quality=90)
+    return [file.getvalue() for file in files]
+
+
+def _package(name: str) -> Path:
+    found = find_spec(name)
+    if found is None or found.origin is None:
+        raise SystemExit(f"no photos: name a folder of JPEG files with --images, or install {name}")
+    return Path(found.origin).parent
