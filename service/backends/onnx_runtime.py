@@ -8,6 +8,7 @@ What does not: batching, image sizes, labels.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from service.workers import WorkerPool
 _LOG_WARNINGS: Final = 2
 _MEASUREMENTS: Final = 5
 """Runs of each batch size at warm-up; the fastest counts, because noise only ever adds."""
-_WORTH_IT: Final = 0.03
+_WORTH_IT: Final = 0.02
 """A larger batch pays if it lowers the cost per image by more than this share."""
 _FREE_SIDE_PIXELS: Final = 256
 """Side to measure with where a declared dimension is free."""
@@ -68,10 +69,13 @@ class Graph:
         return results
 
     def give_back_memory(self, tensor: NDArray[Any]) -> None:
-        """Run once more and return to the system what larger runs before it had taken."""
+        """Run once more, and return to the system what loading and larger runs had taken and freed."""
         options = ort.RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._session.run(self.outputs, {self._input: tensor}, options)
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):  # glibc's, which by itself keeps what other threads have freed
+            libc.malloc_trim(0)
 
 
 class EmbeddedBackend:
@@ -104,12 +108,12 @@ class EmbeddedBackend:
     async def warm_up(self) -> None:
         """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session."""
         self.batch_size_that_pays = await self._find_batch_size_that_pays()
-        await self._workers[0].run(self._graphs[0].give_back_memory, self._image)
         sizes = range(1, self.batch_size_that_pays + 1)
         batches = self._warm_up_batches or [self._batch(size) for size in sizes]
         await self._on_all_slots(_run_all, batches)
         if self._alone is not None:
             await self._workers[0].run(_run_all, self._alone, [self._image])
+        await self._on_all_slots(Graph.give_back_memory, self._image)
 
     async def infer(self, batch: Sequence[Tensor], *, alone: bool) -> Sequence[Row]:
         """Run `batch` on an idle session; `alone` on the one that has all cores."""
