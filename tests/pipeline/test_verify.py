@@ -1,0 +1,160 @@
+"""What is not what the recipe makes is found out, whatever part it is; what differs in the last bits is not."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.layout import CLASSIFY, LABELS, RESIZE, SUMS
+from tests.pipeline.conftest import needs_export
+
+needs_export()
+
+import onnx  # noqa: E402  # once it is known to be there
+
+from pipeline.__main__ import main  # noqa: E402
+from pipeline.export import write_sums  # noqa: E402
+from pipeline.verify import Verdict, compare  # noqa: E402
+
+
+@pytest.fixture
+def copy(rebuilt: Path, tmp_path: Path) -> Path:
+    """A model repository to tamper with."""
+    return shutil.copytree(rebuilt / "repository", tmp_path / "repository")
+
+
+@pytest.fixture
+def verdict_on(rebuilt: Path, copy: Path) -> Callable[[], Verdict]:
+    """Judge the copy, its sums brought up to date as a careful forger would."""
+
+    def judge() -> Verdict:
+        write_sums(copy)
+        return compare(copy, rebuilt=rebuilt / "repository")
+
+    return judge
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    model = onnx.load(path)
+    change(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def scale_weight(model: Any, factor: float) -> None:
+    tensor = next(weight for weight in model.graph.initializer if weight.name.endswith("depthwise_conv.weight"))
+    array = onnx.numpy_helper.to_array(tensor) * np.float32(factor)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+
+
+def rename_class(model: Any, index: int) -> None:
+    next(weight for weight in model.graph.initializer if weight.name == "labels").string_data[index] = b"unicorn"
+
+
+def change_metadata(model: Any) -> None:
+    next(entry for entry in model.metadata_props if entry.key == "weights.version").value = "9.9.9"
+
+
+def change_padding(model: Any) -> None:
+    convolution = next(node for node in model.graph.node if node.op_type == "Conv")
+    next(attribute for attribute in convolution.attribute if attribute.name == "pads").ints[:] = [1, 1, 0, 0]
+
+
+def drop_last_node(model: Any) -> None:
+    del model.graph.node[-1]
+
+
+def test_the_committed_repository_is_what_the_recipe_makes(repository: Path, rebuilt: Path) -> None:
+    """The files under model_repository/ are those of this source, these weights and these versions."""
+    assert compare(repository, rebuilt=rebuilt / "repository").reasons == ()
+
+
+def test_equal_bytes_are_the_quick_proof(verdict_on: Callable[[], Verdict]) -> None:
+    """An untouched copy: no reasons, and a note for each artefact."""
+    verdict = verdict_on()
+    assert verdict.reasons == ()
+    assert [note.split(": ")[1] for note in verdict.notes] == ["byte for byte what the recipe makes"] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda model: scale_weight(model, 1.001), r"weight \S+depthwise_conv.weight is off by up to"),
+        (lambda model: rename_class(model, 7), r"constant labels has 'unicorn' at \[7\], not 'cock'"),
+        (change_metadata, r"metadata_props weights.version is '9.9.9', not '0.1.0'"),
+        (change_padding, r"node 4 is .*Conv.*pads = \[1, 1, 0, 0\].*, not .*pads = \[0, 0, 1, 1\]"),
+        (drop_last_node, r"has 100 nodes, not 101"),
+        (lambda model: setattr(model, "producer_name", "someone"), r"producer_name is someone, not topfive"),
+        (lambda model: setattr(model.graph.input[0], "name", "x"), r"the graph's input is"),
+    ],
+    ids=["weight", "label", "metadata", "attribute", "node", "producer", "input"],
+)
+def test_a_tampered_graph_is_found_out(
+    change: Callable[[Any], None], reason: str, copy: Path, verdict_on: Callable[[], Verdict]
+) -> None:
+    """The reason says which part it is, what it is and what it should be."""
+    edit(copy / CLASSIFY, change)
+    reasons = "\n".join(verdict_on().reasons)
+    assert CLASSIFY.as_posix() in reasons
+    assert re.search(reason, reasons), reasons
+
+
+def test_last_bits_are_forgiven(copy: Path, verdict_on: Callable[[], Verdict]) -> None:
+    """Weights that differ as two processors' folding does are the recipe's, and the notes say so."""
+    edit(copy / CLASSIFY, lambda model: scale_weight(model, 1 + 2**-22))
+    verdict = verdict_on()
+    assert verdict.reasons == ()
+    assert f"{CLASSIFY}: what the recipe makes, up to the last bits of its weights" in verdict.notes
+
+
+def test_a_changed_line_of_labels_is_found_out(copy: Path, verdict_on: Callable[[], Verdict]) -> None:
+    """labels.txt is compared line by line."""
+    path = copy / LABELS
+    path.write_text(path.read_text(encoding="utf-8").replace("goldfish", "gold fish"), encoding="utf-8")
+    assert verdict_on().reasons == (f"{LABELS}: class 1 is 'gold fish', not 'goldfish'",)
+
+
+def test_a_file_that_is_no_graph_is_found_out(copy: Path, verdict_on: Callable[[], Verdict]) -> None:
+    """Not even an ONNX file: a reason, not a traceback."""
+    (copy / RESIZE).write_bytes(b"\xff\xff not a graph")
+    (reason,) = verdict_on().reasons
+    assert reason.startswith(f"{RESIZE}: is no ONNX file")
+
+
+def test_sums_must_match(rebuilt: Path, copy: Path) -> None:
+    """A digest that is wrong, missing or of a missing file is a reason, though the graphs be right."""
+    lines = (copy / SUMS).read_text(encoding="utf-8").splitlines()
+    (copy / SUMS).write_text(
+        "\n".join(["0" * 64 + lines[0][64:], lines[1], "0" * 64 + "  gone.onnx"]), encoding="utf-8"
+    )
+    assert set(compare(copy, rebuilt=rebuilt / "repository").reasons) == {
+        f"{CLASSIFY}: its sha256 is not the one in {SUMS}",
+        f"{SUMS} does not list {RESIZE}",
+        f"{SUMS} lists gone.onnx, which is missing",
+    }
+
+
+def test_missing_files_are_named(rebuilt: Path, copy: Path) -> None:
+    """An incomplete repository: each missing file by name."""
+    (copy / LABELS).unlink()
+    (copy / SUMS).unlink()
+    reasons = compare(copy, rebuilt=rebuilt / "repository").reasons
+    assert set(reasons) == {f"{LABELS} is missing", f"{SUMS} is missing"}
+
+
+def test_the_command_fails_with_the_reasons(
+    rebuilt: Path, copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 1, the reasons on stderr. Its own export is replaced by the one at hand."""
+    monkeypatch.setattr(
+        "pipeline.verify.export", lambda folder: shutil.copytree(rebuilt / "repository", folder, dirs_exist_ok=True)
+    )
+    edit(copy / CLASSIFY, change_metadata)
+    assert main(["verify", "--repository", str(copy)]) == 1
+    captured = capsys.readouterr()
+    assert "metadata_props weights.version" in captured.err
+    assert "its sha256 is not the one in SHA256SUMS" in captured.err
+    assert "NOT what the recipe makes" in captured.out
