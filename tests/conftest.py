@@ -17,6 +17,7 @@ from tests.serving_process import ServingProcess, serving
 from tests.tiny_models import write_tiny_repository
 
 Photo = NDArray[np.uint8]
+Encode = Callable[..., bytes]
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,7 @@ def palace() -> Photo:
 
 
 @pytest.fixture(scope="session")
-def encode() -> Callable[..., bytes]:
+def encode() -> Encode:
     """A function that writes a photo in one of Pillow's formats."""
 
     def write(photo: Photo, kind: str, **options: object) -> bytes:

@@ -37,9 +37,10 @@ OUTPUTS: Final[tuple[Tensor, ...]] = (
 )
 
 
-def classifier_graph(image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS) -> bytes:
-    """UINT8 [N, H, W, 3] in; labels, probabilities and indices out, by the rule above."""
-    labels = [f"value {value}".encode() for value in range(HIGHEST_VALUE + 5)]
+def classifier_graph(
+    image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS, *, labels: int = HIGHEST_VALUE + 5
+) -> bytes:
+    """UINT8 [N, H, W, 3] in; classes, probabilities and indices out, by the rule above. Below 5 `labels` it fails."""
     return _model(
         [
             _node("Cast", [image[0]], "numbers", to=_INT64),
@@ -56,7 +57,7 @@ def classifier_graph(image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS
             _constant("zero", _INT64, (), struct.pack("<q", 0)),
             _constant("places", _INT64, (1, 5), struct.pack("<5q", *range(5))),
             _constant("shares", _FLOAT, (1, 5), struct.pack("<5f", *PROBABILITIES)),
-            _strings("labels", labels),
+            _strings("labels", [f"value {value}".encode() for value in range(labels)]),
         ],
         inputs=[image],
         outputs=outputs,
@@ -119,8 +120,9 @@ def write_model(
 ) -> Path:
     """Put a model into `repository`; its folder."""
     folder = repository / name
+    folder.mkdir(parents=True, exist_ok=True)
     for version in versions:
-        (folder / str(version)).mkdir(parents=True, exist_ok=True)
+        (folder / str(version)).mkdir(exist_ok=True)
         if graph is not None:
             (folder / str(version) / "model.onnx").write_bytes(graph)
     (folder / "config.pbtxt").write_text(config_text, encoding="utf-8")

@@ -65,7 +65,7 @@ def test_a_graph_is_portable(path: Path, repository: Path) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx, of the extra `export`, is not installed")
     model = onnx.load(repository / path)
     onnx.checker.check_model(model, full_check=True)
-    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 19)]
     assert {node.domain for node in model.graph.node} == {""}
 
     def declared(values: object) -> list[str]:
