@@ -1,19 +1,21 @@
 """The dynamic batcher: the queue's shell, which owns time, slots and waiters.
 
-One method, `_dispatch`, owns every decision. It is called when something changed (an item came, a slot came free, a
-timer fired) and does no I/O, so there is no loop to die or to poll. What you can rely on (tested in
-`tests/test_batcher.py`):
+One method, `_dispatch`, owns every decision. It is called when something changed (an item came, a batch ended, a timer
+fired) and does no I/O, so there is no loop to die or to poll. What you can rely on (tested in `tests/test_batcher.py`):
 
 - every `submit` returns or raises exactly once;
-- running batches never exceed the backend's slots; a slot is reserved before a batch is formed;
+- a place in the backend is reserved before a batch is formed, and never more than `slots` batches run;
 - with slots idle, each takes its share of what waits, so none swallows the queue while another idles;
 - a result of the wrong length, or an exception in the backend, fails that batch only;
-- a cancelled, expired or abandoned item never reaches the backend, and is counted;
+- a cancelled, expired or abandoned item never reaches a graph, and is counted;
 - `drain` answers everybody;
 - if the decision itself raises, every waiter gets that error and `on_failure` is told, so that readiness goes down.
 
 A batch runs *alone* when it is the only item there is and nothing came while the last batch ran: then it may use the
 cores of all slots, which halves a lone client's latency and costs a busy server nothing.
+
+A backend may ask for `prefetch` batches beyond its slots, so that a slot need not wait for the event loop between two
+batches. Only full batches are handed over ahead: no later item could have joined them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import Any, Final
 from service.backends.base import Backend, Row, Tensor
 from service.batching_queue import BatchingQueue, Item, ItemState, QueueLimits
 from service.clock import Clock, TimerHandle
-from service.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady, QueueFull
+from service.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady, QueueFull, TopfiveError
 
 _NEVER: Final = float("inf")
 _RATE_SMOOTHING: Final = 0.1
@@ -45,7 +47,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class BatcherHooks:
-    """Who is told what, as it happens. All are called on the event loop and must not block or raise."""
+    """Who is told what, as it happens. All are called on the event loop and must not block."""
 
     on_batch: Callable[[int, float], None]
     """(batch size, inference seconds) of a batch that ran."""
@@ -57,6 +59,26 @@ class BatcherHooks:
     """(items, bytes) that wait now."""
     on_failure: Callable[[BaseException], None]
     """The batcher itself failed and takes no more work."""
+
+
+class HandedBatch:
+    """A batch in the backend's hands; `claim` is the moment at which it starts to run."""
+
+    __slots__ = ("_clock", "items", "late", "started", "wanted")
+
+    def __init__(self, items: list[Item], clock: Clock) -> None:
+        self.items = items
+        self.wanted = items
+        self.late: list[Item] = []
+        self.started = clock.now()
+        self._clock = clock
+
+    def claim(self) -> list[Tensor]:
+        """The tensors to run, less those that expired or were cancelled since; may be called on any thread."""
+        self.started = now = self._clock.now()
+        self.late = [item for item in self.items if item.deadline <= now]
+        self.wanted = [item for item in self.items if item.deadline > now and not item.waiter.done()]
+        return [item.payload for item in self.wanted]
 
 
 def _never_abandoned() -> bool:
@@ -71,7 +93,7 @@ class Batcher:
         self._queue = BatchingQueue(limits)
         self._clock = clock
         self._hooks = hooks
-        self._idle = backend.slots
+        self._busy = 0
         self._runs: set[asyncio.Task[None]] = set()
         self._timer: TimerHandle | None = None
         self._timer_when = _NEVER
@@ -81,20 +103,21 @@ class Batcher:
         self._failure: BaseException | None = None
 
     def __repr__(self) -> str:
-        return f"<Batcher {self._queue!r}, {self._idle}/{self._backend.slots} slots idle, failure={self._failure!r}>"
-
-    @property
-    def max_items(self) -> int:
-        """The most images that may wait at once; a request with more can never be served."""
-        return self._queue.limits.max_items
+        return f"<Batcher {self._queue!r}, {self._busy}/{self._backend.slots} slots busy, failure={self._failure!r}>"
 
     def estimated_wait_seconds(self) -> float:
         """How long what waits now will take to leave, from the measured cost per image."""
         return self._queue.items * self._seconds_per_image
 
-    def check_room(self, items: int) -> None:
-        """Raise `NotReady` or `QueueFull`, with `retry_after_seconds`, if `items` more could not wait now."""
-        self._check_room(items, 0)
+    def check_room(self, items: int, nbytes: int = 0) -> None:
+        """Raise `NotReady` or `QueueFull`, with `retry_after_seconds`, if so much more could not wait now."""
+        if self._failure is not None:
+            raise NotReady("the batcher has failed and this process is about to be replaced; retry later")
+        try:
+            self._queue.check_room(items, nbytes)
+        except QueueFull as full:
+            full.retry_after_seconds = self.estimated_wait_seconds()
+            raise
 
     async def submit(
         self,
@@ -108,7 +131,7 @@ class Batcher:
         `deadline`: monotonic seconds. `abandoned`: asked just before dispatch whether the caller is still there.
         Raises `QueueFull`, `NotReady`, `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
         """
-        self._check_room(len(tensors), sum(tensor.nbytes for tensor in tensors))
+        self.check_room(len(tensors), sum(tensor.nbytes for tensor in tensors))
         now = self._clock.now()
         loop = asyncio.get_running_loop()
         items = [
@@ -138,63 +161,42 @@ class Batcher:
         while self._runs:
             await asyncio.wait(self._runs)
 
-    def _check_room(self, items: int, nbytes: int) -> None:
-        if self._failure is not None:
-            raise NotReady("the batcher has failed and this process is about to be replaced; retry later")
-        try:
-            self._queue.check_room(items, nbytes)
-        except QueueFull as full:
-            full.retry_after_seconds = self.estimated_wait_seconds()
-            raise
-
     def _withdraw(self, items: Sequence[Item]) -> None:
         """Take back what its caller no longer waits for: it was cancelled, or a sibling failed."""
         for item in items:
             if self._queue.cancel(item):
                 self._hooks.on_discard("cancelled")
-            waiter: asyncio.Future[Outcome] = item.waiter
-            if not waiter.done():
-                waiter.cancel()
-            elif not waiter.cancelled():
-                waiter.exception()  # retrieved: a sibling's error has been reported already
+            if not item.waiter.cancel() and not item.waiter.cancelled():
+                item.waiter.exception()  # retrieved: a sibling's error has been reported already
 
     def _dispatch(self) -> None:
         try:
             now = self._clock.now()
-            self._expire(now)
-            while self._idle:
-                share = -(-self._queue.items // self._idle)
+            for item in self._queue.expire(now=now):
+                self._expire(item, now)
+            while batch := self._next_batch(now):
                 alone = self._may_run_alone()
-                batch = self._still_wanted(self._queue.take(max(1, share), now=now))
-                if batch is None:
-                    break
-                if batch:
-                    self._start(batch, alone=alone)
+                if wanted := self._still_there(batch):
+                    self._start(HandedBatch(wanted, self._clock), slots=self._backend.slots if alone else 1)
             self._arm_timer(now)
             self._hooks.on_queue(self._queue.items, self._queue.nbytes)
         except Exception as error:  # noqa: BLE001  # a defect here would otherwise leave every waiter hanging
             self._fail(error)
 
+    def _next_batch(self, now: float) -> list[Item]:
+        """A share of what waits for each idle slot; beyond the slots, only what is full."""
+        idle = self._backend.slots - self._busy
+        if idle > 0:
+            share = -(-self._queue.items // idle)
+            return self._queue.take(max(1, share), now=now)
+        return self._queue.take_full() if -idle < self._backend.prefetch else []
+
     def _may_run_alone(self) -> bool:
-        return (
-            self._calm and self._backend.serves_alone and self._idle == self._backend.slots and self._queue.items == 1
-        )
+        """Whether the batch just taken, of one item, is all there is."""
+        return self._calm and self._backend.serves_alone and not self._busy and not self._queue.items
 
-    def _expire(self, now: float) -> None:
-        for item in self._queue.expire(now=now):
-            self._hooks.on_discard("expired")
-            waited = now - item.arrived
-            _refuse(
-                item,
-                DeadlineExceeded(
-                    f"the deadline passed after {waited:.3f} s in the queue; allow more time or send less load"
-                ),
-            )
-
-    def _still_wanted(self, batch: list[Item]) -> list[Item] | None:
-        """`batch` less the items whose client has hung up; None if `batch` was empty to begin with."""
-        if not batch:
-            return None
+    def _still_there(self, batch: list[Item]) -> list[Item]:
+        """`batch` less the items whose client has hung up."""
         wanted = []
         for item in batch:
             if item.abandoned():
@@ -205,10 +207,9 @@ class Batcher:
                 wanted.append(item)
         return wanted
 
-    def _start(self, batch: list[Item], *, alone: bool) -> None:
-        slots = self._backend.slots if alone else 1
-        self._idle -= slots
-        task = asyncio.get_running_loop().create_task(self._run(batch, alone=alone, slots=slots))
+    def _start(self, batch: HandedBatch, *, slots: int) -> None:
+        self._busy += slots
+        task = asyncio.get_running_loop().create_task(self._run(batch, slots))
         self._runs.add(task)
         task.add_done_callback(self._finish)
 
@@ -217,48 +218,48 @@ class Batcher:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
-    async def _run(self, batch: list[Item], *, alone: bool, slots: int) -> None:
-        started = self._clock.now()
+    async def _run(self, batch: HandedBatch, slots: int) -> None:
         submissions = self._submissions
         try:
-            rows = await self._backend.infer([item.payload for item in batch], alone=alone)
-            if len(rows) != len(batch):
-                raise BackendFailure(f"the backend answered {len(rows)} rows to a batch of {len(batch)}")
+            rows = await self._backend.infer(batch, alone=slots > 1)
+            if len(rows) != len(batch.wanted):
+                raise BackendFailure(f"the backend answered {len(rows)} rows to a batch of {len(batch.wanted)}")
         except BaseException as error:
-            self._fail_batch(batch, error)
+            _fail_all(batch.items, error, "the model failed on the batch that held this image; this is not your fault")
+            self._hooks.on_batch_failure(len(batch.items), error)
             if not isinstance(error, Exception):
                 raise
         else:
-            seconds = self._clock.now() - started
-            self._settle_batch(batch, rows, started, seconds)
-            self._note_cost(seconds * slots / len(batch))
+            self._settle(batch, rows, slots)
         finally:
             self._calm = submissions == self._submissions
-            self._idle += slots
+            self._busy -= slots
             self._dispatch()
 
-    def _settle_batch(self, batch: Sequence[Item], rows: Sequence[Row], started: float, seconds: float) -> None:
-        for item, row in zip(batch, rows, strict=True):
+    def _settle(self, batch: HandedBatch, rows: Sequence[Row], slots: int) -> None:
+        size, seconds = len(rows), self._clock.now() - batch.started
+        for item, row in zip(batch.wanted, rows, strict=True):
             item.state = ItemState.DONE
             if not item.waiter.done():
-                item.waiter.set_result(Outcome(row, started - item.arrived, seconds, len(batch)))
-        self._hooks.on_batch(len(batch), seconds)
+                item.waiter.set_result(Outcome(row, batch.started - item.arrived, seconds, size))
+        for item in batch.late:
+            self._expire(item, batch.started)
+        for _ in range(len(batch.items) - size - len(batch.late)):
+            self._hooks.on_discard("cancelled")
+        if size:
+            cost = seconds * slots / size / self._backend.slots
+            before = self._seconds_per_image or cost
+            self._seconds_per_image = before + _RATE_SMOOTHING * (cost - before)
+            self._hooks.on_batch(size, seconds)
 
-    def _fail_batch(self, batch: Sequence[Item], error: BaseException) -> None:
-        for item in batch:
-            item.state = ItemState.FAILED
-            failure = BackendFailure("the model failed on the batch that held this image; this is not your fault")
-            failure.__cause__ = error
-            _refuse(item, failure)
-        self._hooks.on_batch_failure(len(batch), error)
-
-    def _note_cost(self, slot_seconds_per_image: float) -> None:
-        cost = slot_seconds_per_image / self._backend.slots
-        before = self._seconds_per_image or cost
-        self._seconds_per_image = before + _RATE_SMOOTHING * (cost - before)
+    def _expire(self, item: Item, now: float) -> None:
+        item.state = ItemState.EXPIRED
+        self._hooks.on_discard("expired")
+        waited = f"{now - item.arrived:.3f} s"
+        _refuse(item, DeadlineExceeded(f"the deadline passed after {waited} in the queue; allow more, or send less"))
 
     def _arm_timer(self, now: float) -> None:
-        when = self._queue.next_event(now=now) if self._queue.items else _NEVER
+        when = self._queue.next_event(now=now)
         if when == self._timer_when:
             return
         if self._timer is not None:
@@ -273,14 +274,19 @@ class Batcher:
     def _fail(self, error: BaseException) -> None:
         self._failure = error
         self._queue.close()
-        for item in self._queue.drain():
-            failure = BackendFailure("the batcher has failed; this is not your fault, and the process says so")
-            failure.__cause__ = error
-            _refuse(item, failure)
+        _fail_all(self._queue.drain(), error, "the batcher has failed; this is not your fault, and the process says so")
         self._hooks.on_failure(error)
 
 
-def _refuse(item: Item, error: BaseException) -> None:
+def _fail_all(items: Sequence[Item], cause: BaseException, message: str) -> None:
+    for item in items:
+        item.state = ItemState.FAILED
+        failure = BackendFailure(message)
+        failure.__cause__ = cause
+        _refuse(item, failure)
+
+
+def _refuse(item: Item, error: TopfiveError) -> None:
     waiter: asyncio.Future[Any] = item.waiter
     if not waiter.done():
         waiter.set_exception(error)

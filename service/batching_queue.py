@@ -150,15 +150,15 @@ class BatchingQueue:
         ready = [lane for lane in self._lanes.values() if self._lane_ready(lane, now)]
         if not ready:
             return []
-        lane = min(ready, key=lambda lane: lane[0].sequence)
+        lane = min(ready, key=_oldest)
         cap = self.limits.max_batch_size
-        size = min(limit, cap, len(lane)) if self._waited_out(lane, now) else cap
-        batch = [lane.popleft() for _ in range(size)]
-        for item in batch:
-            self._forget(item, ItemState.DISPATCHED)
-        if not lane:
-            del self._lanes[batch[0].key]
-        return batch
+        return self._pop(lane, min(limit, cap, len(lane)) if self._waited_out(lane, now) else cap)
+
+    def take_full(self) -> list[Item]:
+        """Remove and return the oldest batch that has reached the cap; empty if none has."""
+        cap = self.limits.max_batch_size
+        full = [lane for lane in self._lanes.values() if len(lane) >= cap]
+        return self._pop(min(full, key=_oldest), cap) if full else []
 
     def close(self) -> None:
         """Let nothing more in, and let everything out without delay."""
@@ -171,6 +171,14 @@ class BatchingQueue:
             self._forget(item, ItemState.FAILED)
         self._lanes.clear()
         return left
+
+    def _pop(self, lane: deque[Item], size: int) -> list[Item]:
+        batch = [lane.popleft() for _ in range(size)]
+        for item in batch:
+            self._forget(item, ItemState.DISPATCHED)
+        if not lane:
+            del self._lanes[batch[0].key]
+        return batch
 
     def _lane_ready(self, lane: deque[Item], now: float) -> bool:
         return len(lane) >= self.limits.max_batch_size or self._waited_out(lane, now)
@@ -194,3 +202,7 @@ class BatchingQueue:
 
 def _arrival(item: Item) -> int:
     return item.sequence
+
+
+def _oldest(lane: deque[Item]) -> int:
+    return lane[0].sequence

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.backends.base import Row, Tensor
+from service.backends.base import Batch, Row, Tensor
 from service.batcher import Batcher, BatcherHooks
 from service.batching_queue import QueueLimits
 
@@ -66,37 +66,56 @@ def value_of(row: Row) -> int:
 class HeldBatch:
     """A batch that has reached the backend and waits for the test's word."""
 
-    values: list[int]
+    batch: Batch
     alone: bool
     release: asyncio.Future[list[Row]]
+    values: list[int] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Run it, as far as the batcher can tell."""
+        self.values = [int(tensor.flat[0]) for tensor in self.batch.claim()]
 
     def answer(self) -> None:
         self.release.set_result([{"value": np.array(value)} for value in self.values])
 
 
 class HeldBackend:
-    """Holds every batch until the test answers or fails it; counts how many it holds at once."""
+    """Holds every batch until the test answers or fails it; starts as many as it has slots, in order."""
 
-    def __init__(self, *, slots: int = 1, serves_alone: bool = False, batch_size_that_pays: int = 4) -> None:
+    def __init__(
+        self, *, slots: int = 1, serves_alone: bool = False, batch_size_that_pays: int = 4, prefetch: int = 0
+    ) -> None:
         self.slots = slots
+        self.prefetch = prefetch
         self.serves_alone = serves_alone
         self.batch_size_that_pays = batch_size_that_pays
         self.held: list[HeldBatch] = []
+        self.ahead: list[HeldBatch] = []
         self.ran: list[HeldBatch] = []
-        self.most_at_once = 0
 
     async def warm_up(self) -> None:
         pass
 
-    async def infer(self, batch: Sequence[Tensor], *, alone: bool) -> Sequence[Row]:
-        held = HeldBatch([int(tensor.flat[0]) for tensor in batch], alone, asyncio.get_running_loop().create_future())
-        self.held.append(held)
-        self.ran.append(held)
-        self.most_at_once = max(self.most_at_once, len(self.held))
+    async def infer(self, batch: Batch, *, alone: bool) -> Sequence[Row]:
+        handed = HeldBatch(batch, alone, asyncio.get_running_loop().create_future())
+        self.ahead.append(handed)
+        assert len(self.ahead) + len(self.held) <= self.slots + self.prefetch, "more was handed over than asked for"
+        self._start_next()
         try:
-            return await held.release
+            return await handed.release
         finally:
-            self.held.remove(held)
+            self.held.remove(handed)
+            self._start_next()
+
+    def _start_next(self) -> None:
+        while self.ahead and len(self.held) < self.slots:
+            handed = self.ahead.pop(0)
+            self.held.append(handed)
+            handed.start()
+            if handed.values:
+                self.ran.append(handed)
+            else:
+                handed.release.set_result([])
 
     async def close(self) -> None:
         pass

@@ -83,6 +83,18 @@ class QueueMachine(RuleBasedStateMachine):
         for gone in batch:
             self._leave(gone, ItemState.DISPATCHED)
 
+    @rule()
+    def take_full(self) -> None:
+        batch = self.queue.take_full()
+        cap = self.limits.max_batch_size
+        full = {o.key for o in self.model if sum(other.key == o.key for other in self.model) >= cap}
+        assert len(batch) == (cap if full else 0)
+        if batch:
+            assert batch[0] is next(other for other in self.model if other.key in full), "a key was passed over"
+            assert batch == [other for other in self.model if other.key == batch[0].key][:cap]
+        for gone in batch:
+            self._leave(gone, ItemState.DISPATCHED)
+
     def _oldest(self, key: str) -> Item:
         return next(other for other in self.model if other.key == key)
 

@@ -69,10 +69,8 @@ async def test_when_one_image_fails_its_queued_siblings_are_withdrawn() -> None:
     with pytest.raises(BackendFailure):
         await request
     await settle()
-    bench.backend.held[0].answer()
-    await settle()
-    assert [batch.values for batch in bench.backend.ran] == [[0], [1]], "1 had taken the slot before 0's error was told"
-    assert bench.events.discarded == ["cancelled"]
+    assert [batch.values for batch in bench.backend.ran] == [[0]]
+    assert bench.events.discarded == ["cancelled", "cancelled"]
 
 
 @settings(max_examples=80, deadline=None)
@@ -105,7 +103,7 @@ def test_cancelling_any_request_at_any_turn_of_the_loop_leaves_the_batcher_whole
         for number, (start, size) in enumerate(zip(first, sizes, strict=True)):
             if not requests[number].cancelled():
                 assert requests[number].result() == list(range(start, start + size))
-        assert bench.batcher._idle == 2
+        assert bench.batcher._busy == 0
         assert bench.batcher._queue.items == bench.batcher._queue.nbytes == 0
 
     asyncio.run(play())

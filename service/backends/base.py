@@ -18,8 +18,15 @@ Row = Mapping[str, NDArray[Any]]
 """One image's outputs by name, without the batch dimension."""
 
 
+class Batch(Protocol):
+    """A batch of images of one shape, not yet started."""
+
+    def claim(self) -> Sequence[Tensor]:
+        """The members to run now, perhaps none; called once, on any thread, when the batch is about to run."""
+
+
 class Backend(Protocol):
-    """Runs batches of tensors of one shape, up to `slots` at a time.
+    """Runs batches, up to `slots` at a time; it is handed up to `prefetch` more, to start the moment a slot is free.
 
     `batch_size_that_pays`: beyond it, a larger batch no longer lowers the cost per image (measured at warm-up, at most
     the model's `max_batch_size`). `serves_alone`: whether `infer(..., alone=True)` can use all slots' cores for one
@@ -27,14 +34,15 @@ class Backend(Protocol):
     """
 
     slots: int
+    prefetch: int
     batch_size_that_pays: int
     serves_alone: bool
 
     async def warm_up(self) -> None:
         """Run every batch size that can occur once, so that no client pays for a first time."""
 
-    async def infer(self, batch: Sequence[Tensor], *, alone: bool) -> Sequence[Row]:
-        """Outputs of each member of `batch`, in its order. Any exception fails this batch only."""
+    async def infer(self, batch: Batch, *, alone: bool) -> Sequence[Row]:
+        """Outputs of each member that was claimed, in order. Any exception fails this batch only."""
 
     async def close(self) -> None:
         """Finish what runs and release everything."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service.backends.base import Row, Tensor
+from service.backends.base import Batch, Row
 from service.model_config import ModelConfig
 from service.types import TensorSpec
 
@@ -19,6 +19,7 @@ class NullBackend:
     """Answers every image with the same row of the declared shapes: zeros, and empty strings."""
 
     slots = 1
+    prefetch = 0
     serves_alone = False
 
     def __init__(self, *, outputs: Sequence[TensorSpec], max_batch_size: int) -> None:
@@ -31,9 +32,9 @@ class NullBackend:
     async def warm_up(self) -> None:
         """Nothing is slower the first time."""
 
-    async def infer(self, batch: Sequence[Tensor], *, alone: bool) -> Sequence[Row]:
+    async def infer(self, batch: Batch, *, alone: bool) -> Sequence[Row]:
         """The same row for every member."""
-        return [self._row] * len(batch)
+        return [self._row] * len(batch.claim())
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -12,13 +12,14 @@ import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.backends.base import Row, Tensor
+from service.backends.base import Batch, Row
 from service.errors import ConfigurationError
 from service.model_config import ModelConfig, WarmUp
 from service.types import TensorSpec
@@ -95,15 +96,18 @@ class EmbeddedBackend:
         warm_up_batches: Sequence[NDArray[np.uint8]],
     ) -> None:
         self.slots = len(graphs)
+        self.prefetch = len(graphs)
         self.serves_alone = alone is not None
         self.batch_size_that_pays = max_batch_size
         self._max_batch_size = max_batch_size
         self._image = np.zeros((1, *image_shape), np.uint8)
         self._warm_up_batches = warm_up_batches
-        self._graphs = graphs
         self._alone = alone
-        self._workers = [WorkerPool(threads=1, name=f"slot-{number}") for number in range(self.slots)]
-        self._idle = list(range(self.slots))
+        self._free: SimpleQueue[Graph] = SimpleQueue()
+        for graph in graphs:
+            self._free.put(graph)
+        # One pool for all slots: whichever thread is free takes the next batch, so none waits behind a busy one.
+        self._pool = WorkerPool(threads=self.slots, name="slot")
 
     async def warm_up(self) -> None:
         """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session."""
@@ -112,22 +116,25 @@ class EmbeddedBackend:
         batches = self._warm_up_batches or [self._batch(size) for size in sizes]
         await self._on_all_slots(_run_all, batches)
         if self._alone is not None:
-            await self._workers[0].run(_run_all, self._alone, [self._image])
+            await self._pool.run(_run_all, self._alone, [self._image])
         await self._on_all_slots(Graph.give_back_memory, self._image)
 
-    async def infer(self, batch: Sequence[Tensor], *, alone: bool) -> Sequence[Row]:
-        """Run `batch` on an idle session; `alone` on the one that has all cores."""
-        slot = self._idle.pop()
-        graph = self._alone if alone and self._alone is not None else self._graphs[slot]
-        try:
-            return await self._workers[slot].run(_run_batch, graph, batch)
-        finally:
-            self._idle.append(slot)
+    async def infer(self, batch: Batch, *, alone: bool) -> Sequence[Row]:
+        """Run `batch` on the next free session; `alone` on the one that has all cores."""
+        if alone and self._alone is not None:
+            return await self._pool.run(_run_batch, self._alone, batch)
+        return await self._pool.run(self._with_free_graph, _run_batch, batch)
 
     async def close(self) -> None:
         """End the threads, after what they run."""
-        for worker in self._workers:
-            worker.close(timeout_seconds=_THREAD_END_SECONDS)
+        self._pool.close(timeout_seconds=_THREAD_END_SECONDS)
+
+    def _with_free_graph(self, call: Callable[[Graph, Any], T], argument: Any) -> T:
+        graph = self._free.get()  # there are as many as threads, so one is free
+        try:
+            return call(graph, argument)
+        finally:
+            self._free.put(graph)
 
     async def _find_batch_size_that_pays(self) -> int:
         """The smallest size whose cost per image no larger one, by doubling, lowers by more than `_WORTH_IT`.
@@ -147,7 +154,7 @@ class EmbeddedBackend:
         return np.repeat(self._image, size, axis=0)
 
     async def _on_all_slots(self, call: Callable[[Graph, Any], T], argument: Any) -> list[T]:
-        jobs = (worker.run(call, graph, argument) for worker, graph in zip(self._workers, self._graphs, strict=True))
+        jobs = (self._pool.run(self._with_free_graph, call, argument) for _ in range(self.slots))
         return list(await asyncio.gather(*jobs))
 
 
@@ -223,9 +230,11 @@ def _run_all(graph: Graph, batches: Sequence[NDArray[np.uint8]]) -> None:
         graph.run(batch)
 
 
-def _run_batch(graph: Graph, batch: Sequence[Tensor]) -> list[Row]:
-    tensor = batch[0][np.newaxis] if len(batch) == 1 else np.stack(batch)
-    results = graph.run(tensor)
+def _run_batch(graph: Graph, batch: Batch) -> list[Row]:
+    tensors = batch.claim()
+    if not tensors:
+        return []
+    results = graph.run(tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors))
     return [dict(zip(graph.outputs, row, strict=True)) for row in zip(*results, strict=True)]
 
 
