@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -13,15 +12,14 @@ class Admission:
     """Bounds on the requests, and on their body bytes, that the whole process holds at once.
 
     A body is counted by its declared length (or the limit, where none is declared) from admission to answer, so
-    memory is bounded whatever clients do. `on_change(requests, nbytes)` is told of every change.
+    memory is bounded whatever clients do.
     """
 
-    def __init__(self, *, max_requests: int, max_bytes: int, on_change: Callable[[int, int], None]) -> None:
+    def __init__(self, *, max_requests: int, max_bytes: int) -> None:
         self.max_requests = max_requests
         self.max_bytes = max_bytes
         self.requests = 0
         self.nbytes = 0
-        self._on_change = on_change
 
     def acquire(self, nbytes: int) -> Permit:
         """A permit for one request with a body of `nbytes`; raises `QueueFull` if a bound would be passed."""
@@ -32,17 +30,14 @@ class Admission:
                 f"too many bytes: {self.nbytes} of at most {self.max_bytes} are in flight and this body has {nbytes}; "
                 "retry later"
             )
-        self._add(1, nbytes)
+        self.requests += 1
+        self.nbytes += nbytes
         return Permit(self, nbytes)
 
     def release(self, nbytes: int) -> None:
         """Give back what `acquire` counted; called by the permit."""
-        self._add(-1, -nbytes)
-
-    def _add(self, requests: int, nbytes: int) -> None:
-        self.requests += requests
-        self.nbytes += nbytes
-        self._on_change(self.requests, self.nbytes)
+        self.requests -= 1
+        self.nbytes -= nbytes
 
 
 class Permit:

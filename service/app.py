@@ -101,6 +101,8 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     async def own(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, TopfiveError)
+        if status_of(error) == 500:
+            return await defect(request, error)
         headers = {name.decode(): value.decode() for name, value in retry_headers(error)}
         return JSONResponse({"error": str(error), "code": error.code}, status_of(error), headers)
 

@@ -23,12 +23,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from service.backends.base import Backend, Row, Tensor
 from service.batching_queue import BatchingQueue, Item, ItemState, QueueLimits
 from service.clock import Clock, TimerHandle
-from service.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady, QueueFull, TopfiveError
+from service.errors import (
+    BackendFailure,
+    ClientDisconnected,
+    DeadlineExceeded,
+    NotReady,
+    QueueFull,
+    TooLarge,
+    TopfiveError,
+)
 
 _NEVER: Final = float("inf")
 _RATE_SMOOTHING: Final = 0.1
@@ -55,10 +63,29 @@ class BatcherHooks:
     """(batch size, error) of a batch that failed."""
     on_discard: Callable[[str], None]
     """Reason for which an item left without running: `cancelled`, `expired` or `abandoned`."""
-    on_queue: Callable[[int, int], None]
-    """(items, bytes) that wait now."""
     on_failure: Callable[[BaseException], None]
     """The batcher itself failed and takes no more work."""
+
+
+class Reservation:
+    """Places in the queue for images that are on their way to it; given back at the end of the `with` block."""
+
+    __slots__ = ("_batcher", "images")
+
+    def __init__(self, batcher: Batcher, images: int) -> None:
+        self._batcher = batcher
+        self.images = images
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the places back, for the images themselves or for others; a second time does nothing."""
+        self._batcher.reserved -= self.images
+        self.images = 0
 
 
 class HandedBatch:
@@ -93,6 +120,7 @@ class Batcher:
         self._queue = BatchingQueue(limits)
         self._clock = clock
         self._hooks = hooks
+        self.reserved = 0
         self._busy = 0
         self._runs: set[asyncio.Task[None]] = set()
         self._timer: TimerHandle | None = None
@@ -105,16 +133,32 @@ class Batcher:
     def __repr__(self) -> str:
         return f"<Batcher {self._queue!r}, {self._busy}/{self._backend.slots} slots busy, failure={self._failure!r}>"
 
-    def estimated_wait_seconds(self) -> float:
-        """How long what waits now will take to leave, from the measured cost per image."""
-        return self._queue.items * self._seconds_per_image
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Images that wait for a batch, and their bytes."""
+        return self._queue.items, self._queue.nbytes
 
-    def check_room(self, items: int, nbytes: int = 0) -> None:
-        """Raise `NotReady` or `QueueFull`, with `retry_after_seconds`, if so much more could not wait now."""
+    def estimated_wait_seconds(self) -> float:
+        """How long what waits now, or is on its way, will take to leave, from the measured cost per image."""
+        return (self._queue.items + self.reserved) * self._seconds_per_image
+
+    def reserve(self, images: int) -> Reservation:
+        """Places for `images` that are still to be received and prepared, so that they are refused now or not at all.
+
+        Raises `NotReady`, `TooLarge` if they could never wait together, or, with `retry_after_seconds`, `QueueFull`.
+        """
+        most = self._queue.limits.max_items
+        if images > most:
+            raise TooLarge(f"the request has {images} images, and at most {most} may wait for this model; send fewer")
+        self._check_room(images, 0)
+        self.reserved += images
+        return Reservation(self, images)
+
+    def _check_room(self, images: int, nbytes: int) -> None:
         if self._failure is not None:
             raise NotReady("the batcher has failed and this process is about to be replaced; retry later")
         try:
-            self._queue.check_room(items, nbytes)
+            self._queue.check_room(images + self.reserved, nbytes)
         except QueueFull as full:
             full.retry_after_seconds = self.estimated_wait_seconds()
             raise
@@ -123,15 +167,19 @@ class Batcher:
         self,
         tensors: Sequence[Tensor],
         *,
+        reservation: Reservation | None = None,
         deadline: float = _NEVER,
         abandoned: Callable[[], bool] = _never_abandoned,
     ) -> list[Outcome]:
         """Run `tensors` (of one request, any shapes), in batches with whoever else is there; all enter or none does.
 
-        `deadline`: monotonic seconds. `abandoned`: asked just before dispatch whether the caller is still there.
-        Raises `QueueFull`, `NotReady`, `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
+        `reservation`: places held for them. `deadline`: monotonic seconds. `abandoned`: asked just before dispatch
+        whether the caller is still there. Raises `QueueFull`, `NotReady`, `DeadlineExceeded`, `ClientDisconnected` or
+        `BackendFailure`.
         """
-        self.check_room(len(tensors), sum(tensor.nbytes for tensor in tensors))
+        if reservation is not None:
+            reservation.release()
+        self._check_room(len(tensors), sum(tensor.nbytes for tensor in tensors))
         now = self._clock.now()
         loop = asyncio.get_running_loop()
         items = [
@@ -153,6 +201,11 @@ class Batcher:
             return [await item.waiter for item in items]
         finally:
             self._withdraw(items)
+
+    def hurry(self) -> None:
+        """Make nobody wait for company any more; still take new work."""
+        self._queue.hurry()
+        self._dispatch()
 
     async def drain(self) -> None:
         """Take nothing more in, run everything that waits, and return when all are answered."""
@@ -179,7 +232,6 @@ class Batcher:
                 if wanted := self._still_there(batch):
                     self._start(HandedBatch(wanted, self._clock), slots=self._backend.slots if alone else 1)
             self._arm_timer(now)
-            self._hooks.on_queue(self._queue.items, self._queue.nbytes)
         except Exception as error:  # noqa: BLE001  # a defect here would otherwise leave every waiter hanging
             self._fail(error)
 

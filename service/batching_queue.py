@@ -7,7 +7,7 @@ Invariants (property-tested against a list model in `tests/test_batching_queue.p
 2. Every accepted item leaves exactly once: in a batch, or among the discarded (cancelled, expired).
 3. 1 <= len(batch) <= min(limit, max_batch_size).
 4. Waiting items and bytes never exceed their bounds; a refusal changes nothing.
-5. A batch below the cap leaves only if its oldest item waited out the delay, or the queue is closed.
+5. A batch below the cap leaves only if its oldest item waited out the delay, or the queue is hurried or closed.
 6. After `close` nothing enters, and all that is present can leave at once.
 
 An item's key says what it can be stacked with (the shape of its tensor). Times are whatever monotonic seconds the
@@ -80,6 +80,7 @@ class BatchingQueue:
         self.items = 0
         self.nbytes = 0
         self.closed = False
+        self._hurried = False
         self._lanes: dict[Any, deque[Item]] = {}
         self._accepted = 0
         self._with_deadline = 0
@@ -160,9 +161,14 @@ class BatchingQueue:
         full = [lane for lane in self._lanes.values() if len(lane) >= cap]
         return self._pop(min(full, key=_oldest), cap) if full else []
 
+    def hurry(self) -> None:
+        """Let everything out without delay from now on."""
+        self._hurried = True
+
     def close(self) -> None:
         """Let nothing more in, and let everything out without delay."""
         self.closed = True
+        self.hurry()
 
     def drain(self) -> list[Item]:
         """Remove and return everything, in order of arrival: for when the owner gives up."""
@@ -184,7 +190,7 @@ class BatchingQueue:
         return len(lane) >= self.limits.max_batch_size or self._waited_out(lane, now)
 
     def _waited_out(self, lane: deque[Item], now: float) -> bool:
-        return self.closed or now >= lane[0].arrived + self.limits.max_queue_delay_seconds
+        return self._hurried or now >= lane[0].arrived + self.limits.max_queue_delay_seconds
 
     def _remove(self, item: Item, state: ItemState) -> None:
         lane = self._lanes[item.key]

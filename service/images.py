@@ -106,6 +106,9 @@ def decode(body: bytes | bytearray | memoryview, media_type: str, limits: ImageL
     try:
         with Image.open(io.BytesIO(body), formats=formats) as image:
             limits.check(image.height, image.width)
+            # Before the EXIF block is asked for: a PNG's is looked for behind the pixels, where damage to them would be
+            # taken for damage to the block, and Pillow does not report it twice.
+            image.load()
             rgb = _to_rgb(_upright(image))
             return np.asarray(rgb)[np.newaxis]
     except UnidentifiedImageError:
@@ -113,7 +116,10 @@ def decode(body: bytes | bytearray | memoryview, media_type: str, limits: ImageL
             f"the body is not the {' or '.join(formats)} image that its Content-Type announces; "
             "send the file's own bytes and media type"
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, OverflowError, MemoryError) as error:
+    except (
+        *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, OverflowError, MemoryError),
+        *(AssertionError, AttributeError, TypeError),
+    ) as error:
         # Pillow's plug-ins raise any of these on damaged files.
         raise UndecodableImage(f"the image is damaged or cut short: {error}") from error
 
@@ -129,7 +135,6 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
-        image.load()
         return image
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")

@@ -6,6 +6,7 @@ values other than the request id are never logged.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -32,7 +33,10 @@ class JsonFormatter(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # a file name that is not UTF-8, or a number above 64 bits
+            return json.dumps(line, default=str)
 
 
 def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
@@ -40,6 +44,7 @@ def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)  # Pillow warns of files that it can still read
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

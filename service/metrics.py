@@ -34,8 +34,13 @@ class ModelMetrics:
         self._images = metrics.images.labels(model)
         self.batch_size = metrics.batch_size.labels(model)
         self.batch_failures = metrics.batch_failures.labels(model)
-        self.queue_items = metrics.queue_items.labels(model)
-        self.queue_bytes = metrics.queue_bytes.labels(model)
+        self._queue_items = metrics.queue_items.labels(model)
+        self._queue_bytes = metrics.queue_bytes.labels(model)
+
+    def publish_queue(self, items: int, nbytes: int) -> None:
+        """Set the gauges of what waits for a batch."""
+        self._queue_items.set(items)
+        self._queue_bytes.set(nbytes)
 
     def answered(self, images: int, timings: Timings) -> None:
         """Count one answered request of so many images and observe its stages."""

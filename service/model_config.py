@@ -30,14 +30,17 @@ _HONOURED: Final = frozenset(
         "output.name",
         "output.data_type",
         "output.dims",
+        "version_policy.latest",
         "version_policy.latest.num_versions",
         "version_policy.all",
         "version_policy.specific.versions",
+        "instance_group",
         "instance_group.name",
         "instance_group.kind",
         "instance_group.count",
         "dynamic_batching",
         "dynamic_batching.max_queue_delay_microseconds",
+        "dynamic_batching.default_queue_policy",
         "dynamic_batching.default_queue_policy.default_timeout_microseconds",
         "dynamic_batching.default_queue_policy.allow_timeout_override",
         "dynamic_batching.default_queue_policy.max_queue_size",
@@ -102,14 +105,16 @@ class EnsembleStep:
 class ModelConfig:
     """What `config.pbtxt` says, in our words and units; 0 stands for "not said" where a default depends on the machine.
 
-    Tensor shapes have the batch dimension first (-1). `max_batch_size` is 1 without `dynamic_batching`, as on Triton
-    requests are then not batched together.
+    Tensor shapes have the batch dimension first (-1). `graph_batch_size` is what the graph may be given at once;
+    `max_batch_size` is how many images are batched: 1 without `dynamic_batching`, for requests are then not batched
+    together, as on Triton.
     """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    max_batch_size: int
+    graph_batch_size: int
+    batches: bool
     max_queue_delay_seconds: float
     max_queue_items: int
     queue_timeout_seconds: float
@@ -120,6 +125,11 @@ class ModelConfig:
     versions: VersionPolicy
     warm_ups: tuple[WarmUp, ...]
     steps: tuple[EnsembleStep, ...]
+
+    @property
+    def max_batch_size(self) -> int:
+        """The most images of different requests that run together."""
+        return self.graph_batch_size if self.batches else 1
 
 
 def parse_model_config(text: str, *, name: str, where: str) -> ModelConfig:
@@ -144,7 +154,8 @@ def parse_model_config(text: str, *, name: str, where: str) -> ModelConfig:
         name=name,
         inputs=tuple(_tensor_spec(tensor, where) for tensor in config.input),
         outputs=tuple(_tensor_spec(tensor, where) for tensor in config.output),
-        max_batch_size=config.max_batch_size if config.HasField("dynamic_batching") else 1,
+        graph_batch_size=config.max_batch_size,
+        batches=config.HasField("dynamic_batching"),
         max_queue_delay_seconds=config.dynamic_batching.max_queue_delay_microseconds * _MICROSECONDS,
         max_queue_items=policy.max_queue_size,
         queue_timeout_seconds=policy.default_timeout_microseconds * _MICROSECONDS,
@@ -171,7 +182,10 @@ def _fields_set(message: Message, prefix: str = "") -> Iterator[str]:
             yield path
         elif descriptor.message_type.GetOptions().map_entry:
             for entry in value.values():
-                yield from _fields_set(entry, path + ".")
+                if not isinstance(entry, Message) or not entry.ListFields():
+                    yield path
+                else:
+                    yield from _fields_set(entry, path + ".")
         else:
             entries = value if descriptor.is_repeated else [value]
             for entry in entries:
@@ -197,9 +211,23 @@ def _check(config: Any, name: str, where: str) -> None:
         )
     if not config.input or not config.output:
         raise ConfigurationError(f"{where}: input and output must be declared; they are not read from the graph")
+    if is_ensemble:
+        _check_ensemble(config, where)
+    _check_instance_group(config, where)
+
+
+def _check_ensemble(config: Any, where: str) -> None:
+    for field in ("instance_group", "parameters", "model_warmup", "default_model_filename"):
+        if getattr(config, field):
+            raise ConfigurationError(f"{where}: an ensemble has no {field}; set it in the models of its steps")
+
+
+def _check_instance_group(config: Any, where: str) -> None:
     if len(config.instance_group) > 1:
         raise ConfigurationError(f"{where}: more than one instance_group; the embedded backend takes one")
     for group in config.instance_group:
+        if group.count < 0:
+            raise ConfigurationError(f"{where}: instance_group.count is {group.count}; it must be at least 1")
         if group.kind not in _CPU_KINDS:
             raise ConfigurationError(f"{where}: instance_group.kind must be KIND_CPU or KIND_AUTO for this backend")
 
@@ -208,6 +236,8 @@ def _tensor_spec(tensor: Any, where: str) -> TensorSpec:
     if tensor.data_type not in _DATATYPES:
         served = ", ".join(pb.DataType.Name(number) for number in _DATATYPES)
         raise ConfigurationError(f"{where}: the data_type of '{tensor.name}' is not one that is served ({served})")
+    if any(size < 1 and size != -1 for size in tensor.dims):
+        raise ConfigurationError(f"{where}: the dims of '{tensor.name}' must be sizes, or -1 for any")
     return TensorSpec(tensor.name, _DATATYPES[tensor.data_type], (-1, *tensor.dims))
 
 

@@ -15,10 +15,11 @@ from service.backends.base import Backend, BackendFactory, PerImageGraph
 from service.batcher import Batcher, BatcherHooks
 from service.batching_queue import QueueLimits
 from service.clock import Clock
-from service.errors import ConfigurationError, UnknownModel
+from service.errors import ConfigurationError, TopfiveError, UnknownModel
 from service.metrics import Metrics, ModelMetrics
 from service.repository import StoredModel
 from service.types import TensorSpec
+from service.workers import WorkerPool
 
 OUTPUTS: Final = {"classes": "BYTES", "probabilities": "FP32", "indices": "INT64"}
 """What a classifier must put out, each of shape [N, k]: labels, and their probabilities and indices, best first."""
@@ -76,6 +77,18 @@ class Models:
             raise UnknownModel(f"version {version} of model '{name}' is not served; served are: {served}")
         return versions[version]
 
+    def publish(self) -> None:
+        """Set the gauges of what waits."""
+        for versions in self._served.values():
+            for model in versions.values():
+                if model.per_image is None:
+                    model.metrics.publish_queue(*model.batcher.waiting)
+
+    def hurry(self) -> None:
+        """Make nobody wait for company in a batch any more."""
+        for batcher in self._backends:
+            batcher.hurry()
+
     async def drain(self) -> None:
         """Answer everything that waits, then release the backends."""
         await asyncio.gather(*(batcher.drain() for batcher in self._backends))
@@ -87,6 +100,7 @@ class Loader:
     """Makes `Models` out of stored ones."""
 
     factory: BackendFactory
+    pool: WorkerPool
     defaults: QueueDefaults
     clock: Clock
     metrics: Metrics
@@ -98,28 +112,44 @@ class Loader:
         served: dict[str, dict[int, ServedModel]] = {}
         backends: dict[Batcher, Backend] = {}
         preparing: dict[str, dict[int, PerImageGraph]] = {}
+        ensembles = {name: model for name, model in stored.items() if model.config.steps}
+        for model in ensembles.values():
+            _check_wiring(model, stored)
+        used = {step.model for model in ensembles.values() for step in model.config.steps}
         for name, model in stored.items():
-            if model.config.steps:
+            if name in ensembles:
                 continue
             if _classifies(model):
                 served[name] = {version: await self._batched(model, version, backends) for version in model.versions}
+            elif name in used:
+                preparing[name] = {version: await self._per_image(model, version) for version in model.versions}
             else:
-                preparing[name] = {
-                    version: await self.factory.per_image(model.config, model.graph_path(version))
-                    for version in model.versions
-                }
-        for name, model in stored.items():
-            if model.config.steps:
-                served[name] = {
-                    version: self._ensemble(model, version, preparing, served) for version in model.versions
-                }
+                raise ConfigurationError(
+                    f"{model.folder}: neither a classifier nor a step of an ensemble; a classifier has the outputs "
+                    + ", ".join(f"'{output}' ({datatype})" for output, datatype in OUTPUTS.items())
+                )
+        for name, model in ensembles.items():
+            served[name] = {version: self._ensemble(model, version, preparing, served) for version in model.versions}
         return Models(served, backends)
+
+    async def _per_image(self, model: StoredModel, version: int) -> PerImageGraph:
+        path = model.graph_path(version)
+        try:
+            return await self.factory.per_image(model.config, path)
+        except TopfiveError:
+            raise
+        except Exception as error:
+            raise ConfigurationError(f"{path}: the graph fails at warm-up: {error}") from error
 
     async def _batched(self, model: StoredModel, version: int, backends: dict[Batcher, Backend]) -> ServedModel:
         config = model.config
         _check_image_input(config.name, config.inputs)
-        backend = await self.factory.batched(config, model.graph_path(version))
-        await backend.warm_up()
+        path = model.graph_path(version)
+        backend = await self.factory.batched(config, path, self.pool)
+        try:
+            await backend.warm_up()
+        except Exception as error:
+            raise ConfigurationError(f"{path}: the graph fails at warm-up: {error}") from error
         metrics = self.metrics.model(config.name)
         limits = QueueLimits(
             max_batch_size=backend.batch_size_that_pays,
@@ -157,26 +187,8 @@ class Loader:
         preparing: Mapping[str, Mapping[int, PerImageGraph]],
         served: Mapping[str, Mapping[int, ServedModel]],
     ) -> ServedModel:
-        """Two steps, a per-image graph and a classifier: the one pipeline that the embedded backend runs."""
         config = model.config
-        _check_image_input(config.name, config.inputs)
-        if len(config.steps) != 2 or config.steps[0].model not in preparing or config.steps[1].model not in served:
-            raise ConfigurationError(
-                f"{model.folder}: the embedded backend runs ensembles of two steps, a model from image to UINT8 image "
-                "and then a classifier; serve others on Triton"
-            )
         first, second = config.steps
-        crop = set(first.outputs.values())
-        wired = (
-            set(first.inputs.values()) == {config.inputs[0].name}
-            and crop == set(second.inputs.values())
-            and {name: name for name in OUTPUTS} == second.outputs
-        )
-        if not wired:
-            raise ConfigurationError(
-                f"{model.folder}: the steps' maps must lead '{config.inputs[0].name}' through '{first.model}' into "
-                f"'{second.model}', and its {', '.join(OUTPUTS)} out under their own names"
-            )
         batched = _of_version(served[second.model], second.version, model)
         return ServedModel(
             name=config.name,
@@ -197,15 +209,10 @@ class Loader:
             metrics.batch_failures.inc()
             self.on_batch_failure(name, size, error)
 
-        def on_queue(items: int, nbytes: int) -> None:
-            metrics.queue_items.set(items)
-            metrics.queue_bytes.set(nbytes)
-
         return BatcherHooks(
             on_batch=on_batch,
             on_batch_failure=on_batch_failure,
             on_discard=lambda reason: self.metrics.rejected.labels(reason).inc(),
-            on_queue=on_queue,
             on_failure=self.on_failure,
         )
 
@@ -223,6 +230,38 @@ def _check_image_input(name: str, inputs: tuple[TensorSpec, ...]) -> None:
     ):
         raise ConfigurationError(
             f"model '{name}': its config.pbtxt must declare one input, TYPE_UINT8 with dims [height, width, 3]"
+        )
+
+
+def _check_wiring(model: StoredModel, stored: Mapping[str, StoredModel]) -> None:
+    """Two steps, a per-image graph and a classifier: the one pipeline that the embedded backend runs."""
+    config = model.config
+    _check_image_input(config.name, config.inputs)
+    steps = [stored[step.model] for step in config.steps if step.model in stored]
+    if len(config.steps) != 2 or len(steps) != 2 or _classifies(steps[0]) or not _classifies(steps[1]):
+        raise ConfigurationError(
+            f"{model.folder}: the embedded backend runs ensembles of two steps, a model from image to UINT8 image and "
+            "then a classifier; serve others on Triton"
+        )
+    first, second = config.steps
+    image = config.inputs[0].name
+    crop = next(iter(first.outputs.values()), None)
+    prepared, wanted = steps[0].config.outputs[0], steps[1].config.inputs[0]
+    wired = (
+        first.inputs == {steps[0].config.inputs[0].name: image}
+        and first.outputs == {prepared.name: crop}
+        and second.inputs == {wanted.name: crop}
+        and second.outputs == {name: name for name in OUTPUTS}
+    )
+    if not wired:
+        raise ConfigurationError(
+            f"{model.folder}: the steps' maps must lead '{image}' through '{first.model}' into '{second.model}', and "
+            f"{', '.join(OUTPUTS)} out of it under their own names"
+        )
+    if (prepared.datatype, prepared.shape) != (wanted.datatype, wanted.shape):
+        raise ConfigurationError(
+            f"{model.folder}: '{first.model}' puts out {prepared.datatype} {list(prepared.shape)}, but "
+            f"'{second.model}' takes {wanted.datatype} {list(wanted.shape)}"
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ import uvicorn
 
 from service.app import create_app, create_serving
 from service.errors import ConfigurationError
+from service.http_protocol import LeanHttpProtocol
 from service.logs import configure_logging
 from service.metrics import forget_process
 from service.serving import Serving
@@ -29,6 +31,7 @@ from service.supervisor import Supervisor
 logger = logging.getLogger("topfive")
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_BACKLOG: Final = 2048
 _STOP_MARGIN_SECONDS: Final = 5.0
 """What a worker may need beyond its own bounds to end, before it is killed."""
 
@@ -63,6 +66,7 @@ class _Server(uvicorn.Server):
 
     def exit(self) -> None:
         """Stop accepting, answer what is in flight, and end."""
+        self._serving.hurry()
         self.should_exit = True
 
 
@@ -90,6 +94,7 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {settings.host} port {settings.port}: {error}") from error
     listener.set_inheritable(True)
@@ -107,6 +112,10 @@ def _run(settings: Settings, sockets: list[socket.socket]) -> int:
     host, port = sockets[0].getsockname()[:2]
     logger.info("listening on http://%s:%d", host, port)
     server.run(sockets)
+    if serving.is_stuck:
+        # A thread is still inside the runtime, whose destructors would abort the process.
+        logging.shutdown()
+        os._exit(1)
     if serving.failure is not None:
         return 2 if isinstance(serving.failure, ConfigurationError) else 1
     return 0
@@ -116,7 +125,7 @@ def _uvicorn_config(settings: Settings, app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application, typed by its framework
         loop="uvloop",
-        http="httptools",
+        http=LeanHttpProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
@@ -126,7 +135,7 @@ def _uvicorn_config(settings: Settings, app: object) -> uvicorn.Config:
         date_header=False,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
-        backlog=2048,
+        backlog=_BACKLOG,
     )
 
 

@@ -37,7 +37,11 @@ def read_repository(folder: Path) -> dict[str, StoredModel]:
 
 def _read_model(path: Path) -> StoredModel:
     folder = path.parent
-    config = parse_model_config(path.read_text(encoding="utf-8"), name=folder.name, where=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+    config = parse_model_config(text, name=folder.name, where=str(path))
     present = [int(entry.name) for entry in folder.iterdir() if entry.is_dir() and _is_version(entry.name)]
     versions = tuple(config.versions.choose(present))
     if not versions:

@@ -6,13 +6,14 @@ What lives here: admission, models, lifecycle and their order of coming and goin
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from typing import Final
 
 from service.admission import Admission
 from service.backends.base import BackendFactory
-from service.classifier import Classifier
+from service.classifier import Classifier, Pools
 from service.clock import Clock
 from service.errors import NotReady, TopfiveError
 from service.images import ImageLimits
@@ -25,12 +26,16 @@ from service.workers import WorkerPool
 
 logger = logging.getLogger("topfive")
 
-_THREAD_END_SECONDS: Final = 1.0
-"""How long idle threads get to end: they have nothing left to do."""
+_PUBLISH_SECONDS: Final = 1.0
+"""How old a sibling process' gauges may be."""
 
 
 class Serving:
-    """Everything that requests share. `on_fatal` is called when the process should end, with `failure` set."""
+    """Everything that requests share.
+
+    `on_fatal` is called when the process should end, with `failure` set. After `stop`, `is_stuck` says that a call did
+    not end within the bound.
+    """
 
     def __init__(
         self,
@@ -54,18 +59,19 @@ class Serving:
         self.admission = Admission(
             max_requests=settings.max_in_flight_requests,
             max_bytes=settings.max_in_flight_bytes,
-            on_change=self._on_admission,
         )
         self.lifecycle = Lifecycle(on_change=self._on_state)
         self.failure: BaseException | None = None
+        self.is_stuck = False
         self._stored = stored
         self._factory = factory
-        self._prepare_threads = settings.prepare_threads or cores
+        self._cores = cores
         self._on_fatal = on_fatal
         self._models: Models | None = None
-        self._pool: WorkerPool | None = None
+        self._pools: Pools | None = None
         self._classifier: Classifier | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
 
     @property
     def models(self) -> Models:
@@ -83,38 +89,64 @@ class Serving:
 
     def start(self) -> None:
         """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
-        self._pool = WorkerPool(threads=self._prepare_threads, name="prepare")
-        self._classifier = Classifier(pool=self._pool, limits=self.limits, clock=self.clock)
-        self._loading = asyncio.get_running_loop().create_task(self._load())
+        pools = Pools(
+            compute=WorkerPool(threads=self._cores, name="compute"),
+            prepare=WorkerPool(threads=self.settings.prepare_threads or self._cores, name="prepare"),
+        )
+        self._pools = pools
+        self._classifier = Classifier(pools=pools, limits=self.limits, clock=self.clock)
+        self._loading = asyncio.get_running_loop().create_task(self._load(pools.compute))
+        self._publishing = asyncio.get_running_loop().create_task(self._keep_publishing())
 
     async def wait_until_loaded(self) -> None:
         """Return when the models are warm, or when loading has failed."""
         if self._loading is not None:
             await asyncio.wait([self._loading])
 
+    def publish(self) -> None:
+        """Set the gauges to what is so now."""
+        self.metrics.in_flight.set(self.admission.requests)
+        self.metrics.in_flight_bytes.set(self.admission.nbytes)
+        if self._models is not None:
+            self._models.publish()
+
+    async def _keep_publishing(self) -> None:
+        """Once a second, for the sibling process that is scraped; each change would cost every request."""
+        while True:
+            self.publish()
+            await asyncio.sleep(_PUBLISH_SECONDS)
+
     def begin_drain(self) -> None:
         """Say "not ready" from now on; what comes in all the same is still served."""
         self.lifecycle.enter(State.DRAINING)
 
+    def hurry(self) -> None:
+        """Make nobody wait for company in a batch any more; what comes in is still served."""
+        if self._models is not None:
+            self._models.hurry()
+
     async def stop(self) -> None:
         """Answer what waits, end the threads."""
         self.begin_drain()
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.wait([self._loading])
+        for task in (self._loading, self._publishing):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         try:
             async with asyncio.timeout(self.settings.shutdown_seconds):
                 if self._models is not None:
                     await self._models.drain()
         except TimeoutError:
             logger.error("a batch did not end within %.1f s; leaving without it", self.settings.shutdown_seconds)
-        if self._pool is not None:
-            self._pool.close(timeout_seconds=_THREAD_END_SECONDS)
+        if self._pools is not None:
+            for pool in (self._pools.compute, self._pools.prepare):
+                self.is_stuck |= not pool.close(timeout_seconds=self.settings.shutdown_seconds)
         self.lifecycle.enter(State.STOPPED)
 
-    async def _load(self) -> None:
+    async def _load(self, pool: WorkerPool) -> None:
         loader = Loader(
             factory=self._factory,
+            pool=pool,
             defaults=QueueDefaults(self.settings.max_queue_items, self.settings.max_in_flight_bytes),
             clock=self.clock,
             metrics=self.metrics,
@@ -126,6 +158,9 @@ class Serving:
         except Exception as error:  # noqa: BLE001  # whatever it is, the process must say so and end rather than idle unready
             self._on_failure(error)
         else:
+            # What is alive now stays alive: the collector need not walk it again with every generation.
+            gc.collect()
+            gc.freeze()
             self.lifecycle.enter(State.READY)
 
     def _on_failure(self, error: BaseException) -> None:
@@ -139,10 +174,6 @@ class Serving:
     def _on_state(self, state: State) -> None:
         self.metrics.ready.set(state is State.READY)
         logger.info("the service is %s", state.value)
-
-    def _on_admission(self, requests: int, nbytes: int) -> None:
-        self.metrics.in_flight.set(requests)
-        self.metrics.in_flight_bytes.set(nbytes)
 
 
 def _log_batch_failure(model: str, size: int, error: BaseException) -> None:

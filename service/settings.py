@@ -107,7 +107,10 @@ class Settings(BaseSettings):
         "can notice. Set it above the balancer's probe interval.",
     )
     shutdown_seconds: float = Field(
-        20.0, gt=0, description="Bound on answering what is left after the grace; then the process ends regardless."
+        20.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Bound on answering what is left after the grace; then the process ends regardless.",
     )
     log_requests: bool = Field(True, description="Write one JSON line for each request.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line written.")

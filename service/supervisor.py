@@ -52,7 +52,8 @@ class Supervisor:
         for _ in range(self._count):
             self._start()
         code = self._watch()
-        return max(code, self._stop())
+        stopped = self._stop()
+        return code or stopped
 
     def _start(self) -> None:
         worker = self._context.Process(target=self._work, args=(self._listener,))
@@ -88,7 +89,8 @@ class Supervisor:
                 worker.kill()
                 worker.join()
             self._bury(worker)
-            code = max(code, abs(worker.exitcode or 0))
+            if worker.exitcode != -signal.SIGTERM:  # so ends one that had not yet got to handling it
+                code = max(code, abs(worker.exitcode or 0))
         return code
 
     def _bury(self, worker: SpawnProcess) -> None:

@@ -29,7 +29,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where a request's time went, in seconds."""
+    """Where a request's time went, in seconds; `queue_seconds` is all its waiting, for a thread and for a batch."""
 
     decode_seconds: float
     resize_seconds: float

@@ -1,7 +1,7 @@
 """Threads that run blocking calls for the event loop.
 
-What lives here: `WorkerPool`, the one bridge between asyncio and threads. What does not: what the threads compute.
-It exists beside `concurrent.futures` because it costs a third of it per call (one C queue, one wake-up of the loop, no
+What lives here: `WorkerPool`, the one bridge between asyncio and threads. What does not: what the threads compute. It
+exists beside `concurrent.futures` because it costs a third of it per call (one C queue, one wake-up of the loop, no
 condition variables), which is most of what a small request costs; `benchmarks/` measures it.
 """
 
@@ -20,18 +20,23 @@ _Job = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
 
 class WorkerPool:
-    """`threads` daemon threads that take calls in order of submission.
+    """Daemon threads that take calls in order of submission.
 
     A call whose future was cancelled before a thread took it is not run. Must be made on the event loop's thread.
     """
 
     def __init__(self, *, threads: int, name: str) -> None:
         self._loop = asyncio.get_running_loop()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(threads)
-        ]
-        for thread in self._threads:
+        self._name = name
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()  # None ends a thread
+        self._threads: list[threading.Thread] = []
+        self.ensure_threads(threads)
+
+    def ensure_threads(self, count: int) -> None:
+        """Start threads until there are `count`."""
+        for number in range(len(self._threads), count):
+            thread = threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True)
+            self._threads.append(thread)
             thread.start()
 
     def run(self, call: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
@@ -74,4 +79,6 @@ def _resolve(future: asyncio.Future[T], result: T) -> None:
 
 def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
     if not future.done():
+        if isinstance(error, StopIteration):  # which a future cannot carry
+            error = RuntimeError(f"the call raised {error!r}")
         future.set_exception(error)

@@ -128,7 +128,6 @@ class Events:
     batches: list[int] = field(default_factory=list)
     failures: list[tuple[int, BaseException]] = field(default_factory=list)
     discarded: list[str] = field(default_factory=list)
-    waiting: list[int] = field(default_factory=list)
     fatal: list[BaseException] = field(default_factory=list)
 
     def hooks(self) -> BatcherHooks:
@@ -136,7 +135,6 @@ class Events:
             on_batch=lambda size, seconds: self.batches.append(size),
             on_batch_failure=lambda size, error: self.failures.append((size, error)),
             on_discard=self.discarded.append,
-            on_queue=lambda items, nbytes: self.waiting.append(items),
             on_failure=self.fatal.append,
         )
 

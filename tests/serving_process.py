@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -132,7 +132,7 @@ class ServingProcess:
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
 
-    def __enter__(self) -> ServingProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -338,7 +338,7 @@ def test_whatever_happens_each_submit_ends_once_and_slots_are_never_exceeded(
                 batch = backend.held[number % len(backend.held)]
                 batch.answer() if action == "answer" else batch.release.set_exception(OSError("down"))
             await settle()
-            waiting = bench.events.waiting[-1] if bench.events.waiting else 0
+            waiting, _ = bench.batcher.waiting
             free = 0 if any(batch.alone for batch in backend.held) else slots - len(backend.held)
             assert not (waiting and free), "a slot idles while something waits"
         while backend.held:

@@ -38,7 +38,11 @@ OUTPUTS: Final[tuple[Tensor, ...]] = (
 
 
 def classifier_graph(
-    image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS, *, labels: int = HIGHEST_VALUE + 5
+    image: Tensor = PIXELS,
+    outputs: Sequence[Tensor] = OUTPUTS,
+    *,
+    labels: int = HIGHEST_VALUE + 5,
+    prefix: str = "value",
 ) -> bytes:
     """UINT8 [N, H, W, 3] in; classes, probabilities and indices out, by the rule above. Below 5 `labels` it fails."""
     return _model(
@@ -57,7 +61,7 @@ def classifier_graph(
             _constant("zero", _INT64, (), struct.pack("<q", 0)),
             _constant("places", _INT64, (1, 5), struct.pack("<5q", *range(5))),
             _constant("shares", _FLOAT, (1, 5), struct.pack("<5f", *PROBABILITIES)),
-            _strings("labels", [f"value {value}".encode() for value in range(labels)]),
+            _strings("labels", [f"{prefix} {value}".encode() for value in range(labels)]),
         ],
         inputs=[image],
         outputs=outputs,
@@ -147,6 +151,14 @@ def copy_real_repository(repository: Path, *, classify_replacements: dict[str, s
         text = text.replace(old, new)
     path.write_text(text, encoding="utf-8")
     return repository
+
+
+def endless_start(repository: Path) -> Path:
+    """A copy of the served repository whose warm-up takes hours."""
+    warm_up = """model_warmup { name: "endless" count: 1000000 inputs { key: "pixels" value {
+      data_type: TYPE_UINT8 dims: [ 224, 224, 3 ] zero_data: true } } }
+    """
+    return copy_real_repository(repository, classify_replacements={"instance_group": warm_up + "instance_group"})
 
 
 # Protobuf's wire format, as far as ONNX needs it. The field numbers below are those of onnx.proto.

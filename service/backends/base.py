@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.model_config import ModelConfig
+from service.workers import WorkerPool
 
 Tensor = NDArray[np.uint8]
 """One image: UINT8 [H, W, 3], RGB."""
@@ -68,5 +69,5 @@ class BackendFactory(Protocol):
     async def per_image(self, config: ModelConfig, path: Path) -> PerImageGraph:
         """The graph at `path`, ready to run; raises `ConfigurationError`."""
 
-    async def batched(self, config: ModelConfig, path: Path) -> Backend:
-        """A backend for the graph at `path`, loaded, not yet warm; raises `ConfigurationError`."""
+    async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> Backend:
+        """A backend for the graph at `path` that runs on `pool`, loaded, not yet warm; raises `ConfigurationError`."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from service.backends.base import Batch, Row
 from service.model_config import ModelConfig
 from service.types import TensorSpec
+from service.workers import WorkerPool
 
 _DTYPES = {"UINT8": np.uint8, "INT64": np.int64, "FP32": np.float32, "BYTES": np.object_}
 
@@ -46,7 +47,7 @@ class NullPerImageGraph:
     blocking = False
 
     def __init__(self, output: TensorSpec) -> None:
-        self._image = np.zeros(output.shape[1:], np.uint8)
+        self._image = np.zeros([abs(size) for size in output.shape[1:]], np.uint8)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """UINT8 [N, ...] of zeros, N as in `images`."""
@@ -62,6 +63,6 @@ class NullFactory:
         """A stand-in for the graph of `config`."""
         return NullPerImageGraph(config.outputs[0])
 
-    async def batched(self, config: ModelConfig, path: Path) -> NullBackend:
+    async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> NullBackend:
         """A stand-in for the backend of `config`."""
         return NullBackend(outputs=config.outputs, max_batch_size=config.max_batch_size)

@@ -28,12 +28,10 @@ from service.workers import WorkerPool
 _LOG_WARNINGS: Final = 2
 _MEASUREMENTS: Final = 5
 """Runs of each batch size at warm-up; the fastest counts, because noise only ever adds."""
-_WORTH_IT: Final = 0.02
+_WORTH_IT: Final = 0.1
 """A larger batch pays if it lowers the cost per image by more than this share."""
 _FREE_SIDE_PIXELS: Final = 256
 """Side to measure with where a declared dimension is free."""
-_THREAD_END_SECONDS: Final = 1.0
-"""How long a slot's thread, which has nothing left to do, gets to end."""
 
 T = TypeVar("T")
 
@@ -82,7 +80,7 @@ class Graph:
 class EmbeddedBackend:
     """A batched graph as several sessions in this process.
 
-    Each of `graphs`, one a slot, runs batches side by side with the others, on a thread of its own. `alone`, if given,
+    Each of `graphs`, one a slot, runs batches side by side with the others, on a thread of `pool`. `alone`, if given,
     is one more session, with as many threads as all of them, that serves a lone request.
     """
 
@@ -91,6 +89,7 @@ class EmbeddedBackend:
         graphs: Sequence[Graph],
         *,
         alone: Graph | None,
+        pool: WorkerPool,
         max_batch_size: int,
         image_shape: tuple[int, ...],
         warm_up_batches: Sequence[NDArray[np.uint8]],
@@ -106,8 +105,9 @@ class EmbeddedBackend:
         self._free: SimpleQueue[Graph] = SimpleQueue()
         for graph in graphs:
             self._free.put(graph)
-        # One pool for all slots: whichever thread is free takes the next batch, so none waits behind a busy one.
-        self._pool = WorkerPool(threads=self.slots, name="slot")
+        # Whichever thread of the pool is free takes the next batch, so none waits behind a busy one.
+        self._pool = pool
+        pool.ensure_threads(self.slots)
 
     async def warm_up(self) -> None:
         """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session."""
@@ -126,11 +126,10 @@ class EmbeddedBackend:
         return await self._pool.run(self._with_free_graph, _run_batch, batch)
 
     async def close(self) -> None:
-        """End the threads, after what they run."""
-        self._pool.close(timeout_seconds=_THREAD_END_SECONDS)
+        """Nothing to do: the pool is its owner's, and sessions end with their last reference."""
 
     def _with_free_graph(self, call: Callable[[Graph, Any], T], argument: Any) -> T:
-        graph = self._free.get()  # there are as many as threads, so one is free
+        graph = self._free.get()  # no more batches run than there are graphs, so one is free
         try:
             return call(graph, argument)
         finally:
@@ -159,16 +158,22 @@ class EmbeddedBackend:
 
 
 class EmbeddedPerImageGraph:
-    """A graph that runs on the calling worker thread."""
+    """A graph that runs on the calling worker thread, on at most `max_batch_size` images at a time."""
 
     blocking = True
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, max_batch_size: int) -> None:
         self._graph = graph
+        self._max_batch_size = max_batch_size
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The first output of the graph on `images`."""
-        return self._graph.run(images)[0]
+        most = self._max_batch_size
+        if len(images) <= most:
+            return self._graph.run(images)[0]
+        return np.concatenate(
+            [self._graph.run(images[start : start + most])[0] for start in range(0, len(images), most)]
+        )
 
 
 class EmbeddedFactory:
@@ -185,14 +190,25 @@ class EmbeddedFactory:
         self._alone_threads = alone_threads or cores
 
     async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
-        """The graph at `path` on the calling thread; more threads per image would only take them from others."""
+        """The graph at `path` on the calling thread; more threads per image would only take them from others.
+
+        Raises `ConfigurationError` for the fields that mean nothing here: these images are not batched or instanced.
+        """
+        for field, is_set in (("instance_group.count", config.instances), ("dynamic_batching", config.batches)):
+            if is_set:
+                raise ConfigurationError(
+                    f"model '{config.name}': {field} is not honoured for a graph that runs on each request's images by "
+                    "themselves; remove it from its config.pbtxt"
+                )
         graph = await asyncio.to_thread(
             Graph, path, threads=config.threads or 1, inputs=config.inputs, outputs=config.outputs
         )
-        await asyncio.to_thread(graph.run, np.zeros([abs(size) for size in config.inputs[0].shape], np.uint8))
-        return EmbeddedPerImageGraph(graph)
+        small = np.zeros([abs(size) for size in config.inputs[0].shape], np.uint8)
+        for batch in [small, *(batch for sample in config.warm_ups for batch in _warm_up_batches(sample))]:
+            await asyncio.to_thread(graph.run, batch)
+        return EmbeddedPerImageGraph(graph, max_batch_size=config.graph_batch_size)
 
-    async def batched(self, config: ModelConfig, path: Path) -> EmbeddedBackend:
+    async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
         """Sessions for the graph at `path`, loaded side by side."""
         threads = config.threads or 1
         slots = config.instances or max(1, self._cores // threads)
@@ -208,6 +224,7 @@ class EmbeddedFactory:
         return EmbeddedBackend(
             [graphs[slot % sessions] for slot in range(slots)],
             alone=graphs[sessions] if alone else None,
+            pool=pool,
             max_batch_size=config.max_batch_size,
             image_shape=_warm_up_image_shape(config),
             warm_up_batches=[batch for sample in config.warm_ups for batch in _warm_up_batches(sample)],

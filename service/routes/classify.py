@@ -6,14 +6,15 @@ route is in `routes.docs`; what happens to the image is the classifier's.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from typing import Any, Final
 
 import orjson
 
-from service.classifier import Source
-from service.errors import MalformedRequest, TooLarge, TopfiveError, UnsupportedMediaType
+from service.classifier import Source, check_size
+from service.errors import MalformedRequest, NotReady, TooLarge, TopfiveError, UnsupportedMediaType
 from service.images import RawShape
 from service.logs import RequestLog
 from service.routes.body import Receive, Scope, Send, declared_length, disconnect_probe, read_body
@@ -57,6 +58,9 @@ class ClassifyEndpoint:
             if status == 500:
                 logger.error("request %s failed", call.request_id, exc_info=error)
                 body = internal_error_body(call.request_id)
+        except asyncio.CancelledError:  # the stop's bound is reached: uvicorn ends what is left
+            stopped = NotReady("the service stopped before it could answer; send the request to another replica")
+            status, body, extra = 503, error_body(str(stopped), stopped.code), retry_headers(stopped)
         except Exception as error:  # a defect of ours must answer too, and leave its trace in the log
             status = 500
             body = internal_error_body(call.request_id)
@@ -86,23 +90,35 @@ class ClassifyEndpoint:
         parameters = parse_query(scope["query_string"])
         content_type = headers.get(b"content-type", b"")
         media_type = media_type_of(content_type)
-        if headers.get(b"content-encoding", b"identity") != b"identity":
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedMediaType("Content-Encoding is not served; send the body as it is")
         model = serving.models.find(parameters.model, parameters.version)
         call.model = model.name
         source = None if media_type == MULTIPART else source_of(media_type, parameters)
+        if isinstance(source, RawShape):
+            check_size(model, source.height, source.width)
         length = declared_length(headers.get(b"content-length"))
         self._check_length(length, source)
-        model.batcher.check_room(source.count if isinstance(source, RawShape) else 1)
         deadline = serving.classifier.deadline(model, parameters.timeout_seconds)
         limit = serving.settings.max_body_bytes
-        with serving.admission.acquire(limit if length is None else length):
+        images = source.count if isinstance(source, RawShape) else 1
+        with (
+            serving.admission.acquire(limit if length is None else length),
+            model.batcher.reserve(images) as reservation,
+        ):
             body = await read_body(receive, length=length, limit=limit)
             call.nbytes = len(body)
+            if not body:
+                raise MalformedRequest("the body is empty; send the image in it")
             if source is None:
                 body, source = _from_form(bytes(body), content_type, parameters, serving)
             result = await serving.classifier.classify(
-                model, body, source, deadline=deadline, abandoned=disconnect_probe(receive)
+                model,
+                body,
+                source,
+                reservation=reservation,
+                deadline=deadline,
+                abandoned=disconnect_probe(receive),
             )
         call.timings = result.timings
         call.images = len(result.images)
@@ -120,8 +136,6 @@ class ClassifyEndpoint:
                     f"Content-Length is {length}, but count*height*width*3 = {source.count}*{source.height}*"
                     f"{source.width}*3 = {source.nbytes}; send uint8 RGB pixels, row by row"
                 )
-        elif length == 0:
-            raise MalformedRequest("the body is empty; send the image in it")
 
     def _report(self, call: _Call, status: int, total: float) -> None:
         self._serving.metrics.observe_request(PATH, call.model, status, total)

@@ -51,4 +51,4 @@ def retry_headers(error: errors.TopfiveError) -> Headers:
     if status_of(error) not in _RETRY_STATUSES:
         return []
     seconds = error.retry_after_seconds if error.retry_after_seconds is not None else _DEFAULT_RETRY_SECONDS
-    return [(b"retry-after", str(min(_MAX_RETRY_SECONDS, max(1, math.ceil(seconds)))).encode())]
+    return [(b"retry-after", str(math.ceil(min(_MAX_RETRY_SECONDS, max(1, seconds)))).encode())]

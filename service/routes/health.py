@@ -34,8 +34,9 @@ def health_router(serving: Serving) -> APIRouter:
         return {"ready": True, "state": state}
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE: {}}}})
-    def metrics() -> Response:
+    async def metrics() -> Response:
         """Metrics in Prometheus' text format."""
+        serving.publish()
         return Response(serving.metrics.exposition(), media_type=CONTENT_TYPE)
 
     # Load balancers probe with HEAD, which FastAPI does not derive from GET.

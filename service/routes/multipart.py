@@ -32,7 +32,7 @@ def image_part(body: bytes, content_type: bytes) -> tuple[bytes, str]:
         raise MalformedRequest(f"the multipart body cannot be read: {error}") from error
     if not form.complete:
         raise MalformedRequest("the multipart body is cut short: its closing boundary is missing")
-    if form.names != [FIELD]:
+    if form.names != [FIELD] or form.parts != 1:
         raise MalformedRequest(
             f"the form must have exactly one field, a file named '{FIELD}'; it has: "
             f"{', '.join(form.names)[:200] or 'none'}"
@@ -44,6 +44,7 @@ class _Form:
     """Collects what the parser calls out."""
 
     def __init__(self) -> None:
+        self.parts = 0
         self.names: list[str] = []
         self.data: list[bytes] = []
         self.content_type = b""
@@ -54,12 +55,16 @@ class _Form:
     def callbacks(self) -> MultipartCallbacks:
         """For `MultipartParser`."""
         return {
+            "on_part_begin": self._on_part_begin,
             "on_header_field": self._on_header_field,
             "on_header_value": self._on_header_value,
             "on_header_end": self._on_header_end,
             "on_part_data": self._on_part_data,
             "on_end": self._on_end,
         }
+
+    def _on_part_begin(self) -> None:
+        self.parts += 1
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]

@@ -69,8 +69,9 @@ def _number(values: dict[str, str], name: str) -> int | None:
 
 
 def media_type_of(header: bytes) -> str:
-    """The media type of a Content-Type header, lower case, without its parameters."""
-    return header.split(b";", 1)[0].strip().lower().decode("latin-1")
+    """The media type of a Content-Type header, lower case, without its parameters, under its registered name."""
+    name = header.split(b";", 1)[0].strip().lower().decode("latin-1")
+    return "image/jpeg" if name == "image/jpg" else name  # what many clients send
 
 
 def source_of(media_type: str, parameters: Parameters, *, in_form: bool = False) -> Source:

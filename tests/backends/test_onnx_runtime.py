@@ -1,0 +1,252 @@
+"""The embedded backend gives what ONNX Runtime gives, in the order asked, and refuses what is not as declared."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+
+from service.backends.base import Row
+from service.backends.onnx_runtime import EmbeddedBackend, EmbeddedFactory
+from service.errors import ConfigurationError
+from service.model_config import parse_model_config
+from service.repository import StoredModel, read_repository
+from service.workers import WorkerPool
+from tests.conftest import Photo
+from tests.tiny_models import (
+    CLASSES,
+    CLASSIFIER_CONFIG,
+    CROP_CONFIG,
+    HIGHEST_VALUE,
+    OUTPUTS,
+    PIXELS,
+    REAL_REPOSITORY,
+    Tensor,
+    classifier_graph,
+    crop_graph,
+    write_model,
+)
+
+BATCHED = "efficientnet_lite0_classify"
+RESIZE = "efficientnet_lite0_resize"
+
+
+def compute() -> WorkerPool:
+    """Threads to run on; the backend makes sure that there are enough."""
+    return WorkerPool(threads=1, name="compute")
+
+
+@pytest.fixture(scope="module")
+def stored() -> dict[str, StoredModel]:
+    return read_repository(REAL_REPOSITORY)
+
+
+@pytest.fixture
+async def real(stored: dict[str, StoredModel]) -> AsyncIterator[EmbeddedBackend]:
+    """The reference classifier on two cores, not warmed up."""
+    factory = EmbeddedFactory(cores=2, alone_threads=0)
+    backend = await factory.batched(stored[BATCHED].config, stored[BATCHED].graph_path(1), compute())
+    yield backend
+    await backend.close()
+
+
+async def make(tmp_path: Path, more: str = "", *, cores: int = 2, alone_threads: int = 0) -> EmbeddedBackend:
+    """The tiny classifier with `more` in its config.pbtxt."""
+    write_model(tmp_path, "m", CLASSIFIER_CONFIG + more, classifier_graph())
+    model = read_repository(tmp_path)["m"]
+    return await EmbeddedFactory(cores=cores, alone_threads=alone_threads).batched(
+        model.config, model.graph_path(1), compute()
+    )
+
+
+class Members(list[NDArray[np.uint8]]):
+    """A batch whose members are all wanted."""
+
+    def claim(self) -> Sequence[NDArray[np.uint8]]:
+        return self
+
+
+def images(*values: int) -> Members:
+    return Members(np.full((2, 2, 3), value, np.uint8) for value in values)
+
+
+def indices(rows: Sequence[Row]) -> list[int]:
+    return [int(row["indices"][0]) for row in rows]
+
+
+async def test_results_are_those_of_onnx_runtime(real: EmbeddedBackend, stored: dict[str, StoredModel]) -> None:
+    """Bit for bit, whether a graph runs a batch or one image; on one thread each."""
+    crops = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(stored[BATCHED].graph_path(1), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    for batch in (crops, crops[:1]):
+        rows = await real.infer(Members(batch), alone=False)
+        expected = session.run(names, {"pixels": batch})
+        assert len(rows) == len(batch)
+        for name, values in zip(names, expected, strict=True):
+            for row, value in zip(rows, values, strict=True):
+                np.testing.assert_array_equal(row[name], value)
+
+
+async def test_the_per_image_graph_gives_what_onnx_runtime_gives(stored: dict[str, StoredModel], cat: Photo) -> None:
+    path = stored[RESIZE].graph_path(1)
+    graph = await EmbeddedFactory(cores=2, alone_threads=0).per_image(stored[RESIZE].config, path)
+    pair = np.stack([cat, cat[::-1]])
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(graph(pair), session.run(["pixels"], {"image": pair})[0])
+    assert graph.blocking
+
+
+async def test_alone_and_in_company_agree(real: EmbeddedBackend) -> None:
+    """Another session with other threads: the same labels, probabilities up to the last bits."""
+    assert real.serves_alone
+    for crop in np.random.default_rng(1).integers(0, 256, (4, 224, 224, 3), np.uint8):
+        (alone,) = await real.infer(Members([crop]), alone=True)
+        (shared,) = await real.infer(Members([crop]), alone=False)
+        assert list(alone["classes"]) == list(shared["classes"])
+        np.testing.assert_array_equal(alone["indices"], shared["indices"])
+        np.testing.assert_allclose(alone["probabilities"], shared["probabilities"], atol=1e-5)
+
+
+async def test_a_batch_keeps_its_order(tmp_path: Path) -> None:
+    backend = await make(tmp_path)
+    values = [9, 3, 200, 3, 0, 41, 7, 100]
+    rows = await backend.infer(images(*values), alone=False)
+    assert indices(rows) == values
+    assert [row["classes"][0] for row in rows] == [f"value {value}" for value in values]
+    await backend.close()
+
+
+async def test_all_slots_run_at_once_and_each_gets_its_own(tmp_path: Path) -> None:
+    backend = await make(tmp_path, cores=4)
+    assert backend.slots == 4
+    for start in range(0, 200, 8):
+        batches = [[start + slot, start + slot + 1] for slot in range(4)]
+        answers = await asyncio.gather(*(backend.infer(images(*batch), alone=False) for batch in batches))
+        assert [indices(rows) for rows in answers] == batches
+    await backend.close()
+
+
+async def test_a_batch_that_fails_gives_its_slot_back(tmp_path: Path) -> None:
+    backend = await make(tmp_path, cores=1)
+    for _ in range(3):
+        with pytest.raises(Exception, match="out of data bounds"):
+            await backend.infer(images(5, HIGHEST_VALUE + 1), alone=False)
+        assert indices(await backend.infer(images(5), alone=False)) == [5]
+    await backend.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "cores", "alone_threads", "slots", "serves_alone"),
+    [
+        ("", 3, 0, 3, True),
+        ("", 1, 0, 1, False),
+        ("", 3, 1, 3, False),
+        ("", 3, 2, 3, True),
+        ("instance_group { count: 2 }", 4, 0, 2, True),
+        ("instance_group { count: 1 }", 4, 0, 1, False),
+        ('parameters { key: "intra_op_thread_count" value { string_value: "2" } }', 4, 0, 2, True),
+        ('parameters { key: "intra_op_thread_count" value { string_value: "2" } }', 4, 2, 2, False),
+        ('parameters { key: "intra_op_thread_count" value { string_value: "3" } }', 4, 0, 1, False),
+        ('parameters { key: "intra_op_thread_count" value { string_value: "0" } }', 2, 0, 2, True),
+    ],
+)
+async def test_slots_and_threads_fill_the_cores(
+    tmp_path: Path, more: str, cores: int, alone_threads: int, slots: int, serves_alone: bool
+) -> None:
+    """By default as many slots of one thread as there are cores; what the config.pbtxt says goes first."""
+    backend = await make(tmp_path, more, cores=cores, alone_threads=alone_threads)
+    assert (backend.slots, backend.serves_alone) == (slots, serves_alone)
+    await backend.close()
+
+
+async def test_the_batch_size_that_pays_is_found_by_measuring(tmp_path: Path) -> None:
+    """For a graph so small that the call costs most, a larger batch pays; never beyond max_batch_size."""
+    backend = await make(tmp_path)
+    await backend.warm_up()
+    assert 2 <= backend.batch_size_that_pays <= 8
+    await backend.close()
+
+
+async def test_without_dynamic_batching_nothing_is_batched(tmp_path: Path) -> None:
+    write_model(tmp_path, "m", CLASSIFIER_CONFIG.replace("dynamic_batching { }", ""), classifier_graph())
+    model = read_repository(tmp_path)["m"]
+    backend = await EmbeddedFactory(cores=2, alone_threads=0).batched(model.config, model.graph_path(1), compute())
+    await backend.warm_up()
+    assert backend.batch_size_that_pays == 1
+    await backend.close()
+
+
+async def test_warm_up_runs_the_samples_of_the_configuration(tmp_path: Path) -> None:
+    """Shown by a sample that cannot run: random bytes hold values that the tiny graph fails on."""
+    sample = """model_warmup { name: "s" batch_size: 8 inputs { key: "pixels" value {
+        data_type: TYPE_UINT8 dims: [ 2, 2, 3 ] %s: true } } }"""
+    backend = await make(tmp_path, sample % "zero_data")
+    await backend.warm_up()
+    await backend.close()
+    backend = await make(tmp_path, sample % "random_data")
+    with pytest.raises(Exception, match="out of data bounds"):
+        await backend.warm_up()
+    await backend.close()
+
+
+async def test_close_ends_its_threads(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    backend = await make(tmp_path, cores=3)
+    await backend.infer(images(1), alone=False)
+    assert len(set(threading.enumerate()) - before) >= 3
+    await backend.close()
+    assert not [thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("slot")]
+
+
+FLOAT, UINT8, INT64 = 1, 2, 7
+
+
+def declared(*, image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS) -> bytes:
+    return classifier_graph(image, outputs)
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        (declared(image=("image", UINT8, (-1, 2, 2, 3))), ["'image'", "'pixels'"]),
+        (declared(image=("pixels", INT64, (-1, 2, 2, 3))), ["'pixels'", "tensor(int64)", "UINT8"]),
+        (declared(image=("pixels", UINT8, (-1, 2, 4, 3))), ["'pixels'", "[-1, 2, 4, 3]", "[-1, 2, 2, 3]"]),
+        (declared(image=("pixels", UINT8, (-1, -1, 2, 3))), ["'pixels'", "[-1, -1, 2, 3]"]),
+        (declared(image=("pixels", UINT8, (1, 2, 2, 3))), ["'pixels'", "[1, 2, 2, 3]"]),
+        (declared(outputs=OUTPUTS[:2]), ["'indices'"]),
+        (declared(outputs=(*OUTPUTS, ("zeros", INT64, (-1, 5)))), ["'zeros'"]),
+        (declared(outputs=(CLASSES, ("probabilities", FLOAT, (-1, 4)), OUTPUTS[2])), ["'probabilities'", "[-1, 5]"]),
+        (b"no graph at all", ["onnxruntime cannot load"]),
+    ],
+    ids=["name", "type", "size", "free", "no batch", "output missing", "output too many", "output size", "no graph"],
+)
+async def test_a_graph_that_is_not_as_declared_is_refused(tmp_path: Path, graph: bytes, words: list[str]) -> None:
+    """The message names the file and the tensor."""
+    write_model(tmp_path, "m", CLASSIFIER_CONFIG, graph)
+    model = read_repository(tmp_path)["m"]
+    with pytest.raises(ConfigurationError) as refused:
+        await EmbeddedFactory(cores=2, alone_threads=0).batched(model.config, model.graph_path(1), compute())
+    assert [word for word in [str(model.graph_path(1)), *words] if word not in str(refused.value)] == []
+
+
+async def test_a_per_image_graph_is_checked_too(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(crop_graph(pixels=("crop", UINT8, (-1, 2, 2, 3))))
+    config = parse_model_config(CROP_CONFIG, name="crop", where="config.pbtxt")
+    with pytest.raises(ConfigurationError, match=r"'crop'.*'pixels'"):
+        await EmbeddedFactory(cores=2, alone_threads=0).per_image(config, path)
+
+
+def test_it_reports_nothing_to_anybody() -> None:
+    """The runtime reads this when it is imported."""
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"

@@ -1,0 +1,76 @@
+"""The table from errors to HTTP is total, its bodies have one shape, and `Retry-After` is a number to act on."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import errors
+from service.routes.error_responses import STATUS, error_body, internal_error_body, retry_headers, status_of
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TopfiveError)]
+FOR_CLIENTS = [kind for kind in KINDS if kind not in (errors.TopfiveError, errors.ConfigurationError)]
+
+# As DESIGN has it, and 499 for who hangs up.
+STATUSES = {
+    "malformed_request": 400,
+    "unknown_model": 404,
+    "too_large": 413,
+    "unsupported_media_type": 415,
+    "undecodable_image": 422,
+    "queue_full": 429,
+    "client_disconnected": 499,
+    "internal": 500,
+    "not_ready": 503,
+    "deadline_exceeded": 504,
+}
+
+
+def test_every_error_that_can_reach_a_client_has_its_status() -> None:
+    assert set(STATUS) == set(FOR_CLIENTS)
+    assert {kind.code: status_of(kind("why")) for kind in FOR_CLIENTS} == STATUSES
+
+
+def test_no_two_errors_share_a_code_but_those_that_are_our_fault() -> None:
+    codes = [kind.code for kind in KINDS if kind is not errors.BackendFailure]
+    assert len(codes) == len(set(codes))
+    assert errors.BackendFailure.code == errors.TopfiveError.code == "internal"
+
+
+@pytest.mark.parametrize("kind", [errors.ConfigurationError, errors.TopfiveError])
+def test_what_should_not_reach_a_client_is_our_fault(kind: type[errors.TopfiveError]) -> None:
+    assert status_of(kind("why")) == 500
+
+
+@given(st.text(), st.text())
+def test_every_error_body_has_one_shape(message: str, code: str) -> None:
+    assert json.loads(error_body(message, code)) == {"error": message, "code": code}
+
+
+def test_a_defect_of_ours_tells_where_to_look_and_no_more() -> None:
+    body = json.loads(internal_error_body("a1-b2"))
+    assert body["code"] == "internal"
+    assert "a1-b2" in body["error"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_an_error_that_passes_says_when_to_retry(kind: type[errors.TopfiveError]) -> None:
+    headers = dict(retry_headers(kind("why", retry_after_seconds=7.2)))
+    assert headers == ({b"retry-after": b"8"} if kind in (errors.QueueFull, errors.NotReady) else {})
+
+
+@pytest.mark.parametrize("kind", [errors.QueueFull, errors.NotReady])
+@given(seconds=st.none() | st.floats(allow_nan=False))
+def test_retry_after_is_whole_seconds_from_one_to_sixty(kind: type[errors.TopfiveError], seconds: float | None) -> None:
+    ((name, value),) = retry_headers(kind("why", retry_after_seconds=seconds))
+    assert name == b"retry-after"
+    if seconds is None or seconds <= 1:
+        assert int(value) == 1
+    elif seconds > 60:
+        assert int(value) == 60
+    else:
+        assert int(value) == math.ceil(seconds)

@@ -1,0 +1,89 @@
+"""Probes and metrics: cheap, truthful, and answered whatever the models do."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.serving_process import RAW, HeldRequest, ServingProcess, classify_path
+
+METRICS = {
+    "topfive_request_duration_seconds": "histogram",
+    "topfive_stage_duration_seconds": "histogram",
+    "topfive_batch_size": "histogram",
+    "topfive_images": "counter",
+    "topfive_rejected": "counter",
+    "topfive_batch_failures": "counter",
+    "topfive_queue_items": "gauge",
+    "topfive_queue_bytes": "gauge",
+    "topfive_in_flight": "gauge",
+    "topfive_in_flight_bytes": "gauge",
+    "topfive_ready": "gauge",
+    "topfive_model_info": "gauge",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/v2/health/live", {"live": True, "state": "ready"}), ("/v2/health/ready", {"ready": True, "state": "ready"})],
+)
+def test_a_probe_says_so_in_json_and_to_head_without_a_body(
+    service: ServingProcess, path: str, expected: dict[str, object]
+) -> None:
+    answer = service.ask("GET", path)
+    assert (answer.status, answer.json) == (200, expected)
+    assert answer.headers["content-type"] == "application/json"
+    head = service.ask("HEAD", path)
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-length"] == answer.headers["content-length"]
+
+
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/metrics"])
+def test_a_probe_takes_no_other_method(service: ServingProcess, path: str) -> None:
+    service.ask("POST", path).assert_error(405, "method_not_allowed")
+
+
+def test_metrics_are_in_prometheus_format_and_complete(service: ServingProcess) -> None:
+    answer = service.ask("GET", "/metrics")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    families = {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
+    assert {name: family.type for name, family in families.items() if not name.endswith("_created")} == METRICS
+    assert all(family.documentation for family in families.values())
+
+
+def test_metrics_describe_the_models(service: ServingProcess) -> None:
+    labels = {"model": "efficientnet_lite0_classify", "version": "1", "backend": "embedded"}
+    assert service.metric("topfive_model_info", **labels) == 1
+
+
+def test_duration_buckets_start_at_half_a_millisecond_and_end_at_ten_seconds(service: ServingProcess) -> None:
+    assert service.classify(b"rgb", height=1, width=1).status == 200
+    families = text_string_to_metric_families(service.ask("GET", "/metrics").body.decode())
+    edges = {
+        float(sample.labels["le"])
+        for family in families
+        if family.name == "topfive_request_duration_seconds"
+        for sample in family.samples
+        if sample.name.endswith("_bucket")
+    }
+    assert min(edges) == 0.0005
+    assert sorted(edges)[-2:] == [10.0, float("inf")]
+
+
+def test_what_is_in_flight_shows(service: ServingProcess) -> None:
+    """And probes answer while clients are stuck in the middle of their bodies."""
+    held = [HeldRequest(service, classify_path(height=10, width=10), bytes(300), RAW) for _ in range(3)]
+    assert service.metric("topfive_in_flight") == 3
+    assert service.metric("topfive_in_flight_bytes") == 900
+    assert service.ask("GET", "/v2/health/ready").status == 200
+    for request in held:
+        request.send()
+        assert request.answer().status == 200
+    assert service.metric("topfive_in_flight") == service.metric("topfive_in_flight_bytes") == 0
+
+
+def test_refusals_are_counted_by_reason(service: ServingProcess) -> None:
+    before = service.metric("topfive_rejected_total", reason="unsupported_media_type")
+    service.classify(b"x", "text/plain")
+    assert service.metric("topfive_rejected_total", reason="unsupported_media_type") == before + 1

@@ -1,0 +1,167 @@
+"""What happened is what Prometheus reads: in one process, and added up over several."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.metrics import CONTENT_TYPE, DURATION_BUCKETS, STAGES, Metrics, forget_process
+from service.types import Timings
+
+ROOT: Final = Path(__file__).parents[1]
+
+
+def samples(metrics: Metrics) -> dict[str, float]:
+    """Every sample exposed, by its name and labels as in `name{a=1,b=2}`."""
+    values = {}
+    for family in text_string_to_metric_families(metrics.exposition().decode()):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={text}" for name, text in sorted(sample.labels.items()))
+            values[f"{sample.name}{{{labels}}}"] = sample.value
+    return values
+
+
+def some_work(metrics: Metrics) -> None:
+    """What one process sees: two answered requests, two that were refused, one batch that failed."""
+    model = metrics.model("cat")
+    metrics.describe_model({"model": "cat", "version": "1", "backend": "null", "slots": "2", "limit": "8"})
+    model.answered(1, Timings(0.004, 0.002, 0.0, 0.006))
+    model.answered(3, Timings(0.0, 0.0, 0.4, 0.05))
+    metrics.observe_request("/v1/classify", "cat", 200, 0.012)
+    metrics.observe_request("/v1/classify", "cat", 200, 0.5)
+    metrics.observe_request("/v1/classify", "cat", 504, 3.0)
+    metrics.observe_request("/v1/classify", "", 404, 0.0001)
+    metrics.rejected.labels("unknown_model").inc()
+    model.batch_size.observe(4)
+    model.batch_failures.inc()
+    model.publish_queue(5, 700)
+    metrics.in_flight.set(2)
+    metrics.in_flight_bytes.set(900)
+    metrics.ready.set(1)
+
+
+WORKED: Final = {
+    "topfive_images_total{model=cat}": 4,
+    "topfive_stage_duration_seconds_count{model=cat,stage=decode}": 2,
+    "topfive_stage_duration_seconds_sum{model=cat,stage=decode}": 0.004,
+    "topfive_stage_duration_seconds_sum{model=cat,stage=resize}": 0.002,
+    "topfive_stage_duration_seconds_sum{model=cat,stage=queue}": 0.4,
+    "topfive_stage_duration_seconds_sum{model=cat,stage=inference}": 0.056,
+    "topfive_stage_duration_seconds_bucket{le=0.3,model=cat,stage=queue}": 1,
+    "topfive_stage_duration_seconds_bucket{le=0.5,model=cat,stage=queue}": 2,
+    "topfive_request_duration_seconds_count{code=200,model=cat,route=/v1/classify}": 2,
+    "topfive_request_duration_seconds_sum{code=200,model=cat,route=/v1/classify}": 0.512,
+    "topfive_request_duration_seconds_bucket{code=200,le=0.01,model=cat,route=/v1/classify}": 0,
+    "topfive_request_duration_seconds_bucket{code=200,le=0.015,model=cat,route=/v1/classify}": 1,
+    "topfive_request_duration_seconds_bucket{code=200,le=+Inf,model=cat,route=/v1/classify}": 2,
+    "topfive_request_duration_seconds_sum{code=504,model=cat,route=/v1/classify}": 3,
+    "topfive_request_duration_seconds_count{code=404,model=,route=/v1/classify}": 1,
+    "topfive_rejected_total{reason=unknown_model}": 1,
+    "topfive_batch_size_count{model=cat}": 1,
+    "topfive_batch_size_sum{model=cat}": 4,
+    "topfive_batch_size_bucket{le=3.0,model=cat}": 0,
+    "topfive_batch_size_bucket{le=4.0,model=cat}": 1,
+    "topfive_batch_failures_total{model=cat}": 1,
+}
+GAUGES: Final = {
+    "topfive_queue_items{model=cat}": 5,
+    "topfive_queue_bytes{model=cat}": 700,
+    "topfive_in_flight{}": 2,
+    "topfive_in_flight_bytes{}": 900,
+    "topfive_ready{}": 1,
+}
+INFO: Final = "topfive_model_info{backend=null,limit=8,model=cat,slots=2,version=1}"
+
+
+def times(factor: int, values: Mapping[str, float]) -> dict[str, float]:
+    return {name: factor * value for name, value in values.items()}
+
+
+def assert_exposed(metrics: Metrics, expected: Mapping[str, float]) -> None:
+    exposed = samples(metrics)
+    assert {name: exposed.get(name) for name in expected} == pytest.approx(dict(expected))
+
+
+def test_every_value_is_exposed() -> None:
+    metrics = Metrics()
+    some_work(metrics)
+    assert_exposed(metrics, {**WORKED, **GAUGES, INFO: 1})
+
+
+def test_every_metric_is_there_before_anything_happens() -> None:
+    families = {family.name for family in text_string_to_metric_families(Metrics().exposition().decode())}
+    names = {name.partition("{")[0] for name in (*WORKED, *GAUGES, INFO)}
+    for suffix in ("_total", "_bucket", "_count", "_sum"):
+        names = {name.removesuffix(suffix) for name in names}
+    assert families == names
+
+
+def test_every_metric_is_ours_and_says_what_it_is() -> None:
+    for family in text_string_to_metric_families(Metrics().exposition().decode()):
+        assert family.name.startswith("topfive_")
+        assert family.documentation.endswith(".")
+    assert CONTENT_TYPE.startswith("text/plain")
+
+
+def test_two_in_one_process_do_not_clash() -> None:
+    first, second = Metrics(), Metrics()
+    some_work(first)
+    some_work(first)
+    some_work(second)
+    assert_exposed(first, {**times(2, WORKED), **GAUGES, INFO: 1})
+    assert_exposed(second, {**WORKED, **GAUGES, INFO: 1})
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 64), st.tuples(*[st.floats(0, 20)] * len(STAGES))), max_size=10))
+def test_stages_and_images_add_up(answers: list[tuple[int, tuple[float, ...]]]) -> None:
+    metrics = Metrics()
+    model = metrics.model("cat")
+    for images, stages in answers:
+        model.answered(images, Timings(*stages))
+    assert_exposed(metrics, {"topfive_images_total{model=cat}": sum(images for images, _ in answers)})
+    for number, stage in enumerate(STAGES):
+        name, durations = f"model=cat,stage={stage}", [stages[number] for _, stages in answers]
+        assert_exposed(
+            metrics,
+            {
+                f"topfive_stage_duration_seconds_sum{{{name}}}": sum(durations),
+                f"topfive_stage_duration_seconds_bucket{{le=+Inf,{name}}}": len(durations),
+                **{
+                    f"topfive_stage_duration_seconds_bucket{{le={bound},{name}}}": sum(d <= bound for d in durations)
+                    for bound in DURATION_BUCKETS
+                },
+            },
+        )
+
+
+WORKER: Final = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from service.metrics import Metrics
+from tests.test_metrics import some_work
+some_work(Metrics(shared_folder=sys.argv[1]))
+"""
+
+
+def test_worker_processes_are_added_up(tmp_path: Path) -> None:
+    """Their counts outlive them; what they hold now is forgotten when they are gone."""
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    workers = [subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)], env=environment) for _ in range(2)]
+    assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
+    metrics = Metrics(shared_folder=str(tmp_path))
+    assert_exposed(metrics, {**times(2, WORKED), **times(2, GAUGES), INFO: 1})
+    forget_process(workers[0].pid, str(tmp_path))
+    assert_exposed(metrics, {**times(2, WORKED), **GAUGES, INFO: 1})
+    forget_process(workers[1].pid, str(tmp_path))
+    assert_exposed(metrics, times(2, WORKED))
+    assert not [name for name in samples(metrics) if name in GAUGES]

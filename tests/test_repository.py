@@ -1,0 +1,151 @@
+"""What lies in the model repository is found as on Triton; what cannot be served is refused by its path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import ConfigurationError
+from service.repository import read_repository
+
+REPOSITORY: Final = Path(__file__).parents[1] / "model_repository"
+CONFIG: Final = """
+    backend: "onnxruntime"
+    max_batch_size: 4
+    input { name: "image" data_type: TYPE_UINT8 dims: [ 8, 8, 3 ] }
+    output { name: "classes" data_type: TYPE_STRING dims: [ 5 ] }
+"""
+ENSEMBLE: Final = CONFIG.replace("onnxruntime", "ensemble") + 'ensemble_scheduling { step { model_name: "cat" } }'
+
+
+def write_model(
+    repository: Path,
+    name: str = "cat",
+    *,
+    config: str = CONFIG,
+    versions: tuple[str, ...] = ("1",),
+    graph: str = "model.onnx",
+) -> Path:
+    """Write a model whose graphs are empty files; no graphs at all if `graph` is empty."""
+    folder = repository / name
+    for version in versions:
+        (folder / version).mkdir(parents=True)
+        if graph:
+            (folder / version / graph).touch()
+    folder.mkdir(exist_ok=True)
+    (folder / "config.pbtxt").write_text(config, encoding="utf-8")
+    return folder
+
+
+def test_the_committed_repository_is_whole() -> None:
+    models = read_repository(REPOSITORY)
+    assert sorted(models) == ["efficientnet_lite0", "efficientnet_lite0_classify", "efficientnet_lite0_resize"]
+    assert all(model.versions == (1,) for model in models.values())
+    assert [step.model for step in models["efficientnet_lite0"].config.steps] == [
+        "efficientnet_lite0_resize",
+        "efficientnet_lite0_classify",
+    ]
+
+
+def test_models_are_found_with_their_versions_and_graphs(tmp_path: Path) -> None:
+    policy = "version_policy { all {} }"
+    write_model(tmp_path, "cat", config=CONFIG + policy, versions=("10", "9", "2"))
+    write_model(tmp_path, "dog", config=CONFIG + 'default_model_filename: "dog.onnx"', graph="dog.onnx")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "README.md").touch()
+    models = read_repository(tmp_path)
+    assert list(models) == ["cat", "dog"]
+    assert models["cat"].versions == (2, 9, 10)
+    assert models["cat"].graph_path(9) == tmp_path / "cat" / "9" / "model.onnx"
+    assert models["dog"].graph_path(1) == tmp_path / "dog" / "1" / "dog.onnx"
+
+
+def test_an_ensemble_needs_a_version_but_no_graph(tmp_path: Path) -> None:
+    write_model(tmp_path, config=ENSEMBLE, graph="")
+    assert read_repository(tmp_path)["cat"].versions == (1,)
+
+
+@pytest.mark.parametrize("odd", ["v2", "02", "0", "-2", "1.5", "\N{FULLWIDTH DIGIT TWO}", "2 ", "latest", "+2"])
+def test_only_plain_numbers_are_versions(tmp_path: Path, odd: str) -> None:
+    write_model(tmp_path, config=CONFIG + "version_policy { all {} }", versions=("1", odd))
+    assert read_repository(tmp_path)["cat"].versions == (1,)
+
+
+def test_a_file_is_no_version(tmp_path: Path) -> None:
+    folder = write_model(tmp_path)
+    (folder / "2").touch()
+    assert read_repository(tmp_path)["cat"].versions == (1,)
+
+
+def test_only_the_chosen_versions_need_their_graphs(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, versions=("1", "2", "3"))
+    (folder / "2" / "model.onnx").unlink()
+    assert read_repository(tmp_path)["cat"].versions == (3,)
+
+
+@given(st.sets(st.integers(1, 10**9), min_size=1, max_size=6))
+def test_the_latest_version_is_the_highest_number(tmp_path_factory: pytest.TempPathFactory, versions: set[int]) -> None:
+    """Of the number, not of the name: 10 comes after 9."""
+    repository = tmp_path_factory.mktemp("repository")
+    write_model(repository, versions=tuple(map(str, versions)))
+    assert read_repository(repository)["cat"].versions == (max(versions),)
+
+
+def refusal(repository: Path) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        read_repository(repository)
+    return str(caught.value)
+
+
+def test_a_repository_that_is_not_there(tmp_path: Path) -> None:
+    message = refusal(tmp_path / "gone")
+    assert str(tmp_path / "gone") in message
+    assert "TOPFIVE_MODEL_REPOSITORY" in message
+
+
+def test_a_repository_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert str(tmp_path / "file") in refusal(tmp_path / "file")
+
+
+def test_a_repository_without_models(tmp_path: Path) -> None:
+    (tmp_path / "cat" / "1").mkdir(parents=True)
+    assert "config.pbtxt" in refusal(tmp_path)
+
+
+def test_a_graph_that_is_missing(tmp_path: Path) -> None:
+    write_model(tmp_path, graph="other.onnx")
+    assert str(tmp_path / "cat" / "1" / "model.onnx") in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("policy", "versions"),
+    [("", ()), ("", ("v1",)), ("version_policy { specific { versions: 2 } }", ("1", "3"))],
+    ids=["no folder", "no version folder", "none of the specific"],
+)
+def test_a_model_none_of_whose_versions_is_chosen(tmp_path: Path, policy: str, versions: tuple[str, ...]) -> None:
+    write_model(tmp_path, config=CONFIG + policy, versions=versions)
+    message = refusal(tmp_path)
+    assert str(tmp_path / "cat") in message
+    assert "version_policy" in message
+
+
+@pytest.mark.parametrize("config", ["max_batch_size: x", "", CONFIG + 'name: "dog"', CONFIG + "response_cache {}"])
+def test_a_configuration_that_cannot_be_served_is_named_by_its_path(tmp_path: Path, config: str) -> None:
+    write_model(tmp_path, config=config)
+    assert str(tmp_path / "cat" / "config.pbtxt") in refusal(tmp_path)
+
+
+def test_a_configuration_that_is_not_text(tmp_path: Path) -> None:
+    folder = write_model(tmp_path)
+    (folder / "config.pbtxt").write_bytes(CONFIG.encode() + b"# caf\xe9\n")
+    assert str(tmp_path / "cat" / "config.pbtxt") in refusal(tmp_path)
+
+
+def test_a_configuration_that_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "cat" / "config.pbtxt").mkdir(parents=True)
+    assert str(tmp_path / "cat" / "config.pbtxt") in refusal(tmp_path)

@@ -1,0 +1,185 @@
+"""The start and stop of the service: readiness is earned, failures are fatal, and a stop answers what waits."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from service.backends.null import NullPerImageGraph
+from service.errors import BackendFailure, ConfigurationError, NotReady
+from service.lifecycle import State
+from service.metrics import Metrics
+from service.model_config import ModelConfig
+from service.repository import read_repository
+from service.serving import Serving
+from service.settings import Settings
+from service.workers import WorkerPool
+from tests.fakes import FakeClock, HeldBackend, image, settle
+
+
+class SteeredFactory:
+    """Makes one held backend when the test opens the gate; raises `error`, if there is one, instead."""
+
+    name = "steered"
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.error: Exception | None = None
+        self.backend = HeldBackend()
+
+    async def per_image(self, config: ModelConfig, path: Path) -> NullPerImageGraph:
+        return NullPerImageGraph(config.outputs[0])
+
+    async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> HeldBackend:
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return self.backend
+
+
+class Bench:
+    """A service on the tiny repository whose loading and batches wait for the test's word."""
+
+    def __init__(self, repository: Path, *, shutdown_seconds: float = 30.0) -> None:
+        self.factory = SteeredFactory()
+        self.failures: list[BaseException | None] = []
+        self.serving = Serving(
+            Settings(model_repository=repository, shutdown_seconds=shutdown_seconds),
+            stored=read_repository(repository),
+            factory=self.factory,
+            cores=2,
+            clock=FakeClock(),
+            metrics=Metrics(shared_folder=None),
+            on_fatal=lambda: self.failures.append(self.serving.failure),
+        )
+
+    def state(self) -> State:
+        return self.serving.lifecycle.state
+
+    async def start(self) -> None:
+        self.serving.start()
+        self.factory.gate.set()
+        await self.serving.wait_until_loaded()
+
+    async def submit(self, value: int) -> int:
+        """The answer to an image of `value`."""
+        (outcome,) = await self.serving.models.find().batcher.submit([image(value)])
+        return int(outcome.row["value"])
+
+
+@pytest.fixture
+def bench(tiny_repository: Path) -> Bench:
+    return Bench(tiny_repository)
+
+
+async def test_nothing_is_served_before_the_models_are_warm(bench: Bench) -> None:
+    serving = bench.serving
+    serving.start()
+    await settle()
+    assert bench.state() is State.STARTING
+    with pytest.raises(NotReady):
+        _ = serving.models
+    bench.factory.gate.set()
+    await serving.wait_until_loaded()
+    assert bench.state() is State.READY
+    assert serving.models.find().name == "tiny"
+    await serving.stop()
+
+
+async def test_before_the_start_there_is_no_classifier(bench: Bench) -> None:
+    with pytest.raises(NotReady):
+        _ = bench.serving.classifier
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("no such graph"), RuntimeError("a defect")])
+async def test_a_load_that_fails_ends_the_service(bench: Bench, error: Exception) -> None:
+    bench.factory.error = error
+    await bench.start()
+    assert bench.state() is State.FAILED
+    assert bench.failures == [error]
+    with pytest.raises(NotReady):
+        _ = bench.serving.models
+    await bench.serving.stop()
+    assert bench.state() is State.STOPPED
+
+
+async def test_while_draining_all_that_comes_is_still_served(bench: Bench) -> None:
+    await bench.start()
+    bench.serving.begin_drain()
+    assert bench.state() is State.DRAINING
+    request = asyncio.create_task(bench.submit(7))
+    await settle()
+    bench.factory.backend.held[0].answer()
+    assert await request == 7
+    await bench.serving.stop()
+
+
+async def test_a_stop_answers_what_runs_and_what_waits(bench: Bench) -> None:
+    """It ends when all are answered, not before; then nothing is taken."""
+    await bench.start()
+    requests = [asyncio.create_task(bench.submit(value)) for value in range(7)]
+    await settle()
+    stop = asyncio.create_task(bench.serving.stop())
+    while not all(request.done() for request in requests):
+        assert not stop.done()
+        bench.factory.backend.held[0].answer()
+        await settle()
+    assert [request.result() for request in requests] == list(range(7))
+    await stop
+    assert bench.state() is State.STOPPED
+    with pytest.raises(NotReady):
+        await bench.submit(8)
+
+
+async def test_a_stop_breaks_the_start_off(bench: Bench) -> None:
+    bench.serving.start()
+    await settle()
+    await bench.serving.stop()
+    assert bench.state() is State.STOPPED
+    assert bench.failures == []
+
+
+async def test_a_batch_that_never_ends_does_not_stop_the_stop(tiny_repository: Path) -> None:
+    bench = Bench(tiny_repository, shutdown_seconds=0.01)
+    await bench.start()
+    request = asyncio.create_task(bench.submit(7))
+    await settle()
+    await bench.serving.stop()
+    assert bench.state() is State.STOPPED
+    bench.factory.backend.held[0].answer()
+    assert await request == 7
+
+
+class Defect(BaseException):
+    """What no `except Exception` catches."""
+
+
+async def test_a_batcher_that_fails_ends_the_service(bench: Bench) -> None:
+    """Who waits gets an error, readiness goes down, and nothing more is taken."""
+    await bench.start()
+    request = asyncio.create_task(bench.submit(1))
+    await settle()
+    defect = Defect()
+    bench.factory.backend.held[0].release.set_exception(defect)
+    with pytest.raises(BackendFailure):
+        await request
+    await settle()
+    assert bench.state() is State.FAILED
+    assert bench.failures == [defect]
+    with pytest.raises(NotReady):
+        await bench.submit(3)
+    await bench.serving.stop()
+
+
+async def test_readiness_is_a_metric(bench: Bench) -> None:
+    def ready() -> bool:
+        return "topfive_ready 1.0" in bench.serving.metrics.exposition().decode()
+
+    assert not ready()
+    await bench.start()
+    assert ready()
+    bench.serving.begin_drain()
+    assert not ready()
+    await bench.serving.stop()

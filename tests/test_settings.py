@@ -1,0 +1,220 @@
+"""Settings come from flags, then the environment, then their defaults; what cannot be meant is refused by its name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import ConfigurationError
+from service.settings import Settings, export_settings, load_settings, shared_metrics_folder
+
+NAMES: Final = tuple(Settings.model_fields)
+# For each setting a text that is not its default, and what it means.
+OTHER: Final[dict[str, tuple[str, object]]] = {
+    "host": ("0.0.0.0", "0.0.0.0"),
+    "port": ("0", 0),
+    "workers": ("3", 3),
+    "model_repository": ("/somewhere/else", Path("/somewhere/else")),
+    "backend": ("null", "null"),
+    "alone_threads": ("1", 1),
+    "prepare_threads": ("2", 2),
+    "max_body_bytes": ("1000", 1000),
+    "max_image_pixels": ("2000", 2000),
+    "max_image_dimension": ("300", 300),
+    "max_images_per_request": ("4", 4),
+    "max_in_flight_requests": ("5", 5),
+    "max_in_flight_bytes": ("80000000", 80_000_000),
+    "max_queue_items": ("6", 6),
+    "keep_alive_seconds": ("7", 7),
+    "drain_grace_seconds": ("1.5", 1.5),
+    "shutdown_seconds": ("2.5", 2.5),
+    "log_requests": ("false", False),
+    "log_level": ("debug", "debug"),
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """An environment of the test's own, with nothing in it."""
+    environment: dict[str, str] = {}
+    monkeypatch.setattr(os, "environ", environment)
+    return environment
+
+
+def variable(name: str) -> str:
+    return f"TOPFIVE_{name.upper()}"
+
+
+def flag(name: str, text: str) -> list[str]:
+    option = name.replace("_", "-")
+    if text in ("true", "false"):
+        return [f"--{option}" if text == "true" else f"--no-{option}"]
+    return [f"--{option}", text]
+
+
+def refusal(arguments: list[str] | None = None) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(arguments)
+    return str(caught.value)
+
+
+def test_every_setting_is_tested_here() -> None:
+    assert OTHER.keys() == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_setting_is_a_variable_and_a_flag_and_the_flag_wins(name: str, environment: dict[str, str]) -> None:
+    text, value = OTHER[name]
+    default = Settings.model_fields[name].default
+    default_text = str(default).lower() if isinstance(default, bool) else str(default)
+    assert value != default
+    assert getattr(load_settings(), name) == default
+    assert getattr(load_settings(flag(name, text)), name) == value
+    environment[variable(name)] = text
+    assert getattr(load_settings(), name) == value
+    assert getattr(load_settings(flag(name, default_text)), name) == default
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_says_what_it_is_for(name: str) -> None:
+    description = Settings.model_fields[name].description
+    assert description
+    assert description.endswith(".")
+
+
+def test_the_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        load_settings(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for name in NAMES:
+        assert f"--{name.replace('_', '-')}" in text
+
+
+def test_the_defaults_fit_together() -> None:
+    settings = load_settings()
+    assert settings.max_body_bytes >= 3 * settings.max_image_pixels
+    assert settings.max_in_flight_bytes >= settings.max_body_bytes
+    assert settings.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("port", "http"),
+        ("port", ""),
+        ("port", "-1"),
+        ("port", "65536"),
+        ("workers", "0"),
+        ("workers", "257"),
+        ("workers", "1.5"),
+        ("backend", "triton"),
+        ("alone_threads", "-1"),
+        ("prepare_threads", "-1"),
+        ("max_body_bytes", "0"),
+        ("max_image_pixels", "0"),
+        ("max_image_dimension", "many"),
+        ("max_images_per_request", "0"),
+        ("max_in_flight_requests", "0"),
+        ("max_in_flight_bytes", "0"),
+        ("max_queue_items", "0"),
+        ("keep_alive_seconds", "0"),
+        ("drain_grace_seconds", "-0.1"),
+        ("drain_grace_seconds", "nan"),
+        ("shutdown_seconds", "0"),
+        ("shutdown_seconds", "inf"),
+        ("log_level", "loud"),
+    ],
+)
+@pytest.mark.parametrize("given_as", ["variable", "flag"])
+def test_a_bad_value_is_refused_by_its_name(name: str, text: str, given_as: str, environment: dict[str, str]) -> None:
+    arguments = []
+    if given_as == "variable":
+        environment[variable(name)] = text
+    else:
+        arguments = [f"--{name.replace('_', '-')}={text}"]
+    message = refusal(arguments)
+    assert message.startswith(f"setting {variable(name)} (--{name.replace('_', '-')}) is '{text}': ")
+    assert "\n" not in message
+
+
+def test_every_bad_value_is_told_at_once(environment: dict[str, str]) -> None:
+    environment |= {"TOPFIVE_PORT": "x", "TOPFIVE_WORKERS": "y"}
+    message = refusal(["--log-level", "z"])
+    assert all(name in message for name in ("TOPFIVE_PORT", "TOPFIVE_WORKERS", "TOPFIVE_LOG_LEVEL"))
+
+
+@pytest.mark.parametrize("name", ["TOPFIVE_", "TOPFIVE_MAX_BODY_BYTE", "TOPFIVE_max_body_bytes_", "TOPFIVE_CONFIG"])
+def test_a_variable_that_is_no_setting_is_refused_by_its_name(name: str, environment: dict[str, str]) -> None:
+    environment |= {name: "1", "TOPFIVE_PORT": "5", "TOPFIVES": "not ours", "PORT": "6"}
+    message = refusal()
+    assert f"no setting {name};" in message
+
+
+def test_variables_of_others_are_left_alone(environment: dict[str, str]) -> None:
+    environment |= {"TOPFIVES": "1", "PORT": "6", "HOST": "x", "WORKERS": "9"}
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize("arguments", [["--bogus"], ["--max_body_bytes", "5"], ["--po", "5"], ["5"], ["--port"]])
+def test_a_flag_that_does_not_exist_ends_with_the_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        load_settings(arguments)
+    assert ended.value.code == 2
+    assert "usage: topfive" in capsys.readouterr().err
+
+
+def test_the_bytes_in_flight_must_hold_the_largest_body() -> None:
+    message = refusal(["--max-body-bytes", "11", "--max-in-flight-bytes", "10"])
+    assert "max_in_flight_bytes" in message
+    assert "max_body_bytes" in message
+    assert load_settings(["--max-body-bytes", "10", "--max-in-flight-bytes", "10"]).max_in_flight_bytes == 10
+
+
+def test_settings_do_not_change() -> None:
+    settings: Any = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 5
+
+
+def test_a_process_that_serves_alone_shares_no_metrics() -> None:
+    assert shared_metrics_folder() is None
+
+
+plain_text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "host": plain_text,
+            "port": st.integers(0, 65535),
+            "workers": st.integers(1, 256),
+            "model_repository": plain_text.map(Path),
+            "backend": st.sampled_from(["embedded", "null"]),
+            "alone_threads": st.integers(0, 99),
+            "max_image_pixels": st.integers(1, 10**12),
+            "max_in_flight_bytes": st.integers(80_000_000, 10**12),
+            "drain_grace_seconds": st.floats(0, 1e6),
+            "shutdown_seconds": st.floats(1e-6, 1e6),
+            "log_requests": st.booleans(),
+            "log_level": st.sampled_from(["debug", "info", "warning", "error"]),
+        },
+    )
+)
+def test_worker_processes_read_the_settings_of_their_parent(values: dict[str, Any]) -> None:
+    settings = Settings(**values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "environ", {"PATH": "/bin"})
+        export_settings(settings, "/tmp/metrics")
+        assert load_settings() == settings
+        assert shared_metrics_folder() == "/tmp/metrics"
+        assert os.environ["PATH"] == "/bin"
