@@ -87,7 +87,8 @@ class _LeanCycle(RequestResponseCycle):
             await super().send(message)
         finally:
             self.transport = transport
-            transport.write(b"".join(cork.written))
+            if cork.written:  # nothing is, to a client that has hung up
+                transport.write(b"".join(cork.written))
             if cork.closed:
                 transport.close()
 
