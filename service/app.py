@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.backends.base import BackendFactory
+from service.backends.embedded import EmbeddedFactory
 from service.backends.null import NullFactory
-from service.backends.onnx_runtime import EmbeddedFactory
 from service.clock import Clock, MonotonicClock
 from service.cores import usable_cores
 from service.errors import TopfiveError

@@ -22,10 +22,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from service.backends.base import Backend, Row, Tensor
+from service.batch import BatcherHooks, HandedBatch, Outcome
 from service.batching_queue import BatchingQueue, Item, ItemState, QueueLimits
 from service.clock import Clock, TimerHandle
 from service.errors import (
@@ -41,30 +41,6 @@ from service.errors import (
 _NEVER: Final = float("inf")
 _RATE_SMOOTHING: Final = 0.1
 """Weight of the newest batch in the running cost per image: remembers about the last ten batches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one item: its outputs and where its time went, in seconds."""
-
-    row: Row
-    queue_seconds: float
-    inference_seconds: float
-    batch_size: int
-
-
-@dataclass(frozen=True, slots=True)
-class BatcherHooks:
-    """Who is told what, as it happens. All are called on the event loop and must not block."""
-
-    on_batch: Callable[[int, float], None]
-    """(batch size, inference seconds) of a batch that ran."""
-    on_batch_failure: Callable[[int, BaseException], None]
-    """(batch size, error) of a batch that failed."""
-    on_discard: Callable[[str], None]
-    """Reason for which an item left without running: `cancelled`, `expired` or `abandoned`."""
-    on_failure: Callable[[BaseException], None]
-    """The batcher itself failed and takes no more work."""
 
 
 class Reservation:
@@ -86,26 +62,6 @@ class Reservation:
         """Give the places back, for the images themselves or for others; a second time does nothing."""
         self._batcher.reserved -= self.images
         self.images = 0
-
-
-class HandedBatch:
-    """A batch in the backend's hands; `claim` is the moment at which it starts to run."""
-
-    __slots__ = ("_clock", "items", "late", "started", "wanted")
-
-    def __init__(self, items: list[Item], clock: Clock) -> None:
-        self.items = items
-        self.wanted = items
-        self.late: list[Item] = []
-        self.started = clock.now()
-        self._clock = clock
-
-    def claim(self) -> list[Tensor]:
-        """The tensors to run, less those that expired or were cancelled since; may be called on any thread."""
-        self.started = now = self._clock.now()
-        self.late = [item for item in self.items if item.deadline <= now]
-        self.wanted = [item for item in self.items if item.deadline > now and not item.waiter.done()]
-        return [item.payload for item in self.wanted]
 
 
 def _never_abandoned() -> bool:

@@ -18,8 +18,9 @@ from service.clock import Clock
 from service.errors import NotReady, TopfiveError
 from service.images import ImageLimits
 from service.lifecycle import Lifecycle, State
+from service.loading import Loader, QueueDefaults
 from service.metrics import Metrics
-from service.models import Loader, Models, QueueDefaults
+from service.models import Models
 from service.repository import StoredModel
 from service.settings import Settings
 from service.workers import WorkerPool

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from service.backends.base import Batch, Row, Tensor
-from service.batcher import Batcher, BatcherHooks
+from service.batch import BatcherHooks
+from service.batcher import Batcher
 from service.batching_queue import QueueLimits
 
 SHAPE = (2, 2, 3)

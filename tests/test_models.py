@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.backends.embedded import EmbeddedFactory
 from service.backends.null import NullFactory
-from service.backends.onnx_runtime import EmbeddedFactory
 from service.clock import MonotonicClock
 from service.errors import ConfigurationError, NotReady, QueueFull, TooLarge, UnknownModel
+from service.loading import Loader, QueueDefaults
 from service.metrics import Metrics
-from service.models import Loader, Models, QueueDefaults, ServedModel
+from service.models import Models, ServedModel
 from service.repository import read_repository
 from service.workers import WorkerPool
 from tests.tiny_models import (

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from service.model_config import _HONOURED, parse_model_config
+from service.honoured_fields import HONOURED
+from service.model_config import parse_model_config
 from service.routes.error_responses import STATUS
 from service.settings import Settings
 from tests.serving_process import ROOT, ServingProcess
@@ -131,8 +132,8 @@ def test_every_setting_says_what_it_is() -> None:
 
 def test_every_field_that_a_model_configuration_may_have_is_documented() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    parents = {path.rpartition(".")[0] for path in _HONOURED}  # allowed empty; their fields are listed
-    assert [path for path in sorted(_HONOURED - parents) if f"`{path}`" not in page] == []
+    parents = {path.rpartition(".")[0] for path in HONOURED}  # allowed empty; their fields are listed
+    assert [path for path in sorted(HONOURED - parents) if f"`{path}`" not in page] == []
     listed = re.findall(r"`([\w.]+)`", page.partition("## Of a model")[2].replace("\n", " "))
     dotted = {field for field in listed if "." in field and field != "model.onnx" and field != "config.pbtxt"}
-    assert dotted - _HONOURED == set()
+    assert dotted - HONOURED == set()

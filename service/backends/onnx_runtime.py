@@ -1,39 +1,19 @@
-"""ONNX Runtime, embedded: the only file that imports it.
-
-What lives here: `Graph` (one loaded graph, run on the caller's thread), `EmbeddedBackend` (the batched graph as
-`instance_group.count` sessions, each on its own thread) and the factory that makes both from a model's configuration.
-What does not: batching, image sizes, labels.
-"""
+"""ONNX Runtime: the only file that imports it. `Graph` is one loaded graph, run on the caller's thread."""
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.backends.base import Batch, Row
 from service.errors import ConfigurationError
-from service.model_config import ModelConfig, WarmUp
 from service.types import TensorSpec
-from service.workers import WorkerPool
 
 _LOG_WARNINGS: Final = 2
-_MEASUREMENTS: Final = 5
-"""Runs of each batch size at warm-up; the fastest counts, because noise only ever adds."""
-_WORTH_IT: Final = 0.1
-"""A larger batch pays if it lowers the cost per image by more than this share."""
-_FREE_SIDE_PIXELS: Final = 256
-"""Side to measure with where a declared dimension is free."""
-
-T = TypeVar("T")
 
 
 class Graph:
@@ -75,195 +55,6 @@ class Graph:
         libc = ctypes.CDLL(None)
         if hasattr(libc, "malloc_trim"):  # glibc's, which by itself keeps what other threads have freed
             libc.malloc_trim(0)
-
-
-class EmbeddedBackend:
-    """A batched graph as several sessions in this process.
-
-    Each of `graphs`, one a slot, runs batches side by side with the others, on a thread of `pool`. `alone`, if given,
-    is one more session, with as many threads as all of them, that serves a lone request.
-    """
-
-    def __init__(
-        self,
-        graphs: Sequence[Graph],
-        *,
-        alone: Graph | None,
-        pool: WorkerPool,
-        max_batch_size: int,
-        image_shape: tuple[int, ...],
-        warm_up_batches: Sequence[NDArray[np.uint8]],
-    ) -> None:
-        self.slots = len(graphs)
-        self.prefetch = len(graphs)
-        self.serves_alone = alone is not None
-        self.batch_size_that_pays = max_batch_size
-        self._max_batch_size = max_batch_size
-        self._image = np.zeros((1, *image_shape), np.uint8)
-        self._warm_up_batches = warm_up_batches
-        self._alone = alone
-        self._free: SimpleQueue[Graph] = SimpleQueue()
-        for graph in graphs:
-            self._free.put(graph)
-        # Whichever thread of the pool is free takes the next batch, so none waits behind a busy one.
-        self._pool = pool
-        pool.ensure_threads(self.slots)
-
-    async def warm_up(self) -> None:
-        """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session."""
-        self.batch_size_that_pays = await self._find_batch_size_that_pays()
-        sizes = range(1, self.batch_size_that_pays + 1)
-        batches = self._warm_up_batches or [self._batch(size) for size in sizes]
-        await self._on_all_slots(_run_all, batches)
-        if self._alone is not None:
-            await self._pool.run(_run_all, self._alone, [self._image])
-        await self._on_all_slots(Graph.give_back_memory, self._image)
-
-    async def infer(self, batch: Batch, *, alone: bool) -> Sequence[Row]:
-        """Run `batch` on the next free session; `alone` on the one that has all cores."""
-        if alone and self._alone is not None:
-            return await self._pool.run(_run_batch, self._alone, batch)
-        return await self._pool.run(self._with_free_graph, _run_batch, batch)
-
-    async def close(self) -> None:
-        """Nothing to do: the pool is its owner's, and sessions end with their last reference."""
-
-    def _with_free_graph(self, call: Callable[[Graph, Any], T], argument: Any) -> T:
-        graph = self._free.get()  # no more batches run than there are graphs, so one is free
-        try:
-            return call(graph, argument)
-        finally:
-            self._free.put(graph)
-
-    async def _find_batch_size_that_pays(self) -> int:
-        """The smallest size whose cost per image no larger one, by doubling, lowers by more than `_WORTH_IT`.
-
-        All slots run at once while measuring, as they will under load: they share caches and memory bandwidth. The
-        search ends when two doublings in a row did not pay.
-        """
-        best_size, best_cost, size = 1, float("inf"), 1
-        while size <= self._max_batch_size and size <= 4 * best_size:
-            cost = max(await self._on_all_slots(_fastest_seconds, self._batch(size))) / size
-            if cost < best_cost * (1 - _WORTH_IT):
-                best_size, best_cost = size, cost
-            size *= 2
-        return best_size
-
-    def _batch(self, size: int) -> NDArray[np.uint8]:
-        return np.repeat(self._image, size, axis=0)
-
-    async def _on_all_slots(self, call: Callable[[Graph, Any], T], argument: Any) -> list[T]:
-        jobs = (self._pool.run(self._with_free_graph, call, argument) for _ in range(self.slots))
-        return list(await asyncio.gather(*jobs))
-
-
-class EmbeddedPerImageGraph:
-    """A graph that runs on the calling worker thread, on at most `max_batch_size` images at a time."""
-
-    blocking = True
-
-    def __init__(self, graph: Graph, *, max_batch_size: int) -> None:
-        self._graph = graph
-        self._max_batch_size = max_batch_size
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The first output of the graph on `images`."""
-        most = self._max_batch_size
-        if len(images) <= most:
-            return self._graph.run(images)[0]
-        return np.concatenate(
-            [self._graph.run(images[start : start + most])[0] for start in range(0, len(images), most)]
-        )
-
-
-class EmbeddedFactory:
-    """Makes graphs and backends for `cores` cores.
-
-    Where a config.pbtxt names no thread or instance count, slots of one thread fill the cores. `alone_threads` is the
-    number of threads for a lone request: 0 for all cores, 1 for none beyond its slot's.
-    """
-
-    name = "embedded"
-
-    def __init__(self, *, cores: int, alone_threads: int) -> None:
-        self._cores = cores
-        self._alone_threads = alone_threads or cores
-
-    async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
-        """The graph at `path` on the calling thread; more threads per image would only take them from others.
-
-        Raises `ConfigurationError` for the fields that mean nothing here: these images are not batched or instanced.
-        """
-        for field, is_set in (("instance_group.count", config.instances), ("dynamic_batching", config.batches)):
-            if is_set:
-                raise ConfigurationError(
-                    f"model '{config.name}': {field} is not honoured for a graph that runs on each request's images by "
-                    "themselves; remove it from its config.pbtxt"
-                )
-        graph = await asyncio.to_thread(
-            Graph, path, threads=config.threads or 1, inputs=config.inputs, outputs=config.outputs
-        )
-        small = np.zeros([abs(size) for size in config.inputs[0].shape], np.uint8)
-        for batch in [small, *(batch for sample in config.warm_ups for batch in _warm_up_batches(sample))]:
-            await asyncio.to_thread(graph.run, batch)
-        return EmbeddedPerImageGraph(graph, max_batch_size=config.graph_batch_size)
-
-    async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
-        """Sessions for the graph at `path`, loaded side by side."""
-        threads = config.threads or 1
-        slots = config.instances or max(1, self._cores // threads)
-        alone = self._alone_threads > threads and slots > 1
-        # A session of one thread runs on whichever thread calls it, so all slots can share one, and its weights.
-        sessions = 1 if threads == 1 else slots
-        graphs = await asyncio.gather(
-            *(
-                asyncio.to_thread(Graph, path, threads=count, inputs=config.inputs, outputs=config.outputs)
-                for count in [threads] * sessions + [self._alone_threads] * alone
-            )
-        )
-        return EmbeddedBackend(
-            [graphs[slot % sessions] for slot in range(slots)],
-            alone=graphs[sessions] if alone else None,
-            pool=pool,
-            max_batch_size=config.max_batch_size,
-            image_shape=_warm_up_image_shape(config),
-            warm_up_batches=[batch for sample in config.warm_ups for batch in _warm_up_batches(sample)],
-        )
-
-
-def _warm_up_image_shape(config: ModelConfig) -> tuple[int, ...]:
-    """The shape to measure with: the declared one, or 256 pixels where a side is free."""
-    return tuple(_FREE_SIDE_PIXELS if size == -1 else size for size in config.inputs[0].shape[1:])
-
-
-def _warm_up_batches(sample: WarmUp) -> list[NDArray[np.uint8]]:
-    generator = np.random.default_rng(0)
-    batch = generator.integers(0, 256, sample.shape, np.uint8) if sample.random else np.zeros(sample.shape, np.uint8)
-    return [batch] * sample.count
-
-
-def _run_all(graph: Graph, batches: Sequence[NDArray[np.uint8]]) -> None:
-    for batch in batches:
-        graph.run(batch)
-
-
-def _run_batch(graph: Graph, batch: Batch) -> list[Row]:
-    tensors = batch.claim()
-    if not tensors:
-        return []
-    results = graph.run(tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors))
-    return [dict(zip(graph.outputs, row, strict=True)) for row in zip(*results, strict=True)]
-
-
-def _fastest_seconds(graph: Graph, batch: NDArray[Any]) -> float:
-    # The CPU time of a graph that runs on this very thread is its cost whatever else the machine is doing.
-    clock = time.thread_time if graph.threads == 1 else time.monotonic
-    fastest = float("inf")
-    for _ in range(_MEASUREMENTS):
-        started = clock()
-        graph.run(batch)
-        fastest = min(fastest, clock() - started)
-    return fastest
 
 
 _ONNX_TYPES: Final[Mapping[str, str]] = {

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.backends.base import Row
-from service.backends.onnx_runtime import EmbeddedBackend, EmbeddedFactory
+from service.backends.embedded import EmbeddedBackend, EmbeddedFactory
 from service.errors import ConfigurationError
 from service.model_config import parse_model_config
 from service.repository import StoredModel, read_repository
