@@ -11,7 +11,7 @@ SERVICE = (f.IMAGES, f.THROUGHPUT, *f.PERCENTILES, f.CPU, f.EFFICIENCY, f.BATCH,
 BARE = (f.IMAGES, f.CPU, f.STEP, f.BYSTANDER)
 NOTE = (
     "Medians over the rounds. Times in ms: latencies as the client sees them, stages as the service counts them, CPU "
-    "(user and system) per image. The bare limit is the configuration with the most images/s in its round. CPU of "
+    "(user and system) per image. The bare limit is the configuration with the most images/s over the rounds. CPU of "
     "others: cores used meanwhile by what is neither measured nor the client; not 0 where the machine was shared."
 )
 

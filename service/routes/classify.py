@@ -48,7 +48,7 @@ class ClassifyEndpoint:
         call = _Call(_request_id(headers))
         extra: Headers = []
         try:
-            body = await self._classify(scope, headers, receive, call, started)
+            body = await self._classify(scope, headers, receive, call)
             status = 200
         except TopfiveError as error:
             status = status_of(error)
@@ -83,9 +83,7 @@ class ClassifyEndpoint:
         await send({"type": "http.response.body", "body": body})
         self._report(call, status, total)
 
-    async def _classify(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, call: _Call, started: float
-    ) -> bytes:
+    async def _classify(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, call: _Call) -> bytes:
         serving = self._serving
         parameters = parse_query(scope["query_string"])
         content_type = headers.get(b"content-type", b"")

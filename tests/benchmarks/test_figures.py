@@ -70,6 +70,14 @@ def test_the_bare_limit_is_the_fastest_configuration_and_its_cpu() -> None:
     assert made[Figure(f.EFFICIENCY_LEAST, RAW224, 8)] == pytest.approx(6 / 12)
 
 
+def test_the_bare_limit_is_one_configuration_for_all_rounds() -> None:
+    """The luckiest window of a round, of a configuration that is not the best, is not the limit."""
+    windows = [service(turn) for turn in range(3)]
+    windows += [bare(turn, TWO_SESSIONS, images=100) for turn in range(3)]
+    windows += [bare(turn, LONE[1], images=images) for turn, images in enumerate([150, 80, 80])]
+    assert figures(windows)[Figure(THROUGHPUT, RAW224, 8)] == pytest.approx(0.9)
+
+
 def test_the_bare_latency_is_the_better_lone_configuration() -> None:
     """One thread or two, whichever answers a lone image sooner; a batch's time does not count."""
     windows = [service(0), bare(0, TWO_SESSIONS, step=1), bare(0, LONE[0], step=8), bare(0, LONE[1], step=6.5)]
