@@ -10,7 +10,7 @@ import pytest
 from service.backends.null import NullFactory
 from service.model_config import ModelConfig, parse_model_config
 from service.workers import WorkerPool
-from tests.backends.test_onnx_runtime import Members
+from tests.backends.test_embedded import Members
 from tests.tiny_models import CLASSIFIER_CONFIG, CROP_CONFIG, HIGHEST_VALUE
 
 NO_FILE = Path("no/such/file")
