@@ -1,11 +1,13 @@
-"""What passes between the batcher and those around it: a batch in a backend's hands, an outcome, the hooks."""
+"""What passes between the batcher and those around it: a payload, a batch in a backend's hands, an outcome, hooks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.backends.base import Row, Tensor
+import numpy as np
+
+from service.backends.base import PerImageGraph, Row, Tensor
 from service.batching_queue import Item
 from service.clock import Clock
 
@@ -16,6 +18,7 @@ class Outcome:
 
     row: Row
     queue_seconds: float
+    resize_seconds: float
     inference_seconds: float
     batch_size: int
 
@@ -34,21 +37,60 @@ class BatcherHooks:
     """The batcher itself failed and takes no more work."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Unprepared:
+    """A small image whose per-image graph is run when its batch starts, on the slot's own thread.
+
+    `shape`: what it will have then, which is what it is batched by.
+    """
+
+    pixels: Tensor
+    per_image: PerImageGraph
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """What waits with it."""
+        return self.pixels.nbytes
+
+    def prepare(self) -> Tensor:
+        """The tensor that the batch takes."""
+        tensor: Tensor = self.per_image(self.pixels[np.newaxis])[0]
+        return tensor
+
+
+Payload = Tensor | Unprepared
+"""What is submitted: a tensor as the batched graph takes it, or an image still to be made one."""
+
+
 class HandedBatch:
     """A batch in the backend's hands; `claim` is the moment at which it starts to run."""
 
-    __slots__ = ("_clock", "items", "late", "started", "wanted")
+    __slots__ = ("_clock", "failed", "items", "late", "prepared", "started", "wanted")
 
     def __init__(self, items: list[Item], clock: Clock) -> None:
         self.items = items
         self.wanted = items
         self.late: list[Item] = []
-        self.started = clock.now()
+        self.failed: list[tuple[Item, Exception]] = []
+        self.started = self.prepared = clock.now()
         self._clock = clock
 
     def claim(self) -> list[Tensor]:
-        """The tensors to run, less those that expired or were cancelled since; may be called on any thread."""
+        """The tensors to run, less those that expired or were cancelled since; may be called on any thread.
+
+        An image that its per-image graph fails on is left out too, and costs only itself.
+        """
         self.started = now = self._clock.now()
         self.late = [item for item in self.items if item.deadline <= now]
-        self.wanted = [item for item in self.items if item.deadline > now and not item.waiter.done()]
-        return [item.payload for item in self.wanted]
+        self.wanted, tensors = [], []
+        for item in self.items:
+            if item.deadline > now and not item.waiter.done():
+                try:
+                    tensors.append(item.payload.prepare() if isinstance(item.payload, Unprepared) else item.payload)
+                except Exception as error:  # noqa: BLE001  # the runtime raises its own types
+                    self.failed.append((item, error))
+                else:
+                    self.wanted.append(item)
+        self.prepared = self._clock.now()
+        return tensors

@@ -22,10 +22,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Self
 
-from service.backends.base import Backend, Row, Tensor
-from service.batch import BatcherHooks, HandedBatch, Outcome
+from service.backends.base import Backend, Row
+from service.batch import BatcherHooks, HandedBatch, Outcome, Payload
 from service.batching_queue import BatchingQueue, Item, ItemState, QueueLimits
 from service.clock import Clock, TimerHandle
 from service.errors import (
@@ -41,6 +42,7 @@ from service.errors import (
 _NEVER: Final = float("inf")
 _RATE_SMOOTHING: Final = 0.1
 """Weight of the newest batch in the running cost per image: remembers about the last ten batches."""
+_FAILED: Final = "the model failed on the batch that held this image; this is not your fault"
 
 
 class Reservation:
@@ -78,7 +80,7 @@ class Batcher:
         self._hooks = hooks
         self.reserved = 0
         self._busy = 0
-        self._runs: set[asyncio.Task[None]] = set()
+        self._runs: set[asyncio.Future[Sequence[Row]]] = set()
         self._timer: TimerHandle | None = None
         self._timer_when = _NEVER
         self._submissions = 0
@@ -88,6 +90,11 @@ class Batcher:
 
     def __repr__(self) -> str:
         return f"<Batcher {self._queue!r}, {self._busy}/{self._backend.slots} slots busy, failure={self._failure!r}>"
+
+    @property
+    def prepares(self) -> bool:
+        """Whether `Unprepared` images should be submitted: the backend's slots are the cores' own threads."""
+        return self._backend.prepares
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -121,13 +128,13 @@ class Batcher:
 
     async def submit(
         self,
-        tensors: Sequence[Tensor],
+        payloads: Sequence[Payload],
         *,
         reservation: Reservation | None = None,
         deadline: float = _NEVER,
         abandoned: Callable[[], bool] = _never_abandoned,
     ) -> list[Outcome]:
-        """Run `tensors` (of one request, any shapes), in batches with whoever else is there; all enter or none does.
+        """Run `payloads` (of one request, any shapes), in batches with whoever else is there; all enter or none does.
 
         `reservation`: places held for them. `deadline`: monotonic seconds. `abandoned`: asked just before dispatch
         whether the caller is still there. Raises `QueueFull`, `NotReady`, `DeadlineExceeded`, `ClientDisconnected` or
@@ -135,19 +142,19 @@ class Batcher:
         """
         if reservation is not None:
             reservation.release()
-        self._check_room(len(tensors), sum(tensor.nbytes for tensor in tensors))
+        self._check_room(len(payloads), sum(payload.nbytes for payload in payloads))
         now = self._clock.now()
         loop = asyncio.get_running_loop()
         items = [
             Item(
-                key=tensor.shape,
-                payload=tensor,
-                nbytes=tensor.nbytes,
+                key=payload.shape,
+                payload=payload,
+                nbytes=payload.nbytes,
                 deadline=deadline,
                 waiter=loop.create_future(),
                 abandoned=abandoned,
             )
-            for tensor in tensors
+            for payload in payloads
         ]
         for item in items:
             self._queue.put(item, now=now)
@@ -217,45 +224,49 @@ class Batcher:
 
     def _start(self, batch: HandedBatch, *, slots: int) -> None:
         self._busy += slots
-        task = asyncio.get_running_loop().create_task(self._run(batch, slots))
-        self._runs.add(task)
-        task.add_done_callback(self._finish)
-
-    def _finish(self, task: asyncio.Task[None]) -> None:
-        self._runs.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
-
-    async def _run(self, batch: HandedBatch, slots: int) -> None:
-        submissions = self._submissions
         try:
-            rows = await self._backend.infer(batch, alone=slots > 1)
-            if len(rows) != len(batch.wanted):
-                raise BackendFailure(f"the backend answered {len(rows)} rows to a batch of {len(batch.wanted)}")
-        except BaseException as error:
-            _fail_all(batch.items, error, "the model failed on the batch that held this image; this is not your fault")
-            self._hooks.on_batch_failure(len(batch.items), error)
-            if not isinstance(error, Exception):
-                raise
-        else:
-            self._settle(batch, rows, slots)
-        finally:
-            self._calm = submissions == self._submissions
-            self._busy -= slots
-            self._dispatch()
+            run = self._backend.infer(batch, alone=slots > 1)
+        except Exception as error:  # noqa: BLE001  # as if the run itself had failed
+            run = asyncio.get_running_loop().create_future()
+            run.set_exception(error)
+        self._runs.add(run)
+        run.add_done_callback(partial(self._end, batch, slots, self._submissions))
+
+    def _end(self, batch: HandedBatch, slots: int, submissions: int, run: asyncio.Future[Sequence[Row]]) -> None:
+        self._runs.discard(run)
+        self._calm = submissions == self._submissions
+        self._busy -= slots
+        try:
+            error = asyncio.CancelledError() if run.cancelled() else run.exception()
+            if error is None and len(run.result()) != len(batch.wanted):
+                error = BackendFailure(f"{len(run.result())} rows were answered to a batch of {len(batch.wanted)}")
+            if error is None:
+                self._settle(batch, run.result(), slots)
+            else:
+                _fail_all(batch.items, error, _FAILED)
+                self._hooks.on_batch_failure(len(batch.items), error)
+                if not isinstance(error, Exception | asyncio.CancelledError):
+                    self._fail(error)
+        except Exception as defect:  # noqa: BLE001  # in a hook; nothing would learn of it otherwise
+            self._fail(defect)
+        self._dispatch()
 
     def _settle(self, batch: HandedBatch, rows: Sequence[Row], slots: int) -> None:
-        size, seconds = len(rows), self._clock.now() - batch.started
+        size, ended = len(rows), self._clock.now()
+        resize_seconds, seconds = batch.prepared - batch.started, ended - batch.prepared
         for item, row in zip(batch.wanted, rows, strict=True):
             item.state = ItemState.DONE
             if not item.waiter.done():
-                item.waiter.set_result(Outcome(row, batch.started - item.arrived, seconds, size))
+                item.waiter.set_result(Outcome(row, batch.started - item.arrived, resize_seconds, seconds, size))
         for item in batch.late:
             self._expire(item, batch.started)
-        for _ in range(len(batch.items) - size - len(batch.late)):
+        for item, error in batch.failed:
+            _fail_all([item], error, _FAILED)
+            self._hooks.on_batch_failure(1, error)
+        for _ in range(len(batch.items) - size - len(batch.late) - len(batch.failed)):
             self._hooks.on_discard("cancelled")
         if size:
-            cost = seconds * slots / size / self._backend.slots
+            cost = (ended - batch.started) * slots / size / self._backend.slots
             before = self._seconds_per_image or cost
             self._seconds_per_image = before + _RATE_SMOOTHING * (cost - before)
             self._hooks.on_batch(size, seconds)

@@ -6,14 +6,12 @@ any step is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from service.backends.base import Row
+from service.batch import Payload, Unprepared
 from service.batcher import Reservation
 from service.clock import Clock
 from service.errors import ClientDisconnected, DeadlineExceeded, MalformedRequest
@@ -24,7 +22,8 @@ from service.workers import WorkerPool
 
 _NEVER: Final = float("inf")
 _LIGHT_BYTES: Final = 3_000_000
-"""Raw pixels that are resized in about the time of a batch: a million of them."""
+"""A million raw pixels, which are resized in about the time of a batch: a slot does that itself when it starts the
+batch, which saves two changes of thread and never prepares what has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +38,22 @@ Source = RawShape | EncodedImage
 
 
 @dataclass(frozen=True, slots=True)
-class Pools:
-    """Where work is done. `compute`: one thread a core, for batches and for what costs no more than one.
-
-    `prepare`: threads beside them, which the system's scheduler shares the cores with, for decoding and for large
-    images: those must not hold a slot. Resizing small images there as well would cost 4 % more CPU for all, in context
-    switches and cold caches.
-    """
-
-    compute: WorkerPool
-    prepare: WorkerPool
-
-
-@dataclass(frozen=True, slots=True)
 class _Prepared:
-    images: NDArray[np.uint8]
-    wait_seconds: float
-    decode_seconds: float
-    resize_seconds: float
+    payloads: Sequence[Payload]
+    wait_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    resize_seconds: float = 0.0
 
 
 class Classifier:
-    """Classifies bodies with served models."""
+    """Classifies bodies with served models.
 
-    def __init__(self, *, pools: Pools, limits: ImageLimits, clock: Clock) -> None:
-        self._pools = pools
+    `pool`: threads for decoding and for large images, beside those that run batches: what takes long must not hold a
+    slot.
+    """
+
+    def __init__(self, *, pool: WorkerPool, limits: ImageLimits, clock: Clock) -> None:
+        self._pool = pool
         self._limits = limits
         self._clock = clock
 
@@ -97,29 +87,35 @@ class Classifier:
 
         `reservation`: places in the queue held for them.
         """
-        if isinstance(source, RawShape) and (model.per_image is None or not model.per_image.blocking):
-            prepared = self._prepare(model, body, source, deadline, self._clock.now())
-        else:
-            is_light = isinstance(source, RawShape) and source.nbytes <= _LIGHT_BYTES
-            pool = self._pools.compute if is_light else self._pools.prepare
-            if abandoned():
-                raise ClientDisconnected("the client hung up after its body")
-            prepared = await pool.run(self._prepare, model, body, source, deadline, self._clock.now())
-        check_size(model, *prepared.images.shape[1:3])
+        prepared = await self._prepare(model, body, source, deadline=deadline, abandoned=abandoned)
         outcomes = await model.batcher.submit(
-            list(prepared.images), reservation=reservation, deadline=deadline, abandoned=abandoned
+            prepared.payloads, reservation=reservation, deadline=deadline, abandoned=abandoned
         )
         timings = Timings(
             decode_seconds=prepared.decode_seconds,
-            resize_seconds=prepared.resize_seconds,
+            resize_seconds=prepared.resize_seconds + max(outcome.resize_seconds for outcome in outcomes),
             queue_seconds=prepared.wait_seconds + max(outcome.queue_seconds for outcome in outcomes),
             inference_seconds=max(outcome.inference_seconds for outcome in outcomes),
         )
         model.metrics.answered(len(outcomes), timings)
         return Classification(model.name, str(model.version), [_predictions(o.row) for o in outcomes], timings)
 
-    def _prepare(self, model: ServedModel, body: Any, source: Source, deadline: float, queued: float) -> _Prepared:
-        """Decode and resize; runs on a worker thread, unless there is next to nothing to do."""
+    async def _prepare(
+        self, model: ServedModel, body: Any, source: Source, *, deadline: float, abandoned: Callable[[], bool]
+    ) -> _Prepared:
+        """Payloads for the batcher: at once where there is next to nothing to do, else on a worker thread."""
+        if isinstance(source, RawShape):
+            if model.per_image is None or not model.per_image.blocking:
+                return self._prepare_now(model, body, source, deadline, self._clock.now())
+            if model.crop_shape is not None and source.nbytes <= _LIGHT_BYTES:
+                images = view_raw(body, source)
+                return _Prepared([Unprepared(image, model.per_image, model.crop_shape) for image in images])
+        if abandoned():
+            raise ClientDisconnected("the client hung up after its body")
+        return await self._pool.run(self._prepare_now, model, body, source, deadline, self._clock.now())
+
+    def _prepare_now(self, model: ServedModel, body: Any, source: Source, deadline: float, queued: float) -> _Prepared:
+        """Decode and resize; may run on a worker thread."""
         started = self._clock.now()
         if started >= deadline:
             raise DeadlineExceeded("the deadline passed before decoding; allow more time or send less load")
@@ -127,10 +123,11 @@ class Classifier:
             images = view_raw(body, source)
         else:
             images = decode(body, source.media_type, self._limits)
+        check_size(model, *images.shape[1:3])
         decoded = self._clock.now()
         if model.per_image is not None:
             images = model.per_image(images)
-        return _Prepared(images, started - queued, decoded - started, self._clock.now() - decoded)
+        return _Prepared(list(images), started - queued, decoded - started, self._clock.now() - decoded)
 
 
 def check_size(model: ServedModel, height: int, width: int) -> None:

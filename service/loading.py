@@ -116,6 +116,7 @@ class Loader:
             version=version,
             image=config.inputs[0],
             per_image=None,
+            crop_shape=None,
             batcher=batcher,
             queue_timeout_seconds=config.queue_timeout_seconds,
             allow_timeout_override=config.allow_timeout_override,
@@ -132,11 +133,13 @@ class Loader:
         config = model.config
         first, second = config.steps
         batched = _of_version(served[second.model], second.version, model)
+        crop_shape = batched.image.shape[1:]
         return ServedModel(
             name=config.name,
             version=version,
             image=config.inputs[0],
             per_image=_of_version(preparing[first.model], first.version, model),
+            crop_shape=crop_shape if batched.batcher.prepares and -1 not in crop_shape else None,
             batcher=batched.batcher,
             queue_timeout_seconds=batched.queue_timeout_seconds,
             allow_timeout_override=batched.allow_timeout_override,

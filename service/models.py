@@ -21,13 +21,15 @@ from service.types import TensorSpec
 class ServedModel:
     """What a client calls: optionally a graph run on each image by itself, then a batcher.
 
-    `image` is the spec that a decoded image must fit. A `queue_timeout_seconds` of 0 means none.
+    `image` is the spec that a decoded image must fit. `crop_shape` is what the per-image graph makes of it, where the
+    batcher's slots may run that graph themselves, else None. A `queue_timeout_seconds` of 0 means none.
     """
 
     name: str
     version: int
     image: TensorSpec
     per_image: PerImageGraph | None
+    crop_shape: tuple[int, ...] | None
     batcher: Batcher
     queue_timeout_seconds: float
     allow_timeout_override: bool

@@ -13,7 +13,7 @@ from typing import Final
 
 from service.admission import Admission
 from service.backends.base import BackendFactory
-from service.classifier import Classifier, Pools
+from service.classifier import Classifier
 from service.clock import Clock
 from service.errors import NotReady, TopfiveError
 from service.images import ImageLimits
@@ -69,7 +69,7 @@ class Serving:
         self._cores = cores
         self._on_fatal = on_fatal
         self._models: Models | None = None
-        self._pools: Pools | None = None
+        self._pools: list[WorkerPool] = []
         self._classifier: Classifier | None = None
         self._loading: asyncio.Task[None] | None = None
         self._publishing: asyncio.Task[None] | None = None
@@ -90,13 +90,11 @@ class Serving:
 
     def start(self) -> None:
         """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
-        pools = Pools(
-            compute=WorkerPool(threads=self._cores, name="compute"),
-            prepare=WorkerPool(threads=self.settings.prepare_threads or self._cores, name="prepare"),
-        )
-        self._pools = pools
-        self._classifier = Classifier(pools=pools, limits=self.limits, clock=self.clock)
-        self._loading = asyncio.get_running_loop().create_task(self._load(pools.compute))
+        compute = WorkerPool(threads=self._cores, name="compute")
+        prepare = WorkerPool(threads=self.settings.prepare_threads or self._cores, name="prepare")
+        self._pools = [compute, prepare]
+        self._classifier = Classifier(pool=prepare, limits=self.limits, clock=self.clock)
+        self._loading = asyncio.get_running_loop().create_task(self._load(compute))
         self._publishing = asyncio.get_running_loop().create_task(self._keep_publishing())
 
     async def wait_until_loaded(self) -> None:
@@ -139,9 +137,8 @@ class Serving:
                     await self._models.drain()
         except TimeoutError:
             logger.error("a batch did not end within %.1f s; leaving without it", self.settings.shutdown_seconds)
-        if self._pools is not None:
-            for pool in (self._pools.compute, self._pools.prepare):
-                self.is_stuck |= not pool.close(timeout_seconds=self.settings.shutdown_seconds)
+        for pool in self._pools:
+            self.is_stuck |= not pool.close(timeout_seconds=self.settings.shutdown_seconds)
         self.lifecycle.enter(State.STOPPED)
 
     async def _load(self, pool: WorkerPool) -> None:

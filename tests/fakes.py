@@ -88,6 +88,7 @@ class HeldBackend:
     ) -> None:
         self.slots = slots
         self.prefetch = prefetch
+        self.prepares = False
         self.serves_alone = serves_alone
         self.batch_size_that_pays = batch_size_that_pays
         self.held: list[HeldBatch] = []
@@ -97,7 +98,10 @@ class HeldBackend:
     async def warm_up(self) -> None:
         pass
 
-    async def infer(self, batch: Batch, *, alone: bool) -> Sequence[Row]:
+    def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
+        return asyncio.get_running_loop().create_task(self._hold(batch, alone=alone))
+
+    async def _hold(self, batch: Batch, *, alone: bool) -> Sequence[Row]:
         handed = HeldBatch(batch, alone, asyncio.get_running_loop().create_future())
         self.ahead.append(handed)
         assert len(self.ahead) + len(self.held) <= self.slots + self.prefetch, "more was handed over than asked for"

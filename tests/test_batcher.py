@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from service.batch import Unprepared
 from service.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady, QueueFull
-from tests.fakes import Bench, HeldBackend, answers, image, settle
+from tests.fakes import SHAPE, Bench, HeldBackend, answers, image, settle, value_of
 
 
 async def test_a_request_that_finds_a_slot_idle_runs_at_once() -> None:
@@ -142,6 +145,42 @@ async def test_a_result_of_the_wrong_length_fails_its_batch_and_the_next_runs() 
     with pytest.raises(BackendFailure):
         await first
     assert await second == [2]
+
+
+class FussyGraph:
+    """Halves every image, except one whose first byte is 13."""
+
+    blocking = True
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if images.flat[0] == 13:
+            raise ValueError("bad luck")
+        return images[:, ::2, ::2]
+
+
+async def test_unprepared_images_of_any_size_share_a_batch_and_one_that_cannot_be_prepared_costs_only_itself() -> None:
+    """The per-image graph runs when the batch starts, on images of whatever size; its error is that image's alone."""
+    bench = Bench(HeldBackend())
+    blocker = bench.submit(0)
+    await settle()
+    graph = FussyGraph()
+    requests = [
+        asyncio.get_running_loop().create_task(
+            bench.batcher.submit([Unprepared(image(value, (4 + value % 2, 4, 3)), graph, SHAPE)])
+        )
+        for value in (12, 13, 14)
+    ]
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert bench.backend.held[0].values == [12, 14]
+    bench.backend.held[0].answer()
+    results = await asyncio.gather(*requests, return_exceptions=True)
+    assert [value_of(result[0].row) for result in results if isinstance(result, list)] == [12, 14]
+    assert isinstance(results[1], BackendFailure)
+    assert str(results[1].__cause__) == "bad luck"
+    assert [size for size, _ in bench.events.failures] == [1]
+    assert await answers(blocker) == [[0]]
 
 
 async def test_a_refused_request_says_when_to_come_back_from_the_measured_rate() -> None:

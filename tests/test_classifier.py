@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.backends.null import NullBackend
 from service.batcher import Batcher
 from service.batching_queue import QueueLimits
-from service.classifier import Classifier, EncodedImage, Pools
+from service.classifier import Classifier, EncodedImage
 from service.errors import ClientDisconnected, DeadlineExceeded, MalformedRequest, TooLarge, UndecodableImage
 from service.images import ImageLimits, RawShape
 from service.metrics import Metrics
@@ -74,14 +74,13 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         version=3,
         image=TensorSpec("image", "UINT8", (-1, -1, -1, 3)),
         per_image=resize,
+        crop_shape=None,
         batcher=batcher,
         queue_timeout_seconds=0.0,
         allow_timeout_override=False,
         metrics=Metrics(shared_folder=None).model("m"),
     )
-    yield Bench(
-        clock, events, resize, Classifier(pools=Pools(compute=pool, prepare=pool), limits=limits, clock=clock), model
-    )
+    yield Bench(clock, events, resize, Classifier(pool=pool, limits=limits, clock=clock), model)
     await batcher.drain()
     assert pool.close(timeout_seconds=10)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,21 +30,25 @@ class Batch(Protocol):
 class Backend(Protocol):
     """Runs batches, up to `slots` at a time; it is handed up to `prefetch` more, to start the moment a slot is free.
 
-    `batch_size_that_pays`: beyond it, a larger batch no longer lowers the cost per image (measured at warm-up, at most
-    the model's `max_batch_size`). `serves_alone`: whether `infer(..., alone=True)` can use all slots' cores for one
-    batch, for a request that would otherwise leave them idle.
+    - `batch_size_that_pays`: beyond it, a larger batch does not lower the cost per image enough (measured at warm-up;
+      at most the model's `max_batch_size`).
+    - `prepares`: whether its slots are the cores' own threads, on which small images are best prepared too. Where slots
+      only wait for a device, preparation should overlap them.
+    - `serves_alone`: whether `infer(..., alone=True)` can use all slots' cores for one batch, for a request that would
+      otherwise leave them idle.
     """
 
     slots: int
     prefetch: int
+    prepares: bool
     batch_size_that_pays: int
     serves_alone: bool
 
     async def warm_up(self) -> None:
         """Run every batch size that can occur once, so that no client pays for a first time."""
 
-    async def infer(self, batch: Batch, *, alone: bool) -> Sequence[Row]:
-        """Outputs of each member that was claimed, in order. Any exception fails this batch only."""
+    def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
+        """Start `batch`; the future has the outputs of each member that was claimed, in order, or the batch's error."""
 
     async def close(self) -> None:
         """Finish what runs and release everything."""

@@ -39,6 +39,8 @@ class EmbeddedBackend:
     is one more session, with as many threads as all of them, that serves a lone request.
     """
 
+    prepares = True
+
     def __init__(
         self,
         graphs: Sequence[Graph],
@@ -74,11 +76,11 @@ class EmbeddedBackend:
             await self._pool.run(_run_all, self._alone, [self._image])
         await self._on_all_slots(Graph.give_back_memory, self._image)
 
-    async def infer(self, batch: Batch, *, alone: bool) -> Sequence[Row]:
+    def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
         """Run `batch` on the next free session; `alone` on the one that has all cores."""
         if alone and self._alone is not None:
-            return await self._pool.run(_run_batch, self._alone, batch)
-        return await self._pool.run(self._with_free_graph, _run_batch, batch)
+            return self._pool.run(_run_batch, self._alone, batch)
+        return self._pool.run(self._with_free_graph, _run_batch, batch)
 
     async def close(self) -> None:
         """Nothing to do: the pool is its owner's, and sessions end with their last reference."""
@@ -202,7 +204,7 @@ def _run_all(graph: Graph, batches: Sequence[NDArray[np.uint8]]) -> None:
         graph.run(batch)
 
 
-def _run_batch(graph: Graph, batch: Batch) -> list[Row]:
+def _run_batch(graph: Graph, batch: Batch) -> Sequence[Row]:
     tensors = batch.claim()
     if not tensors:
         return []

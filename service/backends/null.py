@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class NullBackend:
 
     slots = 1
     prefetch = 0
+    prepares = False
     serves_alone = False
 
     def __init__(self, *, outputs: Sequence[TensorSpec], max_batch_size: int) -> None:
@@ -33,9 +35,11 @@ class NullBackend:
     async def warm_up(self) -> None:
         """Nothing is slower the first time."""
 
-    async def infer(self, batch: Batch, *, alone: bool) -> Sequence[Row]:
+    def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
         """The same row for every member."""
-        return [self._row] * len(batch.claim())
+        rows: asyncio.Future[Sequence[Row]] = asyncio.get_running_loop().create_future()
+        rows.set_result([self._row] * len(batch.claim()))
+        return rows
 
     async def close(self) -> None:
         """Nothing is held."""
