@@ -1,15 +1,18 @@
-"""What passes between the batcher and those around it: a payload, a batch in a backend's hands, an outcome, hooks."""
+"""What passes between the batcher and those around it: payloads, reservations, batches, outcomes, hooks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from service.backends.base import PerImageGraph, Row, Tensor
-from service.batching_queue import Item
+from service.batching_queue import Item, ItemState
 from service.clock import Clock
+from service.errors import BackendFailure, TopfiveError
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +97,40 @@ class HandedBatch:
                     self.wanted.append(item)
         self.prepared = self._clock.now()
         return tensors
+
+
+class Reservation:
+    """Places in the queue for images that are on their way to it; given back at the end of the `with` block."""
+
+    __slots__ = ("_images", "_release")
+
+    def __init__(self, images: int, release: Callable[[int], None]) -> None:
+        self._images = images
+        self._release = release
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the places back, for the images themselves or for others; a second time does nothing."""
+        self._release(self._images)
+        self._images = 0
+
+
+def fail_all(items: Sequence[Item], cause: BaseException, message: str) -> None:
+    """Tell those who wait for `items` that ours is the fault: `BackendFailure`, with `cause` for the log."""
+    for item in items:
+        item.state = ItemState.FAILED
+        failure = BackendFailure(message)
+        failure.__cause__ = cause
+        refuse(item, failure)
+
+
+def refuse(item: Item, error: TopfiveError) -> None:
+    """Give `error` to who waits for `item`, unless they have gone."""
+    waiter: asyncio.Future[Outcome] = item.waiter
+    if not waiter.done():
+        waiter.set_exception(error)

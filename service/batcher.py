@@ -23,10 +23,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Self
+from typing import Final
 
 from service.backends.base import Backend, Row
-from service.batch import BatcherHooks, HandedBatch, Outcome, Payload
+from service.batch import BatcherHooks, HandedBatch, Outcome, Payload, Reservation, fail_all, refuse
 from service.batching_queue import BatchingQueue, Item, ItemState, QueueLimits
 from service.clock import Clock, TimerHandle
 from service.errors import (
@@ -36,34 +36,12 @@ from service.errors import (
     NotReady,
     QueueFull,
     TooLarge,
-    TopfiveError,
 )
 
 _NEVER: Final = float("inf")
 _RATE_SMOOTHING: Final = 0.1
 """Weight of the newest batch in the running cost per image: remembers about the last ten batches."""
 _FAILED: Final = "the model failed on the batch that held this image; this is not your fault"
-
-
-class Reservation:
-    """Places in the queue for images that are on their way to it; given back at the end of the `with` block."""
-
-    __slots__ = ("_batcher", "images")
-
-    def __init__(self, batcher: Batcher, images: int) -> None:
-        self._batcher = batcher
-        self.images = images
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Give the places back, for the images themselves or for others; a second time does nothing."""
-        self._batcher.reserved -= self.images
-        self.images = 0
 
 
 def _never_abandoned() -> bool:
@@ -78,7 +56,7 @@ class Batcher:
         self._queue = BatchingQueue(limits)
         self._clock = clock
         self._hooks = hooks
-        self.reserved = 0
+        self._reserved = 0
         self._busy = 0
         self._runs: set[asyncio.Future[Sequence[Row]]] = set()
         self._timer: TimerHandle | None = None
@@ -103,7 +81,7 @@ class Batcher:
 
     def estimated_wait_seconds(self) -> float:
         """How long what waits now, or is on its way, will take to leave, from the measured cost per image."""
-        return (self._queue.items + self.reserved) * self._seconds_per_image
+        return (self._queue.items + self._reserved) * self._seconds_per_image
 
     def reserve(self, images: int) -> Reservation:
         """Places for `images` that are still to be received and prepared, so that they are refused now or not at all.
@@ -114,14 +92,17 @@ class Batcher:
         if images > most:
             raise TooLarge(f"the request has {images} images, and at most {most} may wait for this model; send fewer")
         self._check_room(images, 0)
-        self.reserved += images
-        return Reservation(self, images)
+        self._reserved += images
+        return Reservation(images, self._release)
+
+    def _release(self, images: int) -> None:
+        self._reserved -= images
 
     def _check_room(self, images: int, nbytes: int) -> None:
         if self._failure is not None:
             raise NotReady("the batcher has failed and this process is about to be replaced; retry later")
         try:
-            self._queue.check_room(images + self.reserved, nbytes)
+            self._queue.check_room(images + self._reserved, nbytes)
         except QueueFull as full:
             full.retry_after_seconds = self.estimated_wait_seconds()
             raise
@@ -217,7 +198,7 @@ class Batcher:
             if item.abandoned():
                 item.state = ItemState.CANCELLED
                 self._hooks.on_discard("abandoned")
-                _refuse(item, ClientDisconnected("the client hung up while its image waited"))
+                refuse(item, ClientDisconnected("the client hung up while its image waited"))
             else:
                 wanted.append(item)
         return wanted
@@ -243,7 +224,7 @@ class Batcher:
             if error is None:
                 self._settle(batch, run.result(), slots)
             else:
-                _fail_all(batch.items, error, _FAILED)
+                fail_all(batch.items, error, _FAILED)
                 self._hooks.on_batch_failure(len(batch.items), error)
                 if not isinstance(error, Exception | asyncio.CancelledError):
                     self._fail(error)
@@ -261,7 +242,7 @@ class Batcher:
         for item in batch.late:
             self._expire(item, batch.started)
         for item, error in batch.failed:
-            _fail_all([item], error, _FAILED)
+            fail_all([item], error, _FAILED)
             self._hooks.on_batch_failure(1, error)
         for _ in range(len(batch.items) - size - len(batch.late) - len(batch.failed)):
             self._hooks.on_discard("cancelled")
@@ -275,7 +256,7 @@ class Batcher:
         item.state = ItemState.EXPIRED
         self._hooks.on_discard("expired")
         waited = f"{now - item.arrived:.3f} s"
-        _refuse(item, DeadlineExceeded(f"the deadline passed after {waited} in the queue; allow more, or send less"))
+        refuse(item, DeadlineExceeded(f"the deadline passed after {waited} in the queue; allow more, or send less"))
 
     def _arm_timer(self, now: float) -> None:
         when = self._queue.next_event(now=now)
@@ -293,19 +274,5 @@ class Batcher:
     def _fail(self, error: BaseException) -> None:
         self._failure = error
         self._queue.close()
-        _fail_all(self._queue.drain(), error, "the batcher has failed; this is not your fault, and the process says so")
+        fail_all(self._queue.drain(), error, "the batcher has failed; this is not your fault, and the process says so")
         self._hooks.on_failure(error)
-
-
-def _fail_all(items: Sequence[Item], cause: BaseException, message: str) -> None:
-    for item in items:
-        item.state = ItemState.FAILED
-        failure = BackendFailure(message)
-        failure.__cause__ = cause
-        _refuse(item, failure)
-
-
-def _refuse(item: Item, error: TopfiveError) -> None:
-    waiter: asyncio.Future[Any] = item.waiter
-    if not waiter.done():
-        waiter.set_exception(error)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from service.backends.base import Row
-from service.batch import Payload, Unprepared
-from service.batcher import Reservation
+from service.batch import Payload, Reservation, Unprepared
 from service.clock import Clock
 from service.errors import ClientDisconnected, DeadlineExceeded, MalformedRequest
 from service.images import ImageLimits, RawShape, decode, view_raw
