@@ -35,7 +35,7 @@ class Service:
             if self._process.poll() is not None or time.monotonic() > began + START_SECONDS:
                 self.close()
                 raise SystemExit(f"the service did not get ready; the end of its log:\n{self.log()}")
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)  # another process can only be asked again; finely, for its start is measured
         self.start_seconds = time.monotonic() - began
         self._family = machine.family(self._process.pid)
 

@@ -41,6 +41,7 @@ from service.errors import (
 _NEVER: Final = float("inf")
 _RATE_SMOOTHING: Final = 0.1
 """Weight of the newest batch in the running cost per image: remembers about the last ten batches."""
+_DEFECT: Final = "the batcher has failed; this is not your fault, and the process says so"
 _FAILED: Final = "the model failed on the batch that held this image; this is not your fault"
 
 
@@ -58,6 +59,7 @@ class Batcher:
         self._hooks = hooks
         self._reserved = 0
         self._busy = 0
+        self._alone = False
         self._runs: set[asyncio.Future[Sequence[Row]]] = set()
         self._timer: TimerHandle | None = None
         self._timer_when = _NEVER
@@ -172,12 +174,19 @@ class Batcher:
             for item in self._queue.expire(now=now):
                 self._expire(item, now)
             while batch := self._next_batch(now):
-                alone = self._may_run_alone()
-                if wanted := self._still_there(batch):
-                    self._start(HandedBatch(wanted, self._clock), slots=self._backend.slots if alone else 1)
+                self._hand_over(batch)
             self._arm_timer(now)
         except Exception as error:  # noqa: BLE001  # a defect here would otherwise leave every waiter hanging
             self._fail(error)
+
+    def _hand_over(self, batch: list[Item]) -> None:
+        try:
+            alone = self._may_run_alone()
+            if wanted := self._still_there(batch):
+                self._start(HandedBatch(wanted, self._clock), alone=alone)
+        except Exception as error:
+            fail_all(batch, error, _DEFECT)  # it has left the queue, so nobody else would
+            raise
 
     def _next_batch(self, now: float) -> list[Item]:
         """A share of what waits for each idle slot; beyond the slots, only what is full."""
@@ -185,7 +194,7 @@ class Batcher:
         if idle > 0:
             share = -(-self._queue.items // idle)
             return self._queue.take(max(1, share), now=now)
-        return self._queue.take_full() if -idle < self._backend.prefetch else []
+        return self._queue.take_full() if -idle < self._backend.prefetch and not self._alone else []
 
     def _may_run_alone(self) -> bool:
         """Whether the batch just taken, of one item, is all there is."""
@@ -203,10 +212,12 @@ class Batcher:
                 wanted.append(item)
         return wanted
 
-    def _start(self, batch: HandedBatch, *, slots: int) -> None:
+    def _start(self, batch: HandedBatch, *, alone: bool) -> None:
+        slots = self._backend.slots if alone else 1
         self._busy += slots
+        self._alone = alone
         try:
-            run = self._backend.infer(batch, alone=slots > 1)
+            run = self._backend.infer(batch, alone=alone)
         except Exception as error:  # noqa: BLE001  # as if the run itself had failed
             run = asyncio.get_running_loop().create_future()
             run.set_exception(error)
@@ -217,20 +228,35 @@ class Batcher:
         self._runs.discard(run)
         self._calm = submissions == self._submissions
         self._busy -= slots
+        self._alone = False
         try:
             error = asyncio.CancelledError() if run.cancelled() else run.exception()
             if error is None and len(run.result()) != len(batch.wanted):
                 error = BackendFailure(f"{len(run.result())} rows were answered to a batch of {len(batch.wanted)}")
             if error is None:
                 self._settle(batch, run.result(), slots)
+                self._tell_left_out(batch)
             else:
-                fail_all(batch.items, error, _FAILED)
-                self._hooks.on_batch_failure(len(batch.items), error)
+                self._tell_left_out(batch)
+                fail_all(_unanswered(batch), error, _FAILED)
+                self._hooks.on_batch_failure(len(batch.wanted), error)
                 if not isinstance(error, Exception | asyncio.CancelledError):
                     self._fail(error)
-        except Exception as defect:  # noqa: BLE001  # in a hook; nothing would learn of it otherwise
+        except Exception as defect:  # noqa: BLE001  # in a hook; nobody would learn of it otherwise
+            fail_all(_unanswered(batch), defect, _DEFECT)
             self._fail(defect)
         self._dispatch()
+
+    def _tell_left_out(self, batch: HandedBatch) -> None:
+        """Answer and count the members that were not claimed: too late, impossible to prepare, or cancelled."""
+        for item in batch.late:
+            self._expire(item, batch.started)
+        for item, error in batch.failed:
+            fail_all([item], error, _FAILED)
+            self._hooks.on_batch_failure(1, error)
+        for item in batch.items:
+            if item.waiter.cancelled() and item not in batch.wanted:
+                self._hooks.on_discard("cancelled")
 
     def _settle(self, batch: HandedBatch, rows: Sequence[Row], slots: int) -> None:
         size, ended = len(rows), self._clock.now()
@@ -239,13 +265,6 @@ class Batcher:
             item.state = ItemState.DONE
             if not item.waiter.done():
                 item.waiter.set_result(Outcome(row, batch.started - item.arrived, resize_seconds, seconds, size))
-        for item in batch.late:
-            self._expire(item, batch.started)
-        for item, error in batch.failed:
-            fail_all([item], error, _FAILED)
-            self._hooks.on_batch_failure(1, error)
-        for _ in range(len(batch.items) - size - len(batch.late) - len(batch.failed)):
-            self._hooks.on_discard("cancelled")
         if size:
             cost = (ended - batch.started) * slots / size / self._backend.slots
             before = self._seconds_per_image or cost
@@ -274,5 +293,9 @@ class Batcher:
     def _fail(self, error: BaseException) -> None:
         self._failure = error
         self._queue.close()
-        fail_all(self._queue.drain(), error, "the batcher has failed; this is not your fault, and the process says so")
+        fail_all(self._queue.drain(), error, _DEFECT)
         self._hooks.on_failure(error)
+
+
+def _unanswered(batch: HandedBatch) -> list[Item]:
+    return [item for item in batch.items if not item.waiter.done()]

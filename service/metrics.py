@@ -130,11 +130,11 @@ class Metrics:
         """All metrics, of all worker processes, in Prometheus' text format."""
         if self._shared_folder is not None:
             registry = CollectorRegistry()
-            MultiProcessCollector(registry, self._shared_folder)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(registry, self._shared_folder)  # type: ignore[no-untyped-call]  # the library's
             return generate_latest(registry)
         return generate_latest(self._registry)
 
 
 def forget_process(pid: int, shared_folder: str) -> None:
     """Drop the gauges of a worker process that has ended from `shared_folder`."""
-    mark_process_dead(pid, shared_folder)  # type: ignore[no-untyped-call]
+    mark_process_dead(pid, shared_folder)  # type: ignore[no-untyped-call]  # the library's

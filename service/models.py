@@ -63,9 +63,10 @@ class Models:
     def publish(self) -> None:
         """Set the gauges of what waits."""
         for versions in self._served.values():
-            for model in versions.values():
-                if model.per_image is None:
-                    model.metrics.publish_queue(*model.batcher.waiting)
+            own = [model for model in versions.values() if model.per_image is None]
+            if own:  # an ensemble's images wait in its classifier's queue; the versions of a model share its gauges
+                waiting = [model.batcher.waiting for model in own]
+                own[0].metrics.publish_queue(sum(items for items, _ in waiting), sum(nbytes for _, nbytes in waiting))
 
     def hurry(self) -> None:
         """Make nobody wait for company in a batch any more."""

@@ -159,11 +159,14 @@ class Bench:
         limits = QueueLimits(self.backend.batch_size_that_pays, self.max_items, self.max_bytes, self.delay)
         self.batcher = Batcher(backend=self.backend, limits=limits, clock=self.clock, hooks=self.events.hooks())
 
-    def submit(self, *values: int, deadline: float = float("inf"), **options: object) -> asyncio.Task[list[int]]:
+    def submit(
+        self, *values: int, deadline: float = float("inf"), abandoned: Callable[[], bool] = bool
+    ) -> asyncio.Task[list[int]]:
         """Submit images of these values as one request; the task gives back the values answered."""
 
         async def run() -> list[int]:
-            outcomes = await self.batcher.submit([image(value) for value in values], deadline=deadline, **options)  # type: ignore[arg-type]
+            images = [image(value) for value in values]
+            outcomes = await self.batcher.submit(images, deadline=deadline, abandoned=abandoned)
             return [value_of(outcome.row) for outcome in outcomes]
 
         return asyncio.get_running_loop().create_task(run())

@@ -116,6 +116,19 @@ async def test_a_lone_request_gets_all_slots_and_only_while_it_is_calm() -> None
     assert await answers(first, second, third, fourth) == [[1], [2], [3], [4]]
 
 
+async def test_nothing_is_handed_over_ahead_of_a_request_that_has_all_slots() -> None:
+    """It would run beside it, on cores that are taken: more threads than cores."""
+    bench = Bench(HeldBackend(slots=2, serves_alone=True, batch_size_that_pays=1, prefetch=2))
+    first, second = bench.submit(1), bench.submit(2)
+    await settle()
+    assert [(batch.values, batch.alone) for batch in bench.backend.held] == [([1], True)]
+    assert not bench.backend.ahead
+    bench.backend.held[0].answer()
+    await settle()
+    bench.backend.held[0].answer()
+    assert await answers(first, second) == [[1], [2]]
+
+
 async def test_a_backend_error_fails_its_batch_and_no_other() -> None:
     bench = Bench(HeldBackend(batch_size_that_pays=2))
     requests = [bench.submit(value) for value in range(4)]
@@ -328,6 +341,63 @@ async def test_a_defect_in_the_decision_answers_every_waiter_and_is_reported() -
         await bench.submit(4)
 
 
+async def test_a_defect_between_taking_a_batch_and_starting_it_answers_that_batch_too() -> None:
+    bench = Bench(HeldBackend())
+    blocker = bench.submit(0)
+    await settle()
+
+    def broken() -> bool:
+        raise ZeroDivisionError("a defect")
+
+    taken, waiting = bench.submit(1, abandoned=broken), bench.submit(2)
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert taken.done()
+    assert waiting.done()
+    results = await asyncio.gather(blocker, taken, waiting, return_exceptions=True)
+    assert results[0] == [0]
+    assert all(isinstance(result, BackendFailure) for result in results[1:])
+    assert isinstance(bench.events.fatal[0], ZeroDivisionError)
+
+
+async def test_a_defect_while_a_batch_is_settled_answers_all_of_it() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=3, prefetch=1))
+    blocker = bench.submit(0)
+    await settle()
+    late = [bench.submit(value, deadline=bench.clock.now() + 0.2) for value in (1, 2)]
+    kept = bench.submit(3)
+    await settle()
+    bench.clock.advance(0.2)
+
+    def broken(reason: str) -> None:
+        raise ZeroDivisionError("a defect")
+
+    bench.batcher._hooks = replace(bench.events.hooks(), on_discard=broken)
+    bench.backend.held[0].answer()
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert all(request.done() for request in (*late, kept))
+    assert await answers(blocker, kept) == [[0], [3]]
+    assert isinstance(bench.events.fatal[0], ZeroDivisionError)
+    await asyncio.gather(*late, return_exceptions=True)
+
+
+async def test_what_expired_before_its_batch_failed_is_told_so() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=2, prefetch=1))
+    blocker = bench.submit(0)
+    await settle()
+    late, failed = bench.submit(1, deadline=bench.clock.now() + 0.2), bench.submit(2)
+    await settle()
+    bench.clock.advance(0.2)
+    bench.backend.held[0].answer()
+    await settle()
+    bench.backend.held[0].release.set_exception(OSError("down"))
+    results = await asyncio.gather(blocker, late, failed, return_exceptions=True)
+    assert [type(result) for result in results[1:]] == [DeadlineExceeded, BackendFailure]
+
+
 async def test_a_defect_in_a_hook_is_reported_after_the_batch_was_answered() -> None:
     bench = Bench(HeldBackend())
 
@@ -377,6 +447,7 @@ def test_whatever_happens_each_submit_ends_once_and_slots_are_never_exceeded(
                 batch = backend.held[number % len(backend.held)]
                 batch.answer() if action == "answer" else batch.release.set_exception(OSError("down"))
             await settle()
+            assert len(backend.held) == 1 or not any(batch.alone for batch in backend.held), "not alone"
             waiting, _ = bench.batcher.waiting
             free = 0 if any(batch.alone for batch in backend.held) else slots - len(backend.held)
             assert not (waiting and free), "a slot idles while something waits"

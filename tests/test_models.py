@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from service.metrics import Metrics
 from service.models import Models, ServedModel
 from service.repository import read_repository
 from service.workers import WorkerPool
+from tests.fakes import settle
 from tests.tiny_models import (
     BATCHING,
     CLASSIFIER_CONFIG,
@@ -33,13 +35,13 @@ from tests.tiny_models import (
 )
 
 
-async def load(repository: Path, *, embedded: bool = False) -> Models:
+async def load(repository: Path, *, embedded: bool = False, metrics: Metrics | None = None) -> Models:
     loader = Loader(
         factory=EmbeddedFactory(cores=2, alone_threads=0) if embedded else NullFactory(),
         pool=WorkerPool(threads=1, name="compute"),
         defaults=QueueDefaults(max_items=77, max_bytes=1 << 20),
         clock=MonotonicClock(),
-        metrics=Metrics(shared_folder=None),
+        metrics=metrics or Metrics(shared_folder=None),
         on_failure=lambda error: pytest.fail(f"the batcher failed: {error}"),
         on_batch_failure=lambda model, size, error: pytest.fail(f"a batch failed: {error}"),
     )
@@ -160,6 +162,22 @@ async def test_the_queue_is_bounded_by_the_configuration_or_by_the_settings(tmp_
             batcher.reserve(1)
         with pytest.raises(TooLarge):
             batcher.reserve(most + 1)
+
+
+async def test_the_versions_of_a_model_share_its_queue_gauges(tmp_path: Path) -> None:
+    """What waits for either counts."""
+    text = CLASSIFIER_CONFIG.replace(BATCHING, "dynamic_batching { max_queue_delay_microseconds: 60000000 }")
+    write_model(tmp_path, "m", text + "version_policy { all { } }", classifier_graph(), versions=[1, 2])
+    metrics = Metrics(shared_folder=None)
+    models = await load(tmp_path, metrics=metrics)
+    image = np.zeros((2, 2, 3), np.uint8)
+    requests = [asyncio.ensure_future(models.find("m", version).batcher.submit([image])) for version in (1, 2, 2)]
+    await settle()
+    models.publish()
+    assert b'topfive_queue_items{model="m"} 3.0' in metrics.exposition()
+    assert b'topfive_queue_bytes{model="m"} 36.0' in metrics.exposition()
+    await models.drain()
+    await asyncio.gather(*requests)
 
 
 async def test_the_timeout_policy_comes_from_the_configuration(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class EmbeddedBackend:
         """Nothing to do: the pool is its owner's, and sessions end with their last reference."""
 
     def _with_free_graph(self, call: Callable[[Graph, Any], T], argument: Any) -> T:
-        graph = self._free.get()  # no more batches run than there are graphs, so one is free
+        graph = self._free.get()  # a batch handed over ahead waits here if the pool has more threads than slots
         try:
             return call(graph, argument)
         finally:

@@ -69,7 +69,7 @@ def test_a_graph_is_portable(path: Path, repository: Path) -> None:
     assert {node.domain for node in model.graph.node} == {""}
 
     def declared(values: object) -> list[str]:
-        return [onnx.helper.printable_value_info(value) for value in values]  # type: ignore[attr-defined]
+        return [onnx.helper.printable_value_info(value) for value in values]  # type: ignore[attr-defined]  # onnx is optional, so untyped
 
     form = (declared(model.graph.input), declared(model.graph.output))
     if path == RESIZE:

@@ -16,7 +16,7 @@ needs_export()
 
 import onnx  # noqa: E402  # once it is known to be there
 
-from pipeline.__main__ import main  # noqa: E402
+from pipeline.__main__ import main  # noqa: E402  # these import onnx
 from pipeline.export import write_sums  # noqa: E402
 from pipeline.verify import Verdict, compare  # noqa: E402
 
