@@ -30,8 +30,8 @@ class Outcome:
 class BatcherHooks:
     """Who is told what, as it happens. All are called on the event loop and must not block."""
 
-    on_batch: Callable[[int, float], None]
-    """(batch size, inference seconds) of a batch that ran."""
+    on_batch: Callable[[int, float, float], None]
+    """(batch size, seconds of preparing its images, inference seconds) of a batch that ran."""
     on_batch_failure: Callable[[int, BaseException], None]
     """(batch size, error) of a batch that failed."""
     on_discard: Callable[[str], None]

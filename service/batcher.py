@@ -269,7 +269,7 @@ class Batcher:
             cost = (ended - batch.started) * slots / size / self._backend.slots
             before = self._seconds_per_image or cost
             self._seconds_per_image = before + _RATE_SMOOTHING * (cost - before)
-            self._hooks.on_batch(size, seconds)
+            self._hooks.on_batch(size, resize_seconds, seconds)
 
     def _expire(self, item: Item, now: float) -> None:
         item.state = ItemState.EXPIRED

@@ -30,6 +30,18 @@ class MalformedRequest(TopfiveError):
     code = "malformed_request"
 
 
+class Unauthenticated(TopfiveError):
+    """The request does not carry one of the API keys that this service asks for."""
+
+    code = "unauthenticated"
+
+
+class Unsupported(TopfiveError):
+    """A part of the protocol that this service, or this way of running it, does not offer."""
+
+    code = "unsupported"
+
+
 class UnknownModel(TopfiveError):
     """No such model, or no such version of it, is served."""
 

@@ -19,6 +19,7 @@ from service.errors import ConfigurationError, TopfiveError
 from service.metrics import Metrics, ModelMetrics
 from service.models import Models, ServedModel
 from service.repository import StoredModel
+from service.statistics import Statistics
 from service.types import TensorSpec
 from service.workers import WorkerPool
 
@@ -99,7 +100,8 @@ class Loader:
             max_bytes=self.defaults.max_bytes,
             max_queue_delay_seconds=config.max_queue_delay_seconds,
         )
-        hooks = self._hooks(config.name, metrics)
+        statistics = Statistics()
+        hooks = self._hooks(config.name, metrics, statistics)
         batcher = Batcher(backend=backend, limits=limits, clock=self.clock, hooks=hooks)
         backends[batcher] = backend
         self.metrics.describe_model(
@@ -121,6 +123,9 @@ class Loader:
             queue_timeout_seconds=config.queue_timeout_seconds,
             allow_timeout_override=config.allow_timeout_override,
             metrics=metrics,
+            config=config,
+            statistics=statistics,
+            batched=None,
         )
 
     def _ensemble(
@@ -144,11 +149,15 @@ class Loader:
             queue_timeout_seconds=batched.queue_timeout_seconds,
             allow_timeout_override=batched.allow_timeout_override,
             metrics=self.metrics.model(config.name),
+            config=config,
+            statistics=Statistics(),
+            batched=batched,
         )
 
-    def _hooks(self, name: str, metrics: ModelMetrics) -> BatcherHooks:
-        def on_batch(size: int, seconds: float) -> None:
+    def _hooks(self, name: str, metrics: ModelMetrics, statistics: Statistics) -> BatcherHooks:
+        def on_batch(size: int, prepare_seconds: float, inference_seconds: float) -> None:
             metrics.batch_size.observe(size)
+            statistics.ran_batch(size, prepare_seconds, inference_seconds)
 
         def on_batch_failure(size: int, error: BaseException) -> None:
             metrics.batch_failures.inc()

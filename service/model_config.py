@@ -7,7 +7,7 @@ every other field. What does not: the file system (`repository`), and the doing 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from google.protobuf import text_format
@@ -66,7 +66,7 @@ class ModelConfig:
 
     Tensor shapes have the batch dimension first (-1). `graph_batch_size` is what the graph may be given at once;
     `max_batch_size` is how many images are batched: 1 without `dynamic_batching`, for requests are then not batched
-    together, as on Triton.
+    together, as on Triton. `message` is the `inference.ModelConfig` itself, for clients that ask for it.
     """
 
     name: str
@@ -84,6 +84,7 @@ class ModelConfig:
     versions: VersionPolicy
     warm_ups: tuple[WarmUp, ...]
     steps: tuple[EnsembleStep, ...]
+    message: Any = field(repr=False, compare=False)
 
     @property
     def max_batch_size(self) -> int:
@@ -128,6 +129,7 @@ def parse_model_config(text: str, *, name: str, where: str) -> ModelConfig:
             EnsembleStep(step.model_name, step.model_version, dict(step.input_map), dict(step.output_map))
             for step in config.ensemble_scheduling.step
         ),
+        message=config,
     )
 
 
@@ -154,9 +156,9 @@ def _check(config: Any, name: str, where: str) -> None:
 
 
 def _check_ensemble(config: Any, where: str) -> None:
-    for field in ("instance_group", "parameters", "model_warmup", "default_model_filename"):
-        if getattr(config, field):
-            raise ConfigurationError(f"{where}: an ensemble has no {field}; set it in the models of its steps")
+    for name in ("instance_group", "parameters", "model_warmup", "default_model_filename"):
+        if getattr(config, name):
+            raise ConfigurationError(f"{where}: an ensemble has no {name}; set it in the models of its steps")
 
 
 def _check_instance_group(config: Any, where: str) -> None:

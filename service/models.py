@@ -14,6 +14,8 @@ from service.backends.base import Backend, PerImageGraph
 from service.batcher import Batcher
 from service.errors import UnknownModel
 from service.metrics import ModelMetrics
+from service.model_config import ModelConfig
+from service.statistics import Statistics
 from service.types import TensorSpec
 
 
@@ -21,6 +23,7 @@ from service.types import TensorSpec
 class ServedModel:
     """What a client calls: optionally a graph run on each image by itself, then a batcher.
 
+    `config` is its own; `batched`, of an ensemble, the classifier whose batcher it shares, else None.
     `image` is the spec that a decoded image must fit. `crop_shape` is what the per-image graph makes of it, where the
     batcher's slots may run that graph themselves, else None. A `queue_timeout_seconds` of 0 means none.
     """
@@ -34,6 +37,9 @@ class ServedModel:
     queue_timeout_seconds: float
     allow_timeout_override: bool
     metrics: ModelMetrics
+    config: ModelConfig
+    statistics: Statistics
+    batched: ServedModel | None
 
 
 class Models:

@@ -38,6 +38,13 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on. Change it to 0.0.0.0 in a container.")
     port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one and logs it.")
+    grpc: bool = Field(
+        True,
+        description="Serve the Open Inference Protocol over gRPC too. Turn it off to keep its port and threads free.",
+    )
+    grpc_port: int = Field(
+        8001, ge=0, le=65535, description="TCP port of the gRPC server; 0 takes a free one and logs it."
+    )
     workers: int = Field(
         1,
         ge=1,
@@ -52,6 +59,18 @@ class Settings(BaseSettings):
         "embedded",
         description="What runs the graphs: 'embedded' is ONNX Runtime in this process; 'null' answers at once with "
         "empty labels and measures the front end alone.",
+    )
+    model_control: Literal["none", "explicit", "poll"] = Field(
+        "none",
+        description="Who may change the served models without a restart: 'none', nobody; 'explicit', clients, with "
+        "load and unload of the model repository extension (protect it with api_keys_file); 'poll', the repository "
+        "itself, looked at every poll_seconds.",
+    )
+    poll_seconds: float = Field(
+        15.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How often the repository is looked at when model_control is 'poll'.",
     )
     alone_threads: int = Field(
         0,
@@ -70,6 +89,19 @@ class Settings(BaseSettings):
         ge=1,
         description="Longest request body in bytes. The default holds a raw image of max_image_pixels.",
     )
+    max_json_bytes: int = Field(
+        8 * _MIB,
+        ge=1,
+        description="Longest JSON in an inference request, beside its binary tensors. Pixels written as JSON numbers "
+        "take four times the room and a hundred times the CPU; the default still holds two million of them.",
+    )
+    grpc_max_message_bytes: int = Field(
+        16 * _MIB,
+        ge=1,
+        description="Longest gRPC message. gRPC holds a message in memory before anything can refuse it, so what "
+        "clients can make the service hold is this times grpc_max_requests. The default takes five megapixels.",
+    )
+    grpc_max_requests: int = Field(64, ge=1, description="Most gRPC requests held at once; one more is refused.")
     max_image_pixels: int = Field(
         25_000_000,
         ge=1,
@@ -95,11 +127,49 @@ class Settings(BaseSettings):
         description="Most images that wait for a batch, for models whose config.pbtxt sets no max_queue_size. At 250 "
         "images/s the default is two seconds of waiting.",
     )
+    max_queue_wait_seconds: float = Field(
+        0.25,
+        gt=0,
+        allow_inf_nan=False,
+        description="Longest wait for a batch, as estimated from the measured cost of an image; who would wait longer "
+        "is refused at once with 429. A queue of no more than one batch of max_batch_size is never refused.",
+    )
+    stuck_batch_seconds: float = Field(
+        30.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long a batch may run before the process counts as broken: it then answers everybody with an "
+        "error, and exits for its supervisor. Set it far above what the slowest batch takes.",
+    )
+    max_connections: int = Field(
+        4096,
+        ge=1,
+        description="Most connections at once. One more closes the one that has kept the service waiting longest.",
+    )
+    head_seconds: float = Field(
+        10.0, gt=0, allow_inf_nan=False, description="How long a request's head may take from its first byte on."
+    )
+    body_seconds: float = Field(
+        60.0, gt=0, allow_inf_nan=False, description="How long a request's body may take; answered with 408 then."
+    )
+    send_seconds: float = Field(
+        20.0, gt=0, allow_inf_nan=False, description="How long a client may take to read its answer."
+    )
     keep_alive_seconds: int = Field(
         30,
         ge=1,
         description="How long an idle connection stays open. Set it above the idle timeout of a proxy in front.",
     )
+    api_keys_file: Path | None = Field(
+        None,
+        description="File of API keys, one a line, of which every request but the probes must carry one as "
+        "`Authorization: Bearer <key>`. None asks for none.",
+    )
+    metrics_need_key: bool = Field(False, description="Ask for an API key at /metrics too.")
+    tls_certificate_file: Path | None = Field(
+        None, description="PEM file of the certificate chain; with tls_key_file, HTTPS and gRPC over TLS are served."
+    )
+    tls_key_file: Path | None = Field(None, description="PEM file of the certificate's private key.")
     drain_grace_seconds: float = Field(
         0.0,
         ge=0,
@@ -140,7 +210,8 @@ def export_settings(settings: Settings, folder_for_metrics: str) -> None:
     `folder_for_metrics` is where the processes' metrics meet; Prometheus' client reads its name when it is imported.
     """
     for name in Settings.model_fields:
-        os.environ[_PREFIX + name.upper()] = str(getattr(settings, name))
+        if (value := getattr(settings, name)) is not None:
+            os.environ[_PREFIX + name.upper()] = str(value)
     os.environ[_METRICS_FOLDER] = folder_for_metrics
 
 

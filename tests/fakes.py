@@ -137,7 +137,7 @@ class Events:
 
     def hooks(self) -> BatcherHooks:
         return BatcherHooks(
-            on_batch=lambda size, seconds: self.batches.append(size),
+            on_batch=lambda size, *_: self.batches.append(size),
             on_batch_failure=lambda size, error: self.failures.append((size, error)),
             on_discard=self.discarded.append,
             on_failure=self.fatal.append,

@@ -401,7 +401,7 @@ async def test_what_expired_before_its_batch_failed_is_told_so() -> None:
 async def test_a_defect_in_a_hook_is_reported_after_the_batch_was_answered() -> None:
     bench = Bench(HeldBackend())
 
-    def broken(size: int, seconds: float) -> None:
+    def broken(size: int, prepare_seconds: float, seconds: float) -> None:
         raise ZeroDivisionError("a defect")
 
     bench.batcher._hooks = replace(bench.events.hooks(), on_batch=broken)

@@ -16,11 +16,14 @@ from service.classifier import Classifier, EncodedImage
 from service.errors import ClientDisconnected, DeadlineExceeded, MalformedRequest, TooLarge, UndecodableImage
 from service.images import ImageLimits, RawShape
 from service.metrics import Metrics
+from service.model_config import parse_model_config
 from service.models import ServedModel
+from service.statistics import Statistics
 from service.types import TensorSpec
 from service.workers import WorkerPool
 from tests.conftest import Encode, Photo
 from tests.fakes import Events, FakeClock
+from tests.tiny_models import CLASSIFIER_CONFIG
 
 NEVER = float("inf")
 OUTPUTS = (
@@ -79,6 +82,9 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         queue_timeout_seconds=0.0,
         allow_timeout_override=False,
         metrics=Metrics(shared_folder=None).model("m"),
+        config=parse_model_config(CLASSIFIER_CONFIG, name="m", where="m/config.pbtxt"),
+        statistics=Statistics(),
+        batched=None,
     )
     yield Bench(clock, events, resize, Classifier(pool=pool, limits=limits, clock=clock), model)
     await batcher.drain()

@@ -169,6 +169,7 @@ def test_what_is_not_said_has_its_default() -> None:
         versions=VersionPolicy(latest=1),
         warm_ups=(),
         steps=(),
+        message=None,
     )
 
 

@@ -14,6 +14,8 @@ from service import errors
 
 STATUS: Final[dict[type[errors.TopfiveError], int]] = {
     errors.MalformedRequest: 400,
+    errors.Unsupported: 400,
+    errors.Unauthenticated: 401,
     errors.UnknownModel: 404,
     errors.TooLarge: 413,
     errors.UnsupportedMediaType: 415,

@@ -18,6 +18,8 @@ FOR_CLIENTS = [kind for kind in KINDS if kind not in (errors.TopfiveError, error
 # As DESIGN has it, and 499 for who hangs up.
 STATUSES = {
     "malformed_request": 400,
+    "unsupported": 400,
+    "unauthenticated": 401,
     "unknown_model": 404,
     "too_large": 413,
     "unsupported_media_type": 415,
