@@ -1,4 +1,9 @@
-"""Permits: what a request must hold before a byte of its body is read or any CPU is spent on it."""
+"""Permits: the bounds on what all requests of the process hold at once.
+
+Room is asked for by a request's head, before a byte of its body is read, so that what has no room is refused at once.
+It is taken by what is really there: bytes as they come, a place among the requests in flight once the body is whole.
+A client that announces much and sends it slowly, or never, therefore takes nothing from others.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,7 @@ from service.errors import QueueFull
 
 
 class Admission:
-    """Bounds on the requests, and on their body bytes, that the whole process holds at once.
-
-    A body is counted by its declared length (or the limit, where none is declared) from admission to answer, so
-    memory is bounded whatever clients do.
-    """
+    """Bounds on the requests in flight (their body is here, their answer is not) and on all body bytes in memory."""
 
     def __init__(self, *, max_requests: int, max_bytes: int) -> None:
         self.max_requests = max_requests
@@ -21,33 +22,47 @@ class Admission:
         self.requests = 0
         self.nbytes = 0
 
-    def acquire(self, nbytes: int) -> Permit:
-        """A permit for one request with a body of `nbytes`; raises `QueueFull` if a bound would be passed."""
+    def permit(self, nbytes: int) -> Permit:
+        """A permit for one request that announces `nbytes`; raises `QueueFull` if there is no room for it now."""
+        self.check_requests()
+        self.check_bytes(nbytes)
+        return Permit(self)
+
+    def check_requests(self) -> None:
+        """Raise `QueueFull` if as many requests are in flight as may be."""
         if self.requests >= self.max_requests:
             raise QueueFull(f"too many requests: {self.requests} are in flight, the most served at once; retry later")
+
+    def check_bytes(self, nbytes: int) -> None:
+        """Raise `QueueFull` if `nbytes` more would be too many."""
         if self.nbytes + nbytes > self.max_bytes:
             raise QueueFull(
-                f"too many bytes: {self.nbytes} of at most {self.max_bytes} are in flight and this body has {nbytes}; "
+                f"too many bytes: {self.nbytes} of at most {self.max_bytes} are held and this body has {nbytes} more; "
                 "retry later"
             )
-        self.requests += 1
-        self.nbytes += nbytes
-        return Permit(self, nbytes)
-
-    def release(self, nbytes: int) -> None:
-        """Give back what `acquire` counted; called by the permit."""
-        self.requests -= 1
-        self.nbytes -= nbytes
 
 
 class Permit:
-    """A request's place, given back at the end of the `with` block."""
+    """What one request holds, given back at the end of the `with` block."""
 
-    __slots__ = ("_admission", "_nbytes")
+    __slots__ = ("_admission", "_in_flight", "nbytes")
 
-    def __init__(self, admission: Admission, nbytes: int) -> None:
+    def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._nbytes = nbytes
+        self._in_flight = False
+        self.nbytes = 0
+
+    def charge(self, nbytes: int) -> None:
+        """Count `nbytes` more that are held for this request; raises `QueueFull` if they are too many."""
+        self._admission.check_bytes(nbytes)
+        self._admission.nbytes += nbytes
+        self.nbytes += nbytes
+
+    def begin(self) -> None:
+        """Take a place among the requests in flight; raises `QueueFull` if there is none left."""
+        self._admission.check_requests()
+        self._admission.requests += 1
+        self._in_flight = True
 
     def __enter__(self) -> Self:
         return self
@@ -55,4 +70,5 @@ class Permit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._admission.release(self._nbytes)
+        self._admission.requests -= self._in_flight
+        self._admission.nbytes -= self.nbytes

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
+from service.api_keys import ApiKeys, read_api_keys
 from service.backends.base import BackendFactory
 from service.backends.embedded import EmbeddedFactory
 from service.backends.null import NullFactory
@@ -23,10 +24,15 @@ from service.errors import TopfiveError
 from service.logs import RequestLog
 from service.metrics import Metrics
 from service.repository import read_repository
-from service.routes.classify import PATH, ClassifyEndpoint
-from service.routes.docs import add_docs, classify_route
-from service.routes.error_responses import retry_headers, status_of
+from service.routes import classify, infer
+from service.routes.authentication import Gate, refuse
+from service.routes.classify import ClassifyHandler
+from service.routes.docs import add_docs, classify_route, infer_route
+from service.routes.endpoint import Endpoint
+from service.routes.error_responses import error_headers, status_of
 from service.routes.health import health_router
+from service.routes.infer import InferHandler
+from service.routes.models import models_router
 from service.serving import Serving
 from service.settings import Settings, shared_metrics_folder
 
@@ -76,22 +82,44 @@ def create_app(serving: Serving) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.hot = ClassifyEndpoint(serving, RequestLog(enabled=serving.settings.log_requests, stream=sys.stderr.buffer))
-    app.router.routes.append(classify_route(PATH, app.hot))
+    settings = serving.settings
+    app.gate = (
+        None
+        if settings.api_keys_file is None
+        else Gate(ApiKeys(read_api_keys(settings.api_keys_file)), metrics_need_key=settings.metrics_need_key)
+    )
+    log = RequestLog(enabled=settings.log_requests, stream=sys.stderr.buffer)
+    app.classify = Endpoint(serving, log, route=classify.PATH, handler=ClassifyHandler(serving))
+    app.infer = Endpoint(serving, log, route=infer.ROUTE, handler=InferHandler(serving))
+    app.router.routes.append(classify_route(classify.PATH, app.classify))
+    app.router.routes.extend(infer_route(path, app.infer) for path in infer.ROUTES)
     app.include_router(health_router(serving))
+    app.include_router(models_router(serving))
     add_docs(app)
     _add_error_handlers(app)
     return app
 
 
 class _App(FastAPI):
-    """FastAPI, with its eight layers of middleware left out of the one path whose microseconds count."""
+    """FastAPI, with its eight layers of middleware left out of the two paths whose microseconds count."""
 
-    hot: ASGIApp
+    classify: ASGIApp
+    infer: ASGIApp
+    gate: Gate | None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
-            await self.hot(scope, receive, send)
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        path, method = scope["path"], scope["method"]
+        if self.gate is not None and not self.gate.lets_in(path, scope["headers"]):
+            await refuse(send)
+        elif method == "POST" and path == classify.PATH:
+            await self.classify(scope, receive, send)
+        elif method == "POST" and infer.is_infer(path):
+            await self.infer(scope, receive, send)
+        elif method == "HEAD":  # which FastAPI does not derive from GET; the server leaves the body out
+            await super().__call__({**scope, "method": "GET"}, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -103,7 +131,7 @@ def _add_error_handlers(app: FastAPI) -> None:
         assert isinstance(error, TopfiveError)
         if status_of(error) == 500:
             return await defect(request, error)
-        headers = {name.decode(): value.decode() for name, value in retry_headers(error)}
+        headers = {name.decode(): value.decode() for name, value in error_headers(error)}
         return JSONResponse({"error": str(error), "code": error.code}, status_of(error), headers)
 
     async def framework(request: Request, error: Exception) -> JSONResponse:

@@ -102,11 +102,17 @@ class HandedBatch:
 class Reservation:
     """Places in the queue for images that are on their way to it; given back at the end of the `with` block."""
 
-    __slots__ = ("_images", "_release")
+    __slots__ = ("_extend", "_images", "_release")
 
-    def __init__(self, images: int, release: Callable[[int], None]) -> None:
-        self._images = images
+    def __init__(self, extend: Callable[[int, float, int], None], release: Callable[[int], None]) -> None:
+        self._images = 0
+        self._extend = extend
         self._release = release
+
+    def extend(self, images: int, *, deadline: float = float("inf"), priority: int = 0) -> None:
+        """Take places."""
+        self._extend(images, deadline, priority)
+        self._images += images
 
     def __enter__(self) -> Self:
         return self

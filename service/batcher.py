@@ -85,17 +85,21 @@ class Batcher:
         """How long what waits now, or is on its way, will take to leave, from the measured cost per image."""
         return (self._queue.items + self._reserved) * self._seconds_per_image
 
-    def reserve(self, images: int) -> Reservation:
-        """Places for `images` that are still to be received and prepared, so that they are refused now or not at all.
+    def reserve(self) -> Reservation:
+        """Somebody is inside."""
+        self._check_room(0, 0)
+        return Reservation(self._extend, self._release)
 
-        Raises `NotReady`, `TooLarge` if they could never wait together, or, with `retry_after_seconds`, `QueueFull`.
-        """
+    def check_room(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> None:
+        """Raise what would be raised for them."""
         most = self._queue.limits.max_items
         if images > most:
             raise TooLarge(f"the request has {images} images, and at most {most} may wait for this model; send fewer")
         self._check_room(images, 0)
+
+    def _extend(self, images: int, deadline: float, priority: int) -> None:
+        self.check_room(images, deadline=deadline, priority=priority)
         self._reserved += images
-        return Reservation(images, self._release)
 
     def _release(self, images: int) -> None:
         self._reserved -= images
@@ -116,6 +120,7 @@ class Batcher:
         reservation: Reservation | None = None,
         deadline: float = _NEVER,
         abandoned: Callable[[], bool] = _never_abandoned,
+        priority: int = 0,
     ) -> list[Outcome]:
         """Run `payloads` (of one request, any shapes), in batches with whoever else is there; all enter or none does.
 

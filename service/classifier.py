@@ -6,9 +6,9 @@ any step is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from service.backends.base import Row
 from service.batch import Payload, Reservation, Unprepared
@@ -16,8 +16,10 @@ from service.clock import Clock
 from service.errors import ClientDisconnected, DeadlineExceeded, MalformedRequest
 from service.images import ImageLimits, RawShape, decode, view_raw
 from service.models import ServedModel
-from service.types import Classification, Prediction, Timings
+from service.types import Timings
 from service.workers import WorkerPool
+
+T = TypeVar("T")
 
 _NEVER: Final = float("inf")
 _LIGHT_BYTES: Final = 3_000_000
@@ -34,6 +36,15 @@ class EncodedImage:
 
 Source = RawShape | EncodedImage
 """How the body is to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The answer to one request: the outputs of each of its images, in its order, and who gave it."""
+
+    model: ServedModel
+    rows: Sequence[Row]
+    timings: Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +67,14 @@ class Classifier:
         self._limits = limits
         self._clock = clock
 
-    def deadline(self, model: ServedModel, timeout_seconds: float | None) -> float:
-        """Monotonic second by which a request that begins now must be dispatched; raises `MalformedRequest`.
+    def aside(self, call: Callable[..., T], *arguments: Any) -> Awaitable[T]:
+        """Run what takes long for a client's sake, but is no image, on one of its threads."""
+        return self._pool.run(call, *arguments)
+
+    def deadline(self, model: ServedModel, timeout_seconds: float | None, *, since: float | None = None) -> float:
+        """Monotonic second by which a request must be dispatched; raises `MalformedRequest`.
+
+        It began at `since`, or begins now.
 
         The model's queue policy applies to every request. A client may shorten it where the policy sets none, or
         allows it.
@@ -70,7 +87,7 @@ class Classifier:
                     "allow_timeout_override in the default_queue_policy of its config.pbtxt"
                 )
             allowed = min(allowed, timeout_seconds)
-        return self._clock.now() + allowed
+        return (self._clock.now() if since is None else since) + allowed
 
     async def classify(
         self,
@@ -81,14 +98,15 @@ class Classifier:
         reservation: Reservation | None = None,
         deadline: float,
         abandoned: Callable[[], bool],
+        priority: int = 0,
     ) -> Classification:
-        """The labels of every image in `body`, in its order; raises any of `service.errors`.
+        """The outputs for every image in `body`, in its order; raises any of `service.errors`.
 
         `reservation`: places in the queue held for them.
         """
         prepared = await self._prepare(model, body, source, deadline=deadline, abandoned=abandoned)
         outcomes = await model.batcher.submit(
-            prepared.payloads, reservation=reservation, deadline=deadline, abandoned=abandoned
+            prepared.payloads, reservation=reservation, deadline=deadline, abandoned=abandoned, priority=priority
         )
         timings = Timings(
             decode_seconds=prepared.decode_seconds,
@@ -97,7 +115,7 @@ class Classifier:
             inference_seconds=max(outcome.inference_seconds for outcome in outcomes),
         )
         model.metrics.answered(len(outcomes), timings)
-        return Classification(model.name, str(model.version), [_predictions(o.row) for o in outcomes], timings)
+        return Classification(model, [outcome.row for outcome in outcomes], timings)
 
     async def _prepare(
         self, model: ServedModel, body: Any, source: Source, *, deadline: float, abandoned: Callable[[], bool]
@@ -139,8 +157,3 @@ def check_size(model: ServedModel, height: int, width: int) -> None:
             f"model '{model.name}' takes images of {wanted_height}x{wanted_width} (height x width, -1 for any) and got "
             f"{height}x{width}; resize it, or call a model that does"
         )
-
-
-def _predictions(row: Row) -> list[Prediction]:
-    labels, indices, probabilities = row["classes"], row["indices"], row["probabilities"]
-    return list(map(Prediction, labels.tolist(), indices.tolist(), probabilities.tolist()))

@@ -16,7 +16,7 @@ from service.errors import UnknownModel
 from service.metrics import ModelMetrics
 from service.model_config import ModelConfig
 from service.statistics import Statistics
-from service.types import TensorSpec
+from service.types import TensorSpec, Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,16 @@ class ServedModel:
     config: ModelConfig
     statistics: Statistics
     batched: ServedModel | None
+
+    def count(self, images: int, timings: Timings | None, total_seconds: float) -> None:
+        """Count one request, also for the classifier that an ensemble ends in; without timings, it failed."""
+        model: ServedModel | None = self
+        while model is not None:
+            if timings is None:
+                model.statistics.failed(total_seconds)
+            else:
+                model.statistics.succeeded(images, timings, total_seconds)
+            model = model.batched
 
 
 class Models:
@@ -65,6 +75,10 @@ class Models:
             served = ", ".join(map(str, versions))
             raise UnknownModel(f"version {version} of model '{name}' is not served; served are: {served}")
         return versions[version]
+
+    def served(self) -> list[ServedModel]:
+        """Every version of every model."""
+        return [model for versions in self._served.values() for model in versions.values()]
 
     def publish(self) -> None:
         """Set the gauges of what waits."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -19,15 +18,6 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """One label of the top five: its name, its index among the classes, its probability in [0, 1]."""
-
-    label: str
-    index: int
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
 class Timings:
     """Where a request's time went, in seconds; `queue_seconds` is all its waiting, for a thread and for a batch."""
 
@@ -35,13 +25,3 @@ class Timings:
     resize_seconds: float
     queue_seconds: float
     inference_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """The answer to one request: the top labels of each of its images, best first, and who gave it."""
-
-    model: str
-    version: str
-    images: Sequence[Sequence[Prediction]]
-    timings: Timings

@@ -123,10 +123,10 @@ async def test_a_client_may_not_set_a_timeout_where_the_policy_forbids_it(bench:
 async def test_an_answer_has_a_row_for_every_image_and_says_who_gave_it(bench: Bench) -> None:
     shape = RawShape(3, 5, 4)
     answer = await bench.classifier.classify(bench.model, bytes(shape.nbytes), shape, deadline=NEVER, abandoned=here)
-    assert (answer.model, answer.version) == ("m", "3")
-    assert [len(predictions) for predictions in answer.images] == [5] * 4
-    prediction = answer.images[0][0]
-    assert [type(each) for each in (prediction.label, prediction.index, prediction.probability)] == [str, int, float]
+    assert answer.model is bench.model
+    assert [{name: output.shape for name, output in row.items()} for row in answer.rows] == [
+        {"classes": (5,), "probabilities": (5,), "indices": (5,)}
+    ] * 4
     assert bench.resize.seen == [(4, 3, 5, 3)]
 
 

@@ -158,10 +158,13 @@ async def test_the_queue_is_bounded_by_the_configuration_or_by_the_settings(tmp_
     models = await load(tmp_path)
     for name, most in (("bounded", 5), ("other", 77)):
         batcher = models.find(name).batcher
-        with batcher.reserve(most - 1), batcher.reserve(1), pytest.raises(QueueFull):
-            batcher.reserve(1)
+        with batcher.reserve() as first, batcher.reserve() as second:
+            first.extend(most - 1)
+            second.extend(1)
+            with pytest.raises(QueueFull):
+                second.extend(1)
         with pytest.raises(TooLarge):
-            batcher.reserve(most + 1)
+            batcher.check_room(most + 1)
 
 
 async def test_the_versions_of_a_model_share_its_queue_gauges(tmp_path: Path) -> None:

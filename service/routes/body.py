@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import numpy as np
+
 from service.errors import ClientDisconnected, MalformedRequest, TooLarge
 
 Scope = MutableMapping[str, Any]
@@ -26,21 +28,31 @@ def declared_length(header: bytes | None) -> int | None:
     return int(header)
 
 
-async def read_body(receive: Receive, *, length: int | None, limit: int) -> bytes | bytearray | memoryview:
+async def read_body(
+    receive: Receive, *, length: int | None, limit: int, charge: Callable[[int], None]
+) -> bytes | memoryview:
     """The whole body; raises `TooLarge` past `limit` bytes and `ClientDisconnected` if it does not come whole.
 
     `length` is the declared one: the buffer is made once, of that size. Without it (chunked) the buffer grows.
+    `charge` is told of the bytes as they come, and may raise.
     """
+    if length is not None and length > limit:
+        raise TooLarge(f"the body has {length} bytes; at most {limit} are accepted")
     message = await _next_part(receive)
     first: bytes = message.get("body", b"")
     if not message.get("more_body", False) and len(first) <= limit:
+        charge(len(first))
         return first
-    buffer = bytearray(length or 0)
+    # Not zeroed, so that memory is taken up by what comes and not by what was announced.
+    buffer: Any = bytearray() if length is None else np.empty(length, np.uint8).data
     end = 0
     while True:
         part: bytes = message.get("body", b"")
         if end + len(part) > limit:
             raise TooLarge(f"the body has more than {limit} bytes, the most that is accepted")
+        if length is not None and end + len(part) > length:
+            raise MalformedRequest(f"the body has more bytes than its Content-Length, {length}, says")
+        charge(len(part))
         buffer[end : end + len(part)] = part
         end += len(part)
         if not message.get("more_body", False):

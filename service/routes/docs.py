@@ -17,7 +17,13 @@ from service.images import ENCODED_MEDIA_TYPES
 from service.routes.error_responses import STATUS
 from service.routes.multipart import FIELD
 from service.routes.parameters import MULTIPART, RAW
-from service.routes.schemas import AnswerSchema, ErrorSchema, ListedAnswerSchema
+from service.routes.schemas import (
+    AnswerSchema,
+    ErrorSchema,
+    InferRequestSchema,
+    InferResponseSchema,
+    ListedAnswerSchema,
+)
 
 ASSETS: Final = Path(__file__).parent.parent / "static"
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
@@ -40,6 +46,19 @@ async def classify(
     """
 
 
+async def infer(model: str) -> None:
+    """Inference by the Open Inference Protocol, with its binary tensor extension, on the model's highest version.
+
+    The body is a JSON object, or one of `Inference-Header-Content-Length` bytes followed by the binary tensor. The
+    input is UINT8 [images, height, width, 3]; `GET /v2/models/{model}` names it. `parameters` may hold `timeout`
+    (microseconds), `priority` and `binary_data_output`.
+    """
+
+
+async def infer_version(model: str, version: str) -> None:
+    """Inference on one version of the model; otherwise as without."""
+
+
 class DocumentedRoute(APIRoute):
     """A FastAPI route whose signature is documentation and whose work is done by a plain ASGI application."""
 
@@ -60,6 +79,35 @@ def classify_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
         response_model=AnswerSchema | ListedAnswerSchema,
         responses=_error_responses(),
         openapi_extra={"requestBody": {"required": True, "content": content}},
+    )
+
+
+def infer_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
+    """The documented route of `asgi` at `path`, with or without a version."""
+    content = {
+        "application/json": {"schema": InferRequestSchema.model_json_schema()},
+        RAW: _BINARY,
+    }
+    return DocumentedRoute(
+        path,
+        infer_version if "{version}" in path else infer,
+        asgi,
+        methods=["POST"],
+        tags=["open inference protocol"],
+        response_model=InferResponseSchema,
+        responses={200: {"content": {RAW: _BINARY}}, **_error_responses()},
+        openapi_extra={
+            "requestBody": {"required": True, "content": content},
+            "parameters": [
+                {
+                    "name": "Inference-Header-Content-Length",
+                    "in": "header",
+                    "required": False,
+                    "description": "Bytes of JSON at the start of the body; without it, all of it is.",
+                    "schema": {"type": "integer", "minimum": 0},
+                }
+            ],
+        },
     )
 
 

@@ -48,6 +48,15 @@ def status_of(error: errors.TopfiveError) -> int:
     return STATUS.get(type(error), 500)
 
 
+def error_headers(error: errors.TopfiveError) -> Headers:
+    """What beside the body tells a client how to put it right."""
+    if isinstance(error, errors.Unauthenticated):
+        return [(b"www-authenticate", b"Bearer")]
+    if isinstance(error, errors.UnsupportedMediaType):
+        return [(b"accept-encoding", b"gzip, deflate")]
+    return retry_headers(error)
+
+
 def retry_headers(error: errors.TopfiveError) -> Headers:
     """`Retry-After` in whole seconds, where trying again is the remedy."""
     if status_of(error) not in _RETRY_STATUSES:

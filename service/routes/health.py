@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
 
 from service.errors import NotReady
 from service.metrics import CONTENT_TYPE
@@ -39,7 +38,4 @@ def health_router(serving: Serving) -> APIRouter:
         serving.publish()
         return Response(serving.metrics.exposition(), media_type=CONTENT_TYPE)
 
-    # Load balancers probe with HEAD, which FastAPI does not derive from GET.
-    for path, probe in (("/v2/health/live", live), ("/v2/health/ready", ready)):
-        router.add_api_route(path, probe, methods=["HEAD"], include_in_schema=False, response_class=JSONResponse)
     return router

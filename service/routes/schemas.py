@@ -48,3 +48,99 @@ class HealthSchema(BaseModel):
     live: bool | None = None
     ready: bool | None = None
     state: str
+
+
+class ServerMetadataSchema(BaseModel):
+    """The server, and which extensions of the protocol it offers."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorSchema(BaseModel):
+    """A tensor of a model; -1 is any size, the batch dimension is the first."""
+
+    name: str
+    datatype: str = Field(examples=["UINT8"])
+    shape: list[int]
+
+
+class ModelMetadataSchema(BaseModel):
+    """A model's tensors and versions."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorSchema]
+    outputs: list[TensorSchema]
+
+
+class ModelReadySchema(BaseModel):
+    """A model that is ready."""
+
+    name: str
+    ready: bool
+
+
+class DurationSchema(BaseModel):
+    """How often, and how long in all."""
+
+    count: int
+    ns: int
+
+
+class BatchStatisticsSchema(BaseModel):
+    """Batches of one executed size."""
+
+    batch_size: int
+    compute_input: DurationSchema
+    compute_infer: DurationSchema
+    compute_output: DurationSchema
+
+
+class ModelStatisticsSchema(BaseModel):
+    """One version of one model, since it was loaded."""
+
+    name: str
+    version: str
+    last_inference: int = Field(description="Milliseconds since 1970; 0 for never.")
+    inference_count: int = Field(description="Images.")
+    execution_count: int = Field(description="Batches.")
+    inference_stats: dict[str, DurationSchema]
+    response_stats: dict[str, object]
+    batch_stats: list[BatchStatisticsSchema]
+    memory_usage: list[object]
+
+
+class StatisticsSchema(BaseModel):
+    """Statistics of models."""
+
+    model_stats: list[ModelStatisticsSchema]
+
+
+class IndexEntrySchema(BaseModel):
+    """A model of the repository, in one version."""
+
+    name: str
+    version: str
+    state: str = Field(examples=["READY", "UNAVAILABLE"])
+    reason: str
+
+
+class InferRequestSchema(BaseModel):
+    """An inference request as JSON; see the Open Inference Protocol."""
+
+    id: str | None = None
+    parameters: dict[str, str | int | float | bool] | None = None
+    inputs: list[dict[str, object]]
+    outputs: list[dict[str, object]] | None = None
+
+
+class InferResponseSchema(BaseModel):
+    """An inference response as JSON."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[dict[str, object]]

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from service.errors import ClientDisconnected, MalformedRequest, TooLarge
+from service.errors import ClientDisconnected, MalformedRequest, QueueFull, TooLarge
 from service.routes.body import Message, Receive, declared_length, disconnect_probe, read_body
 
 DISCONNECT: Message = {"type": "http.disconnect"}
+
+
+def free(nbytes: int) -> None:
+    """Charges nothing."""
 
 
 def messages_of(parts: Sequence[bytes]) -> list[Message]:
@@ -34,7 +38,7 @@ class Client:
 
 def read(messages: Sequence[Message], *, length: int | None, limit: int = 1000) -> tuple[bytes, Client]:
     client = Client(messages)
-    return bytes(asyncio.run(read_body(client.receive, length=length, limit=limit))), client
+    return bytes(asyncio.run(read_body(client.receive, length=length, limit=limit, charge=free))), client
 
 
 @pytest.mark.parametrize(
@@ -76,16 +80,40 @@ def test_a_body_over_the_limit_is_refused_as_soon_as_it_passes_it(
     assume(whole)
     limit = data.draw(st.integers(0, len(whole) - 1))
     client = Client(messages_of(parts))
-    with pytest.raises(TooLarge, match=f"more than {limit} bytes"):
-        asyncio.run(read_body(client.receive, length=len(whole) if declared else None, limit=limit))
+    with pytest.raises(TooLarge, match=f"at most {limit} are accepted" if declared else f"more than {limit} bytes"):
+        asyncio.run(read_body(client.receive, length=len(whole) if declared else None, limit=limit, charge=free))
     seen = parts[: len(parts) - len(client.waiting)]
-    assert sum(map(len, seen[:-1])) <= limit < sum(map(len, seen))
+    assert not seen if declared else sum(map(len, seen[:-1])) <= limit < sum(map(len, seen))
 
 
 @given(chunkings, st.integers(0, 300))
-def test_a_length_that_is_not_true_changes_nothing(parts: list[bytes], length: int) -> None:
-    """The server holds clients to their word; should one not, no byte is lost or added."""
-    assert read(messages_of(parts), length=length)[0] == b"".join(parts)
+def test_a_length_that_is_not_true_adds_and_loses_no_byte(parts: list[bytes], length: int) -> None:
+    """The server holds clients to their word; should one not, what was announced is never passed."""
+    whole = b"".join(parts)
+    if len(messages_of(parts)) > 1 and length < len(whole):
+        with pytest.raises(MalformedRequest, match="more bytes than its Content-Length"):
+            read(messages_of(parts), length=length)
+    else:
+        assert read(messages_of(parts), length=length)[0] == whole
+
+
+@given(chunkings)
+def test_every_byte_is_charged_as_it_comes_and_a_refusal_ends_the_reading(parts: list[bytes]) -> None:
+    charged: list[int] = []
+
+    def charge(nbytes: int) -> None:
+        charged.append(nbytes)
+        if sum(charged) > 20:
+            raise QueueFull("memory is spent")
+
+    client = Client(messages_of(parts))
+    reading = read_body(client.receive, length=None, limit=10_000, charge=charge)
+    if sum(map(len, parts)) > 20:
+        with pytest.raises(QueueFull):
+            asyncio.run(reading)
+        assert sum(charged[:-1]) <= 20
+    else:
+        assert len(asyncio.run(reading)) == sum(charged) == sum(map(len, parts))
 
 
 @given(chunkings, st.booleans())
@@ -110,7 +138,7 @@ def test_a_message_may_leave_out_what_is_empty(messages: list[Message]) -> None:
 
 def test_a_body_of_one_message_is_not_copied() -> None:
     whole = b"x" * 1000
-    body = asyncio.run(read_body(Client(messages_of([whole])).receive, length=1000, limit=1000))
+    body = asyncio.run(read_body(Client(messages_of([whole])).receive, length=1000, limit=1000, charge=free))
     assert body is whole
 
 
@@ -121,7 +149,7 @@ def test_a_body_of_known_length_takes_its_memory_once() -> None:
     async def read_traced() -> int:
         client = Client(messages_of(parts))
         tracemalloc.start()
-        body = await read_body(client.receive, length=size, limit=size)
+        body = await read_body(client.receive, length=size, limit=size, charge=free)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert len(body) == size

@@ -1,0 +1,64 @@
+"""A request's way in: one object for all that it holds of the process and of its model, whatever protocol it came by.
+
+What lives here: the order of the refusals, and the one `with` block that gives everything back. What does not: the
+bounds (`admission`, `batcher`).
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from service.admission import Admission
+from service.errors import QueueFull
+from service.models import ServedModel
+
+
+class Entry:
+    """One request for `model`: made at its head, begun when its body is whole, and over at the end of the `with` block.
+
+    Until then the model's version stays loaded, even if another has taken its place. Making it raises what would be
+    raised later anyway: `NotReady`, `TooLarge`, `QueueFull` or `DeadlineExceeded`, for at least `images` images of
+    `nbytes` in all.
+    """
+
+    __slots__ = ("_model", "_permit", "reservation")
+
+    def __init__(self, admission: Admission, model: ServedModel, *, nbytes: int, images: int, deadline: float) -> None:
+        self._model = model
+        try:
+            model.batcher.check_room(images, deadline=deadline)
+            self._permit = admission.permit(nbytes)
+        except QueueFull as full:
+            raise self._advised(full) from None
+        self.reservation = model.batcher.reserve()
+
+    def charge(self, nbytes: int) -> None:
+        """Count `nbytes` of body that have come; raises `QueueFull` if memory is spent."""
+        try:
+            self._permit.charge(nbytes)
+        except QueueFull as full:
+            raise self._advised(full) from None
+
+    def begin(self, images: int, *, deadline: float, priority: int = 0) -> None:
+        """The body is whole and holds `images`: take their places, or raise as the constructor does."""
+        try:
+            self._permit.begin()
+        except QueueFull as full:
+            raise self._advised(full) from None
+        self.reservation.extend(images, deadline=deadline, priority=priority)
+
+    def _advised(self, full: QueueFull) -> QueueFull:
+        """`full` with the time after which to try again: when what waits now will have left."""
+        if full.retry_after_seconds is None:
+            full.retry_after_seconds = self._model.batcher.estimated_wait_seconds()
+        return full
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.reservation.release()
+        self._permit.__exit__(kind, error, trace)

@@ -1,0 +1,238 @@
+"""The protocol over REST: a JSON object, or one followed by the bytes of its binary tensors.
+
+What lives here: bytes to `InferRequest` and results to bytes. What does not: HTTP (`routes.infer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from service.backends.base import Row
+from service.errors import MalformedRequest, TooLarge
+from service.images import ImageLimits, RawShape
+from service.inference_protocol.requests import (
+    InferRequest,
+    RequestedOutput,
+    check_input,
+    check_name,
+    check_size,
+    is_count,
+    output_spec,
+    priority_of,
+    refuse_classification,
+    refuse_shared_memory,
+    shown,
+    timeout_of,
+)
+from service.inference_protocol.tensors import bytes_of_numbers, shape_of, to_bytes, to_json
+from service.models import ServedModel
+
+_MAX_ID_CHARACTERS: Final = 4096
+_SCALARS: Final = (str, int, float, bool)
+
+Object = dict[str, Any]
+
+
+def json_length_of(header: bytes | None, body_length: int) -> int | None:
+    """Bytes of JSON at the start of a body of `body_length`, by `Inference-Header-Content-Length`; None without it.
+
+    Raises `MalformedRequest`.
+    """
+    if header is None:
+        return None
+    # int() alone would take "+1", "1_0", " 1" and other scripts' digits.
+    if not header.isdigit() or len(header) > 18:
+        raise MalformedRequest("Inference-Header-Content-Length must be a plain decimal number of bytes")
+    length = int(header)
+    if length > body_length:
+        raise MalformedRequest(
+            f"Inference-Header-Content-Length is {length}, but the body has only {body_length} bytes"
+        )
+    return length
+
+
+def parse(
+    body: bytes | memoryview, json_length: int | None, model: ServedModel, *, limits: ImageLimits, max_json_bytes: int
+) -> InferRequest:
+    """What `body` asks of `model`; its pixels are a view of it. Raises `MalformedRequest`, `TooLarge`, `Unsupported`.
+
+    `json_length` is as `json_length_of` gives it: None means that all of the body is JSON, 0 that none is.
+    """
+    whole = memoryview(body)
+    if json_length == 0:
+        return _raw_request(whole, model, limits)
+    text = whole if json_length is None else whole[:json_length]
+    if len(text) > max_json_bytes:
+        raise TooLarge(
+            f"the request has {len(text)} bytes of JSON; at most {max_json_bytes} are accepted: send pixels as a "
+            "binary tensor (binary_data_size)"
+        )
+    request = _object(text)
+    parameters = _parameters(request, "the request")
+    for key in parameters:
+        if key.startswith("triton_"):
+            raise MalformedRequest(f"the parameter '{key[:50]}' is reserved: names that start with 'triton_' are")
+    shape, pixels = _image(request, text, whole[len(text) :], model, limits)
+    return InferRequest(
+        id=_id(request),
+        shape=shape,
+        pixels=pixels,
+        outputs=_outputs(request, model, binary=_flag(parameters, "binary_data_output")),
+        timeout_seconds=timeout_of(parameters.get("timeout", 0)),
+        priority=priority_of(parameters.get("priority", 0)),
+    )
+
+
+def render(
+    model: ServedModel, request_id: str | None, outputs: Sequence[RequestedOutput], rows: Sequence[Row]
+) -> tuple[bytes, int | None]:
+    """The body of the answer, and how many bytes of it are JSON; None if all are."""
+    described: list[Object] = []
+    tensors: list[bytes] = []
+    for output in outputs:
+        spec = output.spec
+        tensor: Object = {"name": spec.name, "datatype": spec.datatype, "shape": shape_of(spec, rows)}
+        if output.binary:
+            data = to_bytes(spec, rows)
+            tensor["parameters"] = {"binary_data_size": len(data)}
+            tensors.append(data)
+        else:
+            tensor["data"] = to_json(spec, rows)
+        described.append(tensor)
+    answer: Object = {"model_name": model.name, "model_version": str(model.version), "outputs": described}
+    if request_id is not None:
+        answer["id"] = request_id
+    text = orjson.dumps(answer)
+    return (b"".join((text, *tensors)), len(text)) if tensors else (text, None)
+
+
+def _raw_request(body: memoryview, model: ServedModel, limits: ImageLimits) -> InferRequest:
+    """A body of nothing but one image's bytes, for a model whose images have one size; all is answered in binary."""
+    _, height, width, _ = model.image.shape
+    if -1 in (height, width):
+        raise MalformedRequest(
+            f"the shape of the raw input '{model.image.name}' cannot be deduced, because model '{model.name}' takes "
+            "images of any size; describe it in JSON and give that JSON's length in Inference-Header-Content-Length"
+        )
+    shape = RawShape(height, width, 1)
+    check_size(model.image.name, (1, *model.image.shape[1:]), len(body))
+    shape.check(limits)
+    outputs = tuple(RequestedOutput(spec, binary=True) for spec in model.config.outputs)
+    return InferRequest(None, shape, body, outputs, None, 0)
+
+
+def _object(text: memoryview) -> Object:
+    try:
+        request = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(
+            f"the request is not JSON: {error}; if binary tensors follow it, give the JSON's length in "
+            "Inference-Header-Content-Length"
+        ) from error
+    if not isinstance(request, dict):
+        raise MalformedRequest("the request must be a JSON object with 'inputs'")
+    return request
+
+
+def _id(request: Object) -> str | None:
+    given = request.get("id")
+    if given is not None and not (isinstance(given, str) and len(given) <= _MAX_ID_CHARACTERS):
+        raise MalformedRequest(f"'id' must be a string of at most {_MAX_ID_CHARACTERS} characters")
+    return given
+
+
+def _image(
+    request: Object, text: memoryview, tensors: memoryview, model: ServedModel, limits: ImageLimits
+) -> tuple[RawShape, bytes | memoryview]:
+    """The shape and the pixels of the one input."""
+    tensor = _only_input(request, model)
+    name = model.image.name
+    shape = check_input(
+        model, limits, name=tensor.get("name"), datatype=tensor.get("datatype"), shape=tensor.get("shape")
+    )
+    parameters = _parameters(tensor, f"input '{name}'")
+    if "shared_memory_region" in parameters:
+        refuse_shared_memory()
+    has_data, has_size = "data" in tensor, "binary_data_size" in parameters
+    if has_data == has_size:
+        raise MalformedRequest(
+            f"input '{name}' must have either 'data' or the parameter 'binary_data_size', and has "
+            + ("both" if has_data else "neither")
+        )
+    if has_data:
+        if len(tensors):
+            raise MalformedRequest(f"{len(tensors)} bytes follow the JSON, but no input says that it is binary")
+        written = bytes(text)
+        booleans = b"true" in written or b"false" in written
+        return shape, bytes_of_numbers(tensor["data"], name=name, expected=shape.nbytes, has_booleans=booleans)
+    size = parameters["binary_data_size"]
+    if not is_count(size):
+        raise MalformedRequest(
+            f"'binary_data_size' of input '{name}' must be a whole number of bytes, not {shown(size)}"
+        )
+    check_size(name, tensor["shape"], size)
+    if size != len(tensors):
+        raise MalformedRequest(
+            f"input '{name}' announces {size} bytes of binary data, but {len(tensors)} follow the JSON; send exactly "
+            "these, and give the JSON's length in Inference-Header-Content-Length"
+        )
+    return shape, tensors
+
+
+def _only_input(request: Object, model: ServedModel) -> Object:
+    inputs = request.get("inputs")
+    if not isinstance(inputs, list) or not all(isinstance(tensor, dict) for tensor in inputs):
+        raise MalformedRequest("'inputs' must be a list of objects with name, datatype, shape and data")
+    if len(inputs) != 1:
+        for tensor in inputs:
+            check_name(model, tensor.get("name"))
+        raise MalformedRequest(
+            f"expected 1 input but got {len(inputs)} for model '{model.name}'; send '{model.image.name}' once"
+        )
+    only: Object = inputs[0]
+    return only
+
+
+def _outputs(request: Object, model: ServedModel, *, binary: bool) -> tuple[RequestedOutput, ...]:
+    """The outputs asked for, in the model's order; all of them if none is named."""
+    asked = request.get("outputs")
+    if asked is None:
+        asked = []
+    if not isinstance(asked, list) or not all(isinstance(output, dict) for output in asked):
+        raise MalformedRequest("'outputs' must be a list of objects with a name")
+    wanted: dict[str, bool] = {}
+    for output in asked:
+        spec = output_spec(model, output.get("name"))
+        parameters = _parameters(output, f"output '{spec.name}'")
+        if "classification" in parameters:
+            refuse_classification()
+        if "shared_memory_region" in parameters:
+            refuse_shared_memory()
+        wanted[spec.name] = _flag(parameters, "binary_data", binary)
+    return tuple(
+        RequestedOutput(spec, wanted.get(spec.name, binary))
+        for spec in model.config.outputs
+        if spec.name in wanted or not wanted
+    )
+
+
+def _parameters(owner: Object, where: str) -> Object:
+    parameters = owner.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise MalformedRequest(f"the parameters of {where} must be an object")
+    for key, value in parameters.items():
+        if not isinstance(value, _SCALARS):
+            raise MalformedRequest(f"the parameter '{key[:50]}' of {where} must be a string, a number or a boolean")
+    return parameters
+
+
+def _flag(parameters: Object, name: str, default: bool = False) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise MalformedRequest(f"the parameter '{name}' must be true or false, not {shown(value)}")
+    return value

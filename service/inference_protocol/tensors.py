@@ -1,0 +1,74 @@
+"""Tensors as the protocol's bytes and JSON: little-endian, row by row; BYTES as a uint32 length and the bytes, each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+
+from service.backends.base import Row
+from service.errors import MalformedRequest
+from service.types import TensorSpec
+
+_WIRE_DTYPES: Final = {"UINT8": "u1", "INT64": "<i8", "FP32": "<f4"}
+
+
+def to_bytes(spec: TensorSpec, rows: Sequence[Row]) -> bytes:
+    """The output `spec` of all `rows` as one binary tensor."""
+    if spec.datatype == "BYTES":
+        return b"".join(_element(text) for row in rows for text in row[spec.name].flat)
+    dtype = _WIRE_DTYPES[spec.datatype]
+    return b"".join(row[spec.name].astype(dtype, copy=False).tobytes() for row in rows)
+
+
+def to_json(spec: TensorSpec, rows: Sequence[Row]) -> list[Any]:
+    """The output `spec` of all `rows` as a flat list; an FP32 becomes the double that is exactly it."""
+    return list(chain.from_iterable(row[spec.name].ravel().tolist() for row in rows))
+
+
+def shape_of(spec: TensorSpec, rows: Sequence[Row]) -> list[int]:
+    """The shape of that tensor, images first."""
+    return [len(rows), *rows[0][spec.name].shape]
+
+
+@lru_cache(maxsize=4096)
+def _element(text: str) -> bytes:
+    """A label as a BYTES element; models have few, and answer them over and over."""
+    data = text.encode()
+    return len(data).to_bytes(4, "little") + data
+
+
+def bytes_of_numbers(data: Any, *, name: str, expected: int, has_booleans: bool) -> bytes:
+    """`data`, a flat or nested list of numbers from 0 to 255, as a UINT8 tensor of `expected` elements.
+
+    Raises `MalformedRequest`. `has_booleans`: whether the JSON holds any, which Python would take for numbers.
+    """
+    if not isinstance(data, list):
+        raise MalformedRequest(f"the data of input '{name}' must be a list of numbers")
+    try:
+        while data and isinstance(data[0], list):
+            data = list(chain.from_iterable(data))
+        if has_booleans and any(type(number) is bool for number in data):
+            raise TypeError("a boolean is no number")
+        pixels = bytes(data)
+    except (TypeError, ValueError) as error:
+        raise MalformedRequest(
+            f"the data of input '{name}' must be whole numbers from 0 to 255, flat or nested evenly: {error}"
+        ) from error
+    if len(pixels) != expected:
+        raise MalformedRequest(
+            f"the data of input '{name}' has {len(pixels)} numbers, but its shape needs {expected}; send one for each "
+            "pixel and channel"
+        )
+    return pixels
+
+
+def numbers(values: Any) -> bytes:
+    """Whole numbers as UINT8; raises `ValueError` for one that is not from 0 to 255."""
+    array = np.asarray(values)
+    if array.size and (array.min() < 0 or array.max() > np.iinfo(np.uint8).max):
+        raise ValueError("a number is not from 0 to 255")
+    return array.astype(np.uint8).tobytes()

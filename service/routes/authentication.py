@@ -1,0 +1,45 @@
+"""Who is let in over HTTP: requests with an API key, and those for what is open to all.
+
+Open are the probes, the documentation and, unless a setting says otherwise, the metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from service.api_keys import ApiKeys, unauthenticated
+from service.routes.body import Send
+from service.routes.error_responses import error_body, error_headers, status_of
+
+_OPEN: Final = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json")
+_OPEN_FOLDER: Final = "/static/"
+_METRICS: Final = "/metrics"
+
+
+class Gate:
+    """Asks for one of `keys`."""
+
+    def __init__(self, keys: ApiKeys, *, metrics_need_key: bool) -> None:
+        self._keys = keys
+        self._open = frozenset(_OPEN if metrics_need_key else (*_OPEN, _METRICS))
+
+    def lets_in(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Whether a request for `path` with these `headers` (lower-case names) may go on."""
+        if path in self._open or path.startswith(_OPEN_FOLDER):
+            return True
+        given = [value for name, value in headers if name == b"authorization"]
+        return len(given) == 1 and self._keys.is_known(given[0].decode("latin-1"))
+
+
+async def refuse(send: Send) -> None:
+    """Answer a request that may not go on."""
+    error = unauthenticated()
+    body = error_body(str(error), error.code)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *error_headers(error),
+    ]
+    await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,98 @@
+"""`POST /v2/models/{model}[/versions/{version}]/infer`: the protocol's inference route, JSON or binary.
+
+What lives here: HTTP's part of it. What the bytes mean is in `inference_protocol.rest`; errors, headers and the log in
+`routes.endpoint`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache, partial
+from typing import Final
+
+from service.entry import Entry
+from service.errors import UnknownModel
+from service.inference_protocol.rest import json_length_of, parse, render
+from service.routes.body import disconnect_probe
+from service.routes.compression import coding_wanted, deflate
+from service.routes.endpoint import JSON, Exchange, Reply
+from service.serving import Serving
+
+ROUTE: Final = "/v2/models/{model}/infer"
+ROUTES: Final = (ROUTE, "/v2/models/{model}/versions/{version}/infer")
+
+_PATH: Final = re.compile(r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer")
+_BINARY: Final = (b"content-type", b"application/octet-stream")
+_JSON_LENGTH: Final = b"inference-header-content-length"
+_LIGHT_JSON_BYTES: Final = 1 << 16
+"""JSON that is read in less time than a change of thread and back takes twice."""
+_MAX_VERSION_DIGITS: Final = 18
+
+
+def is_infer(path: str) -> bool:
+    """Whether `path` is that of an inference request."""
+    return path.endswith("/infer") and path.startswith("/v2/models/") and _PATH.fullmatch(path) is not None
+
+
+def version_of(text: str) -> int:
+    """A version in a path; raises `UnknownModel`, for what is no number is no version either."""
+    # int() alone would take "+1", "1_0", " 1" and other scripts' digits.
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_VERSION_DIGITS):
+        raise UnknownModel(f"version '{text[:50]}' is not served; versions are plain numbers")
+    return int(text)
+
+
+class InferHandler:
+    """Answers the route on `serving`."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._now = serving.clock.now
+
+    async def __call__(self, exchange: Exchange) -> Reply:
+        """See `routes.docs.infer`."""
+        serving = self._serving
+        settings = serving.settings
+        headers = exchange.headers
+        started = self._now()
+        model = exchange.model = serving.models.find(*_named(exchange.scope["path"]))
+        deadline = serving.classifier.deadline(model, None)
+        length = exchange.declared_length or 0
+        with Entry(serving.admission, model, nbytes=length, images=1, deadline=deadline) as entry:
+            body = await exchange.body(entry, limit=settings.max_body_bytes, run=serving.classifier.aside)
+            json_length = json_length_of(headers.get(_JSON_LENGTH), len(body))
+            light = (len(body) if json_length is None else json_length) <= _LIGHT_JSON_BYTES
+            read = partial(
+                parse, body, json_length, model, limits=serving.limits, max_json_bytes=settings.max_json_bytes
+            )
+            request = read() if light else await serving.classifier.aside(read)
+            if request.timeout_seconds is not None:
+                deadline = serving.classifier.deadline(model, request.timeout_seconds, since=started)
+            entry.begin(request.shape.count, deadline=deadline, priority=request.priority)
+            result = await serving.classifier.classify(
+                model,
+                request.pixels,
+                request.shape,
+                reservation=entry.reservation,
+                deadline=deadline,
+                abandoned=disconnect_probe(exchange.receive),
+                priority=request.priority,
+            )
+        exchange.timings = result.timings
+        exchange.images = len(result.rows)
+        return _reply(*render(model, request.id, request.outputs, result.rows), headers.get(b"accept-encoding"))
+
+
+@lru_cache(maxsize=1024)
+def _named(path: str) -> tuple[str, int | None]:
+    found = _PATH.fullmatch(path)
+    assert found is not None
+    return found["model"], None if found["version"] is None else version_of(found["version"])
+
+
+def _reply(body: bytes, json_length: int | None, accepted: bytes | None) -> Reply:
+    headers = [JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, str(json_length).encode())]
+    coding = coding_wanted(accepted) if accepted else b""
+    if not coding:
+        return Reply(body, headers)
+    return Reply(deflate(body, coding), [*headers, (b"content-encoding", coding), (b"vary", b"accept-encoding")])

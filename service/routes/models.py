@@ -1,0 +1,193 @@
+"""The protocol's descriptions and model control: metadata, readiness, configuration, statistics, repository."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from service.errors import MalformedRequest, NotReady, Unsupported
+from service.inference_protocol import descriptions
+from service.models import ServedModel
+from service.routes.body import declared_length, read_body
+from service.routes.infer import version_of
+from service.routes.schemas import (
+    ErrorSchema,
+    IndexEntrySchema,
+    ModelMetadataSchema,
+    ModelReadySchema,
+    ServerMetadataSchema,
+    StatisticsSchema,
+)
+from service.serving import Serving
+
+_MAX_BODY_BYTES: Final = 1 << 20
+_MODEL: Final = "/v2/models/{model}"
+_VERSION: Final = _MODEL + "/versions/{version}"
+_OPTIONAL_BODY: Final = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorSchema} for status in statuses}
+
+
+def models_router(serving: Serving) -> APIRouter:
+    """Routes of `serving` under `/v2` beside those of health and inference."""
+    router = APIRouter(tags=["open inference protocol"])
+    router.include_router(_metadata_router(serving))
+    router.include_router(_statistics_router(serving))
+    router.include_router(_model_router(serving))
+    router.include_router(_repository_router(serving))
+    return router
+
+
+def _metadata_router(serving: Serving) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/v2", response_model=ServerMetadataSchema)
+    @router.get("/v2/", include_in_schema=False)
+    async def server_metadata() -> Any:
+        """The server and the extensions of the protocol that it offers."""
+        return descriptions.server_metadata(serving.settings)
+
+    return router
+
+
+def _statistics_router(serving: Serving) -> APIRouter:
+    router = APIRouter(responses=_errors(400, 404, 503))
+
+    @router.get("/v2/models/stats", response_model=StatisticsSchema)
+    async def all_statistics() -> Any:
+        """Statistics of all models since the start."""
+        return descriptions.model_statistics(serving.models.served(), serving.settings)
+
+    @router.get(_MODEL + "/stats", response_model=StatisticsSchema)
+    async def model_statistics(model: str) -> Any:
+        """Statistics of all versions of a model that are served."""
+        name = serving.models.find(model).name
+        found = [served for served in serving.models.served() if served.name == name]
+        return descriptions.model_statistics(found, serving.settings)
+
+    @router.get(_VERSION + "/stats", response_model=StatisticsSchema)
+    async def version_statistics(model: str, version: str) -> Any:
+        """Statistics of one version."""
+        return descriptions.model_statistics([_find(serving, model, version)], serving.settings)
+
+    return router
+
+
+def _model_router(serving: Serving) -> APIRouter:
+    router = APIRouter(responses=_errors(404, 503))
+
+    async def metadata(model: str, version: str | None = None) -> Any:
+        """The model's tensors; shapes have the batch dimension first."""
+        found = _find(serving, model, version)
+        versions = [served.version for served in serving.models.served() if served.name == found.name]
+        return descriptions.model_metadata(found, versions)
+
+    async def ready(model: str, version: str | None = None) -> Any:
+        """200 when requests for this model should be sent here."""
+        found = _find(serving, model, version)
+        if not serving.lifecycle.ready:
+            raise NotReady(
+                f"the service is {serving.lifecycle.state.value}; send requests to another replica, or retry"
+            )
+        return {"name": found.name, "ready": True}
+
+    async def config(model: str, version: str | None = None) -> Response:
+        """The model's configuration, an `inference.ModelConfig`, as JSON."""
+        found = _find(serving, model, version)
+        return Response(orjson.dumps(descriptions.model_config(found)), media_type="application/json")
+
+    for suffix, endpoint, schema in (
+        ("", metadata, ModelMetadataSchema),
+        ("/ready", ready, ModelReadySchema),
+        ("/config", config, dict[str, Any]),
+    ):
+        router.add_api_route(_MODEL + suffix, _of_any_version(endpoint), response_model=schema, name=endpoint.__name__)
+        router.add_api_route(
+            _VERSION + suffix, _of_a_version(endpoint), response_model=schema, name=f"version_{endpoint.__name__}"
+        )
+    return router
+
+
+def _of_any_version(endpoint: Any) -> Any:
+    async def answer(model: str) -> Any:
+        return await endpoint(model)
+
+    answer.__doc__ = endpoint.__doc__
+    return answer
+
+
+def _of_a_version(endpoint: Any) -> Any:
+    async def answer(model: str, version: str) -> Any:
+        return await endpoint(model, version)
+
+    answer.__doc__ = endpoint.__doc__
+    return answer
+
+
+def _repository_router(serving: Serving) -> APIRouter:
+    router = APIRouter(prefix="/v2/repository", responses=_errors(400, 404, 413, 503))
+
+    @router.post("/index", response_model=list[IndexEntrySchema], openapi_extra=_OPTIONAL_BODY)
+    async def index(request: Request) -> Any:
+        """Every model of the repository, in every version that is known, and whether it is served."""
+        ready = (await _body(request)).get("ready", False)
+        if not isinstance(ready, bool):
+            raise MalformedRequest("'ready' must be true or false")
+        entries = serving.control.index(ready=ready)
+        return [
+            {"name": entry.name, "version": entry.version, "state": entry.state, "reason": entry.reason}
+            for entry in entries
+        ]
+
+    @router.post("/models/{model}/load", openapi_extra=_OPTIONAL_BODY, response_class=Response)
+    async def load(model: str, request: Request) -> Response:
+        """Serve what the repository holds for this model now; the answer comes when it is warm."""
+        parameters = _parameters(await _body(request))
+        if given := [key for key in parameters if key == "config" or key.startswith("file:")]:
+            raise Unsupported(
+                f"'{given[0][:50]}' is not offered: models are loaded from the repository as they lie there; put the "
+                "model there first"
+            )
+        await serving.control.load(model)
+        return Response()
+
+    @router.post("/models/{model}/unload", openapi_extra=_OPTIONAL_BODY, response_class=Response)
+    async def unload(model: str, request: Request) -> Response:
+        """Serve this model no longer; what was asked of it before is still answered."""
+        dependents = _parameters(await _body(request)).get("unload_dependents", False)
+        if not isinstance(dependents, bool):
+            raise MalformedRequest("'unload_dependents' must be true or false")
+        await serving.control.unload(model, unload_dependents=dependents)
+        return Response()
+
+    return router
+
+
+def _find(serving: Serving, model: str, version: str | None) -> ServedModel:
+    return serving.models.find(model, None if version is None else version_of(version))
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """The JSON object that a request may carry; empty without one."""
+    length = declared_length(request.headers.get("content-length", "").encode("latin-1") or None)
+    body = await read_body(request.receive, length=length, limit=_MAX_BODY_BYTES, charge=lambda nbytes: None)
+    try:
+        given = orjson.loads(body) if body else {}
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(f"the body is not JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise MalformedRequest("the body must be a JSON object, or empty")
+    return given
+
+
+def _parameters(body: dict[str, Any]) -> dict[str, Any]:
+    parameters = body.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise MalformedRequest("'parameters' must be an object")
+    return parameters
