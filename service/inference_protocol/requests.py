@@ -6,6 +6,7 @@ Nothing here allocates by a number that a client gave: sizes are compared as exa
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +19,12 @@ from service.types import TensorSpec
 MICROSECONDS: Final = 1e-6
 _MAX_DIMENSION: Final = (1 << 63) - 1
 _MAX_TIMEOUT_MICROSECONDS: Final = (1 << 63) - 1
-_MAX_NAMES_SHOWN: Final = 100
+_MAX_CHARACTERS_SHOWN: Final = 100
+
+_SHORT: Final = reprlib.Repr()
+"""`repr` of a client's JSON would fail where it is nested too deeply, and copy all of it where it is large."""
+_SHORT.maxlevel = 2
+_SHORT.maxstring = _SHORT.maxother = _MAX_CHARACTERS_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +143,8 @@ def is_count(value: Any) -> bool:
 
 def shown(value: Any) -> str:
     """`value` for a message, cut short."""
-    text = repr(value)
-    return text if len(text) <= _MAX_NAMES_SHOWN else text[:_MAX_NAMES_SHOWN] + "…"
+    text = _SHORT.repr(value)
+    return text if len(text) <= _MAX_CHARACTERS_SHOWN else text[:_MAX_CHARACTERS_SHOWN] + "…"
 
 
 def _is_size(size: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple
 
 from service.entry import Entry
@@ -32,13 +32,15 @@ from service.types import Timings
 logger = logging.getLogger("topfive")
 
 JSON: Final = (b"content-type", b"application/json")
-_WANTED_HEADERS: Final = (
-    b"content-type",
-    b"content-length",
-    b"content-encoding",
-    b"accept-encoding",
-    b"inference-header-content-length",
-    b"x-request-id",
+_WANTED_HEADERS: Final = frozenset(
+    (
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"accept-encoding",
+        b"inference-header-content-length",
+        b"x-request-id",
+    )
 )
 _MAX_REQUEST_ID: Final = 128
 _MILLISECONDS: Final = 1000.0
@@ -59,7 +61,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
-        self.headers = {name: value for name, value in scope["headers"] if name in _WANTED_HEADERS}
+        self.headers = _wanted(scope["headers"])
         self.request_id = _request_id(self.headers)
         self.model: ServedModel | None = None
         self.images = 0
@@ -71,9 +73,14 @@ class Exchange:
         """Content-Length; None for a chunked body."""
         return declared_length(self.headers.get(b"content-length"))
 
+    @property
+    def coding(self) -> bytes:
+        """The body's content coding, empty for none; raises `UnsupportedMediaType`."""
+        return coding_of(self.headers.get(b"content-encoding", b""))
+
     async def body(self, entry: Entry, *, limit: int, run: Run) -> bytes | memoryview:
         """The whole body, inflated if it must be (by `run`, on another thread), and charged to `entry`."""
-        coding = coding_of(self.headers.get(b"content-encoding", b""))
+        coding = self.coding
         body = await read_body(self.receive, length=self.declared_length, limit=limit, charge=entry.charge)
         self.nbytes = len(body)
         return await inflate(body, coding, limit=limit, charge=entry.charge, run=run) if coding else body
@@ -147,6 +154,15 @@ class Endpoint:
                 **_stages(exchange.timings),
             }
         )
+
+
+def _wanted(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    wanted = [header for header in headers if header[0] in _WANTED_HEADERS]
+    found = dict(wanted)
+    if len(found) < len(wanted):  # lines of one name are one list (RFC 9110, section 5.3), none may hide another
+        for name in found:
+            found[name] = b", ".join(value for other, value in wanted if other == name)
+    return found
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
