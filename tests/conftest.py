@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
@@ -15,6 +16,9 @@ from sklearn.datasets import load_sample_images
 
 from tests.serving_process import ServingProcess, serving
 from tests.tiny_models import write_tiny_repository
+
+settings.register_profile("topfive", deadline=None)  # no unit test asserts a time
+settings.load_profile("topfive")
 
 Photo = NDArray[np.uint8]
 Encode = Callable[..., bytes]
