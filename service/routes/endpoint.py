@@ -130,7 +130,6 @@ def _wanted(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return found
 
 
-
 def _server_timing(timings: Timings, total: float) -> bytes:
     """A Server-Timing header: durations in milliseconds."""
     return (
