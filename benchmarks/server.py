@@ -27,7 +27,7 @@ class Service:
     def __init__(self, repository: Path, *, backend: str = "embedded") -> None:
         self.port = _free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        options = ("--port", str(self.port), "--backend", backend, "--model-repository", str(repository))
+        options = ("--port", str(self.port), "--no-grpc", "--backend", backend, "--model-repository", str(repository))
         command = (sys.executable, "-m", "service", *options)
         began = time.monotonic()
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log)
