@@ -19,8 +19,10 @@ from typing import Final
 
 import uvicorn
 
-from service.app import create_app, create_serving
+from service.app import create_app, create_grpc_server, create_serving
 from service.errors import ConfigurationError
+from service.grpc_api.ports import claim_port
+from service.grpc_api.server import GrpcServer
 from service.http_protocol import LeanHttpProtocol
 from service.logs import configure_logging
 from service.metrics import forget_process
@@ -39,9 +41,10 @@ _STOP_MARGIN_SECONDS: Final = 5.0
 class _Server(uvicorn.Server):
     """uvicorn, which on SIGTERM first reports not ready for the grace, then drains, and exits 0 rather than -15."""
 
-    def __init__(self, config: uvicorn.Config, serving: Serving) -> None:
+    def __init__(self, config: uvicorn.Config, serving: Serving, grpc_server: GrpcServer | None) -> None:
         super().__init__(config)
         self._serving = serving
+        self._grpc_server = grpc_server
         self._draining = False
 
     @contextlib.contextmanager
@@ -67,6 +70,8 @@ class _Server(uvicorn.Server):
     def exit(self) -> None:
         """Stop accepting, answer what is in flight, and end."""
         self._serving.hurry()
+        if self._grpc_server is not None:
+            self._grpc_server.begin_stop()
         self.should_exit = True
 
 
@@ -76,9 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level)
         listener = _listen(settings)
-        if settings.workers > 1:
-            return _run_workers(settings, listener)
-        return _run(settings, [listener])
+        with claim_port(settings) as grpc_port:
+            settings = settings.model_copy(update={"grpc_port": grpc_port})
+            if settings.workers > 1:
+                return _run_workers(settings, listener)
+            return _run(settings, [listener])
     except ConfigurationError as error:
         return _refuse(error)
 
@@ -108,7 +115,8 @@ def _run(settings: Settings, sockets: list[socket.socket]) -> int:
         server.exit()
 
     serving = create_serving(settings, on_fatal=leave)
-    server = _Server(_uvicorn_config(settings, create_app(serving)), serving)
+    grpc_server = create_grpc_server(serving)
+    server = _Server(_uvicorn_config(settings, create_app(serving, grpc_server)), serving, grpc_server)
     host, port = sockets[0].getsockname()[:2]
     logger.info("listening on http://%s:%d", host, port)
     server.run(sockets)

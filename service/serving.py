@@ -148,20 +148,21 @@ class Serving:
             defaults=QueueDefaults(self.settings.max_queue_items, self.settings.max_in_flight_bytes),
             clock=self.clock,
             metrics=self.metrics,
-            on_failure=self._on_failure,
+            on_failure=self.fail,
             on_batch_failure=_log_batch_failure,
         )
         try:
             self._models = await loader.load(self._stored)
         except Exception as error:  # noqa: BLE001  # whatever it is, the process must say so and end rather than idle unready
-            self._on_failure(error)
+            self.fail(error)
         else:
             # What is alive now stays alive: the collector need not walk it again with every generation.
             gc.collect()
             gc.freeze()
             self.lifecycle.enter(State.READY)
 
-    def _on_failure(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Say why the service cannot go on, and have the process ended."""
         self.failure = error
         expected = isinstance(error, TopfiveError)
         logger.critical("the service has failed: %s", error, exc_info=None if expected else error)

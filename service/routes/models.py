@@ -7,11 +7,12 @@ from typing import Any, Final
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from service.errors import MalformedRequest, NotReady, Unsupported
+from service.errors import MalformedRequest, NotReady
 from service.inference_protocol import descriptions
+from service.inference_protocol.parameters import flag_of, refuse_model_files
+from service.inference_protocol.requests import version_of
 from service.models import ServedModel
 from service.routes.body import declared_length, read_body
-from service.routes.infer import version_of
 from service.routes.schemas import (
     ErrorSchema,
     IndexEntrySchema,
@@ -146,21 +147,14 @@ def _repository_router(serving: Serving) -> APIRouter:
     @router.post("/models/{model}/load", openapi_extra=_OPTIONAL_BODY, response_class=Response)
     async def load(model: str, request: Request) -> Response:
         """Serve what the repository holds for this model now; the answer comes when it is warm."""
-        parameters = _parameters(await _body(request))
-        if given := [key for key in parameters if key == "config" or key.startswith("file:")]:
-            raise Unsupported(
-                f"'{given[0][:50]}' is not offered: models are loaded from the repository as they lie there; put the "
-                "model there first"
-            )
+        refuse_model_files(_parameters(await _body(request)))
         await serving.control.load(model)
         return Response()
 
     @router.post("/models/{model}/unload", openapi_extra=_OPTIONAL_BODY, response_class=Response)
     async def unload(model: str, request: Request) -> Response:
         """Serve this model no longer; what was asked of it before is still answered."""
-        dependents = _parameters(await _body(request)).get("unload_dependents", False)
-        if not isinstance(dependents, bool):
-            raise MalformedRequest("'unload_dependents' must be true or false")
+        dependents = flag_of(_parameters(await _body(request)), "unload_dependents")
         await serving.control.unload(model, unload_dependents=dependents)
         return Response()
 
@@ -168,7 +162,7 @@ def _repository_router(serving: Serving) -> APIRouter:
 
 
 def _find(serving: Serving, model: str, version: str | None) -> ServedModel:
-    return serving.models.find(model, None if version is None else version_of(version))
+    return serving.models.find(model, version_of(version))
 
 
 async def _body(request: Request) -> dict[str, Any]:
