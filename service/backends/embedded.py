@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.backends.base import Batch, Row
-from service.backends.onnx_runtime import Graph
+from service.backends.onnx_runtime import Graph, give_back_freed_memory
 from service.errors import ConfigurationError
 from service.model_config import ModelConfig, WarmUp
 from service.workers import WorkerPool
@@ -59,6 +59,7 @@ class EmbeddedBackend:
         self._image = np.zeros((1, *image_shape), np.uint8)
         self._warm_up_batches = warm_up_batches
         self._alone = alone
+        self._graphs = [*graphs, alone] if alone is not None else graphs
         self._free: SimpleQueue[Graph] = SimpleQueue()
         for graph in graphs:
             self._free.put(graph)
@@ -83,7 +84,10 @@ class EmbeddedBackend:
         return self._pool.run(self._with_free_graph, _run_batch, batch)
 
     async def close(self) -> None:
-        """Nothing to do: the pool is its owner's, and sessions end with their last reference."""
+        """Give back the sessions and their memory; the pool is its owner's."""
+        for graph in self._graphs:
+            graph.close()
+        await asyncio.to_thread(give_back_freed_memory)
 
     def _with_free_graph(self, call: Callable[[Graph, Any], T], argument: Any) -> T:
         graph = self._free.get()  # a batch handed over ahead waits here if the pool has more threads than slots
