@@ -8,9 +8,10 @@ import pytest
 
 from service.errors import ConfigurationError
 from service.repository import StoredModel, read_repository
-from service.wiring import apply
+from service.wiring import apply, related
 from tests.tiny_models import (
     BATCHING,
+    CLASSIFIER_CONFIG,
     CROP_CONFIG,
     IMAGE,
     OUTPUTS,
@@ -109,3 +110,64 @@ def test_a_classifier_must_take_one_input(tmp_path: Path) -> None:
     write_model(tmp_path, "m", config([PIXELS, IMAGE], OUTPUTS, BATCHING), classifier_graph())
     with pytest.raises(ConfigurationError, match=r"'m'.*one input"):
         judge(tmp_path)
+
+
+def test_the_steps_of_an_ensemble_cannot_be_ensembles(tmp_path: Path) -> None:
+    """Though they put out what a classifier does."""
+    write_tiny_repository(tmp_path)
+    write_model(tmp_path, "outer", ensemble_config(second="tiny"))
+    with pytest.raises(ConfigurationError, match=r"outer: .*ensembles of two steps"):
+        judge(tmp_path)
+
+
+def test_a_step_must_name_a_version_that_is_served(tmp_path: Path) -> None:
+    write_tiny_repository(tmp_path)
+    write_model(tmp_path, "tiny", ensemble_config().replace('"crop" model_version: -1', '"crop" model_version: 2'))
+    with pytest.raises(ConfigurationError, match=r"tiny: a step names version 2 of 'crop'"):
+        judge(tmp_path)
+
+
+# Changes
+
+
+def test_a_change_adds_replaces_and_removes(tmp_path: Path) -> None:
+    stored = judge(write_tiny_repository(tmp_path / "old"))
+    write_model(tmp_path / "new", "classify", CLASSIFIER_CONFIG, classifier_graph(), versions=[2])
+    write_model(tmp_path / "new", "other", CLASSIFIER_CONFIG, classifier_graph())
+    found = read_repository(tmp_path / "new")
+    assert apply(stored, found) == stored | found
+    assert apply(stored, {"tiny": None, "crop": None}) == {"classify": stored["classify"]}
+
+
+def test_a_step_leaves_with_its_last_ensemble(tmp_path: Path) -> None:
+    """Where it could be called by itself it stays."""
+    write_model(tmp_path, "other", ensemble_config())
+    stored = judge(write_tiny_repository(tmp_path))
+    left = apply(stored, {"tiny": None})
+    assert sorted(left) == ["classify", "crop", "other"]
+    assert sorted(apply(left, {"other": None})) == ["classify"]
+
+
+@pytest.mark.parametrize("step", ["crop", "classify"])
+def test_an_ensemble_keeps_its_steps(tmp_path: Path, step: str) -> None:
+    stored = judge(write_tiny_repository(tmp_path))
+    with pytest.raises(ConfigurationError, match=f"tiny: its step '{step}' is not there"):
+        apply(stored, {step: None})
+
+
+def test_what_an_ensemble_joins_changes_together(tmp_path: Path) -> None:
+    """As it was or as it will be; others by themselves."""
+    stored = judge(write_tiny_repository(tmp_path))
+    write_model(tmp_path, "crop2", CROP_CONFIG, crop_graph())
+    write_model(tmp_path, "tiny2", ensemble_config(first="crop2"))
+    found = judge(tmp_path)
+
+    def groups(before: dict[str, StoredModel], after: dict[str, StoredModel], names: str) -> list[list[str]]:
+        return sorted(map(sorted, related(before, after, names.split())))
+
+    assert groups(stored, found, "crop") == [["crop"]]
+    assert groups(stored, found, "crop crop2") == [["crop"], ["crop2"]]
+    assert groups(stored, found, "crop other classify") == [["classify", "crop"], ["other"]]
+    assert groups(stored, found, "crop crop2 classify") == [["classify", "crop", "crop2"]]
+    assert groups(stored, {}, "tiny crop") == groups({}, stored, "tiny crop") == [["crop", "tiny"]]
+    assert groups(stored, found, "") == []
