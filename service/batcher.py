@@ -67,6 +67,7 @@ class Batcher:
         self._calm = True
         self._seconds_per_image = 0.0
         self._failure: BaseException | None = None
+        self._left = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Batcher {self._queue!r}, {self._busy}/{self._backend.slots} slots busy, failure={self._failure!r}>"
@@ -103,6 +104,7 @@ class Batcher:
 
     def _release(self, images: int) -> None:
         self._reserved -= images
+        self._left.set()
 
     def _check_room(self, images: int, nbytes: int) -> None:
         if self._failure is not None:
@@ -165,8 +167,16 @@ class Batcher:
         while self._runs:
             await asyncio.wait(self._runs)
 
+    async def retire(self) -> None:
+        """Return when nobody is inside any more: no reservation open, nothing waiting or running. Then it is closed."""
+        while self._reserved or self._queue.items or self._runs:
+            self._left.clear()
+            await self._left.wait()
+        self._queue.close()
+
     def _withdraw(self, items: Sequence[Item]) -> None:
         """Take back what its caller no longer waits for: it was cancelled, or a sibling failed."""
+        self._left.set()
         for item in items:
             if self._queue.cancel(item):
                 self._hooks.on_discard("cancelled")
@@ -231,6 +241,7 @@ class Batcher:
 
     def _end(self, batch: HandedBatch, slots: int, submissions: int, run: asyncio.Future[Sequence[Row]]) -> None:
         self._runs.discard(run)
+        self._left.set()
         self._calm = submissions == self._submissions
         self._busy -= slots
         self._alone = False

@@ -25,6 +25,16 @@ class Clock(Protocol):
         """Call `callback` on the event loop at `when`, not before."""
 
 
+async def sleep(clock: Clock, seconds: float) -> None:
+    """Return when so much time has passed on `clock`."""
+    passed = asyncio.get_running_loop().create_future()
+    timer = clock.call_at(clock.now() + seconds, lambda: None if passed.done() else passed.set_result(None))
+    try:
+        await passed
+    finally:
+        timer.cancel()
+
+
 class MonotonicClock:
     """The real clock: `time.monotonic` and the running event loop's timers."""
 

@@ -6,7 +6,6 @@ What lives here: admission, models, lifecycle and their order of coming and goin
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -18,8 +17,10 @@ from service.clock import Clock
 from service.errors import NotReady, TopfiveError
 from service.images import ImageLimits
 from service.lifecycle import Lifecycle, State
+from service.live_models import LiveModels
 from service.loading import Loader, QueueDefaults
 from service.metrics import Metrics
+from service.model_control import ModelControl
 from service.models import Models
 from service.repository import StoredModel
 from service.settings import Settings
@@ -34,8 +35,8 @@ _PUBLISH_SECONDS: Final = 1.0
 class Serving:
     """Everything that requests share.
 
-    `on_fatal` is called when the process should end, with `failure` set. After `stop`, `is_stuck` says that a call did
-    not end within the bound.
+    `control` changes the models while they are served. `on_fatal` is called when the process should end, with `failure`
+    set. After `stop`, `is_stuck` says that a call did not end within the bound.
     """
 
     def __init__(
@@ -68,18 +69,26 @@ class Serving:
         self._factory = factory
         self._cores = cores
         self._on_fatal = on_fatal
-        self._models: Models | None = None
+        self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics)
+        self.control = ModelControl(
+            mode=settings.model_control,
+            repository=settings.model_repository,
+            lifecycle=self.lifecycle,
+            live=self._live,
+        )
         self._pools: list[WorkerPool] = []
         self._classifier: Classifier | None = None
         self._loading: asyncio.Task[None] | None = None
         self._publishing: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     @property
     def models(self) -> Models:
-        """The served models; raises `NotReady` until they are warm."""
-        if self._models is None:
+        """The models that are served now; raises `NotReady` until the first are warm."""
+        models = self._live.current
+        if models is None:
             raise NotReady("the service is starting: its models are not warm yet; retry shortly")
-        return self._models
+        return models
 
     @property
     def classifier(self) -> Classifier:
@@ -106,8 +115,7 @@ class Serving:
         """Set the gauges to what is so now."""
         self.metrics.in_flight.set(self.admission.requests)
         self.metrics.in_flight_bytes.set(self.admission.nbytes)
-        if self._models is not None:
-            self._models.publish()
+        self._live.publish()
 
     async def _keep_publishing(self) -> None:
         """Once a second, for the sibling process that is scraped; each change would cost every request."""
@@ -121,20 +129,18 @@ class Serving:
 
     def hurry(self) -> None:
         """Make nobody wait for company in a batch any more; what comes in is still served."""
-        if self._models is not None:
-            self._models.hurry()
+        self._live.hurry()
 
     async def stop(self) -> None:
         """Answer what waits, end the threads."""
         self.begin_drain()
-        for task in (self._loading, self._publishing):
+        for task in (self._loading, self._publishing, self._polling):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
         try:
             async with asyncio.timeout(self.settings.shutdown_seconds):
-                if self._models is not None:
-                    await self._models.drain()
+                await self._live.drain()
         except TimeoutError:
             logger.error("a batch did not end within %.1f s; leaving without it", self.settings.shutdown_seconds)
         for pool in self._pools:
@@ -152,14 +158,16 @@ class Serving:
             on_batch_failure=_log_batch_failure,
         )
         try:
-            self._models = await loader.load(self._stored)
+            await self.control.start(loader, self._stored)
+        except NotReady as error:  # it was told to stop before its models were warm
+            logger.info("the models are not loaded: %s", error)
         except Exception as error:  # noqa: BLE001  # whatever it is, the process must say so and end rather than idle unready
             self.fail(error)
         else:
-            # What is alive now stays alive: the collector need not walk it again with every generation.
-            gc.collect()
-            gc.freeze()
             self.lifecycle.enter(State.READY)
+            if self.settings.model_control == "poll":
+                polling = self.control.keep_polling(self.clock, self.settings.poll_seconds)
+                self._polling = asyncio.get_running_loop().create_task(polling)
 
     def fail(self, error: BaseException) -> None:
         """Say why the service cannot go on, and have the process ended."""

@@ -201,6 +201,11 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
         raise ConfigurationError("; ".join(_explain(detail) for detail in error.errors())) from error
     if settings.max_in_flight_bytes < settings.max_body_bytes:
         raise ConfigurationError("max_in_flight_bytes is below max_body_bytes, so the largest body could never enter")
+    if settings.workers > 1 and settings.model_control == "explicit":
+        raise ConfigurationError(
+            "model_control 'explicit' needs workers 1, for a request to load a model reaches one process only; let "
+            "each look at the repository itself with 'poll'"
+        )
     return settings
 
 

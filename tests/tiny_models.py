@@ -69,12 +69,12 @@ def classifier_graph(
 
 
 def crop_graph(image: Tensor = IMAGE, pixels: Tensor = PIXELS) -> bytes:
-    """UINT8 [N, H, W, 3] in, its upper left 2 x 2 pixels out."""
+    """UINT8 [N, H, W, 3] in, its upper left corner of the size of `pixels` out."""
     return _model(
         [_node("Slice", [image[0], "starts", "ends", "axes"], pixels[0])],
         initializers=[
             _constant("starts", _INT64, (2,), struct.pack("<2q", 0, 0)),
-            _constant("ends", _INT64, (2,), struct.pack("<2q", 2, 2)),
+            _constant("ends", _INT64, (2,), struct.pack("<2q", *pixels[2][1:3])),
             _constant("axes", _INT64, (2,), struct.pack("<2q", 1, 2)),
         ],
         inputs=[image],
@@ -131,6 +131,15 @@ def write_model(
             (folder / str(version) / "model.onnx").write_bytes(graph)
     (folder / "config.pbtxt").write_text(config_text, encoding="utf-8")
     return folder
+
+
+def write_version(repository: Path, name: str, version: int, graph: bytes) -> None:
+    """Put `graph` into place as version `version` of the model `name` at once, as operators are told to."""
+    folder = repository / name
+    aside = folder / f".{version}.onnx"
+    aside.write_bytes(graph)
+    (folder / str(version)).mkdir(exist_ok=True)
+    aside.replace(folder / str(version) / "model.onnx")
 
 
 def write_tiny_repository(repository: Path, *, classify_config: str = CLASSIFIER_CONFIG) -> Path:

@@ -61,13 +61,13 @@ def _statistics_router(serving: Serving) -> APIRouter:
     @router.get("/v2/models/stats", response_model=StatisticsSchema)
     async def all_statistics() -> Any:
         """Statistics of all models since the start."""
-        return descriptions.model_statistics(serving.models.served(), serving.settings)
+        return descriptions.model_statistics(serving.models, serving.settings)
 
     @router.get(_MODEL + "/stats", response_model=StatisticsSchema)
     async def model_statistics(model: str) -> Any:
         """Statistics of all versions of a model that are served."""
         name = serving.models.find(model).name
-        found = [served for served in serving.models.served() if served.name == name]
+        found = [served for served in serving.models if served.name == name]
         return descriptions.model_statistics(found, serving.settings)
 
     @router.get(_VERSION + "/stats", response_model=StatisticsSchema)
@@ -84,7 +84,7 @@ def _model_router(serving: Serving) -> APIRouter:
     async def metadata(model: str, version: str | None = None) -> Any:
         """The model's tensors; shapes have the batch dimension first."""
         found = _find(serving, model, version)
-        versions = [served.version for served in serving.models.served() if served.name == found.name]
+        versions = [served.version for served in serving.models if served.name == found.name]
         return descriptions.model_metadata(found, versions)
 
     async def ready(model: str, version: str | None = None) -> Any:
