@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from service.batcher import Batcher
 from service.errors import ConfigurationError, NotReady
 from service.lifecycle import Lifecycle, State
 from service.loading import BatchedUnit, Fingerprint, Key, Loader, Unit, Units, fingerprint
@@ -42,6 +43,11 @@ class LiveModels:
         self._retiring: dict[BatchedUnit, asyncio.Task[None]] = {}
         self._broken: dict[Key, tuple[Fingerprint, str]] = {}
         self._published: dict[str, ModelMetrics] = {}
+
+    @property
+    def batchers(self) -> list[Batcher]:
+        """All that requests may be inside, those on their way out too."""
+        return [unit.batcher for unit in self._batched()]
 
     @property
     def retiring(self) -> list[Key]:
@@ -87,16 +93,16 @@ class LiveModels:
 
     def hurry(self) -> None:
         """Make nobody wait for company in a batch any more."""
-        for unit in self._batched():
-            unit.batcher.hurry()
+        for batcher in self.batchers:
+            batcher.hurry()
 
     async def drain(self) -> None:
         """Answer everything that waits, then release the backends."""
-        units = list(self._batched())
-        await asyncio.gather(*(unit.batcher.drain() for unit in units))
+        backends = [unit.backend for unit in self._batched()]
+        await asyncio.gather(*(batcher.drain() for batcher in self.batchers))
         for task in self._retiring.values():
             task.cancel()
-        await asyncio.gather(*(unit.backend.close() for unit in units))
+        await asyncio.gather(*(backend.close() for backend in backends))
 
     def _batched(self) -> Iterator[BatchedUnit]:
         yield from (unit for unit in self.units.values() if isinstance(unit, BatchedUnit))

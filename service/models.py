@@ -67,23 +67,27 @@ class Models:
 
     def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
         """The model `name` (the default one if None) in `version` (the highest if None); raises `UnknownModel`."""
-        if not self._served:
-            raise UnknownModel("no model is served; load one")
         if name is None:
-            if self._default is None:
-                raise UnknownModel(f"several models are served; choose one with ?model=: {', '.join(self._served)}")
             name = self._default
-        versions = self._served.get(name)
-        if versions is None and name in self._steps:
-            raise UnknownModel(f"model '{name}' only runs as a step of the ensemble '{self._steps[name]}'; call that")
+        versions = self._served.get(name) if name is not None else None
         if versions is None:
-            raise UnknownModel(f"model '{name[:100]}' is not served; served are: {', '.join(self._served)}")
+            raise UnknownModel(self._why_unknown(name))
         if version is None:
             return versions[max(versions)]
         if version not in versions:
             served = ", ".join(map(str, versions))
             raise UnknownModel(f"version {version} of model '{name}' is not served; served are: {served}")
         return versions[version]
+
+    def _why_unknown(self, name: str | None) -> str:
+        served = ", ".join(self._served)
+        if not served:
+            return "no model is served; load one"
+        if name is None:
+            return f"several models are served; choose one with ?model=: {served}"
+        if name in self._steps:
+            return f"model '{name}' only runs as a step of the ensemble '{self._steps[name]}'; call that"
+        return f"model '{name[:100]}' is not served; served are: {served}"
 
 
 def _default_model(served: Mapping[str, Mapping[int, ServedModel]]) -> str | None:

@@ -7,6 +7,8 @@ that counts what is loaded and can be held.
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ class CountingFactory(EmbeddedFactory):
     def __init__(self) -> None:
         super().__init__(cores=2, alone_threads=0)
         self.loaded: list[str] = []
+        self.backends: list[weakref.ref[EmbeddedBackend]] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.loading = 0
@@ -49,7 +52,9 @@ class CountingFactory(EmbeddedFactory):
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
         await self._begin(path)
         try:
-            return await super().batched(config, path, pool)
+            backend = await super().batched(config, path, pool)
+            self.backends.append(weakref.ref(backend))
+            return backend
         finally:
             self.loading -= 1
 
@@ -95,6 +100,7 @@ class ModelBench:
         return self
 
     async def close(self) -> None:
+        gc.unfreeze()
         await self.live.drain()
         assert self.pool.close(timeout_seconds=30)
 

@@ -194,6 +194,33 @@ async def test_a_change_that_fails_changes_nothing(bench: ModelBench, broken: st
     assert bench.live.retiring == []
 
 
+async def test_a_change_that_fails_keeps_nothing_of_what_it_loaded(bench: ModelBench) -> None:
+    write_model(bench.repository, "a", CLASSIFIER_CONFIG, classifier_graph())
+    write_model(bench.repository, "z", CLASSIFIER_CONFIG, b"no graph")
+    with pytest.raises(ConfigurationError, match=r"z/1/model\.onnx"):
+        await change(bench, "a", "z")
+    assert bench.factory.loaded == ["a/1", "z/1"]
+    _, of_a = bench.factory.backends
+    await until(lambda: of_a() is None)
+
+
+async def test_a_backend_that_cannot_be_closed_is_told_of(
+    bench: ModelBench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It harms nobody else."""
+
+    async def stuck() -> None:
+        raise RuntimeError("it does not let go")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.unit("classify").backend, "close", stuck)
+        await swap(bench, 2, "two")
+        await bench.retired()
+    assert "model 'classify' version 1 could not be released" in caplog.text
+    assert "it does not let go" in caplog.text
+    assert await bench.label(1) == "two 1"
+
+
 async def test_what_was_found_broken_is_not_loaded_again_until_it_changes(bench: ModelBench) -> None:
     write_version(bench.repository, "classify", 2, b"no graph")
     for _ in range(2):
@@ -250,7 +277,7 @@ async def test_an_old_version_gives_back_its_session(bench: ModelBench) -> None:
     assert isinstance(backend, EmbeddedBackend)
     assert isinstance(per_image, EmbeddedPerImageGraph)
     sessions = [graph._session._sess for graph in (*backend._graphs, per_image._graph)]
-    alive = [weakref.ref(each) for each in (backend, per_image, *sessions)]
+    alive = [weakref.ref(each) for each in (bench.unit("classify").batcher, backend, per_image, *sessions)]
     await labels(bench.models.find(), 1, 2, 3)
     gc.collect()
     gc.freeze()
