@@ -32,8 +32,9 @@ class Aside:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ours.send(QUIT)
-        self._process.join(END_SECONDS)
+        if error is None:
+            self._ours.send(QUIT)
+            self._process.join(END_SECONDS)
         if self._process.is_alive():
             self._process.kill()
         self._ours.close()

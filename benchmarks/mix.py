@@ -1,7 +1,7 @@
 """Well-behaved clients' requests over all routes, and whether what came back is what a client may expect.
 
-The right answer to each is what the service says when it is asked alone, before the load begins. Routes that the service
-does not have are left out, and said so.
+The right answer to each is what the service says when it is asked alone, before the load begins. Routes that the
+service does not have are left out, and said so.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from benchmarks import answers, oip, workloads
+from benchmarks import answers, oip, report, workloads
 from benchmarks.answers import Told
 from benchmarks.client import ask, render
 from benchmarks.load_figures import OK, REFUSALS, TIMED_OUT
@@ -119,3 +119,19 @@ def judge_all(asks: Sequence[Ask], given: Iterable[Answer]) -> Judged:
         if verdict in reasons:
             reasons[verdict].append(reason)
     return Judged(counts, reasons[WRONG], reasons[LOST])
+
+
+def markdown(judged: Judged) -> str:
+    """How many of each kind were judged how."""
+    verdicts = (RIGHT, REFUSED, WRONG, LOST)
+    lines = [(kind, *(str(count.get(one, 0)) for one in verdicts)) for kind, count in sorted(judged.counts.items())]
+    return report.table([("request", *verdicts), *lines])
+
+
+def ask_all(address: tuple[str, int], asks: Iterable[Ask]) -> list[Answer]:
+    """Each asked once, alone, one after the other."""
+    given = []
+    for number, one in enumerate(asks):
+        response = ask(address, one.message)
+        given.append(Answer(number, 0.0, 0.0, 0.0, response.status, answers.told(response)))
+    return given

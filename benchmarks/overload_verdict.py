@@ -31,8 +31,9 @@ GOODPUT_LEAST, REFUSED_MS_MOST, TAIL_MOST = 0.95, 5.0, 2.0
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One stretch of load in one round: its figures, what makes it invalid, and for each request when it was due, its
-    latency and its status.
+    """One stretch of load in one round: its figures, and what makes it invalid.
+
+    `answers` are, for the picture, when each was due, its latency and its status.
     """
 
     name: str

@@ -12,7 +12,7 @@ from time import monotonic
 from benchmarks.client import Response, ResponseParser
 
 PIECE = 65536
-FRESH_SECONDS = 3.0  # idle for longer it is not used again: a server may be about to close it
+FRESH_SECONDS = 1.0  # idle for longer it is not used again: a server may be about to close it
 
 
 class Line:

@@ -30,7 +30,7 @@ def image(value: int, *, height: int = 2, width: int = 2) -> npt.NDArray[np.uint
 
 def write_sturdy(repository: Path) -> None:
     """The ensemble, with labels for every brightness there is."""
-    write_model(repository, "crop", tiny_models.CROP_CONFIG, tiny_models.crop_graph())
+    write_model(repository, "crop", tiny_models.CROP_CONFIG, tiny_models.shrink_graph())
     write_model(repository, "classify", tiny_models.CLASSIFIER_CONFIG, classifier_graph(labels=BRIGHTEST + 5))
     write_model(repository, STURDY, tiny_models.ensemble_config())
 

@@ -7,6 +7,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -162,3 +163,11 @@ def means(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, 
             sum_key = key.replace("_count", "_sum")
             found[key.replace("_count", "")] = (after[sum_key] - before.get(sum_key, 0.0)) / count
     return found
+
+
+def free_port() -> int:
+    """A port that nobody listens on now, for programs that cannot choose one themselves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -39,7 +39,7 @@ def none_of(name: str, found: Sequence[str]) -> Check:
 
 
 def equal(name: str, seen: object, wanted: object) -> Check:
-    """Met if both are the same."""
+    """Met if both are the same; for what is short."""
     return Check(name, str(seen), str(wanted), seen == wanted)
 
 
