@@ -16,7 +16,6 @@ from urllib.parse import urlencode
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 from PIL import Image, ImageOps
 
 from benchmarks.client import Response, render
@@ -68,25 +67,6 @@ def request(payload: Payload, **query: object) -> bytes:
         media_type, body = "application/octet-stream", payload.tobytes()
     target = "/v1/classify" + ("?" + urlencode(query) if query else "")
     return render("POST", target, body, Content_Type=media_type)
-
-
-def infer_request(model: str, payload: Payload) -> bytes:
-    """The same, of raw pixels, by the Open Inference Protocol's binary route, as `tritonclient.http` sends it."""
-    assert not isinstance(payload, bytes)
-    tensor = {
-        "name": "image",
-        "shape": [1, *payload.shape],
-        "datatype": "UINT8",
-        "parameters": {"binary_data_size": payload.nbytes},
-    }
-    text = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}})
-    fields = (
-        "Host: 127.0.0.1",
-        f"Inference-Header-Content-Length: {len(text)}",
-        f"Content-Length: {len(text) + payload.nbytes}",
-    )
-    head = "\r\n".join((f"POST /v2/models/{model}/infer HTTP/1.1", *fields, "", "")).encode()
-    return head + text + payload.tobytes()
 
 
 def is_right(response: Response, allowed: Collection[int]) -> bool:
