@@ -118,7 +118,7 @@ def judge_all(asks: Sequence[Ask], given: Iterable[Answer]) -> Judged:
         counts.setdefault(asked.kind, Counter())[verdict] += 1
         if verdict in reasons:
             reasons[verdict].append(reason)
-    return Judged(counts, reasons[WRONG], reasons[LOST])
+    return Judged({kind: dict(found) for kind, found in counts.items()}, reasons[WRONG], reasons[LOST])
 
 
 def markdown(judged: Judged) -> str:

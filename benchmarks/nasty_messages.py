@@ -124,7 +124,7 @@ def spoilt_form(victim: Victim, chance: Random) -> Sequence[str]:
 
 def spoilt_json(victim: Victim, chance: Random) -> Sequence[str]:
     """An inference request in JSON with one thing wrong."""
-    head, _ = oip.infer_parts(repositories.image(chance.randrange(256)), binary=False)
+    head, _ = oip.infer_parts(repositories.image(chance.randrange(256))[None], binary=False)
     return _send(victim, oip.wrap(repositories.STURDY, mutations.mutate_json(head, chance), b""), explained=True)
 
 

@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         proxy.close()
         requests, errors = proxy.requests(), proxy.errors()
     checks, judged = judge(asks, run, exit_codes=codes)
-    faults = open_loop.faults(run)
+    faults = open_loop.faults(run, lag_limit_seconds=open_loop.LAG_LIMIT_OF_COUNTS_SECONDS)
     by_replica = dict(Counter(one["upstream"].split(", ")[-1] for one in requests))
     print(f"{len(run.answers)} requests in {run.seconds:.1f} s, answered by {by_replica}")
     print(f"{nginx.retried(requests)} tried again by nginx; its errors: {len(errors.splitlines())}")

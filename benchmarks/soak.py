@@ -6,6 +6,7 @@ bad requests and hang-ups. Memory, open files, threads and latency are sampled; 
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ from benchmarks.verdict import Check
 
 PHOTO_COUNT = 24
 SIDES = ((2, 2), (7, 5), (64, 48), (1, 300), (480, 640))
-GOOD_FOR_EACH_BAD = 4
+GOOD_FOR_EACH_BAD = 9
 HANG_UP_SECONDS = 0.5  # between two clients that hang up
 PEAK_CONNECTIONS, PEAK_SECONDS = 8, 3.0
 BINS = 60  # points of the latency curve
@@ -76,7 +77,8 @@ def latency_curve(given: Sequence[Answer], *, seconds: float) -> Iterator[tuple[
 
 def shuffled(good: Sequence[Ask], bad: Sequence[Ask], *, seed: int) -> list[Ask]:
     """Good and bad ones in the proportion of every day, in an order without a pattern."""
-    asks = [*good] * (1 + GOOD_FOR_EACH_BAD * len(bad) // max(1, len(good))) + [*bad]
+    asks = [*good] * math.ceil(GOOD_FOR_EACH_BAD * len(bad) / len(good))
+    asks += [*bad] * max(1, len(asks) // (GOOD_FOR_EACH_BAD * len(bad)))
     Random(seed).shuffle(asks)
     return asks
 
@@ -139,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     judged = mix.judge_all(asks, soaked.run.answers)
     curve = [*latency_curve(soaked.run.answers, seconds=soaked.run.seconds)]
     checks = judge(soaked, judged, exit_code=exit_code, slope_limit_mb=options.slope_limit)
-    faults = open_loop.faults(soaked.run)
+    faults = open_loop.faults(soaked.run, lag_limit_seconds=open_loop.LAG_LIMIT_OF_COUNTS_SECONDS)
     for when, held in (("before", soaked.before), ("after", soaked.after)):
         memory = f"{held.resident_bytes / 1e6:.1f} MB"
         print(f"{when}: {memory}, {held.open_files} open files, {held.threads} threads")

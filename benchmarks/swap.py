@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seed=options.seed,
             )
     checks = [*judge(asks, run.answers, swaps), verdict.none_of("routes that are not there", missing)]
-    faults = open_loop.faults(run)
+    faults = open_loop.faults(run, lag_limit_seconds=open_loop.LAG_LIMIT_OF_COUNTS_SECONDS)
     by_version = dict(_by_version(run.answers))
     p99 = tails(run.answers, swaps)
     took = [round((swap.answered - swap.called) * 1e3, 1) for swap in swaps]

@@ -49,7 +49,7 @@ def draw_soak(taken: Sequence[Sample], latencies: Sequence[tuple[float, float, f
         ends = (last[0].at / 60, last[-1].at / 60)
         label = f"{slope / 1e6:+.2f} MB a minute over the last two thirds"
         memory.plot(ends, [(level + slope * end) / 1e6 for end in ends], "--", color=INK, linewidth=1.5, label=label)
-        memory.set_ylim(bottom=0)
+        memory.set_ylim(0, 1.15 * max(one.resident_bytes for one in taken) / 1e6)
         memory.legend(frameon=False, loc="lower right")
         latency.set_title("Latency from the scheduled time, ms")
         times = [time / 60 for time, *_ in latencies]
