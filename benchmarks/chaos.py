@@ -6,6 +6,7 @@ for moments, and has a few well-behaved clients and a health prober beside them.
 
 import argparse
 import json
+import math
 import signal
 import sys
 import tempfile
@@ -48,8 +49,8 @@ POISON_DELAY_MICROSECONDS = 2000
 PROBE_SECONDS = 0.05
 PAUSE_SECONDS = (0.1, 0.5)  # for how long the process is stopped
 BETWEEN_PAUSES_SECONDS = (1.0, 4.0)
-KEEP_ALIVE_MORE_SECONDS = 1  # above what clients keep a connection for
-QUIET_MARGIN_SECONDS = 1.0
+KEEP_ALIVE_SECONDS = 3  # above what well-behaved clients keep a connection for
+SETTLE_SECONDS = 20.0  # by when the service has noticed that everybody has left
 PHOTO_COUNT = 6
 SIDES = ((2, 2), (7, 5), (64, 48), (1, 300))
 
@@ -75,13 +76,13 @@ class Chaos:
         self._rate = rate
         self._mob = mob
 
-    def spell(self, *, seconds: float, seed: int, quiet_seconds: float) -> Spell:
-        """So much of it, and what the service holds when it is over and everybody has left."""
+    def spell(self, *, seconds: float, seed: int, idle: Sample) -> Spell:
+        """So much of it, every kind at least once; and what the service holds when everybody has left."""
         plan = Plan(
             address=self._service.address,
             requests=[one.message for one in self._asks],
             rate=self._rate,
-            seconds=3600.0,  # stopped after the mob
+            seconds=math.inf,  # stopped after the mob
             seed=seed,
             read=answers.told,
         )
@@ -93,7 +94,8 @@ class Chaos:
             behaved.stop()
             probing.stop()
             run, probes = behaved.result(), probing.result()
-        return Spell(mob.outcomes, run, probes, pauses, samples.settle(self._service, quiet_seconds=quiet_seconds))
+        held = samples.settle(self._service, open_files=idle.open_files, within_seconds=SETTLE_SECONDS)
+        return Spell(mob.outcomes, run, probes, pauses, held)
 
     def _pause_now_and_then(self, chance: Random, *, seconds: float) -> list[tuple[float, float]]:
         """Stop the process for a moment now and then, for so long in all; when it was stopped and resumed."""
@@ -147,10 +149,9 @@ def run(service: Service, options: argparse.Namespace) -> tuple[list[Check], dic
     )
     first = ask(service.address, asks[0].message)
     chaos = Chaos(service, victim, asks, rate=options.rate, mob=options.mob)
-    # By then every idle connection has been closed.
-    quiet_seconds = options.patience + KEEP_ALIVE_MORE_SECONDS + QUIET_MARGIN_SECONDS
-    warm = chaos.spell(seconds=options.warm_up, seed=options.seed, quiet_seconds=quiet_seconds)
-    spell = chaos.spell(seconds=options.seconds, seed=options.seed + 1, quiet_seconds=quiet_seconds)
+    idle = samples.take(service)
+    warm = chaos.spell(seconds=options.warm_up, seed=options.seed, idle=idle)
+    spell = chaos.spell(seconds=options.seconds, seed=options.seed + 1, idle=idle)
     last = ask(service.address, asks[0].message)
     alone = mix.ask_all(service.address, asks)
     judged = mix.judge_all(asks, spell.run.answers)
@@ -159,7 +160,7 @@ def run(service: Service, options: argparse.Namespace) -> tuple[list[Check], dic
         chaos_verdict.answers_check(spell.outcomes),
         *chaos_verdict.behaved_checks(judged),
         *chaos_verdict.health_checks(health),
-        *chaos_verdict.held_checks(warm.held, spell.held),
+        *chaos_verdict.held_checks(warm.held, spell.held, idle=idle, slack_mb=options.memory_slack),
         verdict.none_of("last answers unlike the first", [str(last)] if last != first else []),
         verdict.none_of("wrong answers after the end", mix.judge_all(asks, alone).wrong),
     ]
@@ -168,7 +169,7 @@ def run(service: Service, options: argparse.Namespace) -> tuple[list[Check], dic
         "behaved": judged,
         "health": health.line(),
         "pauses": len(spell.pauses),
-        "held": {"after warm-up": warm.held, "at the end": spell.held},
+        "held": {"idle": idle, "after warm-up": warm.held, "at the end": spell.held},
         "missing": missing,
     }
 
@@ -179,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="topfive-chaos-") as folder:
         write_repository(Path(folder), None if options.tiny else options.model_repository.resolve())
         limits = [f"--{name}-seconds={options.patience}" for name in ("head", "body", "send")]
-        limits.append(f"--keep-alive-seconds={options.patience + KEEP_ALIVE_MORE_SECONDS}")
+        limits += [f"--keep-alive-seconds={KEEP_ALIVE_SECONDS}", "--model-control=explicit"]
         with closing(Service(Path(folder), *limits, *options.service_flag)) as service:
             try:
                 checks, shown = run(service, options)
@@ -220,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--mob", type=int, default=12, metavar="N", help="clients that do not behave, at once")
     add("--rate", type=float, default=20.0, metavar="N", help="requests per second of those that do")
     add("--patience", type=int, default=3, metavar="SECONDS", help="the service's limits for heads, bodies and readers")
+    add("--memory-slack", type=float, default=chaos_verdict.MEMORY_SLACK_MB, metavar="MB", help="see chaos_verdict")
     add("--tiny", action="store_true", help="without the real models")
     add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
     add("--model", default="efficientnet_lite0")

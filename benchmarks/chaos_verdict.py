@@ -15,7 +15,7 @@ HEALTH_SECONDS = 0.050
 """What health is to be answered within; on a machine that others use too, reported rather than asked for."""
 HEALTH_BOUND_SECONDS = 0.5  # p99, which a machine busy with other things keeps, and a blocked event loop does not
 CATCH_UP_SECONDS = 0.1  # after a pause, before the process owes anything again
-MEMORY_SHARE, MEMORY_BYTES = 0.10, 24_000_000  # growth from after the warm-up to after the end: an allocator's whims
+MEMORY_SHARE, MEMORY_SLACK_MB = 0.10, 24.0  # growth from after the warm-up to after the end: an allocator's whims
 RIGHT_LEAST = 0.5  # of what well-behaved clients asked for: all the rest may be refused, but not everything
 
 # Of kinds whose requests are good, and of the one whose answer can only be 500, no other answers will do.
@@ -90,13 +90,13 @@ def behaved_checks(judged: Judged) -> list[Check]:
     ]
 
 
-def held_checks(before: Sample, after: Sample) -> list[Check]:
-    """It holds no more at the end than after the warm-up."""
-    limit = before.resident_bytes * (1 + MEMORY_SHARE) + MEMORY_BYTES
+def held_checks(warm: Sample, after: Sample, *, idle: Sample, slack_mb: float) -> list[Check]:
+    """At the end it holds no more memory than after the warm-up, and no more files and threads than before both."""
+    limit = warm.resident_bytes / 1e6 * (1 + MEMORY_SHARE) + slack_mb
     return [
-        verdict.at_most("resident memory at the end", after.resident_bytes / 1e6, round(limit / 1e6), unit="MB"),
-        verdict.at_most("open files at the end", after.open_files, before.open_files),
-        verdict.at_most("threads at the end", after.threads, before.threads),
+        verdict.at_most("resident memory at the end", after.resident_bytes / 1e6, round(limit), unit="MB"),
+        verdict.at_most("open files at the end", after.open_files, idle.open_files),
+        verdict.at_most("threads at the end", after.threads, idle.threads),
     ]
 
 

@@ -13,7 +13,7 @@ from benchmarks.nasty import Nastiness, Victim
 class Mob:
     """So many threads, each taking the next kind from one shuffled deck, until the end of the `with` block.
 
-    Each rests for `pause_seconds` between two.
+    Each rests for `pause_seconds` between two. The first deck is dealt to its end, however soon the block ends.
     """
 
     def __init__(
@@ -24,7 +24,8 @@ class Mob:
         self._victim = victim
         self._kinds = kinds
         self._chance = Random(seed)
-        self._deck: list[str] = []
+        self._deck = self._shuffled()
+        self._all_dealt = False
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._work) for _ in range(size)]
@@ -43,7 +44,7 @@ class Mob:
             thread.join()
 
     def _work(self) -> None:
-        while not self._ended.wait(self._pause):
+        while not self._ended.wait(self._pause) or not self._all_dealt:
             kind, chance = self._draw()
             try:
                 words = self._kinds[kind](self._victim, chance)
@@ -54,7 +55,10 @@ class Mob:
 
     def _draw(self) -> tuple[str, Random]:
         with self._lock:
+            kind = self._deck.pop()
             if not self._deck:
-                self._deck = [*self._kinds]
-                self._chance.shuffle(self._deck)
-            return self._deck.pop(), Random(self._chance.random())
+                self._deck, self._all_dealt = self._shuffled(), True
+            return kind, Random(self._chance.random())
+
+    def _shuffled(self) -> list[str]:
+        return self._chance.sample([*self._kinds], len(self._kinds))

@@ -12,8 +12,7 @@ import random
 import select
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
@@ -81,15 +80,13 @@ class Run:
     cpu_seconds: float
 
 
-def arrivals(rate: float, seconds: float, *, seed: int) -> list[float]:
+def arrivals(rate: float, seconds: float, *, seed: int) -> Iterator[float]:
     """The times, from 0 to `seconds`, of a Poisson process of so many events per second."""
     chance = random.Random(seed)
-    times = []
     now = chance.expovariate(rate)
     while now < seconds:
-        times.append(now)
+        yield now
         now += chance.expovariate(rate)
-    return times
 
 
 def run(plan: Plan, *, stop: Connection | None = None) -> Run:
@@ -122,7 +119,8 @@ class _Generator:
     def __init__(self, plan: Plan, *, epoll: select.epoll, pool: Pool, stop: Connection | None) -> None:
         self._read = plan.read
         self._messages = [memoryview(request) for request in plan.requests]
-        self._due = deque(enumerate(arrivals(plan.rate, plan.seconds, seed=plan.seed)))
+        self._schedule = enumerate(arrivals(plan.rate, plan.seconds, seed=plan.seed))
+        self._due = next(self._schedule, None)
         self._under_way: dict[Line, tuple[int, float, float]] = {}  # request, scheduled, sent
         self._answers: list[Answer] = []
         self._starved: set[int] = set()
@@ -154,21 +152,22 @@ class _Generator:
 
     def _events(self, *, free: bool) -> list[tuple[int, int]]:
         """What happened on the connections, or nothing if the next request is due before anything does."""
-        until = self._due[0][1] if self._due and free else self._gives_up
+        until = self._due[1] if self._due and free else self._gives_up
         # epoll's own timeout counts in milliseconds; that of select in microseconds.
-        select.select([self._epoll], [], [], max(0.0, until - self._now()))
+        select.select([self._epoll], [], [], max(0.0, min(PATIENCE_SECONDS, until - self._now())))
         return self._epoll.poll(0)
 
     def _send_due(self) -> bool:
         """Send what is due; False if no connection is free for it."""
         for _ in range(BURST):
-            if not self._due or self._due[0][1] > (now := self._now()):
+            if not self._due or self._due[1] > (now := self._now()):
                 break
+            turn, scheduled = self._due
             line = self._pool.take()
             if line is None:
-                self._starved.add(self._due[0][0])
+                self._starved.add(turn)
                 return False
-            turn, scheduled = self._due.popleft()
+            self._due = next(self._schedule, None)
             request = turn % len(self._messages)
             self._under_way[line] = (request, scheduled, now)
             try:
@@ -210,7 +209,7 @@ class _Generator:
         self._epoll.unregister(stop.fileno())
         self._stop = None
         stop.recv()
-        self._due.clear()
+        self._due = None
         self._gives_up = self._now() + PATIENCE_SECONDS
 
 

@@ -6,6 +6,7 @@ replica after the other as an orchestrator would: SIGTERM, exit 0, start, ready.
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             address=proxy.address,
             requests=[one.message for one in asks],
             rate=options.rate,
-            seconds=3600.0,  # stopped after the last restart
+            seconds=math.inf,  # stopped after the last restart
             seed=options.seed,
             read=answers.told,
         )

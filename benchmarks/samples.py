@@ -11,7 +11,6 @@ from typing import Self
 from benchmarks.server import Service
 
 SETTLE_STEP_SECONDS = 0.1
-SETTLE_LIMIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +28,11 @@ def take(service: Service, *, at: float = 0.0) -> Sample:
     return Sample(at, service.resident_bytes(), service.open_files(), service.threads())
 
 
-def settle(service: Service, *, quiet_seconds: float) -> Sample:
-    """What it holds once its open files have not changed for so long, all clients having left."""
-    began = since = time.monotonic()
-    before = service.open_files()
-    while time.monotonic() < min(since + quiet_seconds, began + SETTLE_LIMIT_SECONDS):
+def settle(service: Service, *, open_files: int, within_seconds: float) -> Sample:
+    """What it holds once no more files are open than that, all clients having left; or after so long anyhow."""
+    end = time.monotonic() + within_seconds
+    while service.open_files() > open_files and time.monotonic() < end:
         time.sleep(SETTLE_STEP_SECONDS)  # another process can only be looked at again
-        if (now := service.open_files()) != before:
-            before, since = now, time.monotonic()
     return take(service)
 
 

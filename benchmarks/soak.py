@@ -35,7 +35,7 @@ PEAK_CONNECTIONS, PEAK_SECONDS = 8, 3.0
 BINS = 60  # points of the latency curve
 SLOPE_LIMIT_MB = 1.0  # a minute: what an allocator still does after a third of ten minutes, and a leak soon passes
 REFUSED_MOST = 0.01  # of a load that is a share of the peak
-KEEP_ALIVE_SECONDS = 3
+SETTLE_SECONDS = 20.0  # by when the service has noticed that everybody has left
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def shuffled(good: Sequence[Ask], bad: Sequence[Ask], *, seed: int) -> list[Ask]
 
 def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float, seed: int) -> Soaked:
     """The load, at a share of the peak measured first, for so long; what the service held."""
-    messages = [one.message for one in asks]
+    idle = samples.take(service)
     peak = drive(
         service.port,
         [one.message for one in asks if one.labels],
@@ -104,11 +104,10 @@ def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float,
         send_seconds=0.0,
     )
     leavers = {kind: nasty.KINDS[kind] for kind in nasty.KINDS if kind.startswith("hang up")}
-    quiet_seconds = KEEP_ALIVE_SECONDS + 1.0  # every idle connection has been closed by then
-    before = samples.settle(service, quiet_seconds=quiet_seconds)
+    before = samples.settle(service, open_files=idle.open_files, within_seconds=SETTLE_SECONDS)
     plan = Plan(
         address=service.address,
-        requests=messages,
+        requests=[one.message for one in asks],
         rate=share * peak,
         seconds=seconds,
         seed=seed,
@@ -120,7 +119,8 @@ def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float,
         Mob(victim, leavers, size=1, seed=seed, pause_seconds=HANG_UP_SECONDS),
     ):
         run = aside.run(open_loop.run, plan=plan)
-    return Soaked(run, sampler.samples, before, samples.settle(service, quiet_seconds=quiet_seconds))
+    after = samples.settle(service, open_files=idle.open_files, within_seconds=SETTLE_SECONDS)
+    return Soaked(run, sampler.samples, before, after)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -130,8 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         repositories.write_sturdy(Path(folder))
         if not options.tiny:
             repositories.link_models(Path(folder), options.model_repository.resolve())
-        flags = [f"--keep-alive-seconds={KEEP_ALIVE_SECONDS}", *options.service_flag]
-        with closing(Service(Path(folder), *flags)) as service:
+        with closing(Service(Path(folder), *options.service_flag)) as service:
             good, missing = mix.with_right_answers(service.address, _asks(options))
             bad = mix.bad_asks(repositories.STURDY, repositories.image(7))
             asks = shuffled(good, bad, seed=options.seed)
