@@ -50,6 +50,7 @@ PROBE_SECONDS = 0.05
 PAUSE_SECONDS = (0.1, 0.5)  # for how long the process is stopped
 BETWEEN_PAUSES_SECONDS = (1.0, 4.0)
 KEEP_ALIVE_SECONDS = 3  # above what well-behaved clients keep a connection for
+NOTICE_SECONDS = 0.5  # by when it has noticed that the one client so far has left
 SETTLE_SECONDS = 20.0  # by when the service has noticed that everybody has left
 PHOTO_COUNT = 6
 SIDES = ((2, 2), (7, 5), (64, 48), (1, 300))
@@ -149,7 +150,7 @@ def run(service: Service, options: argparse.Namespace) -> tuple[list[Check], dic
     )
     first = ask(service.address, asks[0].message)
     chaos = Chaos(service, victim, asks, rate=options.rate, mob=options.mob)
-    idle = samples.take(service)
+    idle = samples.settle(service, open_files=0, within_seconds=NOTICE_SECONDS)
     warm = chaos.spell(seconds=options.warm_up, seed=options.seed, idle=idle)
     spell = chaos.spell(seconds=options.seconds, seed=options.seed + 1, idle=idle)
     last = ask(service.address, asks[0].message)

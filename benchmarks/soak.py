@@ -35,6 +35,7 @@ PEAK_CONNECTIONS, PEAK_SECONDS = 8, 3.0
 BINS = 60  # points of the latency curve
 SLOPE_LIMIT_MB = 1.0  # a minute: what an allocator still does after a third of ten minutes, and a leak soon passes
 REFUSED_MOST = 0.01  # of a load that is a share of the peak
+NOTICE_SECONDS = 0.5  # by when it has noticed that the one client so far has left
 SETTLE_SECONDS = 20.0  # by when the service has noticed that everybody has left
 
 
@@ -85,7 +86,7 @@ def shuffled(good: Sequence[Ask], bad: Sequence[Ask], *, seed: int) -> list[Ask]
 
 def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float, seed: int) -> Soaked:
     """The load, at a share of the peak measured first, for so long; what the service held."""
-    idle = samples.take(service)
+    idle = samples.settle(service, open_files=0, within_seconds=NOTICE_SECONDS)
     peak = drive(
         service.port,
         [one.message for one in asks if one.labels],
