@@ -15,9 +15,11 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python benchmarks/overhead.py`
 
-from benchmarks import bare, machine, plot, report, workloads
+from benchmarks import bare, machine, oip, plot, report, workloads
 from benchmarks import figures as f
 from benchmarks.bare import Graphs
 from benchmarks.bench import Bench, Plan
@@ -48,7 +50,8 @@ def run(plan: Plan, *, repository: Path, graphs: Graphs, images: Path | None) ->
         answers = {name: aside.submit(bare.answers, graphs, images, name).result() for name in SCENARIOS}
         requests = {name: [*map(workloads.request, payloads)] for name, payloads in workloads.load(images).items()}
         model = graphs[0].parent.parent.name.removesuffix("_resize")
-        infer_requests = [workloads.infer_request(model, pixels) for pixels in workloads.load(images)[RAW224]]
+        pixels = workloads.load(images)[RAW224]
+        infer_requests = [oip.infer(model, np.stack([one]), binary=True) for one in pixels]
         yield from Bench(
             plan=plan,
             service=service,
