@@ -26,7 +26,7 @@ from service.logs import RequestLog
 from service.metrics import Metrics
 from service.repository import read_repository
 from service.routes import classify, infer
-from service.routes.authentication import Gate, refuse
+from service.routes.authentication import Gate
 from service.routes.classify import ClassifyHandler
 from service.routes.docs import add_docs, classify_route, infer_route
 from service.routes.endpoint import Endpoint
@@ -97,11 +97,10 @@ def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastA
         lifespan=lifespan,
     )
     settings = serving.settings
-    app.gate = (
-        None
-        if settings.api_keys_file is None
-        else Gate(ApiKeys(read_api_keys(settings.api_keys_file)), metrics_need_key=settings.metrics_need_key)
-    )
+    app.gate = None
+    if settings.api_keys_file is not None:
+        keys = ApiKeys(read_api_keys(settings.api_keys_file))
+        app.gate = Gate(keys, metrics_need_key=settings.metrics_need_key, metrics=serving.metrics)
     log = _request_log(settings)
     app.classify = Endpoint(serving, log, route=classify.PATH, handler=ClassifyHandler(serving))
     app.infer = Endpoint(serving, log, route=infer.ROUTE, handler=InferHandler(serving))
@@ -138,7 +137,7 @@ class _App(FastAPI):
             return
         path, method = scope["path"], scope["method"]
         if self.gate is not None and not self.gate.lets_in(path, scope["headers"]):
-            await refuse(send)
+            await self.gate.refuse(send)
         elif method == "POST" and path == classify.PATH:
             await self.classify(scope, receive, send)
         elif method == "POST" and infer.is_infer(path):

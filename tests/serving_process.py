@@ -75,9 +75,10 @@ def _read(response: http.client.HTTPResponse) -> Answer:
 
 
 class HeldRequest:
-    """A request that the service has admitted and whose body is still on its way.
+    """A request whose body is still on its way.
 
-    `Expect: 100-continue` makes the service say when it begins to read the body: it holds a permit then.
+    `Expect: 100-continue` makes the service say when it begins to read the body: what it refuses by the head alone is
+    behind it then.
     """
 
     def __init__(self, service: ServingProcess, path: str, body: bytes, content_type: str) -> None:

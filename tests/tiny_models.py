@@ -129,6 +129,8 @@ ensemble_scheduling {{
 
 BATCHING: Final = "dynamic_batching { }\n"
 CLASSIFIER_CONFIG: Final = config([PIXELS], OUTPUTS, BATCHING)
+WAITING_CONFIG: Final = config([PIXELS], OUTPUTS, "dynamic_batching { max_queue_delay_microseconds: 3600000000 }\n")
+"""Batches leave full or after an hour: on the null backend, for which every size pays, up to 7 images wait."""
 CROP_CONFIG: Final = config([IMAGE], [PIXELS])
 
 

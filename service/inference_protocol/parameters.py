@@ -5,6 +5,7 @@ Every `…_of` gives what the value means, and raises `MalformedRequest` for one
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -15,6 +16,11 @@ _MAX_TIMEOUT_MICROSECONDS: Final = (1 << 63) - 1
 _MAX_SHOWN: Final = 100
 _SCALARS: Final = (str, int, float, bool)
 _RESERVED: Final = "triton_"
+
+_SHORT: Final = reprlib.Repr()
+"""`repr` of a client's JSON would fail where it is nested too deeply, and copy all of it where it is large."""
+_SHORT.maxlevel = 2
+_SHORT.maxstring = _SHORT.maxother = _MAX_SHOWN
 
 
 def check_parameters(parameters: Mapping[str, Any], where: str) -> None:
@@ -84,5 +90,5 @@ def is_count(value: Any) -> bool:
 
 def shown(value: Any) -> str:
     """`value` for a message, cut short."""
-    text = repr(value)
+    text = _SHORT.repr(value)
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

@@ -38,8 +38,8 @@ from service.models import ServedModel
 Object = dict[str, Any]
 
 
-def json_length_of(header: bytes | None, body_length: int) -> int | None:
-    """Bytes of JSON at the start of a body of `body_length`, by `Inference-Header-Content-Length`; None without it.
+def json_length_of(header: bytes | None) -> int | None:
+    """`Inference-Header-Content-Length`: bytes of JSON at the start of the body; None without it.
 
     Raises `MalformedRequest`.
     """
@@ -48,16 +48,30 @@ def json_length_of(header: bytes | None, body_length: int) -> int | None:
     # int() alone would take "+1", "1_0", " 1" and other scripts' digits.
     if not header.isdigit() or len(header) > 18:
         raise MalformedRequest("Inference-Header-Content-Length must be a plain decimal number of bytes")
-    length = int(header)
-    if length > body_length:
+    return int(header)
+
+
+def check_json_length(json_length: int | None, body_length: int, *, most: int) -> int:
+    """How many bytes of a body of `body_length` are JSON, by `json_length_of`.
+
+    Raises `MalformedRequest` if the body has not so many, and `TooLarge` if they are more than `most`.
+    """
+    if json_length is None:
+        json_length = body_length
+    elif json_length > body_length:
         raise MalformedRequest(
-            f"Inference-Header-Content-Length is {length}, but the body has only {body_length} bytes"
+            f"Inference-Header-Content-Length is {json_length}, but the body has only {body_length} bytes"
         )
-    return length
+    if json_length > most:
+        raise TooLarge(
+            f"the request has {json_length} bytes of JSON, and at most {most} are accepted; send pixels as a binary "
+            "tensor (binary_data_size), and the length of the JSON in Inference-Header-Content-Length"
+        )
+    return json_length
 
 
 def parse(
-    body: bytes | memoryview, json_length: int | None, model: ServedModel, *, limits: ImageLimits, max_json_bytes: int
+    body: bytes | memoryview, json_length: int | None, model: ServedModel, *, limits: ImageLimits
 ) -> InferRequest:
     """What `body` asks of `model`; its pixels are a view of it. Raises `MalformedRequest`, `TooLarge`, `Unsupported`.
 
@@ -67,11 +81,6 @@ def parse(
     if json_length == 0:
         return _raw_request(whole, model, limits)
     text = whole if json_length is None else whole[:json_length]
-    if len(text) > max_json_bytes:
-        raise TooLarge(
-            f"the request has {len(text)} bytes of JSON; at most {max_json_bytes} are accepted: send pixels as a "
-            "binary tensor (binary_data_size)"
-        )
     request = _object(text)
     parameters = _parameters(request, "the request")
     check_reserved(parameters)

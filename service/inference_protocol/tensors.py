@@ -48,6 +48,8 @@ def bytes_of_numbers(data: Any, *, name: str, expected: int, has_booleans: bool)
         raise MalformedRequest(f"the data of input '{name}' must be a list of numbers")
     try:
         while data and isinstance(data[0], list):
+            if set(map(type, data)) != {list}:  # chained, an empty object or string would vanish
+                raise TypeError("lists and other things stand side by side")
             data = list(chain.from_iterable(data))
         if has_booleans and any(type(number) is bool for number in data):
             raise TypeError("a boolean is no number")

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from service.api_keys import ApiKeys, unauthenticated
+from service.metrics import Metrics
 from service.routes.body import Send
 from service.routes.error_responses import error_body, error_headers, status_of
 
@@ -18,10 +19,11 @@ _METRICS: Final = "/metrics"
 
 
 class Gate:
-    """Asks for one of `keys`."""
+    """Asks for one of `keys`, and counts in `metrics` who has none."""
 
-    def __init__(self, keys: ApiKeys, *, metrics_need_key: bool) -> None:
+    def __init__(self, keys: ApiKeys, *, metrics_need_key: bool, metrics: Metrics) -> None:
         self._keys = keys
+        self._metrics = metrics
         self._open = frozenset(_OPEN if metrics_need_key else (*_OPEN, _METRICS))
 
     def lets_in(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -31,15 +33,15 @@ class Gate:
         given = [value for name, value in headers if name == b"authorization"]
         return len(given) == 1 and self._keys.is_known(given[0].decode("latin-1"))
 
-
-async def refuse(send: Send) -> None:
-    """Answer a request that may not go on."""
-    error = unauthenticated()
-    body = error_body(str(error), error.code)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        *error_headers(error),
-    ]
-    await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    async def refuse(self, send: Send) -> None:
+        """Answer a request that may not go on."""
+        error = unauthenticated()
+        self._metrics.rejected.labels(error.code).inc()
+        body = error_body(str(error), error.code)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            *error_headers(error),
+        ]
+        await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -28,6 +28,12 @@ def declared_length(header: bytes | None) -> int | None:
     return int(header)
 
 
+def check_length(length: int | None, limit: int) -> None:
+    """Raise `TooLarge` if a body of the declared `length` may not come in."""
+    if length is not None and length > limit:
+        raise TooLarge(f"the body has {length} bytes; at most {limit} are accepted")
+
+
 async def read_body(
     receive: Receive, *, length: int | None, limit: int, charge: Callable[[int], None]
 ) -> bytes | memoryview:
@@ -36,8 +42,7 @@ async def read_body(
     `length` is the declared one: the buffer is made once, of that size. Without it (chunked) the buffer grows.
     `charge` is told of the bytes as they come, and may raise.
     """
-    if length is not None and length > limit:
-        raise TooLarge(f"the body has {length} bytes; at most {limit} are accepted")
+    check_length(length, limit)
     message = await _next_part(receive)
     first: bytes = message.get("body", b"")
     if not message.get("more_body", False) and len(first) <= limit:

@@ -13,10 +13,9 @@ import orjson
 from service.backends.base import Row
 from service.classifier import Classification, Source, check_size
 from service.entry import Entry
-from service.errors import MalformedRequest, TooLarge
+from service.errors import MalformedRequest
 from service.images import RawShape
-from service.routes.body import disconnect_probe
-from service.routes.compression import coding_of
+from service.routes.body import check_length, disconnect_probe
 from service.routes.endpoint import JSON, Exchange, Reply
 from service.routes.multipart import image_part
 from service.routes.parameters import MULTIPART, Parameters, media_type_of, parse_query, source_of
@@ -38,13 +37,13 @@ class ClassifyHandler:
         parameters = parse_query(exchange.scope["query_string"])
         content_type = headers.get(b"content-type", b"")
         media_type = media_type_of(content_type)
-        coding = coding_of(headers.get(b"content-encoding", b""))
+        coding = exchange.coding
         model = serving.models.find(parameters.model, parameters.version)
         exchange.model = model
         source = None if media_type == MULTIPART else source_of(media_type, parameters)
         if isinstance(source, RawShape):
             check_size(model, source.height, source.width)
-        self._check_length(exchange.declared_length, None if coding else source)
+        self._check_length(exchange.declared_length, source, is_coded=bool(coding))
         deadline = serving.classifier.deadline(model, parameters.timeout_seconds)
         images = source.count if isinstance(source, RawShape) else 1
         length = exchange.declared_length or 0
@@ -68,14 +67,12 @@ class ClassifyHandler:
         exchange.images = len(result.rows)
         return Reply(_render(result, listed=parameters.count is not None), [JSON])
 
-    def _check_length(self, length: int | None, source: Source | None) -> None:
-        """Refuse by the declared length what would be refused after reading it."""
-        limit = self._serving.settings.max_body_bytes
-        if length is not None and length > limit:
-            raise TooLarge(f"the body has {length} bytes; at most {limit} are accepted")
+    def _check_length(self, length: int | None, source: Source | None, *, is_coded: bool) -> None:
+        """Refuse by the head alone what would be refused after reading the body."""
+        check_length(length, self._serving.settings.max_body_bytes)
         if isinstance(source, RawShape):
             source.check(self._serving.limits)
-            if length is not None and length != source.nbytes:
+            if length is not None and length != source.nbytes and not is_coded:
                 raise MalformedRequest(
                     f"Content-Length is {length}, but count*height*width*3 = {source.count}*{source.height}*"
                     f"{source.width}*3 = {source.nbytes}; send uint8 RGB pixels, row by row"

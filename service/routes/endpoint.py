@@ -7,7 +7,7 @@ What lives here: HTTP's part of that. What does not: what is asked and what is a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple
 
 from service.entry import Entry
@@ -27,13 +27,15 @@ from service.serving import Serving
 from service.types import Timings
 
 JSON: Final = (b"content-type", b"application/json")
-_WANTED_HEADERS: Final = (
-    b"content-type",
-    b"content-length",
-    b"content-encoding",
-    b"accept-encoding",
-    b"inference-header-content-length",
-    b"x-request-id",
+_WANTED_HEADERS: Final = frozenset(
+    (
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"accept-encoding",
+        b"inference-header-content-length",
+        b"x-request-id",
+    )
 )
 _MILLISECONDS: Final = 1000.0
 
@@ -53,7 +55,7 @@ class Exchange(Report):
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
-        self.headers = {name: value for name, value in scope["headers"] if name in _WANTED_HEADERS}
+        self.headers = _wanted(scope["headers"])
         super().__init__(self.headers.get(b"x-request-id"))
 
     @property
@@ -61,9 +63,14 @@ class Exchange(Report):
         """Content-Length; None for a chunked body."""
         return declared_length(self.headers.get(b"content-length"))
 
+    @property
+    def coding(self) -> bytes:
+        """The body's content coding, empty for none; raises `UnsupportedMediaType`."""
+        return coding_of(self.headers.get(b"content-encoding", b""))
+
     async def body(self, entry: Entry, *, limit: int, run: Run) -> bytes | memoryview:
         """The whole body, inflated if it must be (by `run`, on another thread), and charged to `entry`."""
-        coding = coding_of(self.headers.get(b"content-encoding", b""))
+        coding = self.coding
         body = await read_body(self.receive, length=self.declared_length, limit=limit, charge=entry.charge)
         self.nbytes = len(body)
         return await inflate(body, coding, limit=limit, charge=entry.charge, run=run) if coding else body
@@ -112,6 +119,15 @@ class Endpoint:
         if status == 500:
             return 500, internal_error_body(exchange.request_id), [JSON]
         return status, error_body(str(error), error.code), [JSON, *error_headers(error)]
+
+
+def _wanted(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    wanted = [header for header in headers if header[0] in _WANTED_HEADERS]
+    found = dict(wanted)
+    if len(found) < len(wanted):  # lines of one name are one list (RFC 9110, section 5.3), none may hide another
+        for name in found:
+            found[name] = b", ".join(value for other, value in wanted if other == name)
+    return found
 
 
 def _server_timing(timings: Timings, total: float) -> bytes:

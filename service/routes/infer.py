@@ -7,13 +7,13 @@ What lives here: HTTP's part of it. What the bytes mean is in `inference_protoco
 from __future__ import annotations
 
 import re
-from functools import lru_cache, partial
+from functools import partial
 from typing import Final
 
 from service.entry import Entry
 from service.inference_protocol.requests import version_of
-from service.inference_protocol.rest import json_length_of, parse, render
-from service.routes.body import disconnect_probe
+from service.inference_protocol.rest import check_json_length, json_length_of, parse, render
+from service.routes.body import check_length, disconnect_probe
 from service.routes.compression import coding_wanted, deflate
 from service.routes.endpoint import JSON, Exchange, Reply
 from service.serving import Serving
@@ -43,19 +43,18 @@ class InferHandler:
     async def __call__(self, exchange: Exchange) -> Reply:
         """See `routes.docs.infer`."""
         serving = self._serving
-        settings = serving.settings
         headers = exchange.headers
         started = self._now()
         model = exchange.model = serving.models.find(*_named(exchange.scope["path"]))
+        json_length = json_length_of(headers.get(_JSON_LENGTH))
+        length = exchange.declared_length
+        limit = self._limit(exchange, length, json_length)
         deadline = serving.classifier.deadline(model, None)
-        length = exchange.declared_length or 0
-        with Entry(serving.admission, model, nbytes=length, images=1, deadline=deadline) as entry:
-            body = await exchange.body(entry, limit=settings.max_body_bytes, run=serving.classifier.aside)
-            json_length = json_length_of(headers.get(_JSON_LENGTH), len(body))
-            light = (len(body) if json_length is None else json_length) <= _LIGHT_JSON_BYTES
-            read = partial(
-                parse, body, json_length, model, limits=serving.limits, max_json_bytes=settings.max_json_bytes
-            )
+        with Entry(serving.admission, model, nbytes=length or 0, images=1, deadline=deadline) as entry:
+            body = await exchange.body(entry, limit=limit, run=serving.classifier.aside)
+            most = serving.settings.max_json_bytes
+            light = check_json_length(json_length, len(body), most=most) <= _LIGHT_JSON_BYTES
+            read = partial(parse, body, json_length, model, limits=serving.limits)
             request = read() if light else await serving.classifier.aside(read)
             if request.timeout_seconds is not None:
                 deadline = serving.classifier.deadline(model, request.timeout_seconds, since=started)
@@ -73,8 +72,17 @@ class InferHandler:
         exchange.images = len(result.rows)
         return _reply(*render(model, request.id, request.outputs, result.rows), headers.get(b"accept-encoding"))
 
+    def _limit(self, exchange: Exchange, length: int | None, json_length: int | None) -> int:
+        """How long the body may be; raises, by the head alone, what would be raised after reading it."""
+        settings = self._serving.settings
+        check_length(length, settings.max_body_bytes)
+        if length is not None and not exchange.coding:
+            check_json_length(json_length, length, most=settings.max_json_bytes)
+        if json_length is None:  # all of it is JSON
+            return min(settings.max_body_bytes, settings.max_json_bytes)
+        return settings.max_body_bytes
 
-@lru_cache(maxsize=1024)
+
 def _named(path: str) -> tuple[str, int | None]:
     found = _PATH.fullmatch(path)
     assert found is not None

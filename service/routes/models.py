@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from service.errors import MalformedRequest, NotReady
 from service.inference_protocol import descriptions
@@ -35,10 +36,18 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def models_router(serving: Serving) -> APIRouter:
     """Routes of `serving` under `/v2` beside those of health and inference."""
+
+    async def any_version(model: str) -> ServedModel:
+        return serving.models.find(model)
+
+    async def one_version(model: str, version: str) -> ServedModel:
+        return serving.models.find(model, version_of(version))
+
     router = APIRouter(tags=["open inference protocol"])
     router.include_router(_metadata_router(serving))
     router.include_router(_statistics_router(serving))
-    router.include_router(_model_router(serving))
+    router.include_router(_model_router(serving, _MODEL, any_version))
+    router.include_router(_model_router(serving, _VERSION, one_version))
     router.include_router(_repository_router(serving))
     return router
 
@@ -73,60 +82,37 @@ def _statistics_router(serving: Serving) -> APIRouter:
     @router.get(_VERSION + "/stats", response_model=StatisticsSchema)
     async def version_statistics(model: str, version: str) -> Any:
         """Statistics of one version."""
-        return descriptions.model_statistics([_find(serving, model, version)], serving.settings)
+        return descriptions.model_statistics([serving.models.find(model, version_of(version))], serving.settings)
 
     return router
 
 
-def _model_router(serving: Serving) -> APIRouter:
-    router = APIRouter(responses=_errors(404, 503))
+def _model_router(serving: Serving, path: str, find: Callable[..., Awaitable[ServedModel]]) -> APIRouter:
+    """Routes under `path`, which names the model that `find` finds."""
+    router = APIRouter(prefix=path, responses=_errors(404, 503))
+    found = Depends(find)
 
-    async def metadata(model: str, version: str | None = None) -> Any:
+    @router.get("", response_model=ModelMetadataSchema)
+    async def metadata(served: ServedModel = found) -> Any:
         """The model's tensors; shapes have the batch dimension first."""
-        found = _find(serving, model, version)
-        versions = [served.version for served in serving.models if served.name == found.name]
-        return descriptions.model_metadata(found, versions)
+        versions = [other.version for other in serving.models if other.name == served.name]
+        return descriptions.model_metadata(served, versions)
 
-    async def ready(model: str, version: str | None = None) -> Any:
+    @router.get("/ready", response_model=ModelReadySchema)
+    async def ready(served: ServedModel = found) -> Any:
         """200 when requests for this model should be sent here."""
-        found = _find(serving, model, version)
         if not serving.lifecycle.ready:
             raise NotReady(
                 f"the service is {serving.lifecycle.state.value}; send requests to another replica, or retry"
             )
-        return {"name": found.name, "ready": True}
+        return {"name": served.name, "ready": True}
 
-    async def config(model: str, version: str | None = None) -> Response:
+    @router.get("/config", response_model=dict[str, Any])
+    async def config(served: ServedModel = found) -> Response:
         """The model's configuration, an `inference.ModelConfig`, as JSON."""
-        found = _find(serving, model, version)
-        return Response(orjson.dumps(descriptions.model_config(found)), media_type="application/json")
+        return Response(orjson.dumps(descriptions.model_config(served)), media_type="application/json")
 
-    for suffix, endpoint, schema in (
-        ("", metadata, ModelMetadataSchema),
-        ("/ready", ready, ModelReadySchema),
-        ("/config", config, dict[str, Any]),
-    ):
-        router.add_api_route(_MODEL + suffix, _of_any_version(endpoint), response_model=schema, name=endpoint.__name__)
-        router.add_api_route(
-            _VERSION + suffix, _of_a_version(endpoint), response_model=schema, name=f"version_{endpoint.__name__}"
-        )
     return router
-
-
-def _of_any_version(endpoint: Any) -> Any:
-    async def answer(model: str) -> Any:
-        return await endpoint(model)
-
-    answer.__doc__ = endpoint.__doc__
-    return answer
-
-
-def _of_a_version(endpoint: Any) -> Any:
-    async def answer(model: str, version: str) -> Any:
-        return await endpoint(model, version)
-
-    answer.__doc__ = endpoint.__doc__
-    return answer
 
 
 def _repository_router(serving: Serving) -> APIRouter:
@@ -159,10 +145,6 @@ def _repository_router(serving: Serving) -> APIRouter:
         return Response()
 
     return router
-
-
-def _find(serving: Serving, model: str, version: str | None) -> ServedModel:
-    return serving.models.find(model, version_of(version))
 
 
 async def _body(request: Request) -> dict[str, Any]:

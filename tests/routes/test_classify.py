@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
 import shutil
+import signal
 import subprocess
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -28,7 +31,13 @@ from tests.serving_process import (
     read_answer,
     serving,
 )
-from tests.tiny_models import HIGHEST_VALUE, copy_real_repository, endless_start, write_tiny_repository
+from tests.tiny_models import (
+    HIGHEST_VALUE,
+    WAITING_CONFIG,
+    copy_real_repository,
+    endless_start,
+    write_tiny_repository,
+)
 
 CATS = {"tabby", "tiger cat", "Egyptian cat"}
 CROPS = "efficientnet_lite0_classify"
@@ -38,7 +47,7 @@ TO_CROPS = {"model": CROPS, "height": 224, "width": 224}
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingProcess]:
-    """One request at a time, at most 1000 bytes of body."""
+    """One request in flight at a time, at most 1000 bytes of bodies."""
     repository = write_tiny_repository(tmp_path_factory.mktemp("strict"))
     flags = ("--max-in-flight-requests", "1", "--max-body-bytes", "1000", "--max-in-flight-bytes", "1000")
     with serving("--model-repository", str(repository), *flags) as process:
@@ -462,11 +471,57 @@ def test_415_for_a_media_type_that_is_not_served(
     assert "image/jpeg" in message
 
 
-@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip"])
-def test_415_for_a_content_encoding(service: ServingProcess, coding: str) -> None:
+@pytest.mark.parametrize("coding", ["br", "zstd", "x-gzip", "gzip, gzip", "identity, gzip", "gzip;q=1", "*"])
+def test_415_for_a_content_encoding_that_is_not_served(service: ServingProcess, coding: str) -> None:
+    """And which ones are, as RFC 9110 has it."""
     headers = {"Content-Type": RAW, "Content-Encoding": coding}
     answer = service.ask("POST", classify_path(height=1, width=1), b"rgb", headers)
     answer.assert_error(415, "unsupported_media_type")
+    assert answer.headers["accept-encoding"] == "gzip, deflate"
+
+
+def test_415_for_two_codings_on_two_lines(service: ServingProcess) -> None:
+    """Lines of one name are one list: none hides another."""
+    with service.open_socket() as connection:
+        head = f"POST {classify_path(height=1, width=1)} HTTP/1.1\r\nHost: test\r\nContent-Type: {RAW}\r\n"
+        coded = "Content-Encoding: gzip\r\n" * 2
+        connection.sendall(f"{head}{coded}Content-Length: 3\r\n\r\nrgb".encode())
+        read_answer(connection).assert_error(415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    ("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("GZip", gzip.compress)]
+)
+def test_a_compressed_body_gets_the_answer_of_what_is_in_it(
+    service: ServingProcess, cat: Photo, coding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    path, body = raw(cat)
+    answer = service.ask("POST", path, compress(body), {"Content-Type": RAW, "Content-Encoding": coding})
+    assert answer.status == 200, answer
+    assert_same(answer.json["predictions"], classify_raw(service, cat).json["predictions"])
+
+
+def test_a_compressed_form_is_read(service: ServingProcess, cat: Photo, encode: Encode) -> None:
+    body, kind = form(("image", "image/png", encode(cat, "PNG")))
+    headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
+    assert service.ask("POST", "/v1/classify", gzip.compress(body), headers).labels[0] in CATS
+
+
+@pytest.mark.parametrize(
+    ("query", "nbytes", "status"),
+    [
+        ("height=40000&width=1", 120_000, 413),
+        ("height=6000&width=6000", 1, 413),
+        (SIZED + "&count=65", 65 * 12, 413),
+        (SIZED, 11, 400),
+        (SIZED, 13, 400),
+        (SIZED, 80_000_001, 413),
+    ],
+)
+def test_compression_is_no_way_past_a_limit(service: ServingProcess, query: str, nbytes: int, status: int) -> None:
+    headers = {"Content-Type": RAW, "Content-Encoding": "gzip"}
+    answer = service.ask("POST", f"/v1/classify?{query}", gzip.compress(bytes(nbytes)), headers)
+    assert answer.status == status, answer
 
 
 @pytest.mark.parametrize("coding", ["identity", "Identity"])
@@ -494,26 +549,62 @@ def test_422_for_bytes_that_are_not_the_image_they_claim_to_be(
     answer.assert_error(422, "undecodable_image")
 
 
-def test_429_when_too_many_requests_are_in_flight(strict: ServingProcess) -> None:
-    """The request in excess is told when to come again; the one that is held is not disturbed."""
-    held = HeldRequest(strict, classify_path(height=2, width=2), b"\x07" * 12, RAW)
-    held.send(6)
-    answer = strict.classify(b"\x07" * 12, height=2, width=2)
-    answer.assert_error(429, "queue_full")
-    assert re.fullmatch("[1-9][0-9]*", answer.headers["retry-after"])
-    held.send()
-    assert held.answer().labels[0] == "value 7"
-    assert strict.classify(b"\x07" * 12, height=2, width=2).status == 200
-    assert strict.metric("topfive_rejected_total", reason="queue_full") == 1
+def test_429_when_too_many_requests_are_in_flight(tmp_path: Path) -> None:
+    """The request in excess is told when to come again; those that wait are not disturbed."""
+    repository = write_tiny_repository(tmp_path, classify_config=WAITING_CONFIG)
+    flags = ("--model-repository", str(repository), "--backend", "null", "--max-in-flight-requests", "2")
+    with serving(*flags) as waiting, ThreadPoolExecutor(2) as clients:
+        late = HeldRequest(waiting, classify_path(height=2, width=2), bytes(12), RAW)
+        held = [clients.submit(waiting.classify, bytes(12), height=2, width=2) for _ in range(2)]
+        waiting.wait_until(lambda: waiting.metric("topfive_in_flight") == 2)
+        answer = waiting.classify(bytes(12), height=2, width=2)
+        assert "2 are in flight" in answer.assert_error(429, "queue_full")
+        assert re.fullmatch("[1-9][0-9]*", answer.headers["retry-after"])
+        late.send()  # there was room when its head came, and there is none for its image
+        late.answer().assert_error(429, "queue_full")
+        assert waiting.metric("topfive_rejected_total", reason="queue_full") == 2
+        assert waiting.metric("topfive_in_flight") == 2
+        waiting.signal(signal.SIGTERM)  # nobody waits for company any more
+        assert [answer.result().status for answer in held] == [200, 200]
 
 
-def test_a_client_that_hangs_up_gives_its_permit_back(strict: ServingProcess) -> None:
-    held = HeldRequest(strict, classify_path(height=2, width=2), b"\x07" * 12, RAW)
-    held.send(6)
-    held.socket.close()
-    line = json.loads(strict.wait_for_log('"status":499'))
-    assert line["images"] == 0
+def test_a_body_on_its_way_takes_nothing_from_others(strict: ServingProcess) -> None:
+    """Neither the one place nor a byte, whatever is announced: 50 clients announce all the memory there is, each."""
+    held = [HeldRequest(strict, classify_path(), bytes(1000), "image/png") for _ in range(50)]
     assert strict.metric("topfive_in_flight") == strict.metric("topfive_in_flight_bytes") == 0
+    assert strict.classify(b"\x07" * 12, height=2, width=2).labels[0] == "value 7"
+    for request in held:
+        request.socket.close()
+    strict.wait_for_log('"status":499', count=50)
+
+
+def test_what_has_come_of_a_body_counts_and_is_given_back(strict: ServingProcess) -> None:
+    """By then those who find no room for the rest of theirs are refused, and those who do are served."""
+    first, second = (HeldRequest(strict, classify_path(), bytes(1000), "image/png") for _ in range(2))
+    first.send(600)
+    strict.wait_until(lambda: strict.metric("topfive_in_flight_bytes") == 600)
+    answer = strict.classify(bytes(401), "image/png")
+    assert "600 of at most 1000 are held and this body has 401 more" in answer.assert_error(429, "queue_full")
+    assert int(answer.headers["retry-after"]) >= 1
+    second.send(500)  # it was let in before the first had sent anything
+    second.answer().assert_error(429, "queue_full")
+    assert strict.metric("topfive_in_flight_bytes") == 600
+    assert strict.classify(b"\x07" * 12, height=2, width=2).labels[0] == "value 7"
+    first.send()
+    first.answer().assert_error(422, "undecodable_image")
+    assert strict.metric("topfive_in_flight_bytes") == 0
+    strict.classify(bytes(1000), "image/png").assert_error(422, "undecodable_image")
+
+
+def test_a_client_that_hangs_up_gives_back_what_it_held(strict: ServingProcess) -> None:
+    held = HeldRequest(strict, classify_path(height=2, width=2), b"\x07" * 12, RAW)
+    held.send(6)
+    strict.wait_until(lambda: strict.metric("topfive_in_flight_bytes") == 6)
+    refused = strict.metric("topfive_rejected_total", reason="client_disconnected")
+    held.socket.close()
+    strict.wait_until(lambda: strict.metric("topfive_in_flight_bytes") == 0)
+    assert strict.metric("topfive_rejected_total", reason="client_disconnected") == refused + 1
+    assert strict.metric("topfive_in_flight") == 0
     assert strict.classify(b"\x07" * 12, height=2, width=2).status == 200
 
 

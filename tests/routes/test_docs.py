@@ -83,8 +83,18 @@ def test_every_path_is_documented(openapi: dict[str, Any]) -> None:
     paths = {path: set(methods) for path, methods in openapi["paths"].items()}
     assert paths == {
         "/v1/classify": {"post"},
+        "/v2": {"get"},
         "/v2/health/live": {"get"},
         "/v2/health/ready": {"get"},
+        "/v2/models/stats": {"get"},
+        **{
+            f"/v2/models/{{model}}{version}{about}": {"post" if about == "/infer" else "get"}
+            for version in ("", "/versions/{version}")
+            for about in ("", "/ready", "/config", "/stats", "/infer")
+        },
+        "/v2/repository/index": {"post"},
+        "/v2/repository/models/{model}/load": {"post"},
+        "/v2/repository/models/{model}/unload": {"post"},
         "/metrics": {"get"},
     }
     operations = [operation for methods in openapi["paths"].values() for operation in methods.values()]

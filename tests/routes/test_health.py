@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.serving_process import RAW, HeldRequest, ServingProcess, classify_path
+from tests.serving_process import RAW, HeldRequest, ServingProcess, classify_path, serving
+from tests.tiny_models import WAITING_CONFIG, write_tiny_repository
 
 METRICS = {
     "topfive_request_duration_seconds": "histogram",
@@ -71,16 +74,24 @@ def test_duration_buckets_start_at_half_a_millisecond_and_end_at_ten_seconds(ser
     assert sorted(edges)[-2:] == [10.0, float("inf")]
 
 
-def test_what_is_in_flight_shows(service: ServingProcess) -> None:
-    """And probes answer while clients are stuck in the middle of their bodies."""
-    held = [HeldRequest(service, classify_path(height=10, width=10), bytes(300), RAW) for _ in range(3)]
-    assert service.metric("topfive_in_flight") == 3
-    assert service.metric("topfive_in_flight_bytes") == 900
-    assert service.ask("GET", "/v2/health/ready").status == 200
-    for request in held:
-        request.send()
-        assert request.answer().status == 200
-    assert service.metric("topfive_in_flight") == service.metric("topfive_in_flight_bytes") == 0
+def test_what_is_in_flight_shows(tmp_path: Path) -> None:
+    """The bytes that have come, and the requests that have come whole; probes answer while others are stuck."""
+    repository = write_tiny_repository(tmp_path, classify_config=WAITING_CONFIG)
+    with serving("--model-repository", str(repository), "--backend", "null") as waiting:
+        held = [HeldRequest(waiting, classify_path(height=10, width=10), bytes(300), RAW) for _ in range(8)]
+        for request in held[:3]:
+            request.send(100)
+        waiting.wait_until(lambda: waiting.metric("topfive_in_flight_bytes") == 300)
+        assert waiting.metric("topfive_in_flight") == 0
+        for request in held[:3]:
+            request.send()
+        waiting.wait_until(lambda: waiting.metric("topfive_in_flight") == 3)
+        assert waiting.metric("topfive_in_flight_bytes") == 900
+        assert waiting.ask("GET", "/v2/health/ready").status == 200
+        for request in held[3:]:
+            request.send()  # the eighth image fills the batch
+        assert [request.answer().status for request in held] == [200] * 8
+        assert waiting.metric("topfive_in_flight") == waiting.metric("topfive_in_flight_bytes") == 0
 
 
 def test_refusals_are_counted_by_reason(service: ServingProcess) -> None:
