@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.clock import MonotonicClock
+from service.connections import ConnectionLimits, Connections
 from service.http_protocol import _AHEAD_BYTES, LeanHttpProtocol
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -53,10 +56,18 @@ class Echo:
             self.disconnected.set()
 
 
+NO_HURRY = ConnectionLimits(
+    max_connections=100, head_seconds=60.0, body_seconds=60.0, send_seconds=60.0, idle_seconds=60.0
+)
+
+
 @asynccontextmanager
 async def running(app: Echo) -> AsyncIterator[uvicorn.Server]:
     """A real server with our protocol."""
-    config = uvicorn.Config(app, port=0, http=LeanHttpProtocol, ws="none", lifespan="off", log_config=None)
+    closed: list[str] = []
+    connections = Connections(NO_HURRY, clock=MonotonicClock(), on_closed=closed.append)
+    protocol: Any = functools.partial(LeanHttpProtocol, connections=connections)
+    config = uvicorn.Config(app, port=0, http=protocol, ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
