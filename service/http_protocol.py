@@ -16,7 +16,16 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from service.refusals import HEAD_TOO_LARGE, MALFORMED, MAX_HEAD_BYTES, MAX_HEADERS, UNKNOWN_CODING, Refusal, too_slow
+from service.refusals import (
+    HEAD_TOO_LARGE,
+    MALFORMED,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    NO_TUNNEL,
+    UNKNOWN_CODING,
+    Refusal,
+    too_slow,
+)
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Transport
@@ -119,7 +128,7 @@ class LeanHttpProtocol(HttpToolsProtocol):
         self._deaf = True
         if refusal.reason is not None:
             self._books.count(refusal.reason)
-        if self._body_left:
+        if self._owes_answer or self._body_left:
             cycle = self.cycle
             if cycle.response_started:
                 self.abort()
@@ -229,8 +238,9 @@ class LeanHttpProtocol(HttpToolsProtocol):
     def _go_on_without_upgrade(self) -> None:
         """Parse the head again as if no upgrade had been offered: the parser would take the body for something else."""
         head, self._plain_head = self._plain_head, None
-        if head is None:  # CONNECT
-            self._refuse(MALFORMED)
+        assert head is not None
+        if head.startswith(b"CONNECT "):
+            self._refuse(NO_TUNNEL)
             return
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -243,7 +253,7 @@ class LeanHttpProtocol(HttpToolsProtocol):
         if len(headers) > MAX_HEADERS:
             self._refusal = HEAD_TOO_LARGE
             raise ValueError("too many headers")
-        body, upgrade = 0, False
+        body = 0
         for name, value in headers:
             if name == b"content-length":
                 body = int(value)
@@ -253,9 +263,7 @@ class LeanHttpProtocol(HttpToolsProtocol):
                     self._refusal = UNKNOWN_CODING
                     raise ValueError("unknown transfer coding")
                 body = _CHUNKED
-            elif name == b"upgrade":
-                upgrade = True
-        if upgrade and self.parser.should_upgrade():
+        if self.parser.should_upgrade():
             self._plain_head = self._head_without_upgrade()
             return
         super().on_headers_complete()

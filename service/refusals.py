@@ -58,3 +58,6 @@ UNKNOWN_CODING: Final = _refusal(
     "Transfer-Encoding must be 'chunked' alone, and that in HTTP/1.1; send the body with a Content-Length",
     reason="malformed",
 )
+NO_TUNNEL: Final = _refusal(
+    HTTPStatus.BAD_REQUEST, "malformed_request", "this is no proxy: CONNECT is not served", reason="malformed"
+)
