@@ -335,9 +335,11 @@ class LeanHttpProtocol(HttpToolsProtocol):
             self._close()
 
     def _close(self) -> None:
+        books, transport = self._books, self.transport
         self._deaf = True
-        self.transport.close()
-        self._books.move(self, self._books.reader)
+        transport.close()
+        # Over TLS a close waits for the client's. A service that drains must not wait long for who never closes.
+        books.move(self, books.farewell if books.closing and not transport.get_write_buffer_size() else books.reader)
 
 
 class _Flow(FlowControl):

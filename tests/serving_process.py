@@ -139,6 +139,10 @@ class AnswerReader(io.BufferedReader):
     def close(self) -> None:
         """Stay open: the response calls it at its end."""
 
+    def finish(self) -> None:
+        """Let go of the connection."""
+        super().close()
+
 
 class ServingProcess:
     """`python -m service` on a free port; ends with the `with` block at the latest."""

@@ -81,6 +81,7 @@ class Wire(AnswerReader):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.finish()
         self.socket.close()
 
     def assert_refused(self, status: int, code: str) -> None:
