@@ -99,6 +99,13 @@ class Metrics:
         self.queue_bytes = self._gauge("topfive_queue_bytes", "Bytes of the images that wait for a batch.", ("model",))
         self.in_flight = self._gauge("topfive_in_flight", "Requests admitted and not yet answered.", ())
         self.in_flight_bytes = self._gauge("topfive_in_flight_bytes", "Body bytes of the requests in flight.", ())
+        self.connections = self._gauge("topfive_connections", "Open HTTP connections.", ())
+        self.connections_closed = Counter(
+            "topfive_connections_closed",
+            "HTTP connections closed for what their client did or did not do, by reason.",
+            ("reason",),
+            registry=registry,
+        )
         self.ready = self._gauge("topfive_ready", "Worker processes that are ready.", ())
         self._model_info = Gauge(
             "topfive_model_info",

@@ -1,6 +1,6 @@
 """The running service: what exists once in a process, and its start and stop.
 
-What lives here: admission, models, lifecycle and their order of coming and going. What does not: HTTP.
+What lives here: connections, admission, models, lifecycle and their order of coming and going. What does not: HTTP.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from service.admission import Admission
 from service.backends.base import BackendFactory
 from service.classifier import Classifier
 from service.clock import Clock
+from service.connections import ConnectionLimits, Connections
 from service.errors import NotReady, TopfiveError
 from service.images import ImageLimits
 from service.lifecycle import Lifecycle, State
@@ -62,6 +63,17 @@ class Serving:
             max_requests=settings.max_in_flight_requests,
             max_bytes=settings.max_in_flight_bytes,
         )
+        self.connections = Connections(
+            ConnectionLimits(
+                max_connections=settings.max_connections,
+                head_seconds=settings.head_seconds,
+                body_seconds=settings.body_seconds,
+                send_seconds=settings.send_seconds,
+                idle_seconds=settings.keep_alive_seconds,
+            ),
+            clock=clock,
+            on_closed=lambda reason: metrics.connections_closed.labels(reason).inc(),
+        )
         self.lifecycle = Lifecycle(on_change=self._on_state)
         self.failure: BaseException | None = None
         self.is_stuck = False
@@ -103,6 +115,7 @@ class Serving:
         prepare = WorkerPool(threads=self.settings.prepare_threads or self._cores, name="prepare")
         self._pools = [compute, prepare]
         self._classifier = Classifier(pool=prepare, limits=self.limits, clock=self.clock)
+        self.connections.start()
         self._loading = asyncio.get_running_loop().create_task(self._load(compute))
         self._publishing = asyncio.get_running_loop().create_task(self._keep_publishing())
 
@@ -113,6 +126,7 @@ class Serving:
 
     def publish(self) -> None:
         """Set the gauges to what is so now."""
+        self.metrics.connections.set(len(self.connections))
         self.metrics.in_flight.set(self.admission.requests)
         self.metrics.in_flight_bytes.set(self.admission.nbytes)
         self._live.publish()
@@ -124,7 +138,8 @@ class Serving:
             await asyncio.sleep(_PUBLISH_SECONDS)
 
     def begin_drain(self) -> None:
-        """Say "not ready" from now on; what comes in all the same is still served."""
+        """Say "not ready" from now on; what comes in all the same is still served, and its connection closed then."""
+        self.connections.closing = True
         self.lifecycle.enter(State.DRAINING)
 
     def hurry(self) -> None:
@@ -143,6 +158,7 @@ class Serving:
                 await self._live.drain()
         except TimeoutError:
             logger.error("a batch did not end within %.1f s; leaving without it", self.settings.shutdown_seconds)
+        self.connections.stop()
         for pool in self._pools:
             self.is_stuck |= not pool.close(timeout_seconds=self.settings.shutdown_seconds)
         self.lifecycle.enter(State.STOPPED)
