@@ -619,6 +619,22 @@ def test_over_real_sockets_too_no_request_of_a_flow_fails(tmp_path: Path) -> Non
     assert {"value", "v2", "v3", "v5", "v6"} == set(answered)
 
 
+def test_each_worker_process_looks_for_itself(tmp_path: Path) -> None:
+    """What none of them serves any more, the metrics no longer count."""
+    write_tiny_repository(tmp_path)
+    flags = ("--model-repository", str(tmp_path), "--model-control", "poll", "--poll-seconds", "0.05")
+    with ServingProcess(*flags, "--no-grpc", "--workers", "2") as service:
+        service.wait_for_log("the service is ready", count=2)
+        assert service.metric("topfive_model_info", version="1") == 1
+        write_version(tmp_path, "classify", 2, classifier_graph(prefix="two"))
+        service.wait_for_log("model 'classify' version 2 is served", count=2)
+        service.wait_for_log("model 'classify' version 1 has answered its last request", count=2)
+        assert service.metric("topfive_model_info", version="1") == 0
+        assert service.metric("topfive_model_info", version="2") == 1
+        for _ in range(4):
+            assert service.classify(image(9, 1), height=5, width=7).labels[0] == "two 9"
+
+
 def served_versions(service: ServingProcess) -> list[str]:
     """As `topfive_model_info` names them."""
     lines = service.ask("GET", "/metrics").body.decode().splitlines()
