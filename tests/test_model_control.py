@@ -444,6 +444,21 @@ async def test_a_service_that_is_about_to_end_looks_no_more(polled: ModelBench) 
     assert polled.factory.loaded == []
 
 
+async def test_a_look_that_the_end_overtakes_is_the_last(polled: ModelBench, caplog: pytest.LogCaptureFixture) -> None:
+    """It changes nothing, and is no failure."""
+    polling = asyncio.create_task(polled.control.keep_polling(polled.clock, 15.0))
+    await settle()
+    second_version(polled)
+    polled.factory.gate.clear()
+    polled.clock.advance(15.0)
+    await until(lambda: polled.factory.loaded)
+    polled.lifecycle.enter(State.DRAINING)
+    polled.factory.gate.set()
+    await polling
+    assert await polled.label(7) == "value 7"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 @pytest.mark.parametrize("breakage", [*BREAKAGES, missing_configuration])
 async def test_a_look_at_a_broken_model_leaves_the_old_one_and_says_why_once(
     polled: ModelBench,
