@@ -86,7 +86,7 @@ class Models:
         if name is None:
             return f"several models are served; choose one with ?model=: {served}"
         if name in self._steps:
-            return f"model '{name}' only runs as a step of the ensemble '{self._steps[name]}'; call that"
+            return f"model '{name}' only runs as a step of the ensemble '{self._steps[name]}'; served are: {served}"
         return f"model '{name[:100]}' is not served; served are: {served}"
 
 

@@ -444,6 +444,21 @@ async def test_a_service_that_is_about_to_end_looks_no_more(polled: ModelBench) 
     assert polled.factory.loaded == []
 
 
+async def test_a_look_that_the_end_overtakes_is_the_last(polled: ModelBench, caplog: pytest.LogCaptureFixture) -> None:
+    """It changes nothing, and is no failure."""
+    polling = asyncio.create_task(polled.control.keep_polling(polled.clock, 15.0))
+    await settle()
+    second_version(polled)
+    polled.factory.gate.clear()
+    polled.clock.advance(15.0)
+    await until(lambda: polled.factory.loaded)
+    polled.lifecycle.enter(State.DRAINING)
+    polled.factory.gate.set()
+    await polling
+    assert await polled.label(7) == "value 7"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 @pytest.mark.parametrize("breakage", [*BREAKAGES, missing_configuration])
 async def test_a_look_at_a_broken_model_leaves_the_old_one_and_says_why_once(
     polled: ModelBench,
@@ -617,6 +632,22 @@ def test_over_real_sockets_too_no_request_of_a_flow_fails(tmp_path: Path) -> Non
             thread.join()
     assert failures == []
     assert {"value", "v2", "v3", "v5", "v6"} == set(answered)
+
+
+def test_each_worker_process_looks_for_itself(tmp_path: Path) -> None:
+    """What none of them serves any more, the metrics no longer count."""
+    write_tiny_repository(tmp_path)
+    flags = ("--model-repository", str(tmp_path), "--model-control", "poll", "--poll-seconds", "0.05")
+    with ServingProcess(*flags, "--no-grpc", "--workers", "2") as service:
+        service.wait_for_log("the service is ready", count=2)
+        assert service.metric("topfive_model_info", version="1") == 1
+        write_version(tmp_path, "classify", 2, classifier_graph(prefix="two"))
+        service.wait_for_log("model 'classify' version 2 is served", count=2)
+        service.wait_for_log("model 'classify' version 1 has answered its last request", count=2)
+        assert service.metric("topfive_model_info", version="1") == 0
+        assert service.metric("topfive_model_info", version="2") == 1
+        for _ in range(4):
+            assert service.classify(image(9, 1), height=5, width=7).labels[0] == "two 9"
 
 
 def served_versions(service: ServingProcess) -> list[str]:
