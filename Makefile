@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+GRPC_PORT ?= 8001
 ARGS ?=
 
 VENV := .venv
@@ -16,10 +17,11 @@ SOURCES := service pipeline benchmarks tests
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  PYTHON=$(PYTHON) makes the virtual environment, PORT=$(PORT) is served on, ARGS='…' goes to test, bench, export."
+	@echo "  PYTHON=$(PYTHON) makes the virtual environment, PORT=$(PORT) and GRPC_PORT=$(GRPC_PORT) are served on,"
+	@echo "  ARGS='…' goes to test, bench, export."
 
-run: $(VENV)/.serve ## install what serving needs, then serve on PORT
-	@exec $(BIN)/python -m service --port $(PORT)
+run: $(VENV)/.serve ## install what serving needs, then serve on PORT and GRPC_PORT
+	@exec $(BIN)/python -m service --port $(PORT) --grpc-port $(GRPC_PORT)
 
 test: setup ## install what the tests need, then run them with the coverage gate
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)

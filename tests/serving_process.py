@@ -146,12 +146,12 @@ class AnswerReader(io.BufferedReader):
 
 
 class ServingProcess:
-    """`python -m service` on a free port; ends with the `with` block at the latest."""
+    """`python -m service` on free ports, unless `flags` say others; ends with the `with` block at the latest."""
 
     def __init__(self, *flags: str, environment: Mapping[str, str] | None = None) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "service", "--port", "0", *flags],
+            [sys.executable, "-m", "service", "--port", "0", "--grpc-port", "0", *flags],
             cwd=ROOT,
             env=inherited | dict(environment or {}),
             stdout=subprocess.PIPE,
@@ -179,9 +179,19 @@ class ServingProcess:
 
     @property
     def port(self) -> int:
-        found = re.search(r"listening on https?://\S+:(\d+)", self.wait_for_log("listening on"))
+        found = re.search(r"listening on https?://\S+:(\d+)", self.wait_for_log("listening on http"))
         assert found is not None
         return int(found[1])
+
+    @property
+    def grpc_port(self) -> int:
+        found = re.search(r"gRPC listening on \S+:(\d+)", self.wait_for_log("gRPC listening on"))
+        assert found is not None
+        return int(found[1])
+
+    @property
+    def grpc_address(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
 
     def wait_for_log(self, text: str, *, count: int = 1) -> str:
         """The line that holds `text` for the `count`th time, once it is there."""
