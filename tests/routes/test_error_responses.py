@@ -13,12 +13,13 @@ from service import errors
 from service.routes.error_responses import STATUS, error_body, internal_error_body, retry_headers, status_of
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TopfiveError)]
-FOR_CLIENTS = [kind for kind in KINDS if kind not in (errors.TopfiveError, errors.ConfigurationError)]
+FOR_CLIENTS = [kind for kind in KINDS if kind is not errors.TopfiveError]
 
 # As DESIGN has it, and 499 for who hangs up.
 STATUSES = {
     "malformed_request": 400,
     "unsupported": 400,
+    "configuration": 400,
     "unauthenticated": 401,
     "unknown_model": 404,
     "too_large": 413,
