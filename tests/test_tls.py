@@ -213,9 +213,14 @@ async def test_without_a_descriptor_left_it_pauses_and_then_accepts_again(
         assert (await asyncio.wait_for(reader.read(), 20)).startswith(b"HTTP/1.1 204 ")
         writer.close()
         await writer.wait_closed()
-        async with asyncio.timeout(20):
-            while state.connections or len(connections):
+
+        async def forgotten() -> None:
+            while True:
+                if not state.connections and not len(connections):
+                    return
                 await asyncio.sleep(0)
+
+        await asyncio.wait_for(forgotten(), 20)
         server.close()
         await server.wait_closed()
     assert "Too many open files" in caplog.text
