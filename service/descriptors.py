@@ -14,7 +14,8 @@ _OTHER_FILES: Final = 256
 def ensure_descriptors(max_connections: int, *, backlog: int) -> None:
     """Raise the soft limit to what `max_connections` need; raises `ConfigurationError` if the hard one forbids it.
 
-    `backlog` is how many more may be accepted before one of them is looked at; those are worth having, not needed.
+    More is worth having: a second one for each connection, whose client may be reading a static file, and `backlog`
+    for those that are accepted before one of them is looked at.
     """
     soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
     needed = max_connections + _OTHER_FILES
@@ -23,7 +24,7 @@ def ensure_descriptors(max_connections: int, *, backlog: int) -> None:
             f"max_connections is {max_connections}, which needs {needed} open files; the hard limit of this process is "
             f"{hard:.0f} (ulimit -Hn): raise it, or set max_connections to at most {max(0, hard - _OTHER_FILES):.0f}"
         )
-    wanted = min(needed + backlog, hard)
+    wanted = min(needed + max_connections + backlog, hard)
     if wanted <= soft:
         return
     try:

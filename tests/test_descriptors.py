@@ -28,8 +28,8 @@ def soft_after(soft: int, hard: int, max_connections: int, backlog: int) -> int:
 
 
 def test_the_soft_limit_is_raised_as_far_as_needed_and_never_lowered() -> None:
-    """Room for other files and for a burst of new connections comes on top; the hard limit is the end of that."""
-    assert soft_after(64, 2000, 100, 50) == 100 + 50 + 256
+    """Room for other files, static ones and a burst of new connections comes on top, up to the hard limit."""
+    assert soft_after(64, 2000, 100, 50) == 2 * 100 + 50 + 256
     assert soft_after(64, 400, 100, 50) == 400
     assert soft_after(1000, 2000, 100, 50) == 1000
 

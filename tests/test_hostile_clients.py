@@ -23,7 +23,7 @@ LARGER = classify_path(height=100, width=100)
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE = b"GET /static/swagger/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
 MOST = 20
-HASTE = ("--head-seconds", "0.6", "--body-seconds", "0.6", "--send-seconds", "0.6")
+HASTE = ("--head-seconds", "0.6", "--body-seconds", "0.6", "--send-seconds", "0.6", "--keep-alive-seconds", "1")
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +195,18 @@ def test_who_closes_after_an_early_answer_can_still_read_it(crowded: ServingProc
         body = bytes(20_000_000)
         wire.send(refused_early(len(body), "Connection: close\r\n") + body)
         wire.next().assert_error(415, "unsupported_media_type")
+        assert wire.rest() == b""
+
+
+EARLY = refused_early(3) + b"rgb"
+
+
+@pytest.mark.parametrize("last", [LIVE, LIVE + b"\r\n\r\n", EARLY], ids=["answered", "and empty lines", "early"])
+def test_who_has_its_answer_and_asks_no_more_is_closed_without_a_word(impatient: ServingProcess, last: bytes) -> None:
+    """Also if it sends what is no request, or if its answer went out before its body came."""
+    with Wire(impatient.open_socket()) as wire:
+        wire.send(last)
+        assert wire.next().status in (200, 415)
         assert wire.rest() == b""
 
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from service.clock import MonotonicClock
 from service.connections import ConnectionLimits, Connections
-from service.http_protocol import _AHEAD_BYTES, LeanHttpProtocol
+from service.http_cycle import AHEAD_BYTES
+from service.http_protocol import LeanHttpProtocol
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -202,7 +203,7 @@ async def test_reading_stays_a_bounded_way_ahead_of_the_application() -> None:
     app = Echo()
     app.may_read.clear()
     async with running(app) as server:
-        body = bytes(8 * _AHEAD_BYTES)
+        body = bytes(8 * AHEAD_BYTES)
         reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
         writer.write(request(body))
 
@@ -215,7 +216,7 @@ async def test_reading_stays_a_bounded_way_ahead_of_the_application() -> None:
                 await asyncio.sleep(0)
 
         ahead = await asyncio.wait_for(held_back(), 20)
-        assert _AHEAD_BYTES < ahead < 2 * _AHEAD_BYTES, "the bound, and what one reading brings beyond it"
+        assert AHEAD_BYTES < ahead < 2 * AHEAD_BYTES, "the bound, and what one reading brings beyond it"
         app.may_read.set()
         answer = await asyncio.wait_for(reader.read(), 20)
         assert json.loads(answer.partition(b"\r\n\r\n")[2]) == ["POST", "/", len(body), 0]
@@ -268,7 +269,7 @@ async def test_what_comes_while_an_answer_is_due_stays_unread() -> None:
 async def test_after_an_early_answer_nothing_of_the_body_is_kept() -> None:
     async with running(Echo()) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
-        data = request(bytes(8 * _AHEAD_BYTES), path="/early", close=False)
+        data = request(bytes(8 * AHEAD_BYTES), path="/early", close=False)
         writer.write(data[:10_000])
         assert b"413" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
         (connection,) = server.server_state.connections

@@ -44,6 +44,8 @@ def some_work(metrics: Metrics) -> None:
     model.batch_size.observe(4)
     model.batch_failures.inc()
     model.publish_queue(5, 700)
+    metrics.connections_closed.labels("evicted").inc()
+    metrics.connections.set(3)
     metrics.in_flight.set(2)
     metrics.in_flight_bytes.set(900)
     metrics.ready.set(1)
@@ -66,6 +68,7 @@ WORKED: Final = {
     "topfive_request_duration_seconds_sum{code=504,model=cat,route=/v1/classify}": 3,
     "topfive_request_duration_seconds_count{code=404,model=,route=/v1/classify}": 1,
     "topfive_rejected_total{reason=unknown_model}": 1,
+    "topfive_connections_closed_total{reason=evicted}": 1,
     "topfive_batch_size_count{model=cat}": 1,
     "topfive_batch_size_sum{model=cat}": 4,
     "topfive_batch_size_bucket{le=3.0,model=cat}": 0,
@@ -75,6 +78,7 @@ WORKED: Final = {
 GAUGES: Final = {
     "topfive_queue_items{model=cat}": 5,
     "topfive_queue_bytes{model=cat}": 700,
+    "topfive_connections{}": 3,
     "topfive_in_flight{}": 2,
     "topfive_in_flight_bytes{}": 900,
     "topfive_ready{}": 1,

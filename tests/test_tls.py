@@ -1,19 +1,29 @@
-"""TLS: the same service over it, each connection bounded from its acceptance on, certificates checked at the start."""
+"""TLS: the same service over it, each connection bounded from its acceptance on; certificates checked at the start."""
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import http.client
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvicorn
 
+from service import tls
+from service.clock import MonotonicClock
+from service.connections import ConnectionLimits, Connections
+from service.http_protocol import LeanHttpProtocol
+from service.settings import Settings
+from service.tls import TlsServer, server_context
 from tests.serving_process import RAW, READY, Answer, AnswerReader, ServingProcess, ask, classify_path
 
 OPENSSL = shutil.which("openssl")
@@ -156,6 +166,64 @@ def test_a_flood_of_connections_without_a_handshake_only_hurts_itself(secure: Se
             assert AnswerReader(connection).rest() == b""
         for _ in range(3):
             assert secure_ask(secure, pair, "POST", PATH, b"rgb").status == 200
+
+
+class Exhausted(socket.socket):
+    """A listener in a process that has, at first, no descriptor left."""
+
+    refusals = 1
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+async def no_content(scope: object, receive: object, send: Callable[[object], Awaitable[None]]) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
+
+
+async def test_without_a_descriptor_left_it_pauses_and_then_accepts_again(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It neither ends nor asks again at once."""
+    monkeypatch.setattr(tls, "_PAUSE_SECONDS", 0.01)
+    limits = ConnectionLimits(
+        max_connections=9, head_seconds=60.0, body_seconds=60.0, send_seconds=60.0, idle_seconds=60.0
+    )
+    connections = Connections(limits, clock=MonotonicClock(), on_closed=pytest.fail)
+    config = uvicorn.Config(no_content, ws="none", lifespan="off", log_config=None)
+    state = uvicorn.server.ServerState()
+    context = server_context(Settings(tls_certificate_file=pair.certificate, tls_key_file=pair.key))
+    assert context is not None
+    with Exhausted() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        server = TlsServer(
+            listener,
+            context,
+            make_protocol=lambda: LeanHttpProtocol(config, state, {}, connections=connections),
+            connections=connections,
+        )
+        port = listener.getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=pair.trusting)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await asyncio.wait_for(reader.read(), 20)).startswith(b"HTTP/1.1 204 ")
+        writer.close()
+        await writer.wait_closed()
+
+        async def forgotten() -> None:
+            while True:
+                if not state.connections and not len(connections):
+                    return
+                await asyncio.sleep(0)
+
+        await asyncio.wait_for(forgotten(), 20)
+        server.close()
+        await server.wait_closed()
+    assert "Too many open files" in caplog.text
 
 
 def test_a_stop_ends_handshakes_and_answers_requests(pair: Pair) -> None:
