@@ -49,7 +49,10 @@ class GrpcServer:
     async def start(self) -> None:
         """Listen; raises `ConfigurationError` if the port cannot be had."""
         settings = self._serving.settings
-        gates = [] if self._keys is None else [Gate(self._keys, open_to_all=[path_of(name) for name in OPEN])]
+        gates = []
+        if self._keys is not None:
+            paths = [path_of(name) for name in OPEN]
+            gates.append(Gate(self._keys, open_to_all=paths, metrics=self._serving.metrics))
         servicer = Servicer(self._serving, self._log)
         server = grpc.aio.server(
             handlers=[_Handlers(servicer.handlers)], interceptors=gates, options=_options(settings)

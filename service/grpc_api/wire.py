@@ -33,10 +33,11 @@ def split(message: bytes) -> Split:
     whole = memoryview(message)
     kept: list[memoryview] = []
     tensors: list[memoryview] = []
-    at = kept_from = 0
-    for _ in range(_MAX_FIELDS):
-        if at == len(message):
-            break
+    at = kept_from = fields = 0
+    while at < len(message):
+        fields += 1
+        if fields > _MAX_FIELDS:
+            raise MalformedRequest(f"the message has more than {_MAX_FIELDS} fields; it cannot be a ModelInferRequest")
         tag, begin = _varint(message, at)
         begin, end = _extent(message, tag & 7, begin)
         if tag == _RAW_INPUT_CONTENTS << 3 | _DELIMITED:
@@ -44,8 +45,6 @@ def split(message: bytes) -> Split:
             kept.append(whole[kept_from:at])
             kept_from = end
         at = end
-    else:
-        raise MalformedRequest(f"the message has more than {_MAX_FIELDS} fields; it cannot be a ModelInferRequest")
     kept.append(whole[kept_from:])
     return Split(b"".join(kept), tensors)
 
