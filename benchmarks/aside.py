@@ -35,9 +35,14 @@ class Aside:
         if error is None:
             self._ours.send(QUIT)
             self._process.join(END_SECONDS)
-        if self._process.is_alive():
+        if self.is_alive:
             self._process.kill()
+            self._process.join()
         self._ours.close()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
 
     def start(self, function: Callable[..., Any], **arguments: Any) -> None:
         """Let it begin; `result` waits for it."""

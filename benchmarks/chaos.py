@@ -47,6 +47,7 @@ from benchmarks.verdict import Check
 KINDS = {**nasty.KINDS, **nasty_messages.KINDS}
 POISON_DELAY_MICROSECONDS = 2000
 PROBE_SECONDS = 0.05
+REST_SECONDS = 0.02  # of each client of the mob between two deeds: it is to be nasty, not a load at the limit
 PAUSE_SECONDS = (0.1, 0.5)  # for how long the process is stopped
 BETWEEN_PAUSES_SECONDS = (1.0, 4.0)
 KEEP_ALIVE_SECONDS = 3  # above what well-behaved clients keep a connection for
@@ -90,7 +91,7 @@ class Chaos:
         with Aside() as behaved, Aside() as probing:
             behaved.start(open_loop.run, plan=plan)
             probing.start(prober.run, address=self._service.address, every_seconds=PROBE_SECONDS)
-            with Mob(self._victim, KINDS, size=self._mob, seed=seed) as mob:
+            with Mob(self._victim, KINDS, size=self._mob, seed=seed, pause_seconds=REST_SECONDS) as mob:
                 pauses = self._pause_now_and_then(Random(seed), seconds=seconds)
             behaved.stop()
             probing.stop()
@@ -148,6 +149,7 @@ def run(service: Service, options: argparse.Namespace) -> tuple[list[Check], dic
         body_seconds=options.patience,
         send_seconds=options.patience,
     )
+    nasty_messages.bomb()  # made now, for it takes longer than anything that is done with it
     first = ask(service.address, asks[0].message)
     chaos = Chaos(service, victim, asks, rate=options.rate, mob=options.mob)
     idle = samples.settle(service, open_files=0, within_seconds=NOTICE_SECONDS)

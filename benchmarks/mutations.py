@@ -16,6 +16,7 @@ WEIRD: tuple[Any, ...] = (
 )
 NUMBERS = (b"-1", b"0", b"1_4", b"+5", b" 7", b"1.5", b"1e3", b"99999999999999999999", b"", b"x", b"\xd9\xa3", b"0x10")
 DEPTH = 20_000
+CLAIMED_SIZES = ((60_000, 60_000), (2**31 - 1, 1), (30_000, 800), (0, 5), (2**32 - 1, 2**32 - 1))
 IHDR = slice(16, 24)  # width and height in a PNG file, 4 bytes each; its chunk's checksum follows 5 bytes later
 
 
@@ -70,7 +71,7 @@ def mutate_number(text: bytes, number: bytes, chance: Random) -> bytes:
 
 def enlarge_png(file: bytes, chance: Random) -> bytes:
     """A small PNG file that claims to be a huge image."""
-    sides = chance.choice(((60_000, 60_000), (2**31 - 1, 1), (30_000, 800), (0, 5), (2**32 - 1, 2**32 - 1)))
+    sides = chance.choice(CLAIMED_SIZES)
     changed = bytearray(file)
     changed[IHDR] = struct.pack(">II", *sides)
     changed[29:33] = struct.pack(">I", zlib.crc32(changed[12:29]))

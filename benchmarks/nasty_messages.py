@@ -62,6 +62,11 @@ TARGETS: Final = (
     *(b"/v2/models/%2e%2e/infer", b"/v2/models/a/versions/1_0/infer"),
 )
 CONTROL_BODY: Final = {"ready": True, "parameters": {"unload_dependents": False, "config": "{}", "file:1/a": "AA=="}}
+EVERYTHING: Final = {
+    "id": "é",
+    "outputs": [{"name": "classes", "parameters": {"binary_data": True}}, {"name": "indices"}],
+    "parameters": {"timeout": 5_000_000, "priority": 1, "own": "é"},
+}
 METHODS: Final = (b"GET", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"CONNECT")
 CONTROL: Final = ("/v2/repository/index", "/v2/repository/models/nobody/load", "/v2/repository/models/nobody/unload")
 
@@ -124,13 +129,13 @@ def spoilt_form(victim: Victim, chance: Random) -> Sequence[str]:
 
 def spoilt_json(victim: Victim, chance: Random) -> Sequence[str]:
     """An inference request in JSON with one thing wrong."""
-    head, _ = oip.infer_parts(repositories.image(chance.randrange(256))[None], binary=False)
+    head, _ = _infer_parts(chance, binary=False)
     return _send(victim, oip.wrap(repositories.STURDY, mutations.mutate_json(head, chance), b""), explained=True)
 
 
 def spoilt_binary(victim: Victim, chance: Random) -> Sequence[str]:
     """A binary inference request with one thing wrong: its JSON, its tensor, or the lengths of either."""
-    head, tail = oip.infer_parts(repositories.image(chance.randrange(256))[None], binary=True)
+    head, tail = _infer_parts(chance, binary=True)
     lengths = (str(len(head) - 1), str(len(head) + 1), str(len(head) + len(tail) + 1), "99999999999999999999")
     odd = (*lengths, "0", *(number.decode("latin-1") for number in mutations.NUMBERS))
     spoil: Sequence[Callable[[], bytes]] = (
@@ -144,7 +149,7 @@ def spoilt_binary(victim: Victim, chance: Random) -> Sequence[str]:
 
 def spoilt_coding(victim: Victim, chance: Random) -> Sequence[str]:
     """A compressed body that is not so, is cut short, or inflates without end."""
-    head, _ = oip.infer_parts(repositories.image(chance.randrange(256))[None], binary=False)
+    head, _ = _infer_parts(chance, binary=False)
     packed = gzip.compress(head)
     body = chance.choice((head, packed[: len(packed) // 2], packed + b"more", bomb(), b"", packed))
     coding = chance.choice(("gzip", "gzip", "deflate", "br", "gzip, gzip", "identity"))
@@ -156,6 +161,12 @@ def spoilt_control(victim: Victim, chance: Random) -> Sequence[str]:
     """The repository's routes with bodies that mean nothing, and models that nobody has."""
     body = chance.choice((b"", b"{}", mutations.mutate_json(json.dumps(CONTROL_BODY).encode(), chance)))
     return _post(victim, chance.choice(CONTROL), body, Content_Type="application/json")
+
+
+def _infer_parts(chance: Random, *, binary: bool) -> tuple[bytes, bytes]:
+    """A good request that has everything a request can have, so that everything can be wrong with it."""
+    head, tail = oip.infer_parts(repositories.image(chance.randrange(256))[None], binary=binary)
+    return json.dumps({**EVERYTHING, **json.loads(head)}).encode(), tail
 
 
 def _post(victim: Victim, target: str, body: bytes, **headers: str) -> Sequence[str]:
@@ -174,7 +185,7 @@ def _send(victim: Victim, message: bytes, *, explained: bool) -> Sequence[str]:
 
 @cache
 def bomb() -> bytes:
-    """What inflates to more than any service should hold."""
+    """What inflates to more than any service should hold; a second's work to make."""
     return mutations.gzip_bomb(BOMB_MEGABYTES)
 
 

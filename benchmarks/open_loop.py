@@ -152,7 +152,7 @@ class _Generator:
 
     def _events(self, *, free: bool) -> list[tuple[int, int]]:
         """What happened on the connections, or nothing if the next request is due before anything does."""
-        until = self._due[1] if self._due and free else self._gives_up
+        until = self._due[1] if self._due and free else self._gives_up if self._under_way else 0.0
         # epoll's own timeout counts in milliseconds; that of select in microseconds.
         select.select([self._epoll], [], [], max(0.0, min(PATIENCE_SECONDS, until - self._now())))
         return self._epoll.poll(0)

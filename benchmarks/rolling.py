@@ -46,7 +46,9 @@ class Replicas:
         return code, ended - began, self.running[number].start_seconds
 
     def close(self) -> list[int]:
-        """End all; their exit codes."""
+        """End all; their exit codes. Nobody uses them any more: being asked twice, they leave out the grace."""
+        for service in self.running:
+            service.terminate()
         return [service.close() for service in self.running]
 
 

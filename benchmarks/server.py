@@ -122,6 +122,8 @@ class Service(Endpoint):
 
     def whole_log(self) -> bytes:
         """All that the service wrote."""
+        if self._log.closed:
+            return self._last_log
         return Path(self._log.name).read_bytes()  # opened anew: the process writes where its own position is
 
     def signal(self, number: signal.Signals) -> None:
@@ -129,14 +131,21 @@ class Service(Endpoint):
         for pid in self._family:
             os.kill(pid, number)
 
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()
+
     def close(self) -> int:
         """Ask it to end, and make sure that it has; the exit code."""
-        self._process.terminate()
+        self.terminate()
         try:
-            return self._process.wait(STOP_SECONDS)
+            code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            return self._process.wait()
+            code = self._process.wait()
+        self._last_log = self.whole_log()
+        self._log.close()
+        return code
 
     def _is_ready(self) -> bool:
         if not self.port:
