@@ -19,8 +19,6 @@ METRICS = {
     "topfive_batch_failures": "counter",
     "topfive_queue_items": "gauge",
     "topfive_queue_bytes": "gauge",
-    "topfive_connections": "gauge",
-    "topfive_connections_closed": "counter",
     "topfive_in_flight": "gauge",
     "topfive_in_flight_bytes": "gauge",
     "topfive_ready": "gauge",
