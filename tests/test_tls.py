@@ -68,7 +68,7 @@ def secure(pair: Pair) -> Iterator[ServingProcess]:
     """A service over TLS that gives nobody much time, or many connections."""
     with ServingProcess(
         *("--backend", "null", "--max-connections", str(MOST), *pair.flags),
-        *("--head-seconds", "2", "--body-seconds", "0.6", "--send-seconds", "0.6"),
+        *("--head-seconds", "2", "--body-seconds", "2", "--send-seconds", "2"),
     ) as process:
         process.wait_for_log(READY)
         yield process
