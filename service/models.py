@@ -79,6 +79,11 @@ class Models:
         for batcher in self._backends:
             batcher.hurry()
 
+    def fail_if_stuck(self, seconds: float) -> bool:
+        """Fail every batcher that has a batch which takes more than `seconds`; whether there was one."""
+        stuck = [batcher.fail_if_stuck(seconds) for batcher in self._backends]
+        return any(stuck)
+
     async def drain(self) -> None:
         """Answer everything that waits, then release the backends."""
         await asyncio.gather(*(batcher.drain() for batcher in self._backends))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from service.backends.embedded import EmbeddedFactory
 from service.backends.null import NullFactory
+from service.batching_queue import QueueLimits
 from service.clock import MonotonicClock
 from service.errors import ConfigurationError, NotReady, QueueFull, TooLarge, UnknownModel
 from service.loading import Loader, QueueDefaults
@@ -39,7 +41,7 @@ async def load(repository: Path, *, embedded: bool = False, metrics: Metrics | N
     loader = Loader(
         factory=EmbeddedFactory(cores=2, alone_threads=0) if embedded else NullFactory(),
         pool=WorkerPool(threads=1, name="compute"),
-        defaults=QueueDefaults(max_items=77, max_bytes=1 << 20),
+        defaults=QueueDefaults(max_items=77, max_bytes=1 << 20, max_wait_seconds=0.75),
         clock=MonotonicClock(),
         metrics=metrics or Metrics(shared_folder=None),
         on_failure=lambda error: pytest.fail(f"the batcher failed: {error}"),
@@ -158,10 +160,34 @@ async def test_the_queue_is_bounded_by_the_configuration_or_by_the_settings(tmp_
     models = await load(tmp_path)
     for name, most in (("bounded", 5), ("other", 77)):
         batcher = models.find(name).batcher
-        with batcher.reserve(most - 1), batcher.reserve(1), pytest.raises(QueueFull):
-            batcher.reserve(1)
+        with batcher.reserve() as reservation:
+            reservation.extend(most)
+            with pytest.raises(QueueFull):
+                batcher.check_room(1)
         with pytest.raises(TooLarge):
-            batcher.reserve(most + 1)
+            batcher.check_room(most + 1)
+
+
+async def test_the_rules_of_the_queue_come_from_the_configuration_and_the_settings(tmp_path: Path) -> None:
+    """What may be refused for its wait depends on the size that the graph may be given, not on the size that pays."""
+    batching = "dynamic_batching { priority_levels: 3 default_priority_level: 2 max_queue_delay_microseconds: 1500000 }"
+    write_model(tmp_path, "m", CLASSIFIER_CONFIG.replace(BATCHING, batching), classifier_graph())
+    write_model(tmp_path, "unbatched", CLASSIFIER_CONFIG.replace(BATCHING, ""), classifier_graph())
+    models = await load(tmp_path)
+    rules = QueueLimits(
+        max_batch_size=8,
+        max_items=77,
+        max_bytes=1 << 20,
+        max_queue_delay_seconds=1.5,
+        graph_batch_size=8,
+        max_wait_seconds=0.75,
+        priority_levels=3,
+        default_priority_level=2,
+    )
+    assert models.find("m").batcher._queue.limits == rules
+    assert models.find("unbatched").batcher._queue.limits == replace(
+        rules, max_batch_size=1, max_queue_delay_seconds=0.0, priority_levels=0, default_priority_level=0
+    )
 
 
 async def test_the_versions_of_a_model_share_its_queue_gauges(tmp_path: Path) -> None:

@@ -102,14 +102,16 @@ class ClassifyEndpoint:
         images = source.count if isinstance(source, RawShape) else 1
         with (
             serving.admission.acquire(limit if length is None else length),
-            model.batcher.reserve(images) as reservation,
+            model.batcher.reserve() as reservation,
         ):
+            model.batcher.check_room(images, deadline=deadline)
             body = await read_body(receive, length=length, limit=limit)
             call.nbytes = len(body)
             if not body:
                 raise MalformedRequest("the body is empty; send the image in it")
             if source is None:
                 body, source = _from_form(bytes(body), content_type, parameters, serving)
+            reservation.extend(source.count if isinstance(source, RawShape) else 1, deadline=deadline)
             result = await serving.classifier.classify(
                 model,
                 body,
