@@ -96,6 +96,11 @@ class LiveModels:
         for batcher in self.batchers:
             batcher.hurry()
 
+    def fail_if_stuck(self, seconds: float) -> bool:
+        """Fail every batcher that has a batch which takes more than `seconds`; whether there was one."""
+        stuck = [batcher.fail_if_stuck(seconds) for batcher in self.batchers]
+        return any(stuck)
+
     async def drain(self) -> None:
         """Answer everything that waits, then release the backends."""
         backends = [unit.backend for unit in self._batched()]

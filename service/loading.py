@@ -29,10 +29,11 @@ from service.workers import WorkerPool
 
 @dataclass(frozen=True, slots=True)
 class QueueDefaults:
-    """Bounds of a model's queue where its config.pbtxt does not say: images and bytes."""
+    """Bounds of a model's queue where its config.pbtxt does not say: images, bytes, and the estimated wait."""
 
     max_items: int
     max_bytes: int
+    max_wait_seconds: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,10 @@ class Loader:
             max_items=config.max_queue_items or self.defaults.max_items,
             max_bytes=self.defaults.max_bytes,
             max_queue_delay_seconds=config.max_queue_delay_seconds,
+            graph_batch_size=config.graph_batch_size,
+            max_wait_seconds=self.defaults.max_wait_seconds,
+            priority_levels=config.priority_levels,
+            default_priority_level=config.default_priority_level,
         )
         statistics = Statistics()
         hooks = self._hooks(config.name, metrics, statistics)

@@ -29,15 +29,15 @@ from service.workers import WorkerPool
 
 logger = logging.getLogger("topfive")
 
-_PUBLISH_SECONDS: Final = 1.0
-"""How old a sibling process' gauges may be."""
+_WATCH_SECONDS: Final = 1.0
+"""How old the gauges may be that a sibling process is scraped for."""
 
 
 class Serving:
     """Everything that requests share.
 
     `control` changes the models while they are served. `on_fatal` is called when the process should end, with `failure`
-    set. After `stop`, `is_stuck` says that a call did not end within the bound.
+    set. `is_stuck` says that a call does not end: the watchdog found it, or `stop` has waited as long as it may.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Serving:
         self._pools: list[WorkerPool] = []
         self._classifier: Classifier | None = None
         self._loading: asyncio.Task[None] | None = None
-        self._publishing: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
 
     @property
@@ -111,13 +111,14 @@ class Serving:
 
     def start(self) -> None:
         """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
-        compute = WorkerPool(threads=self._cores, name="compute")
-        prepare = WorkerPool(threads=self.settings.prepare_threads or self._cores, name="prepare")
+        threads = self.settings.prepare_threads or self._cores
+        compute = WorkerPool(threads=self._cores, name="compute", on_death=self.fail)
+        prepare = WorkerPool(threads=threads, name="prepare", on_death=self.fail)
         self._pools = [compute, prepare]
         self._classifier = Classifier(pool=prepare, limits=self.limits, clock=self.clock)
         self.connections.start()
         self._loading = asyncio.get_running_loop().create_task(self._load(compute))
-        self._publishing = asyncio.get_running_loop().create_task(self._keep_publishing())
+        self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
 
     async def wait_until_loaded(self) -> None:
         """Return when the models are warm, or when loading has failed."""
@@ -131,11 +132,15 @@ class Serving:
         self.metrics.in_flight_bytes.set(self.admission.nbytes)
         self._live.publish()
 
-    async def _keep_publishing(self) -> None:
-        """Once a second, for the sibling process that is scraped; each change would cost every request."""
-        while True:
-            self.publish()
-            await asyncio.sleep(_PUBLISH_SECONDS)
+    async def _keep_watch(self) -> None:
+        """Look for batches that do not end; and set the gauges, which with each change would cost every request."""
+        try:
+            while True:
+                self.publish()
+                self.is_stuck |= self._live.fail_if_stuck(self.settings.stuck_batch_seconds)
+                await asyncio.sleep(_WATCH_SECONDS)
+        except Exception as error:  # noqa: BLE001  # a service that nobody watches must not go on as if it were
+            self.fail(error)
 
     def begin_drain(self) -> None:
         """Say "not ready" from now on; what comes in all the same is still served, and its connection closed then."""
@@ -149,25 +154,30 @@ class Serving:
     async def stop(self) -> None:
         """Answer what waits, end the threads."""
         self.begin_drain()
-        for task in (self._loading, self._publishing, self._polling):
+        for task in (self._loading, self._watching, self._polling):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
+        patience = 0.0 if self.is_stuck else self.settings.shutdown_seconds
         try:
-            async with asyncio.timeout(self.settings.shutdown_seconds):
+            async with asyncio.timeout(patience):
                 await self._live.drain()
         except TimeoutError:
-            logger.error("a batch did not end within %.1f s; leaving without it", self.settings.shutdown_seconds)
+            logger.error("a batch did not end within %.1f s; leaving without it", patience)
         self.connections.stop()
         for pool in self._pools:
-            self.is_stuck |= not pool.close(timeout_seconds=self.settings.shutdown_seconds)
+            self.is_stuck |= not pool.close(timeout_seconds=patience)
         self.lifecycle.enter(State.STOPPED)
 
     async def _load(self, pool: WorkerPool) -> None:
         loader = Loader(
             factory=self._factory,
             pool=pool,
-            defaults=QueueDefaults(self.settings.max_queue_items, self.settings.max_in_flight_bytes),
+            defaults=QueueDefaults(
+                max_items=self.settings.max_queue_items,
+                max_bytes=self.settings.max_in_flight_bytes,
+                max_wait_seconds=self.settings.max_queue_wait_seconds,
+            ),
             clock=self.clock,
             metrics=self.metrics,
             on_failure=self.fail,
@@ -180,7 +190,8 @@ class Serving:
         except Exception as error:  # noqa: BLE001  # whatever it is, the process must say so and end rather than idle unready
             self.fail(error)
         else:
-            self.lifecycle.enter(State.READY)
+            if self.lifecycle.state is State.STARTING:
+                self.lifecycle.enter(State.READY)
             if self.settings.model_control == "poll":
                 polling = self.control.keep_polling(self.clock, self.settings.poll_seconds)
                 self._polling = asyncio.get_running_loop().create_task(polling)

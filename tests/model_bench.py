@@ -85,7 +85,7 @@ class ModelBench:
         self.loader = Loader(
             factory=self.factory,
             pool=self.pool,
-            defaults=QueueDefaults(max_items=77, max_bytes=1 << 20),
+            defaults=QueueDefaults(max_items=77, max_bytes=1 << 20, max_wait_seconds=0.75),
             clock=self.clock,
             metrics=self.metrics,
             on_failure=lambda error: pytest.fail(f"the batcher failed: {error}"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from service.batching_queue import QueueLimits
 from service.errors import ConfigurationError, QueueFull, TooLarge, UnknownModel
 from service.models import Models, ServedModel
 from tests.model_bench import ModelBench
@@ -150,13 +152,34 @@ async def test_the_queue_is_bounded_by_the_configuration_or_by_the_settings(tmp_
     models = await load(tmp_path)
     for name, most in (("bounded", 5), ("other", 77)):
         batcher = models.find(name).batcher
-        with batcher.reserve() as first, batcher.reserve() as second:
-            first.extend(most - 1)
-            second.extend(1)
+        with batcher.reserve() as reservation:
+            reservation.extend(most)
             with pytest.raises(QueueFull):
-                second.extend(1)
+                batcher.check_room(1)
         with pytest.raises(TooLarge):
             batcher.check_room(most + 1)
+
+
+async def test_the_rules_of_the_queue_come_from_the_configuration_and_the_settings(tmp_path: Path) -> None:
+    """What may be refused for its wait depends on the size that the graph may be given, not on the size that pays."""
+    batching = "dynamic_batching { priority_levels: 3 default_priority_level: 2 max_queue_delay_microseconds: 1500000 }"
+    write_model(tmp_path, "m", CLASSIFIER_CONFIG.replace(BATCHING, batching), classifier_graph())
+    write_model(tmp_path, "unbatched", CLASSIFIER_CONFIG.replace(BATCHING, ""), classifier_graph())
+    models = await load(tmp_path)
+    rules = QueueLimits(
+        max_batch_size=8,
+        max_items=77,
+        max_bytes=1 << 20,
+        max_queue_delay_seconds=1.5,
+        graph_batch_size=8,
+        max_wait_seconds=0.75,
+        priority_levels=3,
+        default_priority_level=2,
+    )
+    assert models.find("m").batcher._queue.limits == rules
+    assert models.find("unbatched").batcher._queue.limits == replace(
+        rules, max_batch_size=1, max_queue_delay_seconds=0.0, priority_levels=0, default_priority_level=0
+    )
 
 
 async def test_the_timeout_policy_comes_from_the_configuration(tmp_path: Path) -> None:

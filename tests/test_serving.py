@@ -19,6 +19,7 @@ from service.settings import Settings
 from service.workers import WorkerPool
 from tests.fakes import FakeClock, HeldBackend, image, settle
 from tests.model_bench import until
+from tests.threads import idle_thread, kill
 from tests.tiny_models import classifier_graph, write_tiny_repository, write_version
 
 
@@ -47,15 +48,16 @@ class SteeredFactory:
 class Bench:
     """A service on the tiny repository whose loading and batches wait for the test's word."""
 
-    def __init__(self, repository: Path, *, shutdown_seconds: float = 30.0, **settings: Any) -> None:
+    def __init__(self, repository: Path, *, cores: int = 2, shutdown_seconds: float = 30.0, **settings: Any) -> None:
         self.factory = SteeredFactory()
+        self.clock = FakeClock()
         self.failures: list[BaseException | None] = []
         self.serving = Serving(
             Settings(model_repository=repository, shutdown_seconds=shutdown_seconds, **settings),
             stored=read_repository(repository),
             factory=self.factory,
-            cores=2,
-            clock=FakeClock(),
+            cores=cores,
+            clock=self.clock,
             metrics=Metrics(shared_folder=None),
             on_fatal=lambda: self.failures.append(self.serving.failure),
         )
@@ -175,6 +177,67 @@ async def test_a_batcher_that_fails_ends_the_service(bench: Bench) -> None:
     assert bench.failures == [defect]
     with pytest.raises(NotReady):
         await bench.submit(3)
+    await bench.serving.stop()
+
+
+async def test_a_batch_that_does_not_end_ends_the_service(tiny_repository: Path) -> None:
+    """Everybody has an error, and the stop does not wait for it either."""
+    bench = Bench(tiny_repository, stuck_batch_seconds=2.5)
+    await bench.start()
+    requests = [asyncio.create_task(bench.submit(value)) for value in range(7)]
+    await settle()
+    bench.clock.advance(3.0)
+    results = await asyncio.wait_for(asyncio.gather(*requests, return_exceptions=True), 30)
+    assert [type(result) for result in results] == [BackendFailure] * 7
+    assert bench.state() is State.FAILED
+    assert bench.serving.is_stuck
+    assert "2.5 s" in str(bench.failures[0])
+    with pytest.raises(NotReady):
+        await bench.submit(8)
+    await asyncio.wait_for(bench.serving.stop(), 10)
+    assert bench.state() is State.STOPPED
+
+
+async def test_a_worker_thread_that_dies_ends_the_service(tiny_repository: Path) -> None:
+    """Whichever pool it is of: the service says so, and is not ready any more; the calls that wait are still run."""
+    bench = Bench(tiny_repository, cores=1)
+    await bench.start()
+    compute, prepare = bench.serving._pools
+    for pool in (compute, prepare):
+        kill(await idle_thread(pool), MemoryError)
+        results = await asyncio.gather(*(pool.run(str, 5) for _ in range(50)), return_exceptions=True)
+        assert sum(result == "5" for result in results) == 49
+        assert bench.state() is State.FAILED
+    names = [str(failure).split("-")[0] for failure in bench.failures]
+    assert names == ["the thread compute", "the thread prepare"]
+    await bench.serving.stop()
+
+
+async def test_a_service_that_nobody_watches_has_failed(bench: Bench) -> None:
+    """And does not become ready all the same when its models are warm."""
+    defect = ZeroDivisionError("a defect")
+
+    def broken() -> None:
+        raise defect
+
+    bench.serving.publish = broken  # type: ignore[method-assign]
+    bench.serving.start()
+    await settle()
+    assert bench.failures == [defect]
+    assert bench.state() is State.FAILED
+    bench.factory.gate.set()
+    await bench.serving.wait_until_loaded()
+    assert bench.state() is State.FAILED
+    await bench.serving.stop()
+
+
+async def test_a_service_that_is_told_to_stop_does_not_become_ready(bench: Bench) -> None:
+    bench.serving.start()
+    await settle()
+    bench.serving.begin_drain()
+    bench.factory.gate.set()
+    await bench.serving.wait_until_loaded()
+    assert bench.state() is State.DRAINING
     await bench.serving.stop()
 
 
