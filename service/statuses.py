@@ -15,6 +15,7 @@ Kind = type[errors.TopfiveError]
 HTTP: Final[dict[Kind, int]] = {
     errors.MalformedRequest: 400,
     errors.Unsupported: 400,
+    errors.ConfigurationError: 400,  # of a model that was to be loaded
     errors.Unauthenticated: 401,
     errors.UnknownModel: 404,
     errors.TooLarge: 413,

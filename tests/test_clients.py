@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from service import __version__
-from service.loading import OUTPUTS
+from service.wiring import OUTPUTS
 from tests.clients import WAYS, Answer, Array, Client, connected
 from tests.conftest import Photo
 from tests.serving_process import ServingProcess

@@ -107,7 +107,7 @@ class Servicer:
     async def model_metadata(self, request: Any) -> Any:
         """The model's tensors."""
         model = self._find(request.name, request.version)
-        versions = [served.version for served in self._serving.models.served() if served.name == model.name]
+        versions = [served.version for served in self._serving.models if served.name == model.name]
         return ParseDict(descriptions.model_metadata(model, versions), pb.ModelMetadataResponse())
 
     async def model_config(self, request: Any) -> Any:
@@ -124,9 +124,9 @@ class Servicer:
             found = [self._find(request.name, request.version)]
         elif request.name:
             name = models.find(request.name).name
-            found = [model for model in models.served() if model.name == name]
+            found = [model for model in models if model.name == name]
         else:
-            found = models.served()
+            found = list(models)
         return ParseDict(descriptions.model_statistics(found, self._serving.settings), pb.ModelStatisticsResponse())
 
     async def repository_index(self, request: Any) -> Any:

@@ -13,14 +13,14 @@ from service.errors import MalformedRequest, Unsupported
 
 _MICROSECONDS: Final = 1e-6
 _MAX_TIMEOUT_MICROSECONDS: Final = (1 << 63) - 1
-_MAX_CHARACTERS_SHOWN: Final = 100
+_MAX_SHOWN: Final = 100
 _SCALARS: Final = (str, int, float, bool)
 _RESERVED: Final = "triton_"
 
 _SHORT: Final = reprlib.Repr()
 """`repr` of a client's JSON would fail where it is nested too deeply, and copy all of it where it is large."""
 _SHORT.maxlevel = 2
-_SHORT.maxstring = _SHORT.maxother = _MAX_CHARACTERS_SHOWN
+_SHORT.maxstring = _SHORT.maxother = _MAX_SHOWN
 
 
 def check_parameters(parameters: Mapping[str, Any], where: str) -> None:
@@ -91,4 +91,4 @@ def is_count(value: Any) -> bool:
 def shown(value: Any) -> str:
     """`value` for a message, cut short."""
     text = _SHORT.repr(value)
-    return text if len(text) <= _MAX_CHARACTERS_SHOWN else text[:_MAX_CHARACTERS_SHOWN] + "…"
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

@@ -70,13 +70,13 @@ def _statistics_router(serving: Serving) -> APIRouter:
     @router.get("/v2/models/stats", response_model=StatisticsSchema)
     async def all_statistics() -> Any:
         """Statistics of all models since the start."""
-        return descriptions.model_statistics(serving.models.served(), serving.settings)
+        return descriptions.model_statistics(serving.models, serving.settings)
 
     @router.get(_MODEL + "/stats", response_model=StatisticsSchema)
     async def model_statistics(model: str) -> Any:
         """Statistics of all versions of a model that are served."""
         name = serving.models.find(model).name
-        found = [served for served in serving.models.served() if served.name == name]
+        found = [served for served in serving.models if served.name == name]
         return descriptions.model_statistics(found, serving.settings)
 
     @router.get(_VERSION + "/stats", response_model=StatisticsSchema)
@@ -95,7 +95,7 @@ def _model_router(serving: Serving, path: str, find: Callable[..., Awaitable[Ser
     @router.get("", response_model=ModelMetadataSchema)
     async def metadata(served: ServedModel = found) -> Any:
         """The model's tensors; shapes have the batch dimension first."""
-        versions = [other.version for other in serving.models.served() if other.name == served.name]
+        versions = [other.version for other in serving.models if other.name == served.name]
         return descriptions.model_metadata(served, versions)
 
     @router.get("/ready", response_model=ModelReadySchema)
