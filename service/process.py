@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level)
-        ensure_descriptors(settings.max_connections, backlog=_BACKLOG)
+        ensure_descriptors(settings.max_connections, listeners=1 + settings.grpc, backlog=_BACKLOG)
         server_context(settings)  # refused here, once, rather than by each worker
         listener = _listen(settings)
         with claim_port(settings) as grpc_port:

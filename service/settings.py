@@ -101,7 +101,12 @@ class Settings(BaseSettings):
         description="Longest gRPC message. gRPC holds a message in memory before anything can refuse it, so what "
         "clients can make the service hold is this times grpc_max_requests. The default takes five megapixels.",
     )
-    grpc_max_requests: int = Field(64, ge=1, description="Most gRPC requests held at once; one more is refused.")
+    grpc_max_requests: int = Field(
+        64,
+        ge=1,
+        description="Most gRPC requests held at once, from their head to their answer. One more is refused, unless "
+        "another has kept the service waiting for its message for more than a second: then that one is.",
+    )
     max_image_pixels: int = Field(
         25_000_000,
         ge=1,
@@ -145,7 +150,8 @@ class Settings(BaseSettings):
         4096,
         ge=1,
         description="Most HTTP connections at once, in each worker process. One more closes the one whose client has "
-        "kept the service waiting longest, the idle ones first; each needs an open file (ulimit -n).",
+        "kept the service waiting longest, the idle ones first; each needs an open file (ulimit -n). gRPC has as many "
+        "of its own, and refuses one more.",
     )
     head_seconds: float = Field(
         10.0,

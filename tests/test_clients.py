@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
@@ -24,9 +23,6 @@ MALFORMED: Final = ("400", "INVALID_ARGUMENT")
 UNSUPPORTED: Final = ("400", "UNIMPLEMENTED")
 UNKNOWN: Final = ("404", "NOT_FOUND")
 EXPIRED: Final = ("504", "DEADLINE_EXCEEDED")
-
-# The repository's routes need `service.model_control`.
-needs_control = pytest.mark.skipif(find_spec("service.model_control") is None, reason="there is no model control yet")
 
 
 @pytest.fixture(scope="module", params=WAYS, ids=str)
@@ -267,14 +263,12 @@ def test_a_parameter_of_ones_own_does_no_harm(client: Client, cat: Photo) -> Non
     assert client.infer(MODEL, one(cat), parameters=own).labels[0] in CAT
 
 
-@needs_control
 def test_the_index_lists_every_model(client: Client) -> None:
     entries = {entry["name"]: entry for entry in client.index()}
     assert set(entries) == {MODEL, CLASSIFIER, "efficientnet_lite0_resize"}
     assert all((entry["version"], entry["state"]) == (1, "READY") for entry in entries.values())
 
 
-@needs_control
 @pytest.mark.parametrize("asked", ["load_model", "unload_model"])
 def test_models_are_not_changed_by_who_may_not(client: Client, asked: str) -> None:
     """Model control is off unless a setting turns it on."""

@@ -16,12 +16,13 @@ from service.statuses import GRPC, HTTP, grpc_status, http_status, internal_erro
 KINDS: Final = [
     kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TopfiveError)
 ]
-FOR_CLIENTS: Final = [kind for kind in KINDS if kind not in (errors.TopfiveError, errors.ConfigurationError)]
+FOR_CLIENTS: Final = [kind for kind in KINDS if kind is not errors.TopfiveError]
 
 # By code: HTTP as DESIGN has it, and 499 for who hangs up; gRPC as its own documentation tells them apart.
 STATUSES: Final = {
     "malformed_request": (400, "INVALID_ARGUMENT"),
     "unsupported": (400, "UNIMPLEMENTED"),
+    "configuration": (400, "FAILED_PRECONDITION"),  # of a model that was to be loaded
     "unauthenticated": (401, "UNAUTHENTICATED"),
     "unknown_model": (404, "NOT_FOUND"),
     "too_large": (413, "INVALID_ARGUMENT"),
@@ -36,8 +37,7 @@ STATUSES: Final = {
 
 
 def test_every_error_that_can_reach_a_client_has_its_statuses() -> None:
-    assert set(HTTP) == set(FOR_CLIENTS)
-    assert set(GRPC) == {*FOR_CLIENTS, errors.ConfigurationError}
+    assert set(HTTP) == set(GRPC) == set(FOR_CLIENTS)
     assert {kind.code: (http_status(kind("why")), grpc_status(kind("why"))) for kind in FOR_CLIENTS} == STATUSES
 
 
@@ -47,10 +47,6 @@ def test_the_names_of_grpcs_statuses_are_its_own() -> None:
 
 def test_what_has_no_row_is_our_fault() -> None:
     assert (http_status(errors.TopfiveError("why")), grpc_status(errors.TopfiveError("why"))) == (500, "INTERNAL")
-
-
-def test_a_model_that_cannot_be_loaded_is_the_repositorys_fault() -> None:
-    assert grpc_status(errors.ConfigurationError("why")) == "FAILED_PRECONDITION"
 
 
 def test_a_defect_of_ours_tells_where_to_look() -> None:

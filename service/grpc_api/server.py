@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
 import grpc
 
 from service.api_keys import ApiKeys, read_api_keys
-from service.errors import ConfigurationError
 from service.grpc_api.authentication import Gate
 from service.grpc_api.ports import cannot_listen
 from service.grpc_api.servicer import OPEN, Servicer, path_of
 from service.logs import RequestLog
 from service.serving import Serving
 from service.settings import Settings
+from service.tls import server_context
 
 logger = logging.getLogger("topfive")
 
@@ -119,15 +118,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
 def _credentials(settings: Settings) -> Any:
     """What TLS needs, None without it."""
     chain, key = settings.tls_certificate_file, settings.tls_key_file
-    if chain is None and key is None:
+    # Raises for files that cannot be used, of which gRPC's core would say nothing until a client comes.
+    if server_context(settings) is None or chain is None or key is None:
         return None
-    if chain is None or key is None:
-        raise ConfigurationError("tls_certificate_file and tls_key_file go together: set both, or neither")
-    try:
-        # gRPC's core says nothing of files that it cannot use until a client comes.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password="")
-    except OSError as error:
-        raise ConfigurationError(
-            f"tls_certificate_file '{chain}' and tls_key_file '{key}' cannot be used: {error}"
-        ) from error
     return grpc.ssl_server_credentials([(key.read_bytes(), chain.read_bytes())])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +30,6 @@ NOT_OFFERED: Final = {
 }
 DESCRIPTIONS: Final = ("ModelMetadata", "ModelConfig", "ModelStatistics")
 CONTROL: Final = ("RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload")
-
-# Changing models needs `service.model_control`.
-needs_control = pytest.mark.skipif(find_spec("service.model_control") is None, reason="there is no model control yet")
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +170,6 @@ def test_statistics_that_one_of_several_processes_cannot_know_are_refused() -> N
         assert "statistics" not in channel.ask("ServerMetadata").read(pb.ServerMetadataResponse).extensions
 
 
-@needs_control
 def test_the_index_can_leave_out_what_is_not_ready(channel: Channel) -> None:
     for ready in (False, True):
         reply = channel.ask("RepositoryIndex", pb.RepositoryIndexRequest(ready=ready))
@@ -182,7 +177,6 @@ def test_the_index_can_leave_out_what_is_not_ready(channel: Channel) -> None:
         assert entries == [(name, "1", "READY") for name in (MODEL, CLASSIFIER, f"{MODEL}_resize")]
 
 
-@needs_control
 def test_models_come_and_go_by_request_where_a_setting_allows_it(tiny_repository: Path) -> None:
     flags = ("--model-repository", str(tiny_repository), "--model-control", "explicit")
     with serving(*flags) as process, channel_to(process) as channel:
@@ -206,7 +200,6 @@ def test_models_come_and_go_by_request_where_a_setting_allows_it(tiny_repository
             channel.ask(method, request).assert_error("NOT_FOUND", "unknown_model")
 
 
-@needs_control
 def test_a_model_that_cannot_be_loaded_says_why(tmp_path: Path, tiny_repository: Path) -> None:
     """FAILED_PRECONDITION: it is the repository that must be put right; what is served is served on."""
     repository = tmp_path / "models"
