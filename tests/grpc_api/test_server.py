@@ -1,4 +1,4 @@
-"""The gRPC server itself: its port, its connections, its keys and certificates, its start and stop."""
+"""The gRPC server itself: its connections, its certificate, its start and stop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from service.serving import Serving
 from service.settings import Settings
 from tests.grpc_api.messages import image_message
 from tests.grpc_api.rpc import Channel, answer_of, channel_to
-from tests.serving_process import READY, ServingProcess, serving
+from tests.serving_process import ServingProcess, serving
 from tests.tiny_models import WAITING_CONFIG, write_tiny_repository
 
 LISTENING: Final = "gRPC listening on"
@@ -34,65 +34,10 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 
 """With which a client begins: HTTP/2, and settings of its own, none."""
 PIXELS: Final = np.full((1, 4, 4, 3), 7, np.uint8)
 IMAGE: Final = image_message(PIXELS)
-KEY: Final = "0123456789abcdef0123456789abcdef"
 
 
 def is_ready(channel: Channel) -> bool:
     return bool(channel.ask("ServerReady").read(pb.ServerReadyResponse).ready)
-
-
-# Its port.
-
-
-def complaint(*flags: str) -> str:
-    """The one line that is left of a process that refused to start."""
-    with ServingProcess("--backend", "null", *flags) as process:
-        assert process.wait() == 2, process.log
-        log = list(process.log)
-    assert "Traceback" not in "".join(log)
-    (line,) = [line for line in log if line.startswith("topfive: ") or '"level":"critical"' in line]
-    return line
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_port_in_use_is_refused_with_what_to_do(workers: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        line = complaint("--grpc-port", port, "--workers", workers)
-    assert [word for word in (f"port {port}", "--grpc-port", "--no-grpc") if word not in line] == []
-
-
-@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "1"), ("2", "2")])
-def test_two_services_do_not_share_a_port(first: str, second: str) -> None:
-    """Not even those whose own processes do: clients of the one would get to the other."""
-    with serving("--backend", "null", "--workers", first) as process:
-        line = complaint("--grpc-port", str(process.grpc_port), "--workers", second)
-        assert "--grpc-port" in line
-
-
-def test_it_can_be_left_out() -> None:
-    with serving("--backend", "null", "--no-grpc") as process:
-        assert process.stop() == 0
-        assert LISTENING not in "".join(process.log)
-
-
-def test_it_can_listen_on_ipv6() -> None:
-    with serving("--backend", "null", "--host", "::1") as process:
-        assert f"{LISTENING} [::1]:" in process.wait_for_log(LISTENING)
-        with Channel(f"[::1]:{process.grpc_port}") as channel:
-            assert is_ready(channel)
-
-
-def test_worker_processes_share_one_port_that_was_found_for_them() -> None:
-    """Each of many clients is answered, whichever process it gets to, and nobody before its models are warm."""
-    with serving("--backend", "null", "--workers", "2") as process:
-        process.wait_for_log(READY, count=2)
-        lines = {process.wait_for_log(LISTENING, count=count).split(LISTENING)[1] for count in (1, 2)}
-        assert len(lines) == 1
-        for _ in range(20):
-            with channel_to(process) as channel:
-                assert is_ready(channel)
-        assert process.stop() == 0
 
 
 # Its connections.
@@ -145,59 +90,7 @@ def test_no_more_connections_than_may_be_are_kept() -> None:
             connection.close()
 
 
-# Its keys and certificates.
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    path = tmp_path / "keys"
-    path.write_text(f"{KEY}\n", encoding="ascii")
-    return path
-
-
-def bearer(key: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {key}"),)
-
-
-def test_with_keys_only_health_is_open_to_all(keys: Path) -> None:
-    """The key is asked for before the message: who has none is refused although no message comes."""
-    with serving("--backend", "null", "--api-keys-file", str(keys)) as process, channel_to(process) as channel:
-        assert is_ready(channel)
-        assert channel.ask("ServerLive").status == "OK"
-        methods = [method.name for method in pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods]
-        for method in methods:
-            if method not in ("ServerLive", "ServerReady"):
-                assert "Bearer" in channel.ask(method).assert_error("UNAUTHENTICATED", "unauthenticated")
-        with channel.held() as call:
-            assert call.code() is grpc.StatusCode.UNAUTHENTICATED
-        assert process.metric("topfive_rejected_total", reason="unauthenticated") == len(methods) - 1
-        assert channel.ask("ServerMetadata", metadata=bearer(KEY)).status == "OK"
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        bearer(KEY[:-1]),
-        bearer(KEY) * 2,
-        (("authorization", KEY),),
-        (("authorization", f"Basic {KEY}"),),
-        (("authorization-bin", f"Bearer {KEY}".encode()),),
-    ],
-)
-def test_what_is_not_one_known_key_is_refused(keys: Path, metadata: Any) -> None:
-    with serving("--backend", "null", "--api-keys-file", str(keys)) as process, channel_to(process) as channel:
-        channel.infer(IMAGE, metadata=metadata).assert_error("UNAUTHENTICATED", "unauthenticated")
-
-
-def test_the_stock_client_can_send_a_key(keys: Path) -> None:
-    with (
-        serving("--backend", "null", "--api-keys-file", str(keys)) as process,
-        tritonclient.grpc.InferenceServerClient(process.grpc_address) as client,
-    ):
-        headers = {"authorization": f"Bearer {KEY}"}
-        assert client.get_server_metadata(headers=headers).name == "topfive"
-        with pytest.raises(tritonclient.grpc.InferenceServerException, match="API key"):
-            client.get_server_metadata()
+# Its certificate.
 
 
 @pytest.fixture(scope="module")

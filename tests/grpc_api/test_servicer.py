@@ -200,6 +200,17 @@ def test_models_come_and_go_by_request_where_a_setting_allows_it(tiny_repository
             channel.ask(method, request).assert_error("NOT_FOUND", "unknown_model")
 
 
+def test_a_load_is_seen_through_though_its_client_leaves(tiny_repository: Path) -> None:
+    flags = ("--model-repository", str(tiny_repository), "--model-control", "explicit")
+    with serving(*flags) as process, channel_to(process) as channel:
+        request = pb.RepositoryModelUnloadRequest(model_name="tiny")
+        assert channel.ask("RepositoryModelUnload", request).status == "OK"
+        with channel_to(process) as impatient:
+            impatient.ask("RepositoryModelLoad", pb.RepositoryModelLoadRequest(model_name="tiny"), seconds=0.02)
+        ready = pb.ModelReadyRequest(name="tiny")
+        process.wait_until(lambda: channel.ask("ModelReady", ready).read(pb.ModelReadyResponse).ready)
+
+
 def test_a_model_that_cannot_be_loaded_says_why(tmp_path: Path, tiny_repository: Path) -> None:
     """FAILED_PRECONDITION: it is the repository that must be put right; what is served is served on."""
     repository = tmp_path / "models"
