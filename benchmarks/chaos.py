@@ -29,6 +29,7 @@ from benchmarks import (
     prober,
     repositories,
     samples,
+    schedule,
     verdict,
     workloads,
 )
@@ -37,10 +38,10 @@ from benchmarks.client import ask
 from benchmarks.mix import Ask
 from benchmarks.mob import Mob
 from benchmarks.nasty import Victim
-from benchmarks.open_loop import Plan
 from benchmarks.overhead import PHOTOS
 from benchmarks.prober import Probe
 from benchmarks.samples import Sample
+from benchmarks.schedule import Plan
 from benchmarks.server import ROOT, Service
 from benchmarks.verdict import Check
 
@@ -62,7 +63,7 @@ class Spell:
     """What came of a stretch of chaos."""
 
     outcomes: Mapping[str, Counter[str]]
-    run: open_loop.Run
+    run: schedule.Run
     probes: Sequence[Probe]
     pauses: Sequence[tuple[float, float]]
     held: Sample

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import swap
 from benchmarks.answers import Told
 from benchmarks.mix import Ask
-from benchmarks.open_loop import Answer
+from benchmarks.schedule import Answer
 from benchmarks.swap import AFTER, BEFORE, DURING, Swap, judge, tails
 
 ASKS = [Ask("three", b"", labels=[frozenset({"v1 value 7"}), frozenset({"v1 value 8"})])]
