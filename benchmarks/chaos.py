@@ -220,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.chaos", description=__doc__.partition(":")[0])
     add = parser.add_argument
     add("--seconds", type=float, default=60.0, help="how long, after the warm-up")
-    add("--warm-up", type=float, default=15.0, metavar="SECONDS", help="chaos before memory is first looked at")
+    add("--warm-up", type=float, default=25.0, metavar="SECONDS", help="chaos before memory is first looked at")
     add("--seed", type=int, default=1)
     add("--mob", type=int, default=12, metavar="N", help="clients that do not behave, at once")
     add("--rate", type=float, default=20.0, metavar="N", help="requests per second of those that do")
