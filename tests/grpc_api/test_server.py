@@ -1,0 +1,361 @@
+"""The gRPC server itself: its port, its connections, its keys and certificates, its start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import numpy as np
+import pytest
+import tritonclient.grpc
+from tritonclient.grpc import service_pb2 as pb
+
+from service.app import create_app, create_grpc_server, create_serving
+from service.errors import ConfigurationError
+from service.lifecycle import State
+from service.serving import Serving
+from service.settings import Settings
+from tests.grpc_api.messages import image_message
+from tests.grpc_api.rpc import Channel, answer_of, channel_to
+from tests.serving_process import READY, ServingProcess, serving
+from tests.tiny_models import WAITING_CONFIG, write_tiny_repository
+
+LISTENING: Final = "gRPC listening on"
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""With which a client begins: HTTP/2, and settings of its own, none."""
+PIXELS: Final = np.full((1, 4, 4, 3), 7, np.uint8)
+IMAGE: Final = image_message(PIXELS)
+KEY: Final = "0123456789abcdef0123456789abcdef"
+
+
+def is_ready(channel: Channel) -> bool:
+    return bool(channel.ask("ServerReady").read(pb.ServerReadyResponse).ready)
+
+
+# Its port.
+
+
+def complaint(*flags: str) -> str:
+    """The one line that is left of a process that refused to start."""
+    with ServingProcess("--backend", "null", *flags) as process:
+        assert process.wait() == 2, process.log
+        log = list(process.log)
+    assert "Traceback" not in "".join(log)
+    (line,) = [line for line in log if line.startswith("topfive: ") or '"level":"critical"' in line]
+    return line
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_in_use_is_refused_with_what_to_do(workers: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        line = complaint("--grpc-port", port, "--workers", workers)
+    assert [word for word in (f"port {port}", "--grpc-port", "--no-grpc") if word not in line] == []
+
+
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "1"), ("2", "2")])
+def test_two_services_do_not_share_a_port(first: str, second: str) -> None:
+    """Not even those whose own processes do: clients of the one would get to the other."""
+    with serving("--backend", "null", "--workers", first) as process:
+        line = complaint("--grpc-port", str(process.grpc_port), "--workers", second)
+        assert "--grpc-port" in line
+
+
+def test_it_can_be_left_out() -> None:
+    with serving("--backend", "null", "--no-grpc") as process:
+        assert process.stop() == 0
+        assert LISTENING not in "".join(process.log)
+
+
+def test_it_can_listen_on_ipv6() -> None:
+    with serving("--backend", "null", "--host", "::1") as process:
+        assert f"{LISTENING} [::1]:" in process.wait_for_log(LISTENING)
+        with Channel(f"[::1]:{process.grpc_port}") as channel:
+            assert is_ready(channel)
+
+
+def test_worker_processes_share_one_port_that_was_found_for_them() -> None:
+    """Each of many clients is answered, whichever process it gets to, and nobody before its models are warm."""
+    with serving("--backend", "null", "--workers", "2") as process:
+        process.wait_for_log(READY, count=2)
+        lines = {process.wait_for_log(LISTENING, count=count).split(LISTENING)[1] for count in (1, 2)}
+        assert len(lines) == 1
+        for _ in range(20):
+            with channel_to(process) as channel:
+                assert is_ready(channel)
+        assert process.stop() == 0
+
+
+# Its connections.
+
+
+def connected(process: ServingProcess) -> socket.socket:
+    """A raw connection."""
+    return socket.create_connection(("127.0.0.1", process.grpc_port))
+
+
+def closes(connection: socket.socket) -> bool:
+    """Whether the service closes `connection`, waited for without end but the test's own."""
+    while connection.recv(4096):
+        pass
+    return True
+
+
+@pytest.mark.parametrize("sent", [b"", PREFACE[:10], b"GET / HTTP/1.1\r\n"])
+def test_a_connection_that_does_not_begin_is_closed(sent: bytes) -> None:
+    with serving("--backend", "null", "--head-seconds", "0.2") as process, connected(process) as connection:
+        connection.sendall(sent)
+        assert closes(connection)
+
+
+def test_an_idle_connection_is_closed() -> None:
+    """A client of gRPC connects again by itself."""
+    with (
+        serving("--backend", "null", "--keep-alive-seconds", "1") as process,
+        channel_to(process) as channel,
+        connected(process) as connection,
+    ):
+        assert is_ready(channel)
+        connection.sendall(PREFACE)
+        assert closes(connection)
+        assert is_ready(channel)
+
+
+def test_no_more_connections_than_may_be_are_kept() -> None:
+    with serving("--backend", "null", "--max-connections", "3") as process:
+        kept = [connected(process) for _ in range(3)]
+        for connection in kept:
+            connection.sendall(PREFACE)
+            assert connection.recv(1)
+        with connected(process) as one_more:
+            assert closes(one_more)
+        kept.pop().close()
+        with channel_to(process) as channel:
+            process.wait_until(lambda: channel.ask("ServerLive").status == "OK")
+        for connection in kept:
+            connection.close()
+
+
+# Its keys and certificates.
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.write_text(f"{KEY}\n", encoding="ascii")
+    return path
+
+
+def bearer(key: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {key}"),)
+
+
+def test_with_keys_only_health_is_open_to_all(keys: Path) -> None:
+    """The key is asked for before the message: who has none is refused although no message comes."""
+    with serving("--backend", "null", "--api-keys-file", str(keys)) as process, channel_to(process) as channel:
+        assert is_ready(channel)
+        assert channel.ask("ServerLive").status == "OK"
+        methods = [method.name for method in pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods]
+        for method in methods:
+            if method not in ("ServerLive", "ServerReady"):
+                assert "Bearer" in channel.ask(method).assert_error("UNAUTHENTICATED", "unauthenticated")
+        with channel.held() as call:
+            assert call.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert process.metric("topfive_rejected_total", reason="unauthenticated") == len(methods) - 1
+        assert channel.ask("ServerMetadata", metadata=bearer(KEY)).status == "OK"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        bearer(KEY[:-1]),
+        bearer(KEY) * 2,
+        (("authorization", KEY),),
+        (("authorization", f"Basic {KEY}"),),
+        (("authorization-bin", f"Bearer {KEY}".encode()),),
+    ],
+)
+def test_what_is_not_one_known_key_is_refused(keys: Path, metadata: Any) -> None:
+    with serving("--backend", "null", "--api-keys-file", str(keys)) as process, channel_to(process) as channel:
+        channel.infer(IMAGE, metadata=metadata).assert_error("UNAUTHENTICATED", "unauthenticated")
+
+
+def test_the_stock_client_can_send_a_key(keys: Path) -> None:
+    with (
+        serving("--backend", "null", "--api-keys-file", str(keys)) as process,
+        tritonclient.grpc.InferenceServerClient(process.grpc_address) as client,
+    ):
+        headers = {"authorization": f"Bearer {KEY}"}
+        assert client.get_server_metadata(headers=headers).name == "topfive"
+        with pytest.raises(tritonclient.grpc.InferenceServerException, match="API key"):
+            client.get_server_metadata()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: there is nothing to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    chain, key = folder / "chain.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"),
+            *("-out", str(chain), "-keyout", str(key)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return chain, key
+
+
+def test_over_tls_it_answers_who_trusts_its_certificate(certificate: tuple[Path, Path]) -> None:
+    """The stock client among them; without TLS nobody."""
+    chain, key = certificate
+    flags = ("--tls-certificate-file", str(chain), "--tls-key-file", str(key))
+    with serving("--backend", "null", *flags) as process:
+        address = process.grpc_address
+        with tritonclient.grpc.InferenceServerClient(address, ssl=True, root_certificates=str(chain)) as client:
+            assert client.is_server_ready()
+        with Channel(address, credentials=grpc.ssl_channel_credentials(chain.read_bytes())) as channel:
+            assert answer_of(channel.infer(image_message(PIXELS, model_name="efficientnet_lite0"))).outputs
+        with Channel(address) as plain:
+            assert plain.ask("ServerLive", seconds=5).status == "UNAVAILABLE"
+        assert process.stop() == 0
+
+
+def swapped(chain: Path, key: Path) -> tuple[str, ...]:
+    return ("--tls-certificate-file", str(key), "--tls-key-file", str(chain))
+
+
+def missing(chain: Path, key: Path) -> tuple[str, ...]:
+    return ("--tls-certificate-file", str(chain), "--tls-key-file", str(key.with_name("nowhere.pem")))
+
+
+def alone(chain: Path, key: Path) -> tuple[str, ...]:
+    return ("--tls-certificate-file", str(chain))
+
+
+@pytest.mark.parametrize("flags", [swapped, missing, alone])
+def test_certificates_that_cannot_be_used_are_refused(
+    certificate: tuple[Path, Path], flags: Callable[[Path, Path], tuple[str, ...]]
+) -> None:
+    line = complaint(*flags(*certificate))
+    assert "tls_certificate_file" in line
+    assert "tls_key_file" in line
+
+
+# Its start and stop.
+
+
+@contextmanager
+def draining(tmp_path: Path, *flags: str) -> Iterator[tuple[ServingProcess, Any]]:
+    """A service told to stop while an RPC waits in its queue for company, an hour if nobody hurries it."""
+    repository = write_tiny_repository(tmp_path / "models", classify_config=WAITING_CONFIG)
+    own = ("--model-repository", str(repository), "--backend", "null")
+    with serving(*own, *flags) as process, channel_to(process) as channel:
+        call = channel.begin("ModelInfer", IMAGE)
+        process.wait_until(lambda: process.metric("topfive_queue_items") == 1)
+        process.signal(signal.SIGTERM)
+        yield process, call
+
+
+def test_a_stop_answers_who_is_inside(tmp_path: Path) -> None:
+    with draining(tmp_path) as (process, call):
+        assert pb.ModelInferResponse.FromString(call.result()).model_name == "tiny"
+        assert process.wait() == 0
+        with channel_to(process) as channel:
+            assert channel.infer(IMAGE).status == "UNAVAILABLE"
+    assert "Traceback" not in "".join(process.log)
+
+
+def test_the_grace_reports_not_ready_and_still_serves(tmp_path: Path) -> None:
+    """So that a load balancer can notice before anybody is refused; a second signal ends it."""
+    with draining(tmp_path, "--drain-grace-seconds", "3600") as (process, call):
+        process.wait_for_log("the service is draining")
+        with channel_to(process) as channel:
+            assert channel.ask("ServerLive").status == "OK"
+            assert not is_ready(channel)
+            ready = channel.ask("ModelReady", pb.ModelReadyRequest(name="tiny"))
+            assert not ready.read(pb.ModelReadyResponse).ready
+            late = channel.begin("ModelInfer", IMAGE)
+            process.wait_until(lambda: process.metric("topfive_queue_items") == 2)
+            assert process.stop() == 0
+            assert [pb.ModelInferResponse.FromString(each.result()).model_name for each in (call, late)] == ["tiny"] * 2
+
+
+def test_a_client_that_never_finishes_does_not_stop_the_stop() -> None:
+    with serving("--backend", "null", "--shutdown-seconds", "0.5") as process, channel_to(process) as channel:
+        with channel.held() as call:
+            assert channel.ask("ServerLive").status == "OK"
+            assert process.stop() == 0
+            assert call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        assert "Traceback" not in "".join(process.log)
+
+
+def test_every_line_of_the_log_is_json_whatever_clients_send() -> None:
+    """GRPC's core has a log of its own, in its own form, for which nobody asked."""
+    with serving("--backend", "null") as process:
+        for sent in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", PREFACE + b"\xff" * 50):
+            with connected(process) as connection:
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                assert closes(connection)
+        assert process.stop() == 0
+        assert [line for line in process.log if "time" not in json.loads(line)] == []
+
+
+# In a process that is not ours: an application that is started by somebody else's server.
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+def made(repository: Path, port: int, failed: Callable[[], None]) -> Serving:
+    settings = Settings(model_repository=repository, backend="null", grpc_port=port)
+    return create_serving(settings, on_fatal=failed)
+
+
+async def test_the_lifespan_starts_and_stops_it(tiny_repository: Path, caplog: pytest.LogCaptureFixture) -> None:
+    started = made(tiny_repository, 0, lambda: pytest.fail("the service failed"))
+    app = create_app(started, create_grpc_server(started))
+    with caplog.at_level("INFO", "topfive"):
+        async with app.router.lifespan_context(app):
+            await started.wait_until_loaded()
+            (line,) = [record.getMessage() for record in caplog.records if LISTENING in record.getMessage()]
+            address = line.removeprefix(f"{LISTENING} ")
+            with Channel(address) as channel:
+                reply = await asyncio.to_thread(channel.infer, IMAGE)
+            assert answer_of(reply).model_name == "tiny"
+    assert started.lifecycle.state is State.STOPPED
+    with Channel(address) as channel:
+        assert (await asyncio.to_thread(channel.ask, "ServerLive")).status == "UNAVAILABLE"
+
+
+async def test_a_port_that_is_lost_to_another_after_all_ends_the_service(tiny_repository: Path) -> None:
+    failures: list[None] = []
+    with taken_port() as port:
+        started = made(tiny_repository, port, lambda: failures.append(None))
+        app = create_app(started, create_grpc_server(started))
+        async with app.router.lifespan_context(app):
+            assert failures == [None]
+            assert isinstance(started.failure, ConfigurationError)
+            assert "--no-grpc" in str(started.failure)
+
+
+def test_settings_may_ask_for_none(tiny_repository: Path) -> None:
+    settings = Settings(model_repository=tiny_repository, backend="null", grpc=False)
+    assert create_grpc_server(create_serving(settings, on_fatal=lambda: None)) is None
