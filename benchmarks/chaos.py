@@ -29,6 +29,7 @@ from benchmarks import (
     prober,
     repositories,
     samples,
+    schedule,
     verdict,
     workloads,
 )
@@ -37,10 +38,10 @@ from benchmarks.client import ask
 from benchmarks.mix import Ask
 from benchmarks.mob import Mob
 from benchmarks.nasty import Victim
-from benchmarks.open_loop import Plan
 from benchmarks.overhead import PHOTOS
 from benchmarks.prober import Probe
 from benchmarks.samples import Sample
+from benchmarks.schedule import Plan
 from benchmarks.server import ROOT, Service
 from benchmarks.verdict import Check
 
@@ -62,7 +63,7 @@ class Spell:
     """What came of a stretch of chaos."""
 
     outcomes: Mapping[str, Counter[str]]
-    run: open_loop.Run
+    run: schedule.Run
     probes: Sequence[Probe]
     pauses: Sequence[tuple[float, float]]
     held: Sample
@@ -219,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.chaos", description=__doc__.partition(":")[0])
     add = parser.add_argument
     add("--seconds", type=float, default=60.0, help="how long, after the warm-up")
-    add("--warm-up", type=float, default=15.0, metavar="SECONDS", help="chaos before memory is first looked at")
+    add("--warm-up", type=float, default=25.0, metavar="SECONDS", help="chaos before memory is first looked at")
     add("--seed", type=int, default=1)
     add("--mob", type=int, default=12, metavar="N", help="clients that do not behave, at once")
     add("--rate", type=float, default=20.0, metavar="N", help="requests per second of those that do")

@@ -4,13 +4,10 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from benchmarks import report
+from benchmarks.schedule import Answer
 from benchmarks.verdict import quantile
-
-if TYPE_CHECKING:
-    from benchmarks.open_loop import Answer
 
 # What is made of a run; latencies in ms, from the scheduled time.
 OFFERED, GOODPUT = "offered/s", "good/s"
@@ -27,11 +24,11 @@ REFUSALS = (TOO_MANY, UNAVAILABLE)
 
 
 def summarise(
-    answers: Sequence["Answer"],
+    answers: Sequence[Answer],
     *,
     after: float,
     until: float,
-    is_right: Callable[["Answer"], bool] = lambda _: True,
+    is_right: Callable[[Answer], bool] = lambda _: True,
 ) -> dict[str, float]:
     """Figures of the requests scheduled within (after, until); goodput counts right answers that came within it.
 

@@ -14,7 +14,7 @@ from benchmarks import answers, oip, report, workloads
 from benchmarks.answers import Told
 from benchmarks.client import ask, render
 from benchmarks.load_figures import OK, REFUSALS, TIMED_OUT
-from benchmarks.open_loop import Answer
+from benchmarks.schedule import Answer
 from benchmarks.workloads import Payload, Pixels
 
 RIGHT, REFUSED, WRONG, LOST = "right", "refused", "wrong", "no answer"

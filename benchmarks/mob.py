@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -28,20 +29,22 @@ class Mob:
         self._all_dealt = False
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._work) for _ in range(size)]
+        self._size = size
+        self._threads = ThreadPoolExecutor(size)
+        self._working: list[Future[None]] = []
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._working = [self._threads.submit(self._work) for _ in range(self._size)]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Each finishes what it is at."""
+        """Each finishes what it is at; a defect of one of them is raised here."""
         self._ended.set()
-        for thread in self._threads:
-            thread.join()
+        self._threads.shutdown()
+        for one in self._working:
+            one.result()
 
     def _work(self) -> None:
         while not self._ended.wait(self._pause) or not self._all_dealt:

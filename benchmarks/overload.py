@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks import answers, load_figures, machine, open_loop, timeline, verdict, workloads
+from benchmarks import answers, load_figures, machine, open_loop, schedule, timeline, verdict, workloads
 from benchmarks import overload_verdict as o
 from benchmarks.aside import Aside
 from benchmarks.client import ask, drive
-from benchmarks.open_loop import Answer, Plan, Run
 from benchmarks.overhead import PHOTOS
 from benchmarks.overload_verdict import Phase
+from benchmarks.schedule import Answer, Plan, Run
 from benchmarks.server import ROOT, Endpoint, Service
 
 AROUND = (0.95, 1.1)  # of the closed loop's rate: where the peak is looked for in an open loop
@@ -117,7 +117,7 @@ class Overload:
             figures[o.OTHERS_CPU] = (busy - service[0] - done.cpu_seconds) / seconds
         if deadlines:
             figures |= o.lateness(done.answers, timeout_seconds=setup.timeout_seconds)
-        return Phase(name, turn, figures, open_loop.faults(done), _kept(done))
+        return Phase(name, turn, figures, schedule.faults(done), _kept(done))
 
     def _is_right(self, answer: Answer) -> bool:
         assert isinstance(answer.seen, tuple)
@@ -178,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
     add("--rounds", type=int, default=3, metavar="N")
     add("--seconds", type=float, default=8.0, help="how long each phase is counted, after a fifth of it to warm up")
-    add("--connections", type=int, default=open_loop.MAX_CONNECTIONS, metavar="N", help="the most at once")
+    add("--connections", type=int, default=schedule.MAX_CONNECTIONS, metavar="N", help="the most at once")
     add("--timeout-ms", type=int, default=100, metavar="MS", help="the deadline in the phase with deadlines")
     add("--seed", type=int, default=1)
     add("--json", type=Path, metavar="FILE", help="write all figures and when each answer came")

@@ -16,11 +16,11 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import answers, mix, nginx, open_loop, verdict, workloads
+from benchmarks import answers, mix, nginx, open_loop, schedule, verdict, workloads
 from benchmarks.aside import Aside
 from benchmarks.mix import REFUSED, Ask, Judged
-from benchmarks.open_loop import Plan, Run
 from benchmarks.overhead import PHOTOS
+from benchmarks.schedule import Plan, Run
 from benchmarks.server import ROOT, Service, free_port
 from benchmarks.verdict import Check
 
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         proxy.close()
         requests, errors = proxy.requests(), proxy.errors()
     checks, judged = judge(asks, run, exit_codes=codes)
-    faults = open_loop.faults(run, lag_limit_seconds=open_loop.LAG_LIMIT_OF_COUNTS_SECONDS)
+    faults = schedule.faults(run, lag_limit_seconds=schedule.LAG_LIMIT_OF_COUNTS_SECONDS)
     by_replica = dict(Counter(one["upstream"].split(", ")[-1] for one in requests))
     print(f"{len(run.answers)} requests in {run.seconds:.1f} s, answered by {by_replica}")
     print(f"{nginx.retried(requests)} tried again by nginx; its errors: {len(errors.splitlines())}")

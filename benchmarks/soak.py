@@ -15,15 +15,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
-from benchmarks import answers, machine, mix, nasty, open_loop, repositories, samples, timeline, verdict, workloads
+from benchmarks import (
+    answers,
+    machine,
+    mix,
+    nasty,
+    open_loop,
+    repositories,
+    samples,
+    schedule,
+    timeline,
+    verdict,
+    workloads,
+)
 from benchmarks.aside import Aside
 from benchmarks.client import drive
 from benchmarks.mix import REFUSED, Ask, Judged
 from benchmarks.mob import Mob
 from benchmarks.nasty import Victim
-from benchmarks.open_loop import Answer, Plan, Run
 from benchmarks.overhead import PHOTOS
 from benchmarks.samples import Sample, Sampler
+from benchmarks.schedule import Answer, Plan, Run
 from benchmarks.server import ROOT, Service
 from benchmarks.verdict import Check
 
@@ -141,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     judged = mix.judge_all(asks, soaked.run.answers)
     curve = [*latency_curve(soaked.run.answers, seconds=soaked.run.seconds)]
     checks = judge(soaked, judged, exit_code=exit_code, slope_limit_mb=options.slope_limit)
-    faults = open_loop.faults(soaked.run, lag_limit_seconds=open_loop.LAG_LIMIT_OF_COUNTS_SECONDS)
+    faults = schedule.faults(soaked.run, lag_limit_seconds=schedule.LAG_LIMIT_OF_COUNTS_SECONDS)
     for when, held in (("before", soaked.before), ("after", soaked.after)):
         memory = f"{held.resident_bytes / 1e6:.1f} MB"
         print(f"{when}: {memory}, {held.open_files} open files, {held.threads} threads")

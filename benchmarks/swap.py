@@ -17,13 +17,13 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import answers, load_figures, mix, open_loop, repositories, verdict
+from benchmarks import answers, load_figures, mix, open_loop, repositories, schedule, verdict
 from benchmarks.answers import Told
 from benchmarks.aside import Aside
 from benchmarks.load_figures import OK
 from benchmarks.mix import Ask
-from benchmarks.open_loop import Answer, Plan
 from benchmarks.repositories import CHANGING
+from benchmarks.schedule import Answer, Plan
 from benchmarks.server import Service
 from benchmarks.verdict import Check
 
@@ -96,7 +96,7 @@ def _by_version(given: Sequence[Answer]) -> Mapping[str, int]:
 
 def swap_under_load(
     service: Service, repository: Path, asks: Sequence[Ask], *, rate: float, pause_seconds: float, swaps: int, seed: int
-) -> tuple[open_loop.Run, list[Swap]]:
+) -> tuple[schedule.Run, list[Swap]]:
     """The load, and in the middle of it a new version, the old one again, and so on."""
     plan = Plan(
         address=service.address,
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seed=options.seed,
             )
     checks = [*judge(asks, run.answers, swaps), verdict.none_of("routes that are not there", missing)]
-    faults = open_loop.faults(run, lag_limit_seconds=open_loop.LAG_LIMIT_OF_COUNTS_SECONDS)
+    faults = schedule.faults(run, lag_limit_seconds=schedule.LAG_LIMIT_OF_COUNTS_SECONDS)
     by_version = dict(_by_version(run.answers))
     p99 = tails(run.answers, swaps)
     took = [round((swap.answered - swap.called) * 1e3, 1) for swap in swaps]

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import mix
 from benchmarks.answers import Told
 from benchmarks.mix import LOST, REFUSED, RIGHT, WRONG, Ask, judge, judge_all
-from benchmarks.open_loop import Answer
+from benchmarks.schedule import Answer
 
 GOOD = Ask("raw", b"", labels=[frozenset({"cat", "lynx"}), frozenset({"dog"})])
 BAD = Ask("media type", b"", 415)

@@ -11,8 +11,8 @@ import pytest
 from benchmarks import load_figures as f
 from benchmarks import overload_verdict as o
 from benchmarks import timeline
-from benchmarks.open_loop import Answer
 from benchmarks.overload_verdict import Phase
+from benchmarks.schedule import Answer
 from benchmarks.server import ROOT
 from benchmarks.verdict import Check
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import nginx, repositories, rolling
 from benchmarks.answers import Told
 from benchmarks.mix import Ask
-from benchmarks.open_loop import Answer, Run
+from benchmarks.schedule import Answer, Run
 from benchmarks.server import ROOT
 
 REPLICAS = [("127.0.0.1", 11), ("127.0.0.1", 12)]

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import soak
 from benchmarks.mix import REFUSED, RIGHT, Ask, Judged
-from benchmarks.open_loop import Answer, Run
 from benchmarks.samples import Sample
+from benchmarks.schedule import Answer, Run
 from benchmarks.soak import Soaked, judge, latency_curve, shuffled
 
 IDLE = Sample(0.0, 100_000_000, 14, 10)

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import swap
 from benchmarks.answers import Told
 from benchmarks.mix import Ask
-from benchmarks.open_loop import Answer
+from benchmarks.schedule import Answer
 from benchmarks.swap import AFTER, BEFORE, DURING, Swap, judge, tails
 
 ASKS = [Ask("three", b"", labels=[frozenset({"v1 value 7"}), frozenset({"v1 value 8"})])]
@@ -62,7 +62,6 @@ def test_the_tail_is_told_before_during_and_after() -> None:
     assert math.isnan(tails([BEFORE_ANY], SWAPS)[AFTER])
 
 
-@pytest.mark.xfail(reason="needs load and unload", strict=True, raises=SystemExit)
 def test_a_short_run_swaps_under_load_without_a_failed_request(tmp_path: Path) -> None:
     """There and back on the real service, over every route, each answer wholly of one version."""
     code = swap.main(["--rate", "60", "--swaps", "2", "--pause", "0.5", "--json", str(tmp_path / "run.json")])
