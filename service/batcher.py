@@ -57,7 +57,7 @@ class Batcher:
         self._busy = 0
         self._alone = False
         self._runs: dict[asyncio.Future[Sequence[Row]], HandedBatch] = {}  # in the order of their handing over
-        self._alarm = Alarm(clock, self._dispatch)
+        self._alarm = Alarm(clock)
         self._submissions = 0
         self._calm = True
         self._failure: BaseException | None = None
@@ -187,7 +187,7 @@ class Batcher:
                 self._answers.expired(self._retries.expire(now=now), now)
             while batch := self._next_batch(now):
                 self._hand_over(batch)
-            self._alarm.set(self._next_event(now))
+            self._alarm.set(self._next_event(now), self._dispatch)
         except Exception as error:  # noqa: BLE001  # a defect here would otherwise leave every waiter hanging
             self._fail(error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 _NEVER: Final = float("inf")
@@ -48,23 +49,25 @@ class MonotonicClock:
 
 
 class Alarm:
-    """One timer at a time that calls `callback`; set as often as one likes, infinity for never."""
+    """One timer at a time, set as often as one likes; it knows its callback only while it is set.
 
-    def __init__(self, clock: Clock, callback: Callable[[], None]) -> None:
+    So its owner, whose method that is, is freed by its last reference.
+    """
+
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._callback = callback
         self._when = _NEVER
         self._timer: TimerHandle | None = None
 
-    def set(self, when: float) -> None:
-        """Call back at `when` and at no other time."""
+    def set(self, when: float, callback: Callable[[], None]) -> None:
+        """Call `callback` at `when` and at no other time; never, if that is infinity."""
         if when == self._when:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._when = when
-        self._timer = None if when == _NEVER else self._clock.call_at(when, self._ring)
+        self._timer = None if when == _NEVER else self._clock.call_at(when, partial(self._ring, callback))
 
-    def _ring(self) -> None:
+    def _ring(self, callback: Callable[[], None]) -> None:
         self._timer, self._when = None, _NEVER
-        self._callback()
+        callback()

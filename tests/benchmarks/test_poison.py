@@ -53,7 +53,6 @@ def test_the_model_that_fails_is_the_tiny_one() -> None:
     assert repositories.POISON > 240
 
 
-@pytest.mark.xfail(reason="needs the retry of a failed batch member by member", strict=True)
 def test_a_short_run_under_load_costs_no_good_image(tmp_path: Path) -> None:
     """The real service, batches of several clients, one image in a hundred on which the graph raises."""
     code = poison.main(["--seconds", "1", "--json", str(tmp_path / "run.json")])
