@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,7 +29,7 @@ from service.repository import read_repository
 from service.routes import classify, infer
 from service.routes.authentication import Gate
 from service.routes.classify import ClassifyHandler
-from service.routes.docs import add_docs, classify_route, infer_route
+from service.routes.docs import add_docs, classify_route, corrected, infer_route
 from service.routes.endpoint import Endpoint
 from service.routes.error_responses import error_headers, status_of
 from service.routes.health import health_router
@@ -130,6 +131,12 @@ class _App(FastAPI):
     classify: ASGIApp
     infer: ASGIApp
     gate: Gate | None
+
+    def openapi(self) -> dict[str, Any]:
+        """The document at `/openapi.json`."""
+        if not self.openapi_schema:
+            self.openapi_schema = corrected(super().openapi())
+        return self.openapi_schema
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -13,7 +13,7 @@ from service.metrics import Metrics
 from service.routes.body import Send
 from service.routes.error_responses import error_body, error_headers, status_of
 
-_OPEN: Final = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json")
+OPEN: Final = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json")
 _OPEN_FOLDER: Final = "/static/"
 _METRICS: Final = "/metrics"
 
@@ -24,7 +24,7 @@ class Gate:
     def __init__(self, keys: ApiKeys, *, metrics_need_key: bool, metrics: Metrics) -> None:
         self._keys = keys
         self._metrics = metrics
-        self._open = frozenset(_OPEN if metrics_need_key else (*_OPEN, _METRICS))
+        self._open = frozenset(OPEN if metrics_need_key else (*OPEN, _METRICS))
 
     def lets_in(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Whether a request for `path` with these `headers` (lower-case names) may go on."""

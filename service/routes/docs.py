@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from service import errors
 from service.images import ENCODED_MEDIA_TYPES
+from service.routes.authentication import OPEN
 from service.routes.error_responses import STATUS
 from service.routes.multipart import FIELD
 from service.routes.parameters import MULTIPART, RAW
@@ -46,7 +47,7 @@ async def classify(
     """
 
 
-async def infer(model: str) -> None:
+async def infer(model: str, request: InferRequestSchema) -> None:
     """Inference by the Open Inference Protocol, with its binary tensor extension, on the model's highest version.
 
     The body is a JSON object, or one of `Inference-Header-Content-Length` bytes followed by the binary tensor. The
@@ -55,7 +56,7 @@ async def infer(model: str) -> None:
     """
 
 
-async def infer_version(model: str, version: str) -> None:
+async def infer_version(model: str, version: str, request: InferRequestSchema) -> None:
     """Inference on one version of the model; otherwise as without."""
 
 
@@ -84,10 +85,6 @@ def classify_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
 
 def infer_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
     """The documented route of `asgi` at `path`, with or without a version."""
-    content = {
-        "application/json": {"schema": InferRequestSchema.model_json_schema()},
-        RAW: _BINARY,
-    }
     return DocumentedRoute(
         path,
         infer_version if "{version}" in path else infer,
@@ -95,9 +92,9 @@ def infer_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
         methods=["POST"],
         tags=["open inference protocol"],
         response_model=InferResponseSchema,
-        responses={200: {"content": {RAW: _BINARY}}, **_error_responses()},
+        responses={200: {"content": {RAW: _BINARY}}, **_error_responses(errors.UndecodableImage)},
         openapi_extra={
-            "requestBody": {"required": True, "content": content},
+            "requestBody": {"content": {RAW: _BINARY}},
             "parameters": [
                 {
                     "name": "Inference-Header-Content-Length",
@@ -127,9 +124,37 @@ def add_docs(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=ASSETS), name="static")
 
 
-def _error_responses() -> dict[int | str, dict[str, Any]]:
-    return {
-        status: {"model": ErrorSchema, "description": (error.__doc__ or "").strip().splitlines()[0]}
-        for error, status in STATUS.items()
-        if error is not errors.ClientDisconnected
+def corrected(document: dict[str, Any]) -> dict[str, Any]:
+    """What FastAPI says of the routes, less its own 422, which none of them answers, and with the API keys."""
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    document["components"]["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "Only where `api_keys_file` is set."}
     }
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            responses = operation["responses"]
+            if "HTTPValidationError" in str(responses.get("422")):
+                del responses["422"]
+            if path not in OPEN:
+                operation["security"] = [{}, {"key": []}]
+                responses.setdefault("401", _UNAUTHENTICATED)
+    return document
+
+
+def _error_responses(*impossible: type[errors.TopfiveError]) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {"model": ErrorSchema, "description": _first_line(error)}
+        for error, status in STATUS.items()
+        if error not in (errors.ClientDisconnected, *impossible)
+    }
+
+
+def _first_line(error: type[errors.TopfiveError]) -> str:
+    return (error.__doc__ or "").strip().splitlines()[0]
+
+
+_UNAUTHENTICATED: Final = {
+    "description": _first_line(errors.Unauthenticated),
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorSchema"}}},
+}

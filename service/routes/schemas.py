@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
 
@@ -128,13 +130,43 @@ class IndexEntrySchema(BaseModel):
     reason: str
 
 
+Parameters = dict[str, str | int | float | bool]
+
+
+class InputSchema(BaseModel):
+    """A tensor of a request: its numbers in `data`, flat or nested, or its size in the parameter `binary_data_size`."""
+
+    name: str = Field(examples=["image"])
+    datatype: str = Field(examples=["UINT8"])
+    shape: list[Annotated[int, Field(ge=0)]] = Field(examples=[[1, 1, 2, 3]])
+    parameters: Parameters | None = None
+    data: list[object] | None = Field(None, examples=[[90, 90, 90, 160, 160, 160]])
+
+
+class RequestedOutputSchema(BaseModel):
+    """An output to answer with; the parameter `binary_data` says whether as bytes."""
+
+    name: str = Field(examples=["classes"])
+    parameters: Parameters | None = None
+
+
 class InferRequestSchema(BaseModel):
     """An inference request as JSON; see the Open Inference Protocol."""
 
     id: str | None = None
-    parameters: dict[str, str | int | float | bool] | None = None
-    inputs: list[dict[str, object]]
-    outputs: list[dict[str, object]] | None = None
+    parameters: Parameters | None = Field(None, examples=[{"timeout": 500_000}])
+    inputs: list[InputSchema]
+    outputs: list[RequestedOutputSchema] | None = None
+
+
+class OutputSchema(BaseModel):
+    """A tensor of an answer: its values in `data`, or its size in the parameter `binary_data_size`."""
+
+    name: str
+    datatype: str = Field(examples=["FP32"])
+    shape: list[int]
+    parameters: Parameters | None = None
+    data: list[str | int | float | None] | None = None
 
 
 class InferResponseSchema(BaseModel):
@@ -143,4 +175,4 @@ class InferResponseSchema(BaseModel):
     model_name: str
     model_version: str
     id: str | None = None
-    outputs: list[dict[str, object]]
+    outputs: list[OutputSchema]
