@@ -291,6 +291,12 @@ def _constant(text: str) -> None:
     raise Nonsense
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Without lone surrogates, also in what a later key of the same name hides."""
+    json.dumps(pairs, ensure_ascii=False).encode()
+    return dict(pairs)
+
+
 def _finite(text: str) -> float:
     value = float(text)
     _said(math.isfinite(value))
@@ -323,8 +329,8 @@ def meaning_of(body: Body, taken: Input) -> Meaning:
     tensors = body.content[length:]
     try:
         text = body.content[:length].decode("utf-8")
-        request = json.loads(text, parse_constant=_constant, parse_float=_finite)
-        json.dumps(request, ensure_ascii=False).encode()  # no lone surrogates
+        request = json.loads(text, parse_constant=_constant, parse_float=_finite, object_pairs_hook=_object)
+        json.dumps(request, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Nonsense from error
     _said(_depth(text) <= MAX_DEPTH)

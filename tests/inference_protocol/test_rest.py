@@ -17,7 +17,7 @@ from tritonclient.http import InferResult
 
 from service.backends.base import Row
 from service.errors import MalformedRequest, TooLarge, Unsupported
-from service.images import ImageLimits, view_raw
+from service.images import ImageLimits, RawShape, view_raw
 from service.inference_protocol.requests import InferRequest, RequestedOutput
 from service.inference_protocol.rest import check_json_length, json_length_of, parse, render
 from service.models import ServedModel
@@ -30,6 +30,7 @@ from tests.oip_bodies import (
     binary_body,
     image_input,
     json_body,
+    json_image,
     meaning_of,
     mutants,
     read_outputs,
@@ -233,6 +234,29 @@ def test_data_that_is_not_lists_of_bytes_is_refused(served: dict[str, ServedMode
     body = json_body({"inputs": [image_input((1, 1, 1, 3), data=data)]})
     with pytest.raises(MalformedRequest, match="data of input 'image'"):
         read(served["tiny"], body)
+
+
+@pytest.mark.parametrize("token", ["[]", '{"":[0]}', "[[]]"])
+def test_so_many_lists_and_objects_that_others_would_wait_are_refused(
+    served: dict[str, ServedModel], token: str
+) -> None:
+    """However little room they take: the parser makes them all in one go, and nothing else runs meanwhile."""
+    inputs = json.dumps([image_input((1, 1, 1, 3), data=[1, 2, 3])])
+    opened = inputs.count("[") + inputs.count("{") + 2
+    each = token.count("[") + token.count("{")
+    for count, accepted in (((262_144 - opened) // each, True), ((262_144 - opened) // each + 1, False)):
+        body = Body(f'{{"inputs":{inputs},"x":[{",".join([token] * count)}]}}'.encode(), None)
+        if accepted:
+            assert bytes(read(served["tiny"], body).pixels) == b"\x01\x02\x03"
+        else:
+            with pytest.raises(TooLarge, match="lists and objects, and at most 262144 are accepted"):
+                read(served["tiny"], body)
+
+
+def test_pixels_of_a_photo_may_be_nested(served: dict[str, ServedModel]) -> None:
+    pixels = np.arange(500 * 375 * 3, dtype=np.uint32).astype(np.uint8).reshape(1, 500, 375, 3)
+    body = Body(json.dumps(json.loads(json_image(pixels).content), separators=(",", ":")).encode(), None)
+    assert np.array_equal(view_raw(read(served["tiny"], body).pixels, RawShape(500, 375, 1)), pixels)
 
 
 def test_a_string_elsewhere_that_says_true_does_no_harm(served: dict[str, ServedModel]) -> None:

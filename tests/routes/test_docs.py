@@ -102,6 +102,14 @@ def test_every_path_is_documented(openapi: dict[str, Any]) -> None:
     assert len({operation["operationId"] for operation in operations}) == len(operations)
 
 
+def test_what_needs_a_key_where_keys_are_asked_for_says_so(openapi: dict[str, Any]) -> None:
+    assert openapi["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for path, methods in openapi["paths"].items():
+        for operation in methods.values():
+            needs_one = path not in {"/v2/health/live", "/v2/health/ready"}
+            assert ("401" in operation["responses"]) == ("security" in operation) == needs_one
+
+
 def test_every_kind_of_body_is_documented(operation: dict[str, Any]) -> None:
     body = operation["requestBody"]
     assert body["required"] is True
