@@ -6,7 +6,7 @@ What lives here: bytes to `InferRequest` and results to bytes. What does not: HT
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 

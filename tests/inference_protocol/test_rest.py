@@ -48,7 +48,7 @@ def read(model: ServedModel, body: Body) -> InferRequest:
     """What the service reads: the header, then the body."""
     header = None if body.json_length is None else str(body.json_length).encode()
     json_length = json_length_of(header)
-    check_json_length(json_length, len(body.content), most=1 << 20)
+    check_json_length(json_length, len(body.content), most=4 << 20)
     return parse(body.content, json_length, model, limits=LIMITS)
 
 
