@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+GRPC_PORT ?= 8001
 ARGS ?=
 
 VENV := .venv
@@ -11,15 +12,16 @@ SOURCES := service pipeline benchmarks tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-export run test check fix bench export verify lock clean
+.PHONY: help setup setup-export run test check fix bench chaos soak export verify lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  PYTHON=$(PYTHON) makes the virtual environment, PORT=$(PORT) is served on, ARGS='…' goes to test, bench, export."
+	@echo "  PYTHON=$(PYTHON) makes the virtual environment, PORT=$(PORT) and GRPC_PORT=$(GRPC_PORT) are served on,"
+	@echo "  ARGS='…' goes to test, bench, chaos, soak, export."
 
-run: $(VENV)/.serve ## install what serving needs, then serve on PORT
-	@exec $(BIN)/python -m service --port $(PORT)
+run: $(VENV)/.serve ## install what serving needs, then serve on PORT and GRPC_PORT
+	@exec $(BIN)/python -m service --port $(PORT) --grpc-port $(GRPC_PORT)
 
 test: setup ## install what the tests need, then run them with the coverage gate
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
@@ -44,6 +46,12 @@ fix: setup ## format, and mend what the linter can
 
 bench: setup ## measure what the service costs on top of the bare graphs
 	@$(BIN)/python -m benchmarks.overhead $(ARGS)
+
+chaos: setup ## a minute of everything that clients can do to a service, and what must hold
+	@$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+soak: setup ## ten minutes of steady mixed load, and whether memory grows
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 export: setup-export ## build model_repository/ from the published weights
 	@$(BIN)/python -m pipeline export $(ARGS)

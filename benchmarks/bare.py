@@ -24,9 +24,6 @@ Graphs: TypeAlias = tuple[Path, Path]
 """The files of the resize and of the classify graph."""
 
 WARM_SECONDS = 0.3
-# Classes within this of the most probable are right, too: batches of other sizes sum in another order, and the graphs
-# are held to 2e-3 for each probability.
-TIE = 4e-3
 
 
 class Lane:
@@ -61,7 +58,7 @@ def answers(graphs: Graphs, images: Path | None, scenario: str) -> list[list[int
     found = []
     for payload in workloads.load(images)[scenario]:
         _, (probabilities,), (indices,) = _lane(graphs, 0, 1).infer([payload])
-        found.append([int(index) for index in indices[probabilities >= probabilities[0] - TIE]])
+        found.append([int(index) for index in indices[probabilities >= probabilities[0] - workloads.TIE]])
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmarks import figures as f
 from benchmarks import machine, workloads
 from benchmarks.client import drive
-from benchmarks.figures import LONE, NULL, Config, Window
+from benchmarks.figures import FRONT_END, LONE, Config, Window
 from benchmarks.server import Service, means
 
 REMEASURED = 3  # bare configurations, the best of the first round, measured again in the later rounds
@@ -46,7 +46,7 @@ class Bench:
         best: dict[str, Sequence[Config]] = {}
         for turn in range(self.plan.rounds):
             for scenario in self.plan.scenarios:
-                if scenario == NULL:
+                if scenario in FRONT_END:
                     yield self._service_window(turn, scenario, connections=f.NULL_CONNECTIONS)
                     continue
                 configs = dict.fromkeys([*best.get(scenario, self.plan.configs), *LONE])
@@ -60,7 +60,7 @@ class Bench:
                 best.setdefault(scenario, sorted(rates, key=rates.__getitem__)[-REMEASURED:])
 
     def _service_window(self, turn: int, scenario: str, *, connections: int) -> Window:
-        service = self.front_end if scenario == NULL else self.service
+        service = self.front_end if scenario in FRONT_END else self.service
         before = service.metrics()
         try:
             load = drive(

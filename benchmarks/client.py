@@ -13,9 +13,10 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+PIECE = 16384
 STALL_SECONDS = 20.0  # without any answer for so long the server is taken for dead
 
 
@@ -25,6 +26,15 @@ class Response:
 
     status: int
     body: bytes
+    head: bytes = field(default=b"", compare=False, repr=False)
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, whatever the case of its name."""
+        for line in self.head.split(b"\r\n")[1:]:
+            key, _, value = line.partition(b":")
+            if key.lower() == name.lower().encode():
+                return value.strip().decode("latin-1")
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,24 @@ class Load:
         return sum(count / (ended - started) for count, started, ended in spans.values())
 
 
+def render(method: str, target: str, body: bytes = b"", **headers: str) -> bytes:
+    """A whole HTTP request; `Content_Type="image/jpeg"` gives a header."""
+    fields = {"Host": "127.0.0.1", **headers, "Content-Length": str(len(body))}
+    lines = (f"{name.replace('_', '-')}: {value}" for name, value in fields.items())
+    return "\r\n".join((f"{method} {target} HTTP/1.1", *lines, "", "")).encode() + body
+
+
+def ask(address: tuple[str, int], message: bytes) -> Response:
+    """One request on a connection of its own, and its answer."""
+    with socket.create_connection(address, STALL_SECONDS) as connection:
+        connection.sendall(message)
+        parser = ResponseParser()
+        while piece := connection.recv(PIECE):
+            if response := parser.feed(piece):
+                return response
+    raise ConnectionResetError("the connection was closed before the answer")
+
+
 class ResponseParser:
     """Collects one answer at a time from pieces cut anywhere. Content-Length framing only, no pipelining."""
 
@@ -83,7 +111,7 @@ class ResponseParser:
             return None
         if len(received) > self._end:
             raise ValueError("the server sent more than one answer")
-        response = Response(int(received[9:12]), received[self._body :])
+        response = Response(int(received[9:12]), received[self._body :], received[: self._body - 4])
         self._received, self._end = b"", math.inf
         return response
 
@@ -91,7 +119,7 @@ class ResponseParser:
 class Connection:
     """One connection, and the request under way on it."""
 
-    def __init__(self, port: int, *, number: int, epoll: select.epoll) -> None:
+    def __init__(self, address: tuple[str, int], *, number: int, epoll: select.epoll) -> None:
         self.number = number
         self.request = 0
         self.started = 0.0
@@ -100,7 +128,7 @@ class Connection:
         self._unsent = memoryview(b"")
         self._writing = False
         self._epoll = epoll
-        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket = socket.create_connection(address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setblocking(False)
         self.fileno, self.close = self._socket.fileno, self._socket.close
@@ -122,7 +150,7 @@ class Connection:
 
     def receive(self) -> Response | None:
         """The answer, if what there is to read completes it."""
-        piece = self._socket.recv(16384)
+        piece = self._socket.recv(PIECE)
         if not piece:
             raise ConnectionError("the server closed a connection in the middle of the benchmark")
         response = self._parser.feed(piece)
@@ -171,6 +199,7 @@ def drive(
     warm_seconds: float,
     window_seconds: float,
     meters: Sequence[Callable[[], float]],
+    host: str = "127.0.0.1",
 ) -> Load:
     """Send the requests in turn over so many connections; those begun within the window are measured.
 
@@ -179,7 +208,7 @@ def drive(
     turns = itertools.cycle([(number, memoryview(request)) for number, request in enumerate(requests)])
     exchanges: list[Exchange] = []
     with select.epoll() as epoll, ExitStack() as stack:
-        lines = [Connection(port, number=number, epoll=epoll) for number in range(connections)]
+        lines = [Connection((host, port), number=number, epoll=epoll) for number in range(connections)]
         by_file = {line.fileno(): stack.enter_context(closing(line)) for line in lines}
         for line in lines:
             line.send(*next(turns), measured=False)

@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from benchmarks.workloads import JPEG, MIXED, RAW224
 
-NULL, NULL_CONNECTIONS = (
-    "null",
-    8,
-)  # raw 224 x 224 to a service whose backend answers at once: the front end alone
+# Raw 224 x 224 to a service whose backend answers at once: the front end alone, by /v1/classify and by the Open
+# Inference Protocol's binary route.
+NULL, NULL_OIP, NULL_CONNECTIONS = "null", "null OIP", 8
+FRONT_END = (NULL, NULL_OIP)
 PROCESS = "process"  # its start and its memory
 
 # What is measured; times in ms.
@@ -27,6 +27,7 @@ WRONG, BYSTANDER = "wrong answers", "CPU of others"
 THROUGHPUT, EFFICIENCY, OVERHEAD = "images/s ÷ bare", "bare CPU ÷ CPU", "p50 - bare latency"
 EFFICIENCY_LEAST, BARE_LATENCY = "least bare CPU ÷ CPU", "bare latency"
 TAIL, UNEVEN = "p99 ÷ p50", "mean batch, apart from raw224's"
+OVER_CLASSIFY = "CPU/image over /v1/classify"
 
 # More CPU than this, in cores, used by what is not being measured disturbs a window. Medians over the rounds bear some
 # disturbed windows: so large a share of all.
@@ -102,6 +103,7 @@ TARGETS = (
     *(Target(Figure(TAIL, scenario, 16), "≤", 1.4) for scenario in (RAW224, MIXED, JPEG)),
     Target(Figure(UNEVEN, MIXED, 16), "≤", 10.0, "%"),
     Target(Figure(CPU, NULL, NULL_CONNECTIONS), "≤", 0.20, "ms"),
+    Target(Figure(OVER_CLASSIFY, NULL_OIP, NULL_CONNECTIONS), "≤", 0.05, "ms"),
     Target(Figure(START, PROCESS), "≤", 2500.0, "ms"),
     Target(Figure(MEMORY, PROCESS), "≤", 300.0, "MB"),
 )
@@ -179,6 +181,8 @@ def _compared(window: Window, beside: Iterable[Window], best_config: Config | No
             bare[other.setting] = other.values
         elif (other.scenario, other.setting) == (RAW224, window.setting) and BATCH in own and BATCH in other.values:
             made[UNEVEN] = abs(own[BATCH] / other.values[BATCH] - 1) * 100
+        elif (window.scenario, other.scenario) == (NULL_OIP, NULL):
+            made[OVER_CLASSIFY] = own[CPU] - other.values[CPU]
     if best_config in bare:
         best = bare[best_config]
         made[THROUGHPUT] = own[IMAGES] / best[IMAGES]

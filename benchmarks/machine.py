@@ -32,6 +32,16 @@ def resident_bytes(pids: Iterable[int]) -> int:
     return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+def open_files(pids: Iterable[int]) -> int:
+    """Open file descriptors of the processes."""
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+
+
+def threads(pids: Iterable[int]) -> int:
+    """Threads of the processes."""
+    return sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in pids)
+
+
 def busy_seconds() -> float:
     """CPU time not idle since boot: of all processes, of the kernel, and what the hypervisor gave to others."""
     with Path("/proc/stat").open() as stat:

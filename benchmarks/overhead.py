@@ -15,13 +15,15 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `python benchmarks/overhead.py`
 
-from benchmarks import bare, machine, plot, report, workloads
+from benchmarks import bare, machine, oip, plot, report, workloads
 from benchmarks import figures as f
 from benchmarks.bare import Graphs
 from benchmarks.bench import Bench, Plan
-from benchmarks.figures import CONFIGS, LONE, NULL, PROCESS, Config, Window
+from benchmarks.figures import CONFIGS, FRONT_END, LONE, NULL, NULL_OIP, PROCESS, Config, Window
 from benchmarks.server import ROOT, Service
 from benchmarks.workloads import RAW224, SCENARIOS
 
@@ -47,14 +49,17 @@ def run(plan: Plan, *, repository: Path, graphs: Graphs, images: Path | None) ->
 
         answers = {name: aside.submit(bare.answers, graphs, images, name).result() for name in SCENARIOS}
         requests = {name: [*map(workloads.request, payloads)] for name, payloads in workloads.load(images).items()}
+        model = graphs[0].parent.parent.name.removesuffix("_resize")
+        pixels = workloads.load(images)[RAW224]
+        infer_requests = [oip.infer(model, np.stack([one]), binary=True) for one in pixels]
         yield from Bench(
             plan=plan,
             service=service,
             front_end=front_end,
             measure_bare=measure_bare,
             bare_cpu_seconds=partial(machine.cpu_seconds, [aside.submit(os.getpid).result()]),
-            requests={**requests, NULL: requests[RAW224]},
-            answers={**answers, NULL: [CLASSES] * len(requests[RAW224])},
+            requests={**requests, NULL: requests[RAW224], NULL_OIP: infer_requests},
+            answers={**answers, **dict.fromkeys(FRONT_END, [CLASSES] * len(requests[RAW224]))},
         ).windows()
         yield Window(plan.rounds, PROCESS, None, {f.MEMORY: service.resident_bytes() / 1e6})
 
@@ -66,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     repository = options.model_repository.resolve()
     resize, classify = (repository / f"{options.model}_{part}/1/model.onnx" for part in ("resize", "classify"))
     plan = Plan(
-        scenarios=options.scenario or (*SCENARIOS, NULL),
+        scenarios=options.scenario or (*SCENARIOS, *FRONT_END),
         connections=options.connections,
         configs=LONE if options.quick else CONFIGS,
         rounds=1 if options.quick else options.rounds,
@@ -98,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
     add("--model", default="efficientnet_lite0", help="the ensemble; its graphs are MODEL_resize and MODEL_classify")
     add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
-    add("--scenario", action="append", choices=(*SCENARIOS, NULL), help="only this one; may be repeated")
+    add("--scenario", action="append", choices=(*SCENARIOS, *FRONT_END), help="only this one; may be repeated")
     add("--connections", type=int, nargs="+", default=[1, 2, 4, 8, 16], metavar="N")
     add("--rounds", type=int, default=3, metavar="N")
     add("--window", type=float, default=2.5, metavar="SECONDS", help="how long each number of connections runs")

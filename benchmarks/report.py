@@ -21,7 +21,7 @@ def line(window: Window) -> str:
     unit = " connections" if isinstance(window.setting, int) else ""
     head = f"round {window.round + 1}  {window.scenario:8}{window.setting or ''}{unit}"
     known = [name for name in (f.IMAGES, f.CPU, "p50", f.START, f.MEMORY) if name in window.values]
-    return f"{head:42}" + "  ".join(f"{name} {_number(window.values[name]):6}" for name in known)
+    return f"{head:42}" + "  ".join(f"{name} {number(window.values[name]):6}" for name in known)
 
 
 def markdown(windows: Sequence[Window], verdicts: Sequence[Verdict], environment: Mapping[str, object]) -> str:
@@ -38,7 +38,7 @@ def markdown(windows: Sequence[Window], verdicts: Sequence[Verdict], environment
         name, scenario, setting = verdict.target.figure
         wanted = f"{verdict.target.sense} {verdict.target.limit:g} {verdict.target.unit}".rstrip()
         met = {True: "yes", False: "NO", None: "not measured"}[verdict.met]
-        judged.append([name, scenario, str(setting or ""), wanted, _number(verdict.measured), met])
+        judged.append([name, scenario, str(setting or ""), wanted, number(verdict.measured), met])
     return "\n\n".join(
         [
             "## The service against the bare limit of its own graphs",
@@ -46,7 +46,7 @@ def markdown(windows: Sequence[Window], verdicts: Sequence[Verdict], environment
             _figures_table(("input", "connections", *SERVICE), service, measured=measured),
             _figures_table(("input", "bare loop", *BARE), bare, measured=measured),
             NOTE,
-            _table([("figure", "input", "connections", "target", "measured", "met"), *judged]),
+            table([("figure", "input", "connections", "target", "measured", "met"), *judged]),
             "; ".join([f"Verdict: {f.conclude(windows, verdicts)}", *f.faults(windows)]),
         ]
     )
@@ -69,13 +69,14 @@ def _figures_table(
     header: Sequence[str], places: Iterable[tuple[str, f.Setting]], *, measured: Mapping[Figure, float]
 ) -> str:
     lines = [
-        [scenario, str(setting), *(_number(measured.get(Figure(name, scenario, setting))) for name in header[2:])]
+        [scenario, str(setting), *(number(measured.get(Figure(name, scenario, setting))) for name in header[2:])]
         for scenario, setting in places
     ]
-    return _table([header, *lines])
+    return table([header, *lines])
 
 
-def _table(lines: Sequence[Sequence[str]]) -> str:
+def table(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells, the first of them the header, as a Markdown table."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * (width - 1) + ":" for width in widths]
     padded = [
@@ -84,7 +85,8 @@ def _table(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Three digits or so; a dash for what was not measured."""
     if value is None:
         return "-"
     return f"{value:.1f}" if value >= 100 else f"{value:.3g}" if value >= 10 else f"{value:.3f}"

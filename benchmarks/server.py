@@ -1,7 +1,12 @@
-"""The service as a process: start, wait until ready, read its metrics, its CPU time and its memory, stop."""
+"""The service to be measured: where it listens, and, if it was started here, its process.
+
+What lives here: start, wait until ready, ask for state and metrics, read what the kernel knows of the process, stop.
+"""
 
 import http.client
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -9,35 +14,91 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
-STOP_SECONDS = 15.0
+STOP_SECONDS = 45.0
 POLL_SECONDS = 0.01  # how often readiness is asked for, hence the resolution of `start_seconds`
+LOG_TAIL = 4000
 
 SAMPLE = re.compile(r"^(topfive_\w+_(?:sum|count))(?:\{(.*)\})? (\S+)", re.MULTILINE)
 STAGE = re.compile(r'stage="(\w+)"')
+LISTENING = re.compile(rb"listening on http://\S+:(\d+)")
+
+Address = tuple[str, int]
 
 
-class Service:
-    """A running service on a port of its own, ready once constructed."""
+class Endpoint:
+    """A service somewhere, spoken to over HTTP only."""
 
-    def __init__(self, repository: Path, *, backend: str = "embedded") -> None:
-        self.port = _free_port()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        options = ("--port", str(self.port), "--backend", backend, "--model-repository", str(repository))
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+
+    @classmethod
+    def at(cls, url: str) -> "Endpoint":
+        """The service at `http://host:port`."""
+        parts = urlsplit(url)
+        if parts.scheme != "http" or parts.hostname is None or parts.path.strip("/"):
+            raise SystemExit(f"{url}: give the service as http://host:port")
+        return cls(parts.hostname, parts.port or 80)
+
+    @property
+    def address(self) -> Address:
+        return self.host, self.port
+
+    def metrics(self) -> dict[str, float]:
+        """What its histograms have summed and counted so far; see `totals`."""
+        return totals(self.get("/metrics")[1])
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples of `name` that carry `labels`."""
+        wanted = {f'{key}="{value}"' for key, value in labels.items()}
+        samples = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        return sum(float(value) for found, value in samples if wanted <= set(found.split(",")))
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body; 0 and nothing from one that does not listen."""
+        return self.request("GET", path)
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
+        """Status and body; 0 and nothing from one that does not listen."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=START_SECONDS)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except ConnectionError:
+            return 0, ""
+        finally:
+            connection.close()
+
+
+class Service(Endpoint):
+    """A process of our own on a free port, or on the one given; ready once constructed."""
+
+    def __init__(self, repository: Path, *flags: str, backend: str = "embedded", port: int = 0) -> None:
+        self._log = tempfile.NamedTemporaryFile(prefix="topfive-")  # noqa: SIM115 - lives as long as the process
+        options = ["--port", str(port), "--backend", backend, "--model-repository", str(repository), *flags]
+        if not any(flag.startswith("--grpc") for flag in flags):
+            options.append("--no-grpc")  # its port would be the same for all
         command = (sys.executable, "-m", "service", *options)
         began = time.monotonic()
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log)
-        while self._get("/v2/health/ready")[0] != 200:
+        super().__init__("127.0.0.1", port)
+        while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > began + START_SECONDS:
                 self.close()
                 raise SystemExit(f"the service did not get ready; the end of its log:\n{self.log()}")
             time.sleep(POLL_SECONDS)  # another process can only be asked again; finely, for its start is measured
         self.start_seconds = time.monotonic() - began
-        self._family = machine.family(self._process.pid)
+        self._family = machine.family(self.pid)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def cpu_seconds(self) -> float:
         """CPU time so far, all threads and workers."""
@@ -47,34 +108,50 @@ class Service:
         """Resident memory now, workers included."""
         return machine.resident_bytes(self._family)
 
-    def metrics(self) -> dict[str, float]:
-        """What its histograms have summed and counted so far; see `totals`."""
-        return totals(self._get("/metrics")[1])
+    def open_files(self) -> int:
+        """File descriptors now, sockets and workers included."""
+        return machine.open_files(self._family)
+
+    def threads(self) -> int:
+        """Threads now, workers included."""
+        return machine.threads(self._family)
 
     def log(self) -> str:
         """The last of what the service wrote."""
-        self._log.seek(0)
-        return self._log.read()[-4000:].decode(errors="replace")
+        return self.whole_log()[-LOG_TAIL:].decode(errors="replace")
 
-    def close(self) -> None:
-        """Ask it to end, and make sure that it has."""
+    def whole_log(self) -> bytes:
+        """All that the service wrote."""
+        if self._log.closed:
+            return self._last_log
+        return Path(self._log.name).read_bytes()  # opened anew: the process writes where its own position is
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it to the process and its workers."""
+        for pid in self._family:
+            os.kill(pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
         self._process.terminate()
+
+    def close(self) -> int:
+        """Ask it to end, and make sure that it has; the exit code."""
+        self.terminate()
         try:
-            self._process.wait(STOP_SECONDS)
+            code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            code = self._process.wait()
+        self._last_log = self.whole_log()
+        self._log.close()
+        return code
 
-    def _get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except ConnectionError:
-            return 0, ""
-        finally:
-            connection.close()
+    def _is_ready(self) -> bool:
+        if not self.port:
+            found = LISTENING.search(self.whole_log())
+            self.port = int(found[1]) if found else 0
+        return bool(self.port) and self.get("/v2/health/ready")[0] == 200
 
 
 def totals(metrics: str) -> dict[str, float]:
@@ -97,7 +174,8 @@ def means(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, 
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now, for programs that cannot choose one themselves."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -12,12 +12,13 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import urlencode
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from benchmarks.client import Response
+from benchmarks.client import Response, render
 
 RAW224, MIXED, JPEG = "raw224", "mixed", "jpeg"
 SCENARIOS = (RAW224, MIXED, JPEG)
@@ -26,6 +27,9 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 Payload: TypeAlias = Pixels | bytes  # raw pixels [H,W,3], or a JPEG file
 Workload: TypeAlias = list[Payload]
 
+# Classes within this of the most probable are right, too: batches of other sizes sum in another order, and the graphs
+# are held to 2e-3 for each probability.
+TIE = 4e-3
 SEED = 5
 COUNT = 64
 INDEX = re.compile(rb'"index": ?(\d+)')
@@ -53,19 +57,22 @@ def decode(file: bytes) -> Pixels:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
-def request(payload: Payload) -> bytes:
-    """The whole HTTP request for one image."""
+def request(payload: Payload, **query: object) -> bytes:
+    """The whole HTTP request for one image, or, from pixels [N,H,W,3], for several."""
     if isinstance(payload, bytes):
-        target, media_type, body = "/v1/classify", "image/jpeg", payload
+        media_type, body = "image/jpeg", payload
     else:
-        target = "/v1/classify?height={}&width={}".format(*payload.shape)
+        *count, height, width, _ = payload.shape
+        query = {"height": height, "width": width, **({"count": count[0]} if count else {}), **query}
         media_type, body = "application/octet-stream", payload.tobytes()
-    fields = ("Host: 127.0.0.1", f"Content-Type: {media_type}", f"Content-Length: {len(body)}")
-    return "\r\n".join((f"POST {target} HTTP/1.1", *fields, "", "")).encode() + body
+    target = "/v1/classify" + ("?" + urlencode(query) if query else "")
+    return render("POST", target, body, Content_Type=media_type)
 
 
 def is_right(response: Response, allowed: Collection[int]) -> bool:
     """Whether there are five predictions, the first of them of an allowed class."""
+    if response.body.startswith(b'{"model_name"'):  # its last binary tensor is five INT64 indices
+        return response.status == 200 and int.from_bytes(response.body[-40:-32], "little") in allowed
     indices = INDEX.findall(response.body)
     return response.status == 200 and len(indices) == 5 and int(indices[0]) in allowed
 

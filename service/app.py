@@ -21,7 +21,8 @@ from service.backends.embedded import EmbeddedFactory
 from service.backends.null import NullFactory
 from service.clock import Clock, MonotonicClock
 from service.cores import usable_cores
-from service.errors import TopfiveError
+from service.errors import ConfigurationError, TopfiveError
+from service.grpc_api.server import GrpcServer
 from service.logs import RequestLog
 from service.metrics import Metrics
 from service.repository import read_repository
@@ -59,8 +60,17 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
     )
 
 
-def create_app(serving: Serving) -> FastAPI:
-    """The HTTP API of `serving`, which it starts and stops with its lifespan."""
+def create_grpc_server(serving: Serving) -> GrpcServer | None:
+    """The gRPC server of `serving`, not started; None if its settings ask for none.
+
+    Raises `ConfigurationError` for what can be seen without its port.
+    """
+    settings = serving.settings
+    return GrpcServer(serving, _request_log(settings)) if settings.grpc else None
+
+
+def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastAPI:
+    """The HTTP API of `serving`, which it starts and stops with its lifespan, and `grpc_server` with it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -70,8 +80,12 @@ def create_app(serving: Serving) -> FastAPI:
             # that share a port must not: it would take requests that its ready siblings could answer.
             if serving.settings.workers > 1:
                 await serving.wait_until_loaded()
+            if grpc_server is not None:
+                await _start(grpc_server, serving)
             yield
         finally:
+            if grpc_server is not None:
+                await grpc_server.stop()
             await serving.stop()
 
     app = _App(
@@ -88,7 +102,7 @@ def create_app(serving: Serving) -> FastAPI:
     if settings.api_keys_file is not None:
         keys = ApiKeys(read_api_keys(settings.api_keys_file))
         app.gate = Gate(keys, metrics_need_key=settings.metrics_need_key, metrics=serving.metrics)
-    log = RequestLog(enabled=settings.log_requests, stream=sys.stderr.buffer)
+    log = _request_log(settings)
     app.classify = Endpoint(serving, log, route=classify.PATH, handler=ClassifyHandler(serving))
     app.infer = Endpoint(serving, log, route=infer.ROUTE, handler=InferHandler(serving))
     app.router.routes.append(classify_route(classify.PATH, app.classify))
@@ -98,6 +112,17 @@ def create_app(serving: Serving) -> FastAPI:
     add_docs(app)
     _add_error_handlers(app)
     return app
+
+
+async def _start(grpc_server: GrpcServer, serving: Serving) -> None:
+    try:
+        await grpc_server.start()
+    except ConfigurationError as error:
+        serving.fail(error)
+
+
+def _request_log(settings: Settings) -> RequestLog:
+    return RequestLog(enabled=settings.log_requests, stream=sys.stderr.buffer)
 
 
 class _App(FastAPI):

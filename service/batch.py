@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
 from service.backends.base import PerImageGraph, Row, Tensor
-from service.batching_queue import Item, ItemState
+from service.batching_queue import Item
 from service.clock import Clock
-from service.errors import BackendFailure, TopfiveError
+from service.room import Room
+
+_NEVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +68,22 @@ Payload = Tensor | Unprepared
 
 
 class HandedBatch:
-    """A batch in the backend's hands; `claim` is the moment at which it starts to run."""
+    """A batch in the backend's hands; `claim` is the moment at which it starts to run.
 
-    __slots__ = ("_clock", "failed", "items", "late", "prepared", "started", "wanted")
+    `wanted`: the members that run. Left out at the start are `late`, which had expired, `gone`, for which nobody waited
+    any more, and `failed`, which could not be prepared.
+    """
+
+    __slots__ = ("_clock", "claimed", "failed", "gone", "items", "late", "prepared", "started", "wanted")
 
     def __init__(self, items: list[Item], clock: Clock) -> None:
         self.items = items
         self.wanted = items
         self.late: list[Item] = []
+        self.gone: list[Item] = []
         self.failed: list[tuple[Item, Exception]] = []
         self.started = self.prepared = clock.now()
+        self.claimed = False
         self._clock = clock
 
     def claim(self) -> list[Tensor]:
@@ -85,58 +92,63 @@ class HandedBatch:
         An image that its per-image graph fails on is left out too, and costs only itself.
         """
         self.started = now = self._clock.now()
-        self.late = [item for item in self.items if item.deadline <= now]
-        self.wanted, tensors = [], []
+        self.claimed = True
+        wanted, tensors = [], []
         for item in self.items:
-            if item.deadline > now and not item.waiter.done():
+            if item.waiter.done():
+                self.gone.append(item)
+            elif item.deadline <= now:
+                self.late.append(item)
+            else:
                 try:
                     tensors.append(item.payload.prepare() if isinstance(item.payload, Unprepared) else item.payload)
                 except Exception as error:  # noqa: BLE001  # the runtime raises its own types
                     self.failed.append((item, error))
                 else:
-                    self.wanted.append(item)
+                    wanted.append(item)
+        self.wanted = wanted
         self.prepared = self._clock.now()
         return tensors
 
+    @property
+    def unanswered(self) -> list[Item]:
+        """The members that somebody still waits for."""
+        return [item for item in self.items if not item.waiter.done()]
+
 
 class Reservation:
-    """Places in the queue for images that are on their way to it; given back at the end of the `with` block."""
+    """Somebody's being inside, until the end of the `with` block; and places in the queue for what they bring."""
 
-    __slots__ = ("_extend", "_images", "_release")
+    __slots__ = ("_images", "_level", "_room")
 
-    def __init__(self, extend: Callable[[int, float, int], None], release: Callable[[int], None]) -> None:
+    def __init__(self, room: Room) -> None:
+        room.enter()
+        self._room = room
         self._images = 0
-        self._extend = extend
-        self._release = release
-
-    def extend(self, images: int, *, deadline: float = float("inf"), priority: int = 0) -> None:
-        """Take places."""
-        self._extend(images, deadline, priority)
-        self._images += images
+        self._level = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
+        self._room.leave()
+
+    def extend(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> None:
+        """Take places for `images` more, so that they are refused now or not at all; all go by this priority then.
+
+        Raises `NotReady`, `TooLarge` if they could never wait together, `QueueFull` with `retry_after_seconds`, or
+        `DeadlineExceeded` if the estimated wait is beyond `deadline`; then nothing has changed.
+        """
+        self._room.check(images, deadline=deadline, priority=priority)
+        held = self._images
+        self.release()
+        self._level = self._room.level(priority)
+        self._images = held + images
+        self._room.hold(self._images, self._level)
 
     def release(self) -> None:
         """Give the places back, for the images themselves or for others; a second time does nothing."""
-        self._release(self._images)
-        self._images = 0
-
-
-def fail_all(items: Sequence[Item], cause: BaseException, message: str) -> None:
-    """Tell those who wait for `items` that ours is the fault: `BackendFailure`, with `cause` for the log."""
-    for item in items:
-        item.state = ItemState.FAILED
-        failure = BackendFailure(message)
-        failure.__cause__ = cause
-        refuse(item, failure)
-
-
-def refuse(item: Item, error: TopfiveError) -> None:
-    """Give `error` to who waits for `item`, unless they have gone."""
-    waiter: asyncio.Future[Outcome] = item.waiter
-    if not waiter.done():
-        waiter.set_exception(error)
+        if self._images:
+            self._room.hold(-self._images, self._level)
+            self._images = 0

@@ -60,5 +60,5 @@ class Entry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.reservation.release()
+        self.reservation.__exit__(kind, error, trace)
         self._permit.__exit__(kind, error, trace)

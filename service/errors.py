@@ -1,7 +1,7 @@
 """The closed set of things that can go wrong, as the core raises them.
 
 What lives here: one exception per row of the error table, each with its machine-readable `code`. What does not:
-HTTP. The edge (`routes.error_responses`) maps each class to a status, once.
+protocols. The edges map each class to a status, once (`statuses`).
 
 Every message says what is wrong and how to put it right; it is shown to the client as it stands.
 """

@@ -1,107 +1,183 @@
-"""uvicorn's HTTP/1.1 protocol, less two copies of each body and one system call for each answer.
+"""One HTTP connection from its acceptance to its end, bounded whatever its client does.
 
-What lives here: how bytes of a body reach `receive` (as they came from the parser, one by one, instead of being
-gathered in an array and copied out of it), how far reading runs ahead of it, and how an answer is written (head and
-body at once). Everything else, from parsing to timeouts, is uvicorn's. It has no hook for these, so this file knows its
-internals; pyproject.toml holds uvicorn to the series that it was written for.
+What lives here: in which line of `service.connections` it stands, who is refused, and how it is closed. How it is
+parsed is in `http_parsing`, how it is answered in `http_cycle`. The rest is uvicorn's, which has no hook for these: the
+three files know its internals, and pyproject.toml holds uvicorn to the series that they were written for.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from service.http_parsing import RequestReader
+from service.refusals import Refusal, too_slow
 
 if TYPE_CHECKING:
-    from asyncio import Transport
+    from asyncio import AbstractEventLoop, Transport
+    from collections.abc import Callable
 
-    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+    from uvicorn import Config
+    from uvicorn.server import ServerState
 
-_AHEAD_BYTES: Final = 1 << 20
-"""How much of a body is taken in before the application asks for it; a connection's bound. A photo fits."""
-_PART_OVERHEAD_BYTES: Final = 64
-"""What a part costs beside its bytes, so that a body of one-byte chunks is bounded too."""
+    from service.connections import Connections, Line
+    from service.http_cycle import LeanCycle
 
 
-class LeanHttpProtocol(HttpToolsProtocol):
+class LeanHttpProtocol(RequestReader):
     """One connection."""
 
-    def on_headers_complete(self) -> None:
-        """Let uvicorn make the request's cycle and its task, which runs later, and make the cycle one of ours."""
-        super().on_headers_complete()
-        _LeanCycle.adopt(self.cycle)
+    line: Line
 
-    def on_body(self, body: bytes) -> None:
-        """Keep `body` as it is, for `receive`."""
-        cycle = cast("_LeanCycle", self.cycle)
-        if cycle.response_complete:
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: AbstractEventLoop | None = None,
+        *,
+        connections: Connections,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._books = connections
+        self._stop_handshake: Callable[[], object] | None = None
+        self._closes_after_body = False
+
+    # Coming and going
+
+    def accepted(self, stop_handshake: Callable[[], object]) -> None:
+        """Count from now on, before the handshake that `connection_made` comes after."""
+        self._stop_handshake = stop_handshake
+        self._books.open(self)
+
+    @property
+    def is_shaking_hands(self) -> bool:
+        """Whether `connection_made` is still to come."""
+        return self._stop_handshake is not None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Wait for a request."""
+        super().connection_made(transport)
+        if self._stop_handshake is None:
+            self._books.open(self)
+        self._stop_handshake = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application."""
+        super().connection_lost(exc)
+        self._deaf, self._ahead = True, b""
+        self._books.lost(self)
+
+    # Waiting
+
+    def on_progress(self) -> None:
+        """Stand in the line for what is waited for now."""
+        if self._deaf:
             return
-        cycle.parts.append(body)
-        cycle.ahead += len(body) + _PART_OVERHEAD_BYTES
-        if cycle.ahead > _AHEAD_BYTES:
-            self.flow.pause_reading()
-        cycle.message_event.set()
+        books = self._books
+        if self.flow.write_paused:
+            line = books.reader
+        elif self._answering:
+            line = books.answering
+        elif self._body_left:
+            line = books.body
+        elif self._head_bytes:
+            line = books.head
+        else:
+            line = books.fresh if self.line is books.fresh else books.idle
+        if line is not self.line:
+            books.move(self, line)
 
+    def on_discarded(self) -> None:
+        """Wait for the next request, or close if the answer said so."""
+        if self._closes_after_body:
+            self._close()
+        else:
+            self._books.move(self, self._books.idle)
 
-class _LeanCycle(RequestResponseCycle):
-    """One request and its answer."""
+    def pause_writing(self) -> None:
+        """The client does not read its answers."""
+        super().pause_writing()
+        self.on_progress()
 
-    parts: deque[bytes]
-    ahead: int
-    start: ASGISendEvent | None
+    def resume_writing(self) -> None:
+        """It does."""
+        super().resume_writing()
+        self.on_progress()
 
-    @classmethod
-    def adopt(cls, cycle: RequestResponseCycle) -> None:
-        """Make `cycle` one of this class, before anything has been received or sent on it."""
-        if not isinstance(cycle, cls):
-            cycle.__class__ = cls
-            lean = cast("_LeanCycle", cycle)
-            lean.parts, lean.ahead, lean.start = deque(), 0, None
+    @property
+    def is_last(self) -> bool:
+        """Whether the connection closes with the answer: the service drains, and nothing has come after its request."""
+        return self._books.closing and not self._ahead
 
-    async def receive(self) -> ASGIReceiveEvent:
-        """The next part of the body, the disconnect, or an empty last part."""
-        if not self.parts:
-            message = await super().receive()
-            if not self.parts or message["type"] == "http.disconnect":
-                return message
-        part = self.parts.popleft()
-        self.ahead -= len(part) + _PART_OVERHEAD_BYTES
-        if self.ahead <= _AHEAD_BYTES:
-            self.flow.resume_reading()
-        return {"type": "http.request", "body": part, "more_body": self.more_body or bool(self.parts)}
+    def on_response_complete(self) -> None:
+        """Count; the answer may not have been written yet."""
+        self.server_state.total_requests += 1
 
-    async def send(self, message: ASGISendEvent) -> None:
-        """Hold the head back until the first of the body is there, and write both at once."""
-        if message["type"] == "http.response.start" and not self.response_started and self.start is None:
-            self.start = message
-            return
-        if self.start is None:
-            await super().send(message)
-            return
-        start, self.start = self.start, None
-        transport, cork = self.transport, _Cork()
-        self.transport = cast("Transport", cork)
-        try:
-            await super().send(start)
-            await super().send(message)
-        finally:
-            self.transport = transport
-            if cork.written:  # nothing is, to a client that has hung up
-                transport.write(b"".join(cork.written))
-            if cork.closed:
-                transport.close()
+    def on_answered(self) -> None:
+        """The answer is written: go on."""
+        if self.transport.is_closing():
+            self._close()
+        else:
+            self.read_on()
 
+    # Closing
 
-class _Cork:
-    """Stands in for a transport while it is held back."""
+    def shutdown(self) -> None:
+        """Close, after what has been received is answered."""
+        self._books.closing = True
+        if not self._owes_answer:
+            self._close()
 
-    def __init__(self) -> None:
-        self.written: list[Any] = []
-        self.closed = False
+    def expire(self, line: Line) -> None:
+        """Tell a client that is too slow with its request, if it can be told, and close."""
+        books = self._books
+        if line is books.head or line is books.body:
+            limits = books.limits
+            self.refuse(too_slow(head_seconds=limits.head_seconds, body_seconds=limits.body_seconds))
+        else:
+            self.abort()
 
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
+    def abort(self) -> None:
+        """Close at once."""
+        self._deaf = True
+        if self._stop_handshake is not None:
+            self._stop_handshake()
+        else:
+            self.transport.abort()
 
-    def close(self) -> None:
-        self.closed = True
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer what is just coming in with `refusal`, and close."""
+        self._deaf = True
+        if refusal.reason is not None:
+            self._books.count(refusal.reason)
+        if self._owes_answer or self._body_left:
+            if self.cycle.response_started:
+                self.abort()
+                return
+            cast("LeanCycle", self.cycle).give_up()
+        self.transport.write(refusal.answer)
+        self.flow.resume_reading()
+        self._half_close()
+        self._books.move(self, self._books.farewell)
+
+    def close_after_answer(self) -> None:
+        """Close once the answer is sent; but first let the client finish the body that it is still sending."""
+        if self._body_left:
+            self._closes_after_body = True
+            self._half_close()
+        else:
+            self._close()
+
+    def _half_close(self) -> None:
+        """Say that nothing follows, and go on reading: who is cut off while it sends may never read the answer."""
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:  # TLS, whose close does the same
+            self.transport.close()
+
+    def _close(self) -> None:
+        books, transport = self._books, self.transport
+        self._deaf = True
+        transport.close()
+        # Over TLS a close waits for the client's. A service that drains must not wait long for who never closes.
+        books.move(self, books.farewell if books.closing and not transport.get_write_buffer_size() else books.reader)

@@ -1,14 +1,16 @@
-"""From stored models to served ones: a per-image graph, a batched graph, or both in a row (an ensemble).
+"""From stored models to loaded ones, and from those to what clients find.
 
-What lives here: what makes a classifier and what an ensemble, checked, and the order of loading and warming up. What
-does not: which runtime runs the graphs (`backends`, handed in as a `BackendFactory`).
+What lives here: a `Unit`, one version of one model, loaded and warm, and how units are put together. What does not:
+which of them can be served together (`wiring`), when that happens (`live_models`), and which runtime runs the graphs
+(`backends`, handed in as a `BackendFactory`).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from service.backends.base import Backend, BackendFactory, PerImageGraph
 from service.batch import BatcherHooks
@@ -17,30 +19,82 @@ from service.batching_queue import QueueLimits
 from service.clock import Clock
 from service.errors import ConfigurationError, TopfiveError
 from service.metrics import Metrics, ModelMetrics
+from service.model_config import ModelConfig, VersionPolicy
 from service.models import Models, ServedModel
-from service.repository import StoredModel
+from service.repository import Files, StoredModel
 from service.statistics import Statistics
-from service.types import TensorSpec
+from service.wiring import classifies, version_of_step
 from service.workers import WorkerPool
-
-OUTPUTS: Final = {"classes": "BYTES", "probabilities": "FP32", "indices": "INT64"}
-"""What a classifier must put out, each of shape [N, k]: labels, and their probabilities and indices, best first."""
-_CHANNELS: Final = 3
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class QueueDefaults:
-    """Bounds of a model's queue where its config.pbtxt does not say: images and bytes."""
+    """Bounds of a model's queue where its config.pbtxt does not say: images, bytes, and the estimated wait."""
 
     max_items: int
     max_bytes: int
+    max_wait_seconds: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a unit was loaded from; another that is equal need not be loaded again.
+
+    The configuration is without its version_policy, which chooses versions and changes none.
+    """
+
+    config: ModelConfig
+    files: Files
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """One version of a model, loaded and warm; what a change of models keeps or replaces as a whole."""
+
+    name: str
+    version: int
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparingUnit(Unit):
+    """The graph that an ensemble runs on each image by itself."""
+
+    graph: PerImageGraph
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnsembleUnit(Unit):
+    """Of an ensemble only what is counted: its graphs are units of their own."""
+
+    metrics: ModelMetrics
+    statistics: Statistics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchedUnit(Unit):
+    """A classifier: its queue and what runs its batches. `labels`: those of its `topfive_model_info`."""
+
+    metrics: ModelMetrics
+    statistics: Statistics
+    batcher: Batcher
+    backend: Backend
+    labels: Mapping[str, str]
+
+
+Key = tuple[str, int]
+"""Name and version."""
+Units = Mapping[Key, Unit]
+
+
+def fingerprint(model: StoredModel, version: int) -> Fingerprint:
+    """Of `version` of `model`, as it lies in the repository."""
+    return Fingerprint(replace(model.config, versions=VersionPolicy()), model.files[version])
 
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """Makes `Models` out of stored ones."""
+    """Makes units out of stored models, and `Models` out of units."""
 
     factory: BackendFactory
     pool: WorkerPool
@@ -50,108 +104,78 @@ class Loader:
     on_failure: Callable[[BaseException], None]
     on_batch_failure: Callable[[str, int, BaseException], None]
 
-    async def load(self, stored: Mapping[str, StoredModel]) -> Models:
-        """Load and warm up every model; raises `ConfigurationError` naming what cannot be served."""
-        served: dict[str, dict[int, ServedModel]] = {}
-        backends: dict[Batcher, Backend] = {}
-        preparing: dict[str, dict[int, PerImageGraph]] = {}
-        ensembles = {name: model for name, model in stored.items() if model.config.steps}
-        for model in ensembles.values():
-            _check_wiring(model, stored)
-        used = {step.model for model in ensembles.values() for step in model.config.steps}
-        for name, model in stored.items():
-            if name in ensembles:
-                continue
-            if _classifies(model):
-                served[name] = {version: await self._batched(model, version, backends) for version in model.versions}
-            elif name in used:
-                preparing[name] = {version: await self._per_image(model, version) for version in model.versions}
-            else:
-                raise ConfigurationError(
-                    f"{model.folder}: neither a classifier nor a step of an ensemble; a classifier has the outputs "
-                    + ", ".join(f"'{output}' ({datatype})" for output, datatype in OUTPUTS.items())
-                )
-        for name, model in ensembles.items():
-            served[name] = {version: self._ensemble(model, version, preparing, served) for version in model.versions}
-        return Models(served, backends)
+    async def load(self, model: StoredModel, version: int) -> Unit:
+        """Load `version` and warm it up; raises `ConfigurationError` naming what cannot be served."""
+        name = model.config.name
+        if model.config.steps:
+            return EnsembleUnit(name, version, fingerprint(model, version), self.metrics.model(name), Statistics())
+        if classifies(model):
+            return await self._batched(model, version)
+        return await self._per_image(model, version)
 
-    async def _per_image(self, model: StoredModel, version: int) -> PerImageGraph:
+    def serve(self, stored: Mapping[str, StoredModel], units: Units) -> Models:
+        """What clients find of `stored`, whose every version is in `units`; see `wiring.apply` for what goes."""
+        served: dict[str, dict[int, ServedModel]] = {}
+        steps: dict[str, str] = {}
+        for name, model in stored.items():
+            if not model.config.steps and classifies(model):
+                served[name] = {version: _classifier(model, units[name, version]) for version in model.versions}
+        for name, model in stored.items():
+            if model.config.steps:
+                first, second = model.config.steps
+                steps[first.model] = name
+                preparing = units[first.model, version_of_step(first, stored[first.model].versions, model)]
+                batched = served[second.model][version_of_step(second, stored[second.model].versions, model)]
+                assert isinstance(preparing, PreparingUnit)
+                served[name] = {
+                    version: _ensemble(model, units[name, version], preparing.graph, batched)
+                    for version in model.versions
+                }
+        return Models(served, steps)
+
+    async def _per_image(self, model: StoredModel, version: int) -> PreparingUnit:
         path = model.graph_path(version)
         try:
-            return await self.factory.per_image(model.config, path)
+            graph = await self.factory.per_image(model.config, path)
         except TopfiveError:
             raise
         except Exception as error:
             raise ConfigurationError(f"{path}: the graph fails at warm-up: {error}") from error
+        await asyncio.to_thread(model.check_unchanged, version)
+        return PreparingUnit(model.config.name, version, fingerprint(model, version), graph)
 
-    async def _batched(self, model: StoredModel, version: int, backends: dict[Batcher, Backend]) -> ServedModel:
+    async def _batched(self, model: StoredModel, version: int) -> BatchedUnit:
         config = model.config
-        _check_image_input(config.name, config.inputs)
-        path = model.graph_path(version)
-        backend = await self.factory.batched(config, path, self.pool)
+        backend = await self.factory.batched(config, model.graph_path(version), self.pool)
         try:
-            await backend.warm_up()
-        except Exception as error:
-            raise ConfigurationError(f"{path}: the graph fails at warm-up: {error}") from error
+            await _warm_up(backend, model.graph_path(version))
+            await asyncio.to_thread(model.check_unchanged, version)
+        except BaseException:
+            await backend.close()
+            raise
         metrics = self.metrics.model(config.name)
         limits = QueueLimits(
             max_batch_size=backend.batch_size_that_pays,
             max_items=config.max_queue_items or self.defaults.max_items,
             max_bytes=self.defaults.max_bytes,
             max_queue_delay_seconds=config.max_queue_delay_seconds,
+            graph_batch_size=config.graph_batch_size,
+            max_wait_seconds=self.defaults.max_wait_seconds,
+            priority_levels=config.priority_levels,
+            default_priority_level=config.default_priority_level,
         )
         statistics = Statistics()
         hooks = self._hooks(config.name, metrics, statistics)
         batcher = Batcher(backend=backend, limits=limits, clock=self.clock, hooks=hooks)
-        backends[batcher] = backend
-        self.metrics.describe_model(
-            {
-                "model": config.name,
-                "version": str(version),
-                "backend": self.factory.name,
-                "slots": str(backend.slots),
-                "limit": str(limits.max_batch_size),
-            }
-        )
-        return ServedModel(
-            name=config.name,
-            version=version,
-            image=config.inputs[0],
-            per_image=None,
-            crop_shape=None,
-            batcher=batcher,
-            queue_timeout_seconds=config.queue_timeout_seconds,
-            allow_timeout_override=config.allow_timeout_override,
-            metrics=metrics,
-            config=config,
-            statistics=statistics,
-            batched=None,
-        )
-
-    def _ensemble(
-        self,
-        model: StoredModel,
-        version: int,
-        preparing: Mapping[str, Mapping[int, PerImageGraph]],
-        served: Mapping[str, Mapping[int, ServedModel]],
-    ) -> ServedModel:
-        config = model.config
-        first, second = config.steps
-        batched = _of_version(served[second.model], second.version, model)
-        crop_shape = batched.image.shape[1:]
-        return ServedModel(
-            name=config.name,
-            version=version,
-            image=config.inputs[0],
-            per_image=_of_version(preparing[first.model], first.version, model),
-            crop_shape=crop_shape if batched.batcher.prepares and -1 not in crop_shape else None,
-            batcher=batched.batcher,
-            queue_timeout_seconds=batched.queue_timeout_seconds,
-            allow_timeout_override=batched.allow_timeout_override,
-            metrics=self.metrics.model(config.name),
-            config=config,
-            statistics=Statistics(),
-            batched=batched,
+        labels = {
+            "model": config.name,
+            "version": str(version),
+            "backend": self.factory.name,
+            "slots": str(backend.slots),
+            "limit": str(limits.max_batch_size),
+        }
+        return BatchedUnit(
+            config.name, version, fingerprint(model, version), metrics, statistics, batcher, backend, labels
         )
 
     def _hooks(self, name: str, metrics: ModelMetrics, statistics: Statistics) -> BatcherHooks:
@@ -171,56 +195,46 @@ class Loader:
         )
 
 
-def _classifies(model: StoredModel) -> bool:
-    return OUTPUTS.items() <= {output.name: output.datatype for output in model.config.outputs}.items()
+async def _warm_up(backend: Backend, path: Path) -> None:
+    try:
+        await backend.warm_up()
+    except Exception as error:
+        raise ConfigurationError(f"{path}: the graph fails at warm-up: {error}") from error
 
 
-def _check_image_input(name: str, inputs: tuple[TensorSpec, ...]) -> None:
-    if (
-        len(inputs) != 1
-        or inputs[0].datatype != "UINT8"
-        or len(inputs[0].shape) != 4
-        or inputs[0].shape[3] != _CHANNELS
-    ):
-        raise ConfigurationError(
-            f"model '{name}': its config.pbtxt must declare one input, TYPE_UINT8 with dims [height, width, 3]"
-        )
-
-
-def _check_wiring(model: StoredModel, stored: Mapping[str, StoredModel]) -> None:
-    """Two steps, a per-image graph and a classifier: the one pipeline that the embedded backend runs."""
+def _classifier(model: StoredModel, unit: Unit) -> ServedModel:
+    assert isinstance(unit, BatchedUnit)
     config = model.config
-    _check_image_input(config.name, config.inputs)
-    steps = [stored[step.model] for step in config.steps if step.model in stored]
-    if len(config.steps) != 2 or len(steps) != 2 or _classifies(steps[0]) or not _classifies(steps[1]):
-        raise ConfigurationError(
-            f"{model.folder}: the embedded backend runs ensembles of two steps, a model from image to UINT8 image and "
-            "then a classifier; serve others on Triton"
-        )
-    first, second = config.steps
-    image = config.inputs[0].name
-    crop = next(iter(first.outputs.values()), None)
-    prepared, wanted = steps[0].config.outputs[0], steps[1].config.inputs[0]
-    wired = (
-        first.inputs == {steps[0].config.inputs[0].name: image}
-        and first.outputs == {prepared.name: crop}
-        and second.inputs == {wanted.name: crop}
-        and second.outputs == {name: name for name in OUTPUTS}
+    return ServedModel(
+        name=unit.name,
+        version=unit.version,
+        image=config.inputs[0],
+        per_image=None,
+        crop_shape=None,
+        batcher=unit.batcher,
+        queue_timeout_seconds=config.queue_timeout_seconds,
+        allow_timeout_override=config.allow_timeout_override,
+        metrics=unit.metrics,
+        config=config,
+        statistics=unit.statistics,
+        batched=None,
     )
-    if not wired:
-        raise ConfigurationError(
-            f"{model.folder}: the steps' maps must lead '{image}' through '{first.model}' into '{second.model}', and "
-            f"{', '.join(OUTPUTS)} out of it under their own names"
-        )
-    if (prepared.datatype, prepared.shape) != (wanted.datatype, wanted.shape):
-        raise ConfigurationError(
-            f"{model.folder}: '{first.model}' puts out {prepared.datatype} {list(prepared.shape)}, but "
-            f"'{second.model}' takes {wanted.datatype} {list(wanted.shape)}"
-        )
 
 
-def _of_version(versions: Mapping[int, T], wanted: int, model: StoredModel) -> T:
-    version = max(versions) if wanted == -1 else wanted
-    if version not in versions:
-        raise ConfigurationError(f"{model.folder}: a step names version {wanted}, which its version_policy leaves out")
-    return versions[version]
+def _ensemble(model: StoredModel, unit: Unit, per_image: PerImageGraph, batched: ServedModel) -> ServedModel:
+    assert isinstance(unit, EnsembleUnit)
+    crop_shape = batched.image.shape[1:]
+    return ServedModel(
+        name=unit.name,
+        version=unit.version,
+        image=model.config.inputs[0],
+        per_image=per_image,
+        crop_shape=crop_shape if batched.batcher.prepares and -1 not in crop_shape else None,
+        batcher=batched.batcher,
+        queue_timeout_seconds=batched.queue_timeout_seconds,
+        allow_timeout_override=batched.allow_timeout_override,
+        metrics=unit.metrics,
+        config=model.config,
+        statistics=unit.statistics,
+        batched=batched,
+    )

@@ -23,6 +23,7 @@ DURATION_BUCKETS: Final = (
     *(0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0),
 )
 BATCH_SIZE_BUCKETS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
+_INFO: Final = ("model", "version", "backend", "slots", "limit")
 STAGES: Final = ("decode", "resize", "queue", "inference")
 
 
@@ -98,13 +99,20 @@ class Metrics:
         self.queue_bytes = self._gauge("topfive_queue_bytes", "Bytes of the images that wait for a batch.", ("model",))
         self.in_flight = self._gauge("topfive_in_flight", "Requests admitted and not yet answered.", ())
         self.in_flight_bytes = self._gauge("topfive_in_flight_bytes", "Body bytes of the requests in flight.", ())
+        self.connections = self._gauge("topfive_connections", "Open HTTP connections.", ())
+        self.connections_closed = Counter(
+            "topfive_connections_closed",
+            "HTTP connections closed for what their client did or did not do, by reason.",
+            ("reason",),
+            registry=registry,
+        )
         self.ready = self._gauge("topfive_ready", "Worker processes that are ready.", ())
         self._model_info = Gauge(
             "topfive_model_info",
             "1 for each model and version served; `limit` is the largest batch formed.",
-            ("model", "version", "backend", "slots", "limit"),
+            _INFO,
             registry=registry,
-            multiprocess_mode="max",
+            multiprocess_mode="livemax",
         )
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
@@ -117,6 +125,13 @@ class Metrics:
     def describe_model(self, labels: Mapping[str, str]) -> None:
         """Publish `topfive_model_info` with `labels`: model, version, backend, slots, limit."""
         self._model_info.labels(**labels).set(1)
+
+    def forget_model(self, labels: Mapping[str, str]) -> None:
+        """Take back what `describe_model` published; among several processes as 0, for their files forget no label."""
+        if self._shared_folder is None:
+            self._model_info.remove(*(labels[name] for name in _INFO))
+        else:
+            self._model_info.labels(**labels).set(0)
 
     def observe_request(self, route: str, model: str, code: int, seconds: float) -> None:
         """Observe one finished request; `model` is empty where none was found."""

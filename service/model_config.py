@@ -76,6 +76,8 @@ class ModelConfig:
     batches: bool
     max_queue_delay_seconds: float
     max_queue_items: int
+    priority_levels: int
+    default_priority_level: int
     queue_timeout_seconds: float
     allow_timeout_override: bool
     instances: int
@@ -118,6 +120,8 @@ def parse_model_config(text: str, *, name: str, where: str) -> ModelConfig:
         batches=config.HasField("dynamic_batching"),
         max_queue_delay_seconds=config.dynamic_batching.max_queue_delay_microseconds * _MICROSECONDS,
         max_queue_items=policy.max_queue_size,
+        priority_levels=config.dynamic_batching.priority_levels,
+        default_priority_level=config.dynamic_batching.default_priority_level,
         queue_timeout_seconds=policy.default_timeout_microseconds * _MICROSECONDS,
         allow_timeout_override=policy.allow_timeout_override,
         instances=config.instance_group[0].count if config.instance_group else 0,
@@ -153,6 +157,7 @@ def _check(config: Any, name: str, where: str) -> None:
     if is_ensemble:
         _check_ensemble(config, where)
     _check_instance_group(config, where)
+    _check_priorities(config, where)
 
 
 def _check_ensemble(config: Any, where: str) -> None:
@@ -169,6 +174,20 @@ def _check_instance_group(config: Any, where: str) -> None:
             raise ConfigurationError(f"{where}: instance_group.count is {group.count}; it must be at least 1")
         if group.kind not in _CPU_KINDS:
             raise ConfigurationError(f"{where}: instance_group.kind must be KIND_CPU or KIND_AUTO for this backend")
+
+
+def _check_priorities(config: Any, where: str) -> None:
+    levels, default = config.dynamic_batching.priority_levels, config.dynamic_batching.default_priority_level
+    if levels and not 1 <= default <= levels:
+        raise ConfigurationError(
+            f"{where}: dynamic_batching.default_priority_level is {default}; with priority_levels it must be from 1 to "
+            f"{levels}"
+        )
+    if default and not levels:
+        raise ConfigurationError(
+            f"{where}: dynamic_batching.default_priority_level means nothing without priority_levels; set those too, "
+            "or remove it"
+        )
 
 
 def _tensor_spec(tensor: Any, where: str) -> TensorSpec:

@@ -6,11 +6,10 @@ What lives here: what a served model is, and finding one. What does not: how it 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from service.backends.base import Backend, PerImageGraph
+from service.backends.base import PerImageGraph
 from service.batcher import Batcher
 from service.errors import UnknownModel
 from service.metrics import ModelMetrics
@@ -53,22 +52,26 @@ class ServedModel:
 
 
 class Models:
-    """All served models by name and version; made by `load`."""
+    """All served models by name and version, as they are between two changes.
 
-    def __init__(self, served: Mapping[str, Mapping[int, ServedModel]], backends: Mapping[Batcher, Backend]) -> None:
+    `steps`: the models that only prepare images, each with an ensemble that has it as a step.
+    """
+
+    def __init__(self, served: Mapping[str, Mapping[int, ServedModel]], steps: Mapping[str, str]) -> None:
         self._served = served
-        self._backends = backends
+        self._steps = steps
         self._default = _default_model(served)
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return (model for versions in self._served.values() for model in versions.values())
 
     def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
         """The model `name` (the default one if None) in `version` (the highest if None); raises `UnknownModel`."""
         if name is None:
-            if self._default is None:
-                raise UnknownModel(f"several models are served; choose one with ?model=: {', '.join(self._served)}")
             name = self._default
-        versions = self._served.get(name)
+        versions = self._served.get(name) if name is not None else None
         if versions is None:
-            raise UnknownModel(f"model '{name[:100]}' is not served; served are: {', '.join(self._served)}")
+            raise UnknownModel(self._why_unknown(name))
         if version is None:
             return versions[max(versions)]
         if version not in versions:
@@ -76,27 +79,15 @@ class Models:
             raise UnknownModel(f"version {version} of model '{name}' is not served; served are: {served}")
         return versions[version]
 
-    def served(self) -> list[ServedModel]:
-        """Every version of every model."""
-        return [model for versions in self._served.values() for model in versions.values()]
-
-    def publish(self) -> None:
-        """Set the gauges of what waits."""
-        for versions in self._served.values():
-            own = [model for model in versions.values() if model.per_image is None]
-            if own:  # an ensemble's images wait in its classifier's queue; the versions of a model share its gauges
-                waiting = [model.batcher.waiting for model in own]
-                own[0].metrics.publish_queue(sum(items for items, _ in waiting), sum(nbytes for _, nbytes in waiting))
-
-    def hurry(self) -> None:
-        """Make nobody wait for company in a batch any more."""
-        for batcher in self._backends:
-            batcher.hurry()
-
-    async def drain(self) -> None:
-        """Answer everything that waits, then release the backends."""
-        await asyncio.gather(*(batcher.drain() for batcher in self._backends))
-        await asyncio.gather(*(backend.close() for backend in self._backends.values()))
+    def _why_unknown(self, name: str | None) -> str:
+        served = ", ".join(self._served)
+        if not served:
+            return "no model is served; load one"
+        if name is None:
+            return f"several models are served; choose one with ?model=: {served}"
+        if name in self._steps:
+            return f"model '{name}' only runs as a step of the ensemble '{self._steps[name]}'; served are: {served}"
+        return f"model '{name[:100]}' is not served; served are: {served}"
 
 
 def _default_model(served: Mapping[str, Mapping[int, ServedModel]]) -> str | None:

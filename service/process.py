@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,14 +21,18 @@ from typing import Final
 
 import uvicorn
 
-from service.app import create_app, create_serving
+from service.app import create_app, create_grpc_server, create_serving
+from service.descriptors import ensure_descriptors
 from service.errors import ConfigurationError
+from service.grpc_api.ports import claim_port
+from service.grpc_api.server import GrpcServer
 from service.http_protocol import LeanHttpProtocol
 from service.logs import configure_logging
 from service.metrics import forget_process
 from service.serving import Serving
 from service.settings import Settings, export_settings, load_settings
 from service.supervisor import Supervisor
+from service.tls import TlsServer, server_context
 
 logger = logging.getLogger("topfive")
 
@@ -39,10 +45,35 @@ _STOP_MARGIN_SECONDS: Final = 5.0
 class _Server(uvicorn.Server):
     """uvicorn, which on SIGTERM first reports not ready for the grace, then drains, and exits 0 rather than -15."""
 
-    def __init__(self, config: uvicorn.Config, serving: Serving) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        serving: Serving,
+        *,
+        tls: ssl.SSLContext | None,
+        grpc_server: GrpcServer | None,
+    ) -> None:
         super().__init__(config)
         self._serving = serving
+        self._tls = tls
+        self._grpc_server = grpc_server
         self._draining = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; with TLS by a server of ours, which uvicorn stops like its own."""
+        if self._tls is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        self.servers = [self._tls_server(listener, self._tls) for listener in sockets or []]  # type: ignore[misc]  # theirs
+
+    def _tls_server(self, listener: socket.socket, context: ssl.SSLContext) -> TlsServer:
+        connections = self._serving.connections
+
+        def make_protocol() -> LeanHttpProtocol:
+            return LeanHttpProtocol(self.config, self.server_state, self.lifespan.state, connections=connections)
+
+        return TlsServer(listener, context, make_protocol=make_protocol, connections=connections)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -67,6 +98,8 @@ class _Server(uvicorn.Server):
     def exit(self) -> None:
         """Stop accepting, answer what is in flight, and end."""
         self._serving.hurry()
+        if self._grpc_server is not None:
+            self._grpc_server.begin_stop()
         self.should_exit = True
 
 
@@ -75,10 +108,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level)
+        ensure_descriptors(settings.max_connections, listeners=1 + settings.grpc, backlog=_BACKLOG)
+        server_context(settings)  # refused here, once, rather than by each worker
         listener = _listen(settings)
-        if settings.workers > 1:
-            return _run_workers(settings, listener)
-        return _run(settings, [listener])
+        with claim_port(settings) as grpc_port:
+            settings = settings.model_copy(update={"grpc_port": grpc_port})
+            if settings.workers > 1:
+                return _run_workers(settings, listener)
+            return _run(settings, [listener])
     except ConfigurationError as error:
         return _refuse(error)
 
@@ -107,10 +144,13 @@ def _run(settings: Settings, sockets: list[socket.socket]) -> int:
     def leave() -> None:
         server.exit()
 
+    tls = server_context(settings)
     serving = create_serving(settings, on_fatal=leave)
-    server = _Server(_uvicorn_config(settings, create_app(serving)), serving)
+    grpc_server = create_grpc_server(serving)
+    app = create_app(serving, grpc_server)
+    server = _Server(_uvicorn_config(serving, app), serving, tls=tls, grpc_server=grpc_server)
     host, port = sockets[0].getsockname()[:2]
-    logger.info("listening on http://%s:%d", host, port)
+    logger.info("listening on %s://%s:%d", "http" if tls is None else "https", host, port)
     server.run(sockets)
     if serving.is_stuck:
         # A thread is still inside the runtime, whose destructors would abort the process.
@@ -121,11 +161,12 @@ def _run(settings: Settings, sockets: list[socket.socket]) -> int:
     return 0
 
 
-def _uvicorn_config(settings: Settings, app: object) -> uvicorn.Config:
+def _uvicorn_config(serving: Serving, app: object) -> uvicorn.Config:
+    protocol = functools.partial(LeanHttpProtocol, connections=serving.connections)
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application, typed by its framework
         loop="uvloop",
-        http=LeanHttpProtocol,
+        http=protocol,  # type: ignore[arg-type]  # uvicorn only calls it
         ws="none",
         lifespan="on",
         access_log=False,
@@ -133,8 +174,7 @@ def _uvicorn_config(settings: Settings, app: object) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
+        timeout_graceful_shutdown=max(1, round(serving.settings.shutdown_seconds)),
         backlog=_BACKLOG,
     )
 

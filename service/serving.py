@@ -1,12 +1,11 @@
 """The running service: what exists once in a process, and its start and stop.
 
-What lives here: admission, models, lifecycle and their order of coming and going. What does not: HTTP.
+What lives here: connections, admission, models, lifecycle and their order of coming and going. What does not: HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -15,11 +14,14 @@ from service.admission import Admission
 from service.backends.base import BackendFactory
 from service.classifier import Classifier
 from service.clock import Clock
+from service.connections import ConnectionLimits, Connections
 from service.errors import NotReady, TopfiveError
 from service.images import ImageLimits
 from service.lifecycle import Lifecycle, State
+from service.live_models import LiveModels
 from service.loading import Loader, QueueDefaults
 from service.metrics import Metrics
+from service.model_control import ModelControl
 from service.models import Models
 from service.repository import StoredModel
 from service.settings import Settings
@@ -27,15 +29,15 @@ from service.workers import WorkerPool
 
 logger = logging.getLogger("topfive")
 
-_PUBLISH_SECONDS: Final = 1.0
-"""How old a sibling process' gauges may be."""
+_WATCH_SECONDS: Final = 1.0
+"""How old the gauges may be that a sibling process is scraped for."""
 
 
 class Serving:
     """Everything that requests share.
 
-    `on_fatal` is called when the process should end, with `failure` set. After `stop`, `is_stuck` says that a call did
-    not end within the bound.
+    `control` changes the models while they are served. `on_fatal` is called when the process should end, with `failure`
+    set. `is_stuck` says that a call does not end: the watchdog found it, or `stop` has waited as long as it may.
     """
 
     def __init__(
@@ -61,6 +63,17 @@ class Serving:
             max_requests=settings.max_in_flight_requests,
             max_bytes=settings.max_in_flight_bytes,
         )
+        self.connections = Connections(
+            ConnectionLimits(
+                max_connections=settings.max_connections,
+                head_seconds=settings.head_seconds,
+                body_seconds=settings.body_seconds,
+                send_seconds=settings.send_seconds,
+                idle_seconds=settings.keep_alive_seconds,
+            ),
+            clock=clock,
+            on_closed=lambda reason: metrics.connections_closed.labels(reason).inc(),
+        )
         self.lifecycle = Lifecycle(on_change=self._on_state)
         self.failure: BaseException | None = None
         self.is_stuck = False
@@ -68,18 +81,26 @@ class Serving:
         self._factory = factory
         self._cores = cores
         self._on_fatal = on_fatal
-        self._models: Models | None = None
+        self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics)
+        self.control = ModelControl(
+            mode=settings.model_control,
+            repository=settings.model_repository,
+            lifecycle=self.lifecycle,
+            live=self._live,
+        )
         self._pools: list[WorkerPool] = []
         self._classifier: Classifier | None = None
         self._loading: asyncio.Task[None] | None = None
-        self._publishing: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     @property
     def models(self) -> Models:
-        """The served models; raises `NotReady` until they are warm."""
-        if self._models is None:
+        """The models that are served now; raises `NotReady` until the first are warm."""
+        models = self._live.current
+        if models is None:
             raise NotReady("the service is starting: its models are not warm yet; retry shortly")
-        return self._models
+        return models
 
     @property
     def classifier(self) -> Classifier:
@@ -90,12 +111,14 @@ class Serving:
 
     def start(self) -> None:
         """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
-        compute = WorkerPool(threads=self._cores, name="compute")
-        prepare = WorkerPool(threads=self.settings.prepare_threads or self._cores, name="prepare")
+        threads = self.settings.prepare_threads or self._cores
+        compute = WorkerPool(threads=self._cores, name="compute", on_death=self.fail)
+        prepare = WorkerPool(threads=threads, name="prepare", on_death=self.fail)
         self._pools = [compute, prepare]
         self._classifier = Classifier(pool=prepare, limits=self.limits, clock=self.clock)
+        self.connections.start()
         self._loading = asyncio.get_running_loop().create_task(self._load(compute))
-        self._publishing = asyncio.get_running_loop().create_task(self._keep_publishing())
+        self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
 
     async def wait_until_loaded(self) -> None:
         """Return when the models are warm, or when loading has failed."""
@@ -104,64 +127,77 @@ class Serving:
 
     def publish(self) -> None:
         """Set the gauges to what is so now."""
+        self.metrics.connections.set(len(self.connections))
         self.metrics.in_flight.set(self.admission.requests)
         self.metrics.in_flight_bytes.set(self.admission.nbytes)
-        if self._models is not None:
-            self._models.publish()
+        self._live.publish()
 
-    async def _keep_publishing(self) -> None:
-        """Once a second, for the sibling process that is scraped; each change would cost every request."""
-        while True:
-            self.publish()
-            await asyncio.sleep(_PUBLISH_SECONDS)
+    async def _keep_watch(self) -> None:
+        """Look for batches that do not end; and set the gauges, which with each change would cost every request."""
+        try:
+            while True:
+                self.publish()
+                self.is_stuck |= self._live.fail_if_stuck(self.settings.stuck_batch_seconds)
+                await asyncio.sleep(_WATCH_SECONDS)
+        except Exception as error:  # noqa: BLE001  # a service that nobody watches must not go on as if it were
+            self.fail(error)
 
     def begin_drain(self) -> None:
-        """Say "not ready" from now on; what comes in all the same is still served."""
+        """Say "not ready" from now on; what comes in all the same is still served, and its connection closed then."""
+        self.connections.closing = True
         self.lifecycle.enter(State.DRAINING)
 
     def hurry(self) -> None:
         """Make nobody wait for company in a batch any more; what comes in is still served."""
-        if self._models is not None:
-            self._models.hurry()
+        self._live.hurry()
 
     async def stop(self) -> None:
         """Answer what waits, end the threads."""
         self.begin_drain()
-        for task in (self._loading, self._publishing):
+        for task in (self._loading, self._watching, self._polling):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
+        patience = 0.0 if self.is_stuck else self.settings.shutdown_seconds
         try:
-            async with asyncio.timeout(self.settings.shutdown_seconds):
-                if self._models is not None:
-                    await self._models.drain()
+            async with asyncio.timeout(patience):
+                await self._live.drain()
         except TimeoutError:
-            logger.error("a batch did not end within %.1f s; leaving without it", self.settings.shutdown_seconds)
+            logger.error("a batch did not end within %.1f s; leaving without it", patience)
+        self.connections.stop()
         for pool in self._pools:
-            self.is_stuck |= not pool.close(timeout_seconds=self.settings.shutdown_seconds)
+            self.is_stuck |= not pool.close(timeout_seconds=patience)
         self.lifecycle.enter(State.STOPPED)
 
     async def _load(self, pool: WorkerPool) -> None:
         loader = Loader(
             factory=self._factory,
             pool=pool,
-            defaults=QueueDefaults(self.settings.max_queue_items, self.settings.max_in_flight_bytes),
+            defaults=QueueDefaults(
+                max_items=self.settings.max_queue_items,
+                max_bytes=self.settings.max_in_flight_bytes,
+                max_wait_seconds=self.settings.max_queue_wait_seconds,
+            ),
             clock=self.clock,
             metrics=self.metrics,
-            on_failure=self._on_failure,
+            on_failure=self.fail,
             on_batch_failure=_log_batch_failure,
         )
         try:
-            self._models = await loader.load(self._stored)
+            await self.control.start(loader, self._stored)
+        except NotReady as error:  # it was told to stop before its models were warm
+            logger.info("the models are not loaded: %s", error)
         except Exception as error:  # noqa: BLE001  # whatever it is, the process must say so and end rather than idle unready
-            self._on_failure(error)
+            self.fail(error)
         else:
-            # What is alive now stays alive: the collector need not walk it again with every generation.
-            gc.collect()
-            gc.freeze()
-            self.lifecycle.enter(State.READY)
+            if self.lifecycle.state is State.STARTING:
+                self.lifecycle.enter(State.READY)
+            if self.settings.model_control == "poll":
+                polling = self.control.keep_polling(self.clock, self.settings.poll_seconds)
+                self._polling = asyncio.get_running_loop().create_task(polling)
 
-    def _on_failure(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Say why the service cannot go on, and have the process ended."""
         self.failure = error
         expected = isinstance(error, TopfiveError)
         logger.critical("the service has failed: %s", error, exc_info=None if expected else error)

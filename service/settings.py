@@ -90,11 +90,11 @@ class Settings(BaseSettings):
         description="Longest request body in bytes. The default holds a raw image of max_image_pixels.",
     )
     max_json_bytes: int = Field(
-        _MIB,
+        4 * _MIB,
         ge=1,
         description="Longest JSON in an inference request, beside its binary tensors. Pixels written as JSON numbers "
         "take four times the room and a hundred times the CPU, and while they are parsed nothing else runs (up to "
-        "10 ms a MiB); the default still holds an image of 290x290.",
+        "10 ms a MiB); the default still holds an image of 600x600.",
     )
     grpc_max_message_bytes: int = Field(
         16 * _MIB,
@@ -102,7 +102,12 @@ class Settings(BaseSettings):
         description="Longest gRPC message. gRPC holds a message in memory before anything can refuse it, so what "
         "clients can make the service hold is this times grpc_max_requests. The default takes five megapixels.",
     )
-    grpc_max_requests: int = Field(64, ge=1, description="Most gRPC requests held at once; one more is refused.")
+    grpc_max_requests: int = Field(
+        64,
+        ge=1,
+        description="Most gRPC requests held at once, from their head to their answer. One more is refused, unless "
+        "another has kept the service waiting for its message for more than a second: then that one is.",
+    )
     max_image_pixels: int = Field(
         25_000_000,
         ge=1,
@@ -145,16 +150,29 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         4096,
         ge=1,
-        description="Most connections at once. One more closes the one that has kept the service waiting longest.",
+        description="Most HTTP connections at once, in each worker process. One more closes the one whose client has "
+        "kept the service waiting longest, the idle ones first; each needs an open file (ulimit -n). gRPC has as many "
+        "of its own, and refuses one more.",
     )
     head_seconds: float = Field(
-        10.0, gt=0, allow_inf_nan=False, description="How long a request's head may take from its first byte on."
+        10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long a request's head may take from its first byte on, answered with 408 then; and how long "
+        "a new connection may take to its first byte, with TLS its handshake included.",
     )
     body_seconds: float = Field(
-        60.0, gt=0, allow_inf_nan=False, description="How long a request's body may take; answered with 408 then."
+        60.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long a request's body may take after its head; answered with 408 then. Raise it for clients "
+        "whose lines take longer for their largest images.",
     )
     send_seconds: float = Field(
-        20.0, gt=0, allow_inf_nan=False, description="How long a client may take to read its answer."
+        20.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long a client may read nothing of an answer that waits for it; its connection is cut then.",
     )
     keep_alive_seconds: int = Field(
         30,
@@ -202,6 +220,11 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
         raise ConfigurationError("; ".join(_explain(detail) for detail in error.errors())) from error
     if settings.max_in_flight_bytes < settings.max_body_bytes:
         raise ConfigurationError("max_in_flight_bytes is below max_body_bytes, so the largest body could never enter")
+    if settings.workers > 1 and settings.model_control == "explicit":
+        raise ConfigurationError(
+            "model_control 'explicit' needs workers 1, for a request to load a model reaches one process only; let "
+            "each look at the repository itself with 'poll'"
+        )
     return settings
 
 

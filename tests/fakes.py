@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from service.backends.base import Batch, Row, Tensor
-from service.batch import BatcherHooks
+from service.batch import BatcherHooks, Reservation
 from service.batcher import Batcher
 from service.batching_queue import QueueLimits
 
@@ -76,12 +76,22 @@ class HeldBatch:
         """Run it, as far as the batcher can tell."""
         self.values = [int(tensor.flat[0]) for tensor in self.batch.claim()]
 
-    def answer(self) -> None:
-        self.release.set_result([{"value": np.array(value)} for value in self.values])
+    def answer(self, poison: Collection[int] = ()) -> None:
+        """Answer it; if it holds `poison`, fail it."""
+        if any(value in poison for value in self.values):
+            self.fail()
+        else:
+            self.release.set_result([{"value": np.array(value)} for value in self.values])
+
+    def fail(self, error: BaseException | None = None) -> None:
+        self.release.set_exception(error or OSError("down"))
 
 
 class HeldBackend:
-    """Holds every batch until the test answers or fails it; starts as many as it has slots, in order."""
+    """Holds every batch until the test answers or fails it; starts as many as it has slots, in order.
+
+    While `starts` is false none starts, as if there were no thread.
+    """
 
     def __init__(
         self, *, slots: int = 1, serves_alone: bool = False, batch_size_that_pays: int = 4, prefetch: int = 0
@@ -91,6 +101,7 @@ class HeldBackend:
         self.prepares = False
         self.serves_alone = serves_alone
         self.batch_size_that_pays = batch_size_that_pays
+        self.starts = True
         self.held: list[HeldBatch] = []
         self.ahead: list[HeldBatch] = []
         self.ran: list[HeldBatch] = []
@@ -109,11 +120,11 @@ class HeldBackend:
         try:
             return await handed.release
         finally:
-            self.held.remove(handed)
+            (self.held if handed in self.held else self.ahead).remove(handed)
             self._start_next()
 
     def _start_next(self) -> None:
-        while self.ahead and len(self.held) < self.slots:
+        while self.starts and self.ahead and len(self.held) < self.slots:
             handed = self.ahead.pop(0)
             self.held.append(handed)
             handed.start()
@@ -154,22 +165,65 @@ class Bench:
     max_items: int = 100
     max_bytes: int = 1 << 20
     delay: float = 0.0
+    graph_batch_size: int = 1
+    max_wait_seconds: float = float("inf")
+    levels: int = 0
+    default_level: int = 0
 
     def __post_init__(self) -> None:
-        limits = QueueLimits(self.backend.batch_size_that_pays, self.max_items, self.max_bytes, self.delay)
+        limits = QueueLimits(
+            max_batch_size=self.backend.batch_size_that_pays,
+            max_items=self.max_items,
+            max_bytes=self.max_bytes,
+            max_queue_delay_seconds=self.delay,
+            graph_batch_size=self.graph_batch_size,
+            max_wait_seconds=self.max_wait_seconds,
+            priority_levels=self.levels,
+            default_priority_level=self.default_level,
+        )
         self.batcher = Batcher(backend=self.backend, limits=limits, clock=self.clock, hooks=self.events.hooks())
 
     def submit(
-        self, *values: int, deadline: float = float("inf"), abandoned: Callable[[], bool] = bool
+        self,
+        *values: int,
+        deadline: float = float("inf"),
+        priority: int = 0,
+        abandoned: Callable[[], bool] = bool,
+        reservation: Reservation | None = None,
     ) -> asyncio.Task[list[int]]:
         """Submit images of these values as one request; the task gives back the values answered."""
 
         async def run() -> list[int]:
-            images = [image(value) for value in values]
-            outcomes = await self.batcher.submit(images, deadline=deadline, abandoned=abandoned)
+            outcomes = await self.batcher.submit(
+                [image(value) for value in values],
+                reservation=reservation,
+                deadline=deadline,
+                priority=priority,
+                abandoned=abandoned,
+            )
             return [value_of(outcome.row) for outcome in outcomes]
 
         return asyncio.get_running_loop().create_task(run())
+
+    @property
+    def running(self) -> list[list[int]]:
+        """The values in each batch that runs."""
+        return [batch.values for batch in self.backend.held]
+
+    async def measure(self, seconds_per_image: float) -> None:
+        """Let the batcher learn what an image costs."""
+        request = self.submit(255)
+        await settle()
+        self.clock.advance(seconds_per_image)
+        self.backend.held[0].answer()
+        assert await request == [255]
+
+    async def answer_all(self, poison: Collection[int] = ()) -> None:
+        """Answer, one after the other, all that runs and waits."""
+        await settle()
+        while self.backend.held:
+            self.backend.held[0].answer(poison)
+            await settle()
 
 
 async def settle() -> None:

@@ -5,7 +5,9 @@ What lives here: starting and stopping `python -m service`, asking it over real 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import io
 import json
 import os
 import re
@@ -108,19 +110,48 @@ class HeldRequest:
 
 
 def read_answer(connection: socket.socket) -> Answer:
-    """The next whole answer on a raw connection."""
-    response = http.client.HTTPResponse(connection)
-    response.begin()
-    return _read(response)
+    """The whole answer on a raw connection on which no other can have come."""
+    return AnswerReader(connection).next()
+
+
+class AnswerReader(io.BufferedReader):
+    """Reads the answers on one raw connection, one after the other, however many have come."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(connection.makefile("rb", buffering=0))
+
+    def next(self) -> Answer:
+        """The next whole answer."""
+        response = http.client.HTTPResponse(self)  # type: ignore[arg-type]  # of a socket, it only asks `makefile`
+        response.begin()
+        return _read(response)
+
+    def rest(self) -> bytes:
+        """What is left, until the service closes: in order, or by reset."""
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            while part := self.read1():
+                received += part
+        return received
+
+    def makefile(self, mode: str) -> Self:
+        return self
+
+    def close(self) -> None:
+        """Stay open: the response calls it at its end."""
+
+    def finish(self) -> None:
+        """Let go of the connection."""
+        super().close()
 
 
 class ServingProcess:
-    """`python -m service` on a free port; ends with the `with` block at the latest."""
+    """`python -m service` on free ports, unless `flags` say others; ends with the `with` block at the latest."""
 
     def __init__(self, *flags: str, environment: Mapping[str, str] | None = None) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "service", "--port", "0", *flags],
+            [sys.executable, "-m", "service", "--port", "0", "--grpc-port", "0", *flags],
             cwd=ROOT,
             env=inherited | dict(environment or {}),
             stdout=subprocess.PIPE,
@@ -148,9 +179,19 @@ class ServingProcess:
 
     @property
     def port(self) -> int:
-        found = re.search(r"listening on http://\S+:(\d+)", self.wait_for_log("listening on"))
+        found = re.search(r"listening on https?://\S+:(\d+)", self.wait_for_log("listening on http"))
         assert found is not None
         return int(found[1])
+
+    @property
+    def grpc_port(self) -> int:
+        found = re.search(r"gRPC listening on \S+:(\d+)", self.wait_for_log("gRPC listening on"))
+        assert found is not None
+        return int(found[1])
+
+    @property
+    def grpc_address(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
 
     def wait_for_log(self, text: str, *, count: int = 1) -> str:
         """The line that holds `text` for the `count`th time, once it is there."""

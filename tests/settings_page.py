@@ -68,6 +68,16 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
         "how long an image waits for company while an instance is free. On a CPU that costs latency and gains nothing",
     ),
     (
+        ["dynamic_batching.priority_levels"],
+        "all requests are equal",
+        "priorities of requests, of which 1 is the best; what waits leaves by priority, then in order of arrival",
+    ),
+    (
+        ["dynamic_batching.default_priority_level"],
+        "refused, if there are levels",
+        "the priority of a request that names none of them. At 1, a client can give way to others; at 2, also push in",
+    ),
+    (
         [f"{_QUEUE}.max_queue_size"],
         "the setting `max_queue_items`",
         "most images that wait. Lower it to refuse sooner under overload",

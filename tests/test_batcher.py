@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from service.batch import Unprepared
 from service.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady, QueueFull
-from tests.fakes import SHAPE, Bench, HeldBackend, answers, image, settle, value_of
+from tests.fakes import SHAPE, Bench, HeldBackend, HeldBatch, answers, image, settle, value_of
 
 
 async def test_a_request_that_finds_a_slot_idle_runs_at_once() -> None:
@@ -130,14 +130,16 @@ async def test_nothing_is_handed_over_ahead_of_a_request_that_has_all_slots() ->
 
 
 async def test_a_backend_error_fails_its_batch_and_no_other() -> None:
+    """That of its batch of one, in the end (`tests/test_retries.py`)."""
     bench = Bench(HeldBackend(batch_size_that_pays=2))
     requests = [bench.submit(value) for value in range(4)]
     await settle()
     bench.backend.held[0].answer()
     await settle()
-    assert bench.backend.held[0].values == [1, 2]
-    bench.backend.held[0].release.set_exception(RuntimeError("out of registers"))
-    await settle()
+    assert bench.running == [[1, 2]]
+    for _ in range(3):
+        bench.backend.held[0].fail(RuntimeError("out of registers"))
+        await settle()
     bench.backend.held[0].answer()
     results = await asyncio.gather(*requests, return_exceptions=True)
     assert [results[0], results[3]] == [[0], [3]]
@@ -145,7 +147,7 @@ async def test_a_backend_error_fails_its_batch_and_no_other() -> None:
         assert isinstance(failed, BackendFailure)
         assert "registers" not in str(failed), "internals are for the log"
         assert str(failed.__cause__) == "out of registers"
-    assert [size for size, _ in bench.events.failures] == [2]
+    assert [size for size, _ in bench.events.failures] == [2, 1, 1]
 
 
 async def test_a_result_of_the_wrong_length_fails_its_batch_and_the_next_runs() -> None:
@@ -373,7 +375,7 @@ async def test_a_defect_while_a_batch_is_settled_answers_all_of_it() -> None:
     def broken(reason: str) -> None:
         raise ZeroDivisionError("a defect")
 
-    bench.batcher._hooks = replace(bench.events.hooks(), on_discard=broken)
+    bench.batcher._answers.hooks = replace(bench.events.hooks(), on_discard=broken)
     bench.backend.held[0].answer()
     await settle()
     bench.backend.held[0].answer()
@@ -382,6 +384,25 @@ async def test_a_defect_while_a_batch_is_settled_answers_all_of_it() -> None:
     assert await answers(blocker, kept) == [[0], [3]]
     assert isinstance(bench.events.fatal[0], ZeroDivisionError)
     await asyncio.gather(*late, return_exceptions=True)
+
+
+async def test_a_defect_in_a_hook_leaves_nobody_waiting_whose_deadline_has_passed() -> None:
+    bench = Bench(HeldBackend())
+    blocker = bench.submit(0)
+    await settle()
+    late = [bench.submit(value, deadline=bench.clock.now() + 0.2) for value in (1, 2, 3)]
+    await settle()
+
+    def broken(reason: str) -> None:
+        raise ZeroDivisionError("a defect")
+
+    bench.batcher._answers.hooks = replace(bench.events.hooks(), on_discard=broken)
+    bench.clock.advance(0.2)
+    await settle()
+    assert all(isinstance(request.exception(), DeadlineExceeded) for request in late)
+    assert isinstance(bench.events.fatal[0], ZeroDivisionError)
+    bench.backend.held[0].answer()
+    assert await blocker == [0]
 
 
 async def test_what_expired_before_its_batch_failed_is_told_so() -> None:
@@ -404,13 +425,50 @@ async def test_a_defect_in_a_hook_is_reported_after_the_batch_was_answered() -> 
     def broken(size: int, prepare_seconds: float, seconds: float) -> None:
         raise ZeroDivisionError("a defect")
 
-    bench.batcher._hooks = replace(bench.events.hooks(), on_batch=broken)
+    bench.batcher._answers.hooks = replace(bench.events.hooks(), on_batch=broken)
     request = bench.submit(1)
     await settle()
     bench.backend.held[0].answer()
     assert await request == [1]
     await settle()
     assert isinstance(bench.events.fatal[0], ZeroDivisionError)
+
+
+async def test_a_better_priority_leaves_first() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=2), levels=2, default_level=1)
+    blocker = bench.submit(0)
+    await settle()
+    requests = [bench.submit(1, priority=2), bench.submit(2), bench.submit(3, priority=1), bench.submit(4, priority=9)]
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert bench.running == [[2, 3]]
+    bench.backend.held[0].answer()
+    await settle()
+    assert bench.running == [[4, 1]]
+    bench.backend.held[0].answer()
+    assert await answers(blocker, *requests) == [[0], [1], [2], [3], [4]]
+
+
+async def test_without_levels_all_are_equal() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=2))
+    requests = [bench.submit(value, priority=9 - value) for value in range(5)]
+    await bench.answer_all()
+    assert [batch.values for batch in bench.backend.ran] == [[0], [1, 2], [3, 4]]
+    await asyncio.gather(*requests)
+
+
+async def test_what_was_cancelled_and_expired_before_its_start_is_counted_once() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=1, prefetch=1))
+    blocker = bench.submit(0)
+    await settle()
+    gone = bench.submit(1, deadline=bench.clock.now() + 0.2)
+    await settle()
+    gone.cancel()
+    bench.clock.advance(0.2)
+    await bench.answer_all()
+    assert await answers(blocker) == [[0]]
+    assert bench.events.discarded == ["cancelled"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -422,6 +480,7 @@ async def test_a_defect_in_a_hook_is_reported_after_the_batch_was_answered() -> 
     script=st.lists(
         st.one_of(
             st.tuples(st.just("submit"), st.integers(1, 5)),
+            st.tuples(st.just("give way"), st.integers(1, 5)),
             st.tuples(st.just("answer"), st.integers(0, 3)),
             st.tuples(st.just("fail"), st.integers(0, 3)),
         ),
@@ -431,21 +490,26 @@ async def test_a_defect_in_a_hook_is_reported_after_the_batch_was_answered() -> 
 def test_whatever_happens_each_submit_ends_once_and_slots_are_never_exceeded(
     slots: int, pays: int, prefetch: int, *, serves_alone: bool, script: list[tuple[str, int]]
 ) -> None:
-    """Any interleaving of submits, answers and failures: right answers, each image run once, no idle slot unused."""
+    """Any interleaving of submits, answers and failures: right answers, nothing run in vain, no idle slot unused."""
 
     async def play() -> None:
-        bench = Bench(HeldBackend(slots=slots, serves_alone=serves_alone, batch_size_that_pays=pays, prefetch=prefetch))
-        backend = bench.backend
+        backend = HeldBackend(slots=slots, serves_alone=serves_alone, batch_size_that_pays=pays, prefetch=prefetch)
+        bench = Bench(backend, levels=2, default_level=1)
+        failed: list[HeldBatch] = []
         submitted: list[tuple[list[int], asyncio.Task[list[int]]]] = []
         count = 0
         for action, number in script:
-            if action == "submit":
+            if action in ("submit", "give way"):
                 values = list(range(count, count + number))
                 count += number
-                submitted.append((values, bench.submit(*values)))
+                submitted.append((values, bench.submit(*values, priority=1 if action == "submit" else 2)))
             elif backend.held:
                 batch = backend.held[number % len(backend.held)]
-                batch.answer() if action == "answer" else batch.release.set_exception(OSError("down"))
+                if action == "answer":
+                    batch.answer()
+                else:
+                    batch.fail()
+                    failed.append(batch)
             await settle()
             assert len(backend.held) == 1 or not any(batch.alone for batch in backend.held), "not alone"
             waiting, _ = bench.batcher.waiting
@@ -458,7 +522,8 @@ def test_whatever_happens_each_submit_ends_once_and_slots_are_never_exceeded(
             assert task.done(), "a submit hangs"
             assert task.exception() is not None or task.result() == values
         assert all(1 <= len(batch.values) <= pays for batch in backend.ran)
-        ran = [value for batch in backend.ran for value in batch.values]
-        assert len(ran) == len(set(ran)), "an image ran twice"
+        for value in range(count):
+            mine = [batch for batch in backend.ran if value in batch.values]
+            assert len(mine) < 2 or (mine[0] in failed and len(mine[1].values) == 1 and len(mine) == 2), "ran in vain"
 
     asyncio.run(play())

@@ -15,8 +15,8 @@ from service.errors import NotReady, QueueFull
 _NEVER = float("inf")
 
 
-def item(key: str = "a", nbytes: int = 1, deadline: float = _NEVER) -> Item:
-    return Item(key=key, payload=None, nbytes=nbytes, deadline=deadline)
+def item(key: str = "a", nbytes: int = 1, deadline: float = _NEVER, priority: int = 0) -> Item:
+    return Item(key=key, payload=None, nbytes=nbytes, deadline=deadline, priority=priority)
 
 
 def queue(max_batch_size: int = 4, max_items: int = 100, max_bytes: int = 1000, delay: float = 0.0) -> BatchingQueue:
@@ -24,7 +24,7 @@ def queue(max_batch_size: int = 4, max_items: int = 100, max_bytes: int = 1000, 
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Drives a queue with items of three keys and checks it against `self.model`, the items in order of arrival."""
+    """Drives a queue with items of three keys and three levels against `self.model`, the items in order of arrival."""
 
     @initialize(
         cap=st.integers(1, 4), items=st.integers(1, 12), nbytes=st.integers(1, 30), delay=st.sampled_from([0.0, 2.0])
@@ -47,9 +47,14 @@ class QueueMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(key=st.sampled_from("abc"), nbytes=st.integers(0, 5), allowed=st.sampled_from([0.5, 2.0, _NEVER]))
-    def put(self, key: str, nbytes: int, allowed: float) -> None:
-        new = item(key, nbytes, self.now + allowed)
+    @rule(
+        key=st.sampled_from("abc"),
+        nbytes=st.integers(0, 5),
+        allowed=st.sampled_from([0.5, 2.0, _NEVER]),
+        priority=st.integers(1, 3),
+    )
+    def put(self, key: str, nbytes: int, allowed: float, priority: int) -> None:
+        new = item(key, nbytes, self.now + allowed, priority)
         total = sum(other.nbytes for other in self.model)
         fits = len(self.model) < self.limits.max_items and total + nbytes <= self.limits.max_bytes
         before = repr(self.queue)
@@ -70,14 +75,12 @@ class QueueMachine(RuleBasedStateMachine):
         if not batch:
             return
         assert len(batch) <= self.limits.max_batch_size
-        lane = [other for other in self.model if other.key == batch[0].key]
+        lane = self._lane(batch[0].key)
         assert batch == lane[: len(batch)], "out of order, or of several keys"
-        waited_out = self.now >= batch[0].arrived + self.limits.max_queue_delay_seconds
-        if waited_out or self.queue.closed:
+        if self._waited_out(lane) or self.queue.closed:
             assert len(batch) <= limit
-            oldest = [self._oldest(key) for key in {other.key for other in self.model}]
-            ripe = [o for o in oldest if self.queue.closed or self._may_leave(o)]
-            assert batch[0] is min(ripe, key=self.model.index), "a key was passed over"
+            ripe = [o for o in self._firsts() if self.queue.closed or self._may_leave(o)]
+            assert batch[0] is min(ripe, key=self._rank), "a key was passed over"
         else:
             assert len(batch) == self.limits.max_batch_size, "left early without being full"
         for gone in batch:
@@ -87,21 +90,34 @@ class QueueMachine(RuleBasedStateMachine):
     def take_full(self) -> None:
         batch = self.queue.take_full()
         cap = self.limits.max_batch_size
-        full = {o.key for o in self.model if sum(other.key == o.key for other in self.model) >= cap}
+        full = [first for first in self._firsts() if len(self._lane(first.key)) >= cap]
         assert len(batch) == (cap if full else 0)
         if batch:
-            assert batch[0] is next(other for other in self.model if other.key in full), "a key was passed over"
-            assert batch == [other for other in self.model if other.key == batch[0].key][:cap]
+            assert batch[0] is min(full, key=self._rank), "a key was passed over"
+            assert batch == self._lane(batch[0].key)[:cap]
         for gone in batch:
             self._leave(gone, ItemState.DISPATCHED)
 
-    def _oldest(self, key: str) -> Item:
-        return next(other for other in self.model if other.key == key)
+    def _rank(self, one: Item) -> tuple[int, int]:
+        return one.priority, self.model.index(one)
 
-    def _may_leave(self, oldest: Item) -> bool:
-        lane = [other for other in self.model if other.key == oldest.key]
-        waited = self.now >= oldest.arrived + self.limits.max_queue_delay_seconds
-        return waited or len(lane) >= self.limits.max_batch_size
+    def _lane(self, key: str) -> list[Item]:
+        """What waits of `key`, in the order in which it should leave."""
+        return sorted((other for other in self.model if other.key == key), key=self._rank)
+
+    def _firsts(self) -> list[Item]:
+        return [self._lane(key)[0] for key in {other.key for other in self.model}]
+
+    def _waited_out(self, lane: list[Item]) -> bool:
+        return self.now >= min(other.arrived for other in lane) + self.limits.max_queue_delay_seconds
+
+    def _may_leave(self, first: Item) -> bool:
+        lane = self._lane(first.key)
+        return self._waited_out(lane) or len(lane) >= self.limits.max_batch_size
+
+    @rule(level=st.integers(1, 3))
+    def ahead(self, level: int) -> None:
+        assert self.queue.ahead(level) == sum(other.priority <= level for other in self.model)
 
     @precondition(lambda self: self.accepted)
     @rule(data=st.data())
@@ -193,3 +209,40 @@ def test_a_refusal_says_how_full_the_queue_is() -> None:
     roomy.put(item(nbytes=8), now=0.0)
     with pytest.raises(QueueFull, match="8 of at most 10 bytes"):
         roomy.put(item(nbytes=3), now=0.0)
+
+
+def test_a_better_priority_leaves_first_and_equals_in_their_order() -> None:
+    """A batch may hold several priorities."""
+    mixed = queue(max_batch_size=3)
+    waiting = [item(priority=priority) for priority in (2, 1, 3, 1, 2)]
+    for one in waiting:
+        mixed.put(one, now=0.0)
+    batches = [mixed.take(100, now=0.0), mixed.take(100, now=0.0)]
+    assert batches == [[waiting[1], waiting[3], waiting[0]], [waiting[4], waiting[2]]]
+
+
+def test_the_key_with_the_best_priority_goes_first() -> None:
+    mixed = queue()
+    old, better = item("a", priority=2), item("b", priority=1)
+    mixed.put(old, now=0.0)
+    mixed.put(better, now=1.0)
+    assert [mixed.take(100, now=1.0), mixed.take(100, now=1.0)] == [[better], [old]]
+
+
+def test_who_is_overtaken_still_ends_the_wait_for_company() -> None:
+    """The delay counts from the oldest item, whoever goes first."""
+    delayed = queue(delay=2.0)
+    delayed.put(item(priority=2), now=0.0)
+    delayed.put(item(priority=1), now=1.5)
+    assert delayed.next_event(now=1.5) == 2.0
+    assert delayed.take(100, now=1.9) == []
+    assert len(delayed.take(100, now=2.0)) == 2
+
+
+@pytest.mark.parametrize(
+    ("levels", "asked", "level"),
+    [(0, 0, 0), (0, 1, 0), (0, 7, 0), (3, 0, 2), (3, 1, 1), (3, 3, 3), (3, 4, 2), (3, 1 << 40, 2)],
+)
+def test_a_priority_that_there_is_not_means_the_default(levels: int, asked: int, level: int) -> None:
+    limits = QueueLimits(4, 100, 1000, priority_levels=levels, default_priority_level=2 if levels else 0)
+    assert limits.level(asked) == level

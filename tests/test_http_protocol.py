@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
@@ -14,7 +15,10 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.http_protocol import _AHEAD_BYTES, LeanHttpProtocol
+from service.clock import MonotonicClock
+from service.connections import ConnectionLimits, Connections
+from service.http_cycle import AHEAD_BYTES
+from service.http_protocol import LeanHttpProtocol
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -24,11 +28,17 @@ class Echo:
     """Answers with what it got: method, path, length and sum of the body, and in how many parts it came."""
 
     def __init__(self) -> None:
+        self.calls = 0
         self.may_read = asyncio.Event()
         self.may_read.set()
         self.disconnected = asyncio.Event()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        self.calls += 1
+        if scope["path"] == "/early":
+            await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
         if scope["path"] == "/stream":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             for part in (b"one ", b"two ", b"three"):
@@ -53,10 +63,18 @@ class Echo:
             self.disconnected.set()
 
 
+NO_HURRY = ConnectionLimits(
+    max_connections=100, head_seconds=60.0, body_seconds=60.0, send_seconds=60.0, idle_seconds=60.0
+)
+
+
 @asynccontextmanager
 async def running(app: Echo) -> AsyncIterator[uvicorn.Server]:
     """A real server with our protocol."""
-    config = uvicorn.Config(app, port=0, http=LeanHttpProtocol, ws="none", lifespan="off", log_config=None)
+    closed: list[str] = []
+    connections = Connections(NO_HURRY, clock=MonotonicClock(), on_closed=closed.append)
+    protocol: Any = functools.partial(LeanHttpProtocol, connections=connections)
+    config = uvicorn.Config(app, port=0, http=protocol, ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
@@ -99,6 +117,12 @@ def request(body: bytes, *, path: str = "/", method: str = "POST", close: bool =
     return head.encode() + body
 
 
+def chunked_request(*parts: bytes, more: str = "") -> bytes:
+    head = f"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n{more}\r\n"
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts if part)
+    return head.encode() + chunks + b"0\r\n\r\n"
+
+
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
     return [data[start:end] for start, end in pairwise(edges) if end > start]
@@ -113,11 +137,32 @@ def test_a_body_comes_whole_however_it_is_cut(body: bytes, places: list[int], *,
         async with serving(Echo()) as port:
             data = request(body)
             if chunked:
-                chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in cut(body, places)) + b"0\r\n\r\n"
-                head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-                data = head + chunks
+                data = chunked_request(*cut(body, places), more="connection: close\r\n")
             answer = await exchange(port, cut(data, places))
             assert json.loads(answer.partition(b"\r\n\r\n")[2]) == ["POST", "/", len(body), sum(body)]
+
+    asyncio.run(play())
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    requests=st.lists(st.tuples(st.binary(max_size=40), st.booleans()), min_size=1, max_size=6),
+    places=st.lists(st.integers(0, 10_000), max_size=12),
+)
+def test_pipelined_requests_are_answered_one_by_one_however_they_are_cut(
+    requests: list[tuple[bytes, bool]], places: list[int]
+) -> None:
+    """With a length or chunked, in any mix: none is taken for a part of another."""
+
+    async def play() -> None:
+        async with serving(Echo()) as port:
+            data = b"".join(
+                chunked_request(body) if chunked else request(body, close=False) for body, chunked in requests
+            )
+            answer = await exchange(port, cut(data + request(b"the end"), places))
+            found = [json.loads(part.partition(b"]")[0] + b"]") for part in answer.split(b"\r\n\r\n")[1:]]
+            bodies = [*(body for body, _ in requests), b"the end"]
+            assert found == [["POST", "/", len(body), sum(body)] for body in bodies]
 
     asyncio.run(play())
 
@@ -158,7 +203,7 @@ async def test_reading_stays_a_bounded_way_ahead_of_the_application() -> None:
     app = Echo()
     app.may_read.clear()
     async with running(app) as server:
-        body = bytes(8 * _AHEAD_BYTES)
+        body = bytes(8 * AHEAD_BYTES)
         reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
         writer.write(request(body))
 
@@ -171,7 +216,7 @@ async def test_reading_stays_a_bounded_way_ahead_of_the_application() -> None:
                 await asyncio.sleep(0)
 
         ahead = await asyncio.wait_for(held_back(), 20)
-        assert _AHEAD_BYTES < ahead < 2 * _AHEAD_BYTES, "the bound, and what one reading brings beyond it"
+        assert AHEAD_BYTES < ahead < 2 * AHEAD_BYTES, "the bound, and what one reading brings beyond it"
         app.may_read.set()
         answer = await asyncio.wait_for(reader.read(), 20)
         assert json.loads(answer.partition(b"\r\n\r\n")[2]) == ["POST", "/", len(body), 0]
@@ -191,3 +236,134 @@ async def test_a_client_that_hangs_up_is_told_to_the_application(path: str) -> N
             await reader.readuntil(b"]")
         writer.close()
         await asyncio.wait_for(app.disconnected.wait(), 20)
+
+
+async def test_what_comes_while_an_answer_is_due_stays_unread() -> None:
+    """Beyond one reading, which waits as bytes: no request is begun before its turn, however many are sent."""
+    app = Echo()
+    app.may_read.clear()
+    async with running(app) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        count = 100_000
+        flood = request(b"", close=False) * count
+        writer.write(request(b"abc", close=False) + flood)
+
+        async def held_back() -> LeanHttpProtocol:
+            while True:
+                for connection in server.server_state.connections:
+                    assert isinstance(connection, LeanHttpProtocol)
+                    if connection.flow.read_paused:
+                        return connection
+                await asyncio.sleep(0)
+
+        connection = await asyncio.wait_for(held_back(), 20)
+        assert app.calls == 1
+        assert len(flood) > 10 * len(connection._ahead) > 0
+        app.may_read.set()
+        writer.write(request(b"the end"))
+        answer = await asyncio.wait_for(reader.read(), 60)
+        assert app.calls == count + 2 == answer.count(b"HTTP/1.1 200 OK")
+        writer.close()
+
+
+async def test_after_an_early_answer_nothing_of_the_body_is_kept() -> None:
+    async with running(Echo()) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        data = request(bytes(8 * AHEAD_BYTES), path="/early", close=False)
+        writer.write(data[:10_000])
+        assert b"413" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        (connection,) = server.server_state.connections
+        assert isinstance(connection, LeanHttpProtocol)
+        assert not vars(connection.cycle)["parts"]
+        writer.write(data[10_000:] + request(b"abc"))
+        assert b"200" in await asyncio.wait_for(reader.read(), 20)
+        assert not vars(connection.cycle)["parts"]
+        writer.close()
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n"
+GET_TOO = b"GET /smuggled HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        HEAD + b"content-length: 3\r\ncontent-length: 5\r\n",
+        HEAD + b"content-length: 3\r\ncontent-length: 3\r\n",
+        HEAD + b"content-length: 3, 3\r\n",
+        HEAD + b"content-length: +3\r\n",
+        HEAD + b"content-length: 0x3\r\n",
+        HEAD + b"content-length: -3\r\n",
+        HEAD + b"content-length:\r\n",
+        HEAD + b"content-length: 99999999999999999999999\r\n",
+        HEAD + b"content-length : 3\r\n",
+        CHUNKED + b"content-length: 3\r\n",
+        HEAD + b"content-length: 3\r\ntransfer-encoding: chunked\r\n",
+        HEAD + b"transfer-encoding: zip\r\n",
+        HEAD + b"transfer-encoding: zip, chunked\r\n",
+        HEAD + b"transfer-encoding: chunked, zip\r\n",
+        HEAD + b"transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n",
+        HEAD + b"transfer-encoding: identity\r\n",
+        HEAD + b"transfer-encoding: xchunked\r\n",
+        HEAD + b"transfer-encoding: \x0bchunked\r\n",
+        HEAD + b"transfer-encoding:\r\n",
+        CHUNKED + b"transfer-encoding: chunked\r\n",
+        CHUNKED.replace(b"1.1", b"1.0"),
+        CHUNKED.replace(b"\r\n", b"\n"),
+        HEAD + b"x: a\r\n b\r\n",
+        HEAD + b"x: a\x00b\r\n",
+        HEAD + b"x y: a\r\n",
+        HEAD + b"nonsense\r\n",
+        HEAD.replace(b"POST", b"PUTT"),
+        HEAD.replace(b"POST /", b"CONNECT x:80"),
+        HEAD.replace(b"POST /", b"CONNECT /x"),
+        HEAD.replace(b"POST /", b"POST /\xff"),
+        HEAD.replace(b"1.1", b"3.1"),
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ],
+    ids=repr,
+)
+async def test_a_head_that_can_be_read_in_two_ways_is_answered_400_and_the_rest_dropped(head: bytes) -> None:
+    """So is what is no HTTP at all; the application never sees it, nor what was smuggled behind it."""
+    app = Echo()
+    async with serving(app) as port:
+        answer = await exchange(port, [head + b"\r\n3\r\nabc\r\n0\r\n\r\n" + GET_TOO])
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n")
+        assert answer.count(b"\r\n\r\n") == 1
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "malformed_request"
+        assert app.calls == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"3\r\nabcd\r\n0\r\n\r\n",
+        b"0x3\r\nabc\r\n0\r\n\r\n",
+        b"-3\r\nabc\r\n0\r\n\r\n",
+        b"3 \r\nabc\r\n0\r\n\r\n",
+        b"3\nabc\n0\n\n",
+        b"\r\n\r\n",
+        b"fffffffffffffffff\r\nabc\r\n",
+        b"3\r\nabc\r\n0\r\ncontent-length: 7\r\n\r\n",
+    ],
+    ids=repr,
+)
+async def test_a_body_whose_chunks_cannot_be_read_is_answered_400_and_its_request_ends(body: bytes) -> None:
+    app = Echo()
+    async with serving(app) as port:
+        answer = await exchange(port, [CHUNKED + b"\r\n", body + GET_TOO])
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert app.calls == 1
+        await asyncio.wait_for(app.disconnected.wait(), 20)
+
+
+async def test_an_upgrade_that_is_offered_is_ignored() -> None:
+    """As by RFC 9110: the request is answered whole, body and all, and so is the next; Java's client offers h2c."""
+    async with serving(Echo()) as port:
+        offer = "connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+        for first in (request(b"abc", close=False, more=offer), chunked_request(b"a", b"bc", more=offer)):
+            answer = await exchange(port, [first + request(b"ef")])
+            assert answer.count(b"HTTP/1.1 200 OK") == 2
+            assert b'["POST", "/", 3, 294]' in answer
+            assert b'["POST", "/", 2, 203]' in answer

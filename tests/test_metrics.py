@@ -44,6 +44,8 @@ def some_work(metrics: Metrics) -> None:
     model.batch_size.observe(4)
     model.batch_failures.inc()
     model.publish_queue(5, 700)
+    metrics.connections_closed.labels("evicted").inc()
+    metrics.connections.set(3)
     metrics.in_flight.set(2)
     metrics.in_flight_bytes.set(900)
     metrics.ready.set(1)
@@ -66,6 +68,7 @@ WORKED: Final = {
     "topfive_request_duration_seconds_sum{code=504,model=cat,route=/v1/classify}": 3,
     "topfive_request_duration_seconds_count{code=404,model=,route=/v1/classify}": 1,
     "topfive_rejected_total{reason=unknown_model}": 1,
+    "topfive_connections_closed_total{reason=evicted}": 1,
     "topfive_batch_size_count{model=cat}": 1,
     "topfive_batch_size_sum{model=cat}": 4,
     "topfive_batch_size_bucket{le=3.0,model=cat}": 0,
@@ -75,6 +78,7 @@ WORKED: Final = {
 GAUGES: Final = {
     "topfive_queue_items{model=cat}": 5,
     "topfive_queue_bytes{model=cat}": 700,
+    "topfive_connections{}": 3,
     "topfive_in_flight{}": 2,
     "topfive_in_flight_bytes{}": 900,
     "topfive_ready{}": 1,
@@ -110,6 +114,18 @@ def test_every_metric_is_ours_and_says_what_it_is() -> None:
         assert family.name.startswith("topfive_")
         assert family.documentation.endswith(".")
     assert CONTENT_TYPE.startswith("text/plain")
+
+
+def test_a_model_that_is_no_longer_served_is_not_described() -> None:
+    """Also after it was described twice; another version still is."""
+    metrics = Metrics()
+    some_work(metrics)
+    other = {"model": "cat", "version": "2", "backend": "null", "slots": "2", "limit": "8"}
+    metrics.describe_model(other)
+    metrics.forget_model({**other, "version": "1"})
+    assert [name for name in samples(metrics) if name.startswith("topfive_model_info")] == [
+        INFO.replace("version=1", "version=2")
+    ]
 
 
 def test_two_in_one_process_do_not_clash() -> None:
@@ -149,14 +165,21 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from service.metrics import Metrics
 from tests.test_metrics import some_work
-some_work(Metrics(shared_folder=sys.argv[1]))
+metrics = Metrics(shared_folder=sys.argv[1])
+some_work(metrics)
+if "forget" in sys.argv:
+    metrics.forget_model({{"model": "cat", "version": "1", "backend": "null", "slots": "2", "limit": "8"}})
 """
+
+
+def start_worker(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    return subprocess.Popen([sys.executable, "-c", WORKER, str(folder), *arguments], env=environment)
 
 
 def test_worker_processes_are_added_up(tmp_path: Path) -> None:
     """Their counts outlive them; what they hold now is forgotten when they are gone."""
-    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    workers = [subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)], env=environment) for _ in range(2)]
+    workers = [start_worker(tmp_path) for _ in range(2)]
     assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
     metrics = Metrics(shared_folder=str(tmp_path))
     assert_exposed(metrics, {**times(2, WORKED), **times(2, GAUGES), INFO: 1})
@@ -164,4 +187,14 @@ def test_worker_processes_are_added_up(tmp_path: Path) -> None:
     assert_exposed(metrics, {**times(2, WORKED), **GAUGES, INFO: 1})
     forget_process(workers[1].pid, str(tmp_path))
     assert_exposed(metrics, times(2, WORKED))
-    assert not [name for name in samples(metrics) if name in GAUGES]
+    assert not [name for name in samples(metrics) if name in GAUGES or name == INFO]
+
+
+def test_a_model_is_described_as_long_as_a_worker_process_serves_it(tmp_path: Path) -> None:
+    """Among several processes, what none serves any more is 0."""
+    workers = [start_worker(tmp_path, "forget"), start_worker(tmp_path)]
+    assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
+    metrics = Metrics(shared_folder=str(tmp_path))
+    assert samples(metrics)[INFO] == 1
+    forget_process(workers[1].pid, str(tmp_path))
+    assert samples(metrics)[INFO] == 0

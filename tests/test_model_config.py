@@ -81,6 +81,16 @@ HONOURED: Final[dict[str, tuple[str, str, object]]] = {
         "max_queue_delay_seconds",
         pytest.approx(0.0025),
     ),
+    "dynamic_batching.priority_levels": (
+        PLAIN + "dynamic_batching { priority_levels: 3 default_priority_level: 2 }",
+        "priority_levels",
+        3,
+    ),
+    "dynamic_batching.default_priority_level": (
+        PLAIN + "dynamic_batching { priority_levels: 3 default_priority_level: 2 }",
+        "default_priority_level",
+        2,
+    ),
     "dynamic_batching.default_queue_policy.default_timeout_microseconds": (
         PLAIN + queue_policy("default_timeout_microseconds: 1500000"),
         "queue_timeout_seconds",
@@ -161,6 +171,8 @@ def test_what_is_not_said_has_its_default() -> None:
         batches=False,
         max_queue_delay_seconds=0.0,
         max_queue_items=0,
+        priority_levels=0,
+        default_priority_level=0,
         queue_timeout_seconds=0.0,
         allow_timeout_override=False,
         instances=0,
@@ -320,6 +332,12 @@ def test_an_ensemble_has_no_fields_that_only_a_graph_can_honour(field: str, valu
         (PLAIN + "instance_group { kind: KIND_MODEL }", "instance_group.kind"),
         (PLAIN + "instance_group { count: 1 } instance_group { count: 2 }", "more than one instance_group"),
         (PLAIN + "instance_group { count: -1 }", "count"),
+        (PLAIN + "dynamic_batching { priority_levels: 2 }", "default_priority_level is 0; with priority_levels"),
+        (
+            PLAIN + "dynamic_batching { priority_levels: 2 default_priority_level: 3 }",
+            "default_priority_level is 3; with priority_levels it must be from 1 to 2",
+        ),
+        (PLAIN + "dynamic_batching { default_priority_level: 1 }", "nothing without priority_levels"),
         (PLAIN.replace("224", "0"), "dims"),
         (PLAIN.replace("224", "-2"), "dims"),
     ],
@@ -415,3 +433,4 @@ def test_the_committed_models_are_parsed(name: str) -> None:
     config = parse_model_config(path.read_text(encoding="utf-8"), name=name, where=str(path))
     assert config.inputs[0].datatype == "UINT8"
     assert config.inputs[0].shape[-1] == 3
+    assert config.default_priority_level == min(1, config.priority_levels), "a client could push in"

@@ -22,6 +22,7 @@ from tests.tiny_models import (
     config,
     copy_real_repository,
     endless_start,
+    hanging_graph,
     write_model,
     write_tiny_repository,
 )
@@ -106,6 +107,25 @@ def test_a_client_that_never_finishes_does_not_stop_the_stop() -> None:
         assert process.stop() == 0
         held.answer().assert_error(503, "not_ready")
         assert "Traceback" not in "".join(process.log)
+
+
+def test_a_batch_that_does_not_end_ends_the_process(tmp_path: Path) -> None:
+    """A graph that is at one image for years: its client and those behind it are told, and the exit code is 1."""
+    write_model(tmp_path, "m", CLASSIFIER_CONFIG + "instance_group { count: 1 }", hanging_graph())
+    flags = ("--stuck-batch-seconds", "0.5", "--shutdown-seconds", "3600")  # of which none is waited
+    with serving("--model-repository", str(tmp_path), *flags) as process:
+        good, endless = bytes([7]) * 12, bytes([255]) * 12
+        assert process.classify(good, height=2, width=2).labels[0] == "value 7"
+        path = classify_path(height=2, width=2)
+        stuck, *behind = [HeldRequest(process, path, body, RAW) for body in (endless, good, good, good)]
+        stuck.send()
+        process.ask("GET", "/v2/health/live")  # when this is answered, what was sent before it has been read
+        for request in behind:
+            request.send()
+        answers = [request.answer() for request in (stuck, *behind)]
+        assert [(answer.status, answer.json.get("code")) for answer in answers] == [(500, "internal")] * 4
+        assert process.wait() == 1
+        assert "a batch of 1 has run for more than 0.5 s" in process.wait_for_log("the service has failed")
 
 
 def test_help_names_every_setting() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import ConfigurationError
-from service.repository import read_repository
+from service.errors import ConfigurationError, UnknownModel
+from service.repository import read_repository, read_with_steps, survey
 
 REPOSITORY: Final = Path(__file__).parents[1] / "model_repository"
 CONFIG: Final = """
@@ -149,3 +150,98 @@ def test_a_configuration_that_is_not_text(tmp_path: Path) -> None:
 def test_a_configuration_that_is_a_folder(tmp_path: Path) -> None:
     (tmp_path / "cat" / "config.pbtxt").mkdir(parents=True)
     assert str(tmp_path / "cat" / "config.pbtxt") in refusal(tmp_path)
+
+
+# Looking again
+
+
+def test_what_begins_with_a_dot_is_not_looked_at(tmp_path: Path) -> None:
+    """So that a model or a version can be written aside and then renamed."""
+    write_model(tmp_path, "cat", config=CONFIG + "version_policy { all {} }")
+    write_model(tmp_path, ".dog")
+    (tmp_path / "cat" / ".2").mkdir()
+    before = read_repository(tmp_path)
+    assert list(before) == ["cat"]
+    (tmp_path / "cat" / "1" / ".model.onnx.part").touch()
+    assert read_repository(tmp_path) == before
+
+
+def test_a_model_is_the_same_until_something_of_it_changes(tmp_path: Path) -> None:
+    folder = write_model(tmp_path)
+    states = [read_repository(tmp_path)["cat"]]
+
+    def is_new() -> bool:
+        states.append(read_repository(tmp_path)["cat"])
+        return states.count(states[-1]) == 1
+
+    assert not is_new()
+    (folder / "notes.txt").touch()
+    assert not is_new()
+    (folder / "1" / "model.onnx").write_bytes(b"longer")
+    assert is_new()
+    (folder / "1" / ".new").write_bytes(b"other.")
+    (folder / "1" / ".new").replace(folder / "1" / "model.onnx")
+    assert is_new()
+    (folder / "1" / "weights").touch()
+    assert is_new()
+    (folder / "config.pbtxt").write_text(CONFIG + "# a comment", encoding="utf-8")
+    assert is_new()
+    (folder / "2").mkdir()
+    (folder / "2" / "model.onnx").touch()
+    assert is_new()
+
+
+@pytest.mark.parametrize("change", ["longer", "gone"])
+def test_a_change_since_the_reading_is_noticed(tmp_path: Path, change: str) -> None:
+    folder = write_model(tmp_path)
+    model = read_repository(tmp_path)["cat"]
+    model.check_unchanged(1)
+    if change == "longer":
+        (folder / "1" / "model.onnx").write_bytes(b"longer")
+    else:
+        (folder / "1" / "model.onnx").unlink()
+        (folder / "1").rmdir()
+    with pytest.raises(ConfigurationError, match=r"cat/1/model\.onnx was changed while it was being loaded"):
+        model.check_unchanged(1)
+
+
+def test_a_survey_tells_of_each_model_by_itself(tmp_path: Path) -> None:
+    """What cannot be read does not hide the others; a folder that once was a model still is one."""
+    write_model(tmp_path, "broken", config="max_batch_size: x")
+    write_model(tmp_path, "whole")
+    for name in ("lost", "notes"):
+        (tmp_path / name).mkdir()
+    found = survey(tmp_path, known=["lost", "removed", "whole"])
+    assert list(found) == ["broken", "lost", "whole"]
+    assert found["whole"] == read_with_steps(tmp_path, "whole")["whole"]
+    for name in ("broken", "lost"):
+        error = found[name]
+        assert isinstance(error, ConfigurationError)
+        assert str(tmp_path / name / "config.pbtxt") in str(error)
+
+
+def test_a_repository_that_cannot_be_surveyed(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "gone"):
+        with pytest.raises(ConfigurationError, match=re.escape(str(folder))):
+            survey(folder)
+
+
+def test_an_ensemble_is_read_with_its_steps(tmp_path: Path) -> None:
+    """As far as they are there."""
+    write_model(tmp_path, "pet", config=ENSEMBLE, graph="")
+    assert list(read_with_steps(tmp_path, "pet")) == ["pet"]
+    write_model(tmp_path, "cat")
+    write_model(tmp_path, "dog")
+    assert list(read_with_steps(tmp_path, "pet")) == ["pet", "cat"]
+    (tmp_path / "cat" / "config.pbtxt").write_text("max_batch_size: x", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="cat"):
+        read_with_steps(tmp_path, "pet")
+
+
+@pytest.mark.parametrize("name", ["dog", "", ".", "..", "../other", "cat/1", "/", "notes"])
+def test_what_is_no_model_of_the_repository_cannot_be_read(tmp_path: Path, name: str) -> None:
+    write_model(tmp_path / "repository", "cat")
+    write_model(tmp_path, "other")
+    (tmp_path / "repository" / "notes").mkdir()
+    with pytest.raises(UnknownModel):
+        read_with_steps(tmp_path / "repository", name)

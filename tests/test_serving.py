@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,9 @@ from service.serving import Serving
 from service.settings import Settings
 from service.workers import WorkerPool
 from tests.fakes import FakeClock, HeldBackend, image, settle
+from tests.model_bench import until
+from tests.threads import idle_thread, kill
+from tests.tiny_models import classifier_graph, write_tiny_repository, write_version
 
 
 class SteeredFactory:
@@ -26,6 +30,7 @@ class SteeredFactory:
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
+        self.asked = 0
         self.error: Exception | None = None
         self.backend = HeldBackend()
 
@@ -33,6 +38,7 @@ class SteeredFactory:
         return NullPerImageGraph(config.outputs[0])
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> HeldBackend:
+        self.asked += 1
         await self.gate.wait()
         if self.error is not None:
             raise self.error
@@ -42,15 +48,16 @@ class SteeredFactory:
 class Bench:
     """A service on the tiny repository whose loading and batches wait for the test's word."""
 
-    def __init__(self, repository: Path, *, shutdown_seconds: float = 30.0) -> None:
+    def __init__(self, repository: Path, *, cores: int = 2, shutdown_seconds: float = 30.0, **settings: Any) -> None:
         self.factory = SteeredFactory()
+        self.clock = FakeClock()
         self.failures: list[BaseException | None] = []
         self.serving = Serving(
-            Settings(model_repository=repository, shutdown_seconds=shutdown_seconds),
+            Settings(model_repository=repository, shutdown_seconds=shutdown_seconds, **settings),
             stored=read_repository(repository),
             factory=self.factory,
-            cores=2,
-            clock=FakeClock(),
+            cores=cores,
+            clock=self.clock,
             metrics=Metrics(shared_folder=None),
             on_fatal=lambda: self.failures.append(self.serving.failure),
         )
@@ -173,6 +180,67 @@ async def test_a_batcher_that_fails_ends_the_service(bench: Bench) -> None:
     await bench.serving.stop()
 
 
+async def test_a_batch_that_does_not_end_ends_the_service(tiny_repository: Path) -> None:
+    """Everybody has an error, and the stop does not wait for it either."""
+    bench = Bench(tiny_repository, stuck_batch_seconds=2.5)
+    await bench.start()
+    requests = [asyncio.create_task(bench.submit(value)) for value in range(7)]
+    await settle()
+    bench.clock.advance(3.0)
+    results = await asyncio.wait_for(asyncio.gather(*requests, return_exceptions=True), 30)
+    assert [type(result) for result in results] == [BackendFailure] * 7
+    assert bench.state() is State.FAILED
+    assert bench.serving.is_stuck
+    assert "2.5 s" in str(bench.failures[0])
+    with pytest.raises(NotReady):
+        await bench.submit(8)
+    await asyncio.wait_for(bench.serving.stop(), 10)
+    assert bench.state() is State.STOPPED
+
+
+async def test_a_worker_thread_that_dies_ends_the_service(tiny_repository: Path) -> None:
+    """Whichever pool it is of: the service says so, and is not ready any more; the calls that wait are still run."""
+    bench = Bench(tiny_repository, cores=1)
+    await bench.start()
+    compute, prepare = bench.serving._pools
+    for pool in (compute, prepare):
+        kill(await idle_thread(pool), MemoryError)
+        results = await asyncio.gather(*(pool.run(str, 5) for _ in range(50)), return_exceptions=True)
+        assert sum(result == "5" for result in results) == 49
+        assert bench.state() is State.FAILED
+    names = [str(failure).split("-")[0] for failure in bench.failures]
+    assert names == ["the thread compute", "the thread prepare"]
+    await bench.serving.stop()
+
+
+async def test_a_service_that_nobody_watches_has_failed(bench: Bench) -> None:
+    """And does not become ready all the same when its models are warm."""
+    defect = ZeroDivisionError("a defect")
+
+    def broken() -> None:
+        raise defect
+
+    bench.serving.publish = broken  # type: ignore[method-assign]
+    bench.serving.start()
+    await settle()
+    assert bench.failures == [defect]
+    assert bench.state() is State.FAILED
+    bench.factory.gate.set()
+    await bench.serving.wait_until_loaded()
+    assert bench.state() is State.FAILED
+    await bench.serving.stop()
+
+
+async def test_a_service_that_is_told_to_stop_does_not_become_ready(bench: Bench) -> None:
+    bench.serving.start()
+    await settle()
+    bench.serving.begin_drain()
+    bench.factory.gate.set()
+    await bench.serving.wait_until_loaded()
+    assert bench.state() is State.DRAINING
+    await bench.serving.stop()
+
+
 async def test_readiness_is_a_metric(bench: Bench) -> None:
     def ready() -> bool:
         return "topfive_ready 1.0" in bench.serving.metrics.exposition().decode()
@@ -183,3 +251,101 @@ async def test_readiness_is_a_metric(bench: Bench) -> None:
     bench.serving.begin_drain()
     assert not ready()
     await bench.serving.stop()
+
+
+# Models that change
+
+
+async def test_models_change_only_once_the_service_is_ready(tmp_path: Path) -> None:
+    bench = Bench(write_tiny_repository(tmp_path), model_control="explicit")
+    for call in (bench.serving.control.load("tiny"), bench.serving.control.unload("tiny")):
+        with pytest.raises(NotReady):
+            await call
+    with pytest.raises(NotReady):
+        bench.serving.control.index()
+    await bench.start()
+    await bench.serving.control.load("tiny")
+    bench.serving.begin_drain()
+    with pytest.raises(NotReady):
+        await bench.serving.control.load("tiny")
+    await bench.serving.stop()
+
+
+async def test_a_load_takes_the_place_of_what_is_served(tmp_path: Path) -> None:
+    """And the old backend is closed once it has answered; a stop answers both."""
+    bench = Bench(write_tiny_repository(tmp_path), model_control="explicit")
+    await bench.start()
+    old = bench.factory.backend
+    request = asyncio.create_task(bench.submit(1))
+    await settle()
+    bench.factory.backend = HeldBackend()
+    write_version(tmp_path, "classify", 2, classifier_graph())
+    await bench.serving.control.load("classify")
+    assert bench.serving.models.find("classify").version == 2
+    another = asyncio.create_task(bench.submit(2))
+    await settle()
+    stop = asyncio.create_task(bench.serving.stop())
+    await settle()
+    old.held[0].answer()
+    bench.factory.backend.held[0].answer()
+    assert (await request, await another) == (1, 2)
+    await stop
+
+
+async def test_the_repository_is_polled_as_the_settings_say_until_the_stop(tmp_path: Path) -> None:
+    bench = Bench(write_tiny_repository(tmp_path), model_control="poll", poll_seconds=7.0)
+    await bench.start()
+    await settle()
+    clock = bench.clock
+    looks = clock.now() + 7.0
+    assert looks in clock.armed, "beside the watch's own timers"
+    write_version(tmp_path, "classify", 2, classifier_graph())
+    clock.advance(7.0)
+    await until(lambda: bench.serving.models.find("classify").version == 2)
+    await until(lambda: looks + 7.0 in clock.armed)
+    await bench.serving.stop()
+    assert clock.armed == []
+    assert bench.failures == []
+
+
+@pytest.mark.parametrize("mode", ["none", "explicit"])
+async def test_otherwise_the_repository_is_not_looked_at_again(tmp_path: Path, mode: str) -> None:
+    bench = Bench(write_tiny_repository(tmp_path), model_control=mode)
+    await bench.start()
+    await settle()
+    watch = set(bench.clock.armed)
+    bench.clock.advance(1000.0)
+    await settle()
+    assert len(bench.clock.armed) == len(watch), "none but the watch's own timers"
+    assert all(when <= bench.clock.now() + 1.0 for when in bench.clock.armed)
+    await bench.serving.stop()
+
+
+async def test_a_stop_breaks_a_look_off(tmp_path: Path) -> None:
+    """Though it is loading a model at the time."""
+    bench = Bench(write_tiny_repository(tmp_path), model_control="poll")
+    await bench.start()
+    await settle()
+    bench.factory.gate.clear()
+    bench.factory.asked = 0
+    write_version(tmp_path, "classify", 2, classifier_graph())
+    clock = bench.serving.clock
+    assert isinstance(clock, FakeClock)
+    clock.advance(bench.serving.settings.poll_seconds)
+    await until(lambda: bench.factory.asked)
+    await bench.serving.stop()
+    assert (bench.state(), bench.failures) == (State.STOPPED, [])
+
+
+async def test_who_is_told_to_stop_while_starting_has_not_failed(bench: Bench) -> None:
+    """The models become warm during the grace: too late to serve them."""
+    bench.serving.start()
+    await settle()
+    bench.serving.begin_drain()
+    bench.factory.gate.set()
+    await bench.serving.wait_until_loaded()
+    assert bench.failures == []
+    with pytest.raises(NotReady):
+        _ = bench.serving.models
+    await bench.serving.stop()
+    assert bench.state() is State.STOPPED

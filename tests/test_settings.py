@@ -195,6 +195,15 @@ def test_the_bytes_in_flight_must_hold_the_largest_body() -> None:
     assert load_settings(["--max-body-bytes", "10", "--max-in-flight-bytes", "10"]).max_in_flight_bytes == 10
 
 
+def test_several_processes_cannot_be_told_by_request_what_to_serve(environment: dict[str, str]) -> None:
+    """The request would reach one of them."""
+    message = refusal(["--workers", "2", "--model-control", "explicit"])
+    assert "model_control" in message
+    assert "'poll'" in message
+    assert load_settings(["--workers", "2", "--model-control", "poll"]).workers == 2
+    assert load_settings(["--model-control", "explicit"]).workers == 1
+
+
 def test_settings_do_not_change() -> None:
     settings: Any = load_settings()
     with pytest.raises(ValueError, match="frozen"):

@@ -21,7 +21,7 @@ HIGHEST_VALUE: Final = 240
 """The brightest image that the tiny classifier can label."""
 PROBABILITIES: Final = (0.5, 0.25, 0.125, 0.0625, 0.03125)
 
-_FLOAT, _UINT8, _INT64, _STRING = 1, 2, 7, 8
+_FLOAT, _UINT8, _INT64, _STRING, _BOOL = 1, 2, 7, 8, 9
 _TYPE_NAMES: Final = {_FLOAT: "FP32", _UINT8: "UINT8", _INT64: "INT64", _STRING: "STRING"}
 
 Tensor = tuple[str, int, tuple[int, ...]]
@@ -50,18 +50,58 @@ def classifier_graph(
             _node("Cast", [image[0]], "numbers", to=_INT64),
             _node("ReduceMax", ["numbers"], "brightest", axes=[1, 2, 3], keepdims=0),
             _node("Unsqueeze", ["brightest", "one"], "column"),
-            _node("Add", ["column", "places"], "indices"),
-            _node("Gather", ["labels", "indices"], "classes"),
-            _node("Mul", ["indices", "zero"], "zeros"),
-            _node("Cast", ["zeros"], "float_zeros", to=_FLOAT),
-            _node("Add", ["float_zeros", "shares"], "probabilities"),
+            *_labelling(),
+        ],
+        initializers=_label_constants(labels, prefix),
+        inputs=[image],
+        outputs=outputs,
+    )
+
+
+def _labelling() -> list[bytes]:
+    """From `column`, the brightest value of each image, to the outputs."""
+    return [
+        _node("Add", ["column", "places"], "indices"),
+        _node("Gather", ["labels", "indices"], "classes"),
+        _node("Mul", ["indices", "zero"], "zeros"),
+        _node("Cast", ["zeros"], "float_zeros", to=_FLOAT),
+        _node("Add", ["float_zeros", "shares"], "probabilities"),
+    ]
+
+
+def _label_constants(labels: int, prefix: str) -> list[bytes]:
+    return [
+        _constant("one", _INT64, (1,), struct.pack("<q", 1)),
+        _constant("zero", _INT64, (), struct.pack("<q", 0)),
+        _constant("places", _INT64, (1, 5), struct.pack("<5q", *range(5))),
+        _constant("shares", _FLOAT, (1, 5), struct.pack("<5f", *PROBABILITIES)),
+        _strings("labels", [f"{prefix} {value}".encode() for value in range(labels)]),
+    ]
+
+
+def hanging_graph(image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS) -> bytes:
+    """The classifier, which on an image whose brightest value is 255 is at it for years."""
+    turn = _graph(
+        [_node("Identity", ["goes_on"], "still_goes_on"), _node("Identity", ["before"], "after")],
+        initializers=[],
+        inputs=[("turn", _INT64, ()), ("goes_on", _BOOL, ()), ("before", _INT64, (-1,))],
+        outputs=[("still_goes_on", _BOOL, ()), ("after", _INT64, (-1,))],
+    )
+    return _model(
+        [
+            _node("Cast", [image[0]], "given", to=_INT64),
+            _node("ReduceMax", ["given"], "all_brightest", keepdims=0),
+            _node("Div", ["all_brightest", "white"], "is_white"),
+            _node("Mul", ["is_white", "years"], "turns"),
+            _node("ReduceMax", ["given"], "numbers", axes=[1, 2, 3], keepdims=0),
+            _node("Loop", ["turns", "", "numbers"], "brightest", body=turn),
+            _node("Unsqueeze", ["brightest", "one"], "column"),
+            *_labelling(),
         ],
         initializers=[
-            _constant("one", _INT64, (1,), struct.pack("<q", 1)),
-            _constant("zero", _INT64, (), struct.pack("<q", 0)),
-            _constant("places", _INT64, (1, 5), struct.pack("<5q", *range(5))),
-            _constant("shares", _FLOAT, (1, 5), struct.pack("<5f", *PROBABILITIES)),
-            _strings("labels", [f"{prefix} {value}".encode() for value in range(labels)]),
+            _constant("white", _INT64, (), struct.pack("<q", 255)),
+            _constant("years", _INT64, (), struct.pack("<q", 1 << 60)),
+            *_label_constants(HIGHEST_VALUE + 5, "value"),
         ],
         inputs=[image],
         outputs=outputs,
@@ -69,14 +109,27 @@ def classifier_graph(
 
 
 def crop_graph(image: Tensor = IMAGE, pixels: Tensor = PIXELS) -> bytes:
-    """UINT8 [N, H, W, 3] in, its upper left 2 x 2 pixels out."""
+    """UINT8 [N, H, W, 3] in, its upper left corner of the size of `pixels` out."""
     return _model(
         [_node("Slice", [image[0], "starts", "ends", "axes"], pixels[0])],
         initializers=[
             _constant("starts", _INT64, (2,), struct.pack("<2q", 0, 0)),
-            _constant("ends", _INT64, (2,), struct.pack("<2q", 2, 2)),
+            _constant("ends", _INT64, (2,), struct.pack("<2q", *pixels[2][1:3])),
             _constant("axes", _INT64, (2,), struct.pack("<2q", 1, 2)),
         ],
+        inputs=[image],
+        outputs=[pixels],
+    )
+
+
+def shrink_graph(image: Tensor = IMAGE, pixels: Tensor = PIXELS) -> bytes:
+    """UINT8 [N, H, W, 3] in, 2 x 2 pixels of its brightest values out: unlike `crop_graph`, of an image of any size."""
+    return _model(
+        [
+            _node("ReduceMax", [image[0]], "brightest", axes=[1, 2], keepdims=1),
+            _node("Expand", ["brightest", "shape"], pixels[0]),
+        ],
+        initializers=[_constant("shape", _INT64, (4,), struct.pack("<4q", 1, 2, 2, 3))],
         inputs=[image],
         outputs=[pixels],
     )
@@ -135,6 +188,15 @@ def write_model(
     return folder
 
 
+def write_version(repository: Path, name: str, version: int, graph: bytes) -> None:
+    """Put `graph` into place as version `version` of the model `name` at once, as operators are told to."""
+    folder = repository / name
+    aside = folder / f".{version}.onnx"
+    aside.write_bytes(graph)
+    (folder / str(version)).mkdir(exist_ok=True)
+    aside.replace(folder / str(version) / "model.onnx")
+
+
 def write_tiny_repository(repository: Path, *, classify_config: str = CLASSIFIER_CONFIG) -> Path:
     """Put an ensemble `tiny` with its `crop` and `classify` into `repository`."""
     write_model(repository, "crop", CROP_CONFIG, crop_graph())
@@ -184,7 +246,15 @@ def _field(number: int, value: int | str | bytes) -> bytes:
 def _model(
     nodes: Sequence[bytes], *, initializers: Sequence[bytes], inputs: Sequence[Tensor], outputs: Sequence[Tensor]
 ) -> bytes:
-    graph = b"".join(
+    graph = _graph(nodes, initializers=initializers, inputs=inputs, outputs=outputs)
+    ir_version, opset = 8, 17
+    return _field(1, ir_version) + _field(7, graph) + _field(8, _field(1, "") + _field(2, opset))
+
+
+def _graph(
+    nodes: Sequence[bytes], *, initializers: Sequence[bytes], inputs: Sequence[Tensor], outputs: Sequence[Tensor]
+) -> bytes:
+    return b"".join(
         [
             *(_field(1, node) for node in nodes),
             _field(2, "tiny"),
@@ -193,15 +263,15 @@ def _model(
             *(_field(12, _value_info(tensor)) for tensor in outputs),
         ]
     )
-    ir_version, opset = 8, 17
-    return _field(1, ir_version) + _field(7, graph) + _field(8, _field(1, "") + _field(2, opset))
 
 
-def _node(operator: str, inputs: Sequence[str], output: str, **attributes: int | list[int]) -> bytes:
+def _node(operator: str, inputs: Sequence[str], output: str, **attributes: int | list[int] | bytes) -> bytes:
     parts = [_field(1, name) for name in inputs] + [_field(2, output), _field(4, operator)]
     for name, value in attributes.items():
-        integer, integers = 2, 7
-        if isinstance(value, int):
+        integer, graph, integers = 2, 5, 7
+        if isinstance(value, bytes):
+            parts.append(_field(5, _field(1, name) + _field(6, value) + _field(20, graph)))
+        elif isinstance(value, int):
             parts.append(_field(5, _field(1, name) + _field(3, value) + _field(20, integer)))
         else:
             listed = b"".join(_field(8, each) for each in value)

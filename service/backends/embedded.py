@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.backends.base import Batch, Row
-from service.backends.onnx_runtime import Graph
+from service.backends.onnx_runtime import Graph, give_back_freed_memory
 from service.errors import ConfigurationError
 from service.model_config import ModelConfig, WarmUp
 from service.workers import WorkerPool
 
-_MEASUREMENTS: Final = 5
-"""Runs of each batch size at warm-up; the fastest counts, because noise only ever adds."""
+_MEASUREMENTS: Final = 3
+"""Pairs of runs of each batch size at warm-up; the fastest run counts, because noise only ever adds."""
 _WORTH_IT: Final = 0.1
 """A larger batch pays if it lowers the cost per image by more than this share."""
 _FREE_SIDE_PIXELS: Final = 256
@@ -59,6 +59,7 @@ class EmbeddedBackend:
         self._image = np.zeros((1, *image_shape), np.uint8)
         self._warm_up_batches = warm_up_batches
         self._alone = alone
+        self._graphs = [*graphs, alone] if alone is not None else graphs
         self._free: SimpleQueue[Graph] = SimpleQueue()
         for graph in graphs:
             self._free.put(graph)
@@ -67,13 +68,17 @@ class EmbeddedBackend:
         pool.ensure_threads(self.slots)
 
     async def warm_up(self) -> None:
-        """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session."""
+        """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session.
+
+        It is done in calls of at most two runs, so that batches of the models that are served meanwhile, on the same
+        threads, get their turn soon.
+        """
         self.batch_size_that_pays = await self._find_batch_size_that_pays()
         sizes = range(1, self.batch_size_that_pays + 1)
-        batches = self._warm_up_batches or [self._batch(size) for size in sizes]
-        await self._on_all_slots(_run_all, batches)
+        for batch in self._warm_up_batches or [self._batch(size) for size in sizes]:
+            await self._on_all_slots(Graph.run, batch)
         if self._alone is not None:
-            await self._pool.run(_run_all, self._alone, [self._image])
+            await self._pool.run(self._alone.run, self._image)
         await self._on_all_slots(Graph.give_back_memory, self._image)
 
     def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
@@ -83,7 +88,10 @@ class EmbeddedBackend:
         return self._pool.run(self._with_free_graph, _run_batch, batch)
 
     async def close(self) -> None:
-        """Nothing to do: the pool is its owner's, and sessions end with their last reference."""
+        """Give back the sessions and their memory; the pool is its owner's."""
+        for graph in self._graphs:
+            graph.close()
+        await asyncio.to_thread(give_back_freed_memory)
 
     def _with_free_graph(self, call: Callable[[Graph, Any], T], argument: Any) -> T:
         graph = self._free.get()  # a batch handed over ahead waits here if the pool has more threads than slots
@@ -100,7 +108,9 @@ class EmbeddedBackend:
         """
         best_size, best_cost, size = 1, float("inf"), 1
         while size <= self._max_batch_size and size <= 4 * best_size:
-            cost = max(await self._on_all_slots(_fastest_seconds, self._batch(size))) / size
+            batch = self._batch(size)
+            pairs = [await self._on_all_slots(_faster_seconds, batch) for _ in range(_MEASUREMENTS)]
+            cost = max(min(seconds) for seconds in zip(*pairs, strict=True)) / size
             if cost < best_cost * (1 - _WORTH_IT):
                 best_size, best_cost = size, cost
             size *= 2
@@ -199,11 +209,6 @@ def _warm_up_batches(sample: WarmUp) -> list[NDArray[np.uint8]]:
     return [batch] * sample.count
 
 
-def _run_all(graph: Graph, batches: Sequence[NDArray[np.uint8]]) -> None:
-    for batch in batches:
-        graph.run(batch)
-
-
 def _run_batch(graph: Graph, batch: Batch) -> Sequence[Row]:
     tensors = batch.claim()
     if not tensors:
@@ -212,11 +217,12 @@ def _run_batch(graph: Graph, batch: Batch) -> Sequence[Row]:
     return [dict(zip(graph.outputs, row, strict=True)) for row in zip(*results, strict=True)]
 
 
-def _fastest_seconds(graph: Graph, batch: NDArray[Any]) -> float:
+def _faster_seconds(graph: Graph, batch: NDArray[Any]) -> float:
+    """Of two runs in a row: the first may find the caches full of something else, as no size under load does."""
     # The CPU time of a graph that runs on this very thread is its cost whatever else the machine is doing.
     clock = time.thread_time if graph.threads == 1 else time.monotonic
     fastest = float("inf")
-    for _ in range(_MEASUREMENTS):
+    for _ in range(2):
         started = clock()
         graph.run(batch)
         fastest = min(fastest, clock() - started)

@@ -33,7 +33,7 @@ class Graph:
         # Threads may spin between the operators of a run, but not after it: an idle service uses no CPU.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session: Any = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
             raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {error}") from error
         for declared, found in ((inputs, self._session.get_inputs()), (outputs, self._session.get_outputs())):
@@ -47,14 +47,23 @@ class Graph:
         results: list[NDArray[Any]] = self._session.run(self.outputs, {self._input: tensor})
         return results
 
+    def close(self) -> None:
+        """Let the session go; a run that has begun ends first, and none can begin after this."""
+        self._session = None
+
     def give_back_memory(self, tensor: NDArray[Any]) -> None:
         """Run once more, and return to the system what loading and larger runs had taken and freed."""
         options = ort.RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._session.run(self.outputs, {self._input: tensor}, options)
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "malloc_trim"):  # glibc's, which by itself keeps what other threads have freed
-            libc.malloc_trim(0)
+        give_back_freed_memory()
+
+
+def give_back_freed_memory() -> None:
+    """Return to the system what has been freed."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # glibc's, which by itself keeps what other threads have freed
+        libc.malloc_trim(0)
 
 
 _ONNX_TYPES: Final[Mapping[str, str]] = {

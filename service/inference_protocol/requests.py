@@ -6,25 +6,25 @@ Nothing here allocates by a number that a client gave: sizes are compared as exa
 from __future__ import annotations
 
 import math
-import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from service.errors import MalformedRequest, Unsupported
+from service.errors import MalformedRequest, UnknownModel
 from service.images import ImageLimits, RawShape
+from service.inference_protocol.parameters import (
+    flag_of,
+    is_count,
+    refuse_classification,
+    refuse_shared_memory,
+    shown,
+)
 from service.models import ServedModel
 from service.types import TensorSpec
 
-MICROSECONDS: Final = 1e-6
 _MAX_DIMENSION: Final = (1 << 63) - 1
-_MAX_TIMEOUT_MICROSECONDS: Final = (1 << 63) - 1
-_MAX_CHARACTERS_SHOWN: Final = 100
-
-_SHORT: Final = reprlib.Repr()
-"""`repr` of a client's JSON would fail where it is nested too deeply, and copy all of it where it is large."""
-_SHORT.maxlevel = 2
-_SHORT.maxstring = _SHORT.maxother = _MAX_CHARACTERS_SHOWN
+_MAX_ID_CHARACTERS: Final = 4096
+_MAX_VERSION_DIGITS: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,37 @@ class InferRequest:
     outputs: Sequence[RequestedOutput]
     timeout_seconds: float | None
     priority: int
+
+
+def version_of(text: str | None) -> int | None:
+    """A version, as a path or a message names it; None for any.
+
+    Raises `UnknownModel`: what is no number is no version either.
+    """
+    if text is None:
+        return None
+    # int() alone would take "+1", "1_0", " 1" and other scripts' digits.
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_VERSION_DIGITS):
+        raise UnknownModel(f"version '{text[:50]}' is not served; versions are plain numbers")
+    return int(text)
+
+
+def id_of(given: Any) -> str | None:
+    """The `id` of a request, None without one; raises `MalformedRequest`."""
+    if given is None or (isinstance(given, str) and len(given) <= _MAX_ID_CHARACTERS):
+        return given
+    raise MalformedRequest(f"'id' must be a string of at most {_MAX_ID_CHARACTERS} characters")
+
+
+def check_one_input(model: ServedModel, names: Sequence[Any]) -> None:
+    """Raise `MalformedRequest` unless `names`, those of a request's inputs, are one."""
+    if len(names) == 1:
+        return
+    for name in names:
+        check_name(model, name)
+    raise MalformedRequest(
+        f"expected 1 input but got {len(names)} for model '{model.name}'; send '{model.image.name}' once"
+    )
 
 
 def check_input(model: ServedModel, limits: ImageLimits, *, name: Any, datatype: Any, shape: Any) -> RawShape:
@@ -99,52 +130,34 @@ def check_size(name: str, shape: Sequence[int], given: int) -> None:
         )
 
 
-def timeout_of(value: Any) -> float | None:
-    """The parameter `timeout`, in microseconds, as seconds; None for 0; raises `MalformedRequest`."""
-    if not is_count(value) or value > _MAX_TIMEOUT_MICROSECONDS:
-        raise MalformedRequest(f"the parameter 'timeout' must be a whole number of microseconds, not {shown(value)}")
-    return value * MICROSECONDS if value else None
+def requested_outputs(
+    model: ServedModel, asked: Iterable[tuple[Any, Mapping[str, Any]]], *, binary: bool
+) -> tuple[RequestedOutput, ...]:
+    """The outputs `asked` for by name, with their parameters, in the model's order; all of them if none is.
+
+    `binary` is how those are answered that do not say. Raises `MalformedRequest` or `Unsupported`.
+    """
+    wanted: dict[str, bool] = {}
+    for name, parameters in asked:
+        spec = _output_spec(model, name)
+        if "classification" in parameters:
+            refuse_classification()
+        if "shared_memory_region" in parameters:
+            refuse_shared_memory()
+        wanted[spec.name] = flag_of(parameters, "binary_data", default=binary)
+    return tuple(
+        RequestedOutput(spec, wanted.get(spec.name, binary))
+        for spec in model.config.outputs
+        if spec.name in wanted or not wanted
+    )
 
 
-def priority_of(value: Any) -> int:
-    """The parameter `priority`; raises `MalformedRequest`."""
-    if not is_count(value):
-        raise MalformedRequest(
-            f"the parameter 'priority' must be a whole number, 0 for the default, not {shown(value)}"
-        )
-    return int(value)
-
-
-def output_spec(model: ServedModel, name: Any) -> TensorSpec:
-    """The output `name` of `model`; raises `MalformedRequest`."""
+def _output_spec(model: ServedModel, name: Any) -> TensorSpec:
     for spec in model.config.outputs:
         if spec.name == name:
             return spec
     names = ", ".join(f"'{spec.name}'" for spec in model.config.outputs)
     raise MalformedRequest(f"unexpected inference output {shown(name)} for model '{model.name}'; it has {names}")
-
-
-def refuse_classification() -> None:
-    """Raise `Unsupported` for the `classification` extension."""
-    raise Unsupported(
-        "the classification extension is not offered; the model answers with the labels of its best classes itself"
-    )
-
-
-def refuse_shared_memory() -> None:
-    """Raise `Unsupported` for tensors in shared memory."""
-    raise Unsupported("shared memory is not offered; send the tensor in the request")
-
-
-def is_count(value: Any) -> bool:
-    """Whether `value` is a whole number of at least 0; in Python a bool would be one too."""
-    return type(value) is int and value >= 0
-
-
-def shown(value: Any) -> str:
-    """`value` for a message, cut short."""
-    text = _SHORT.repr(value)
-    return text if len(text) <= _MAX_CHARACTERS_SHOWN else text[:_MAX_CHARACTERS_SHOWN] + "…"
 
 
 def _is_size(size: Any) -> bool:

@@ -13,28 +13,31 @@ import orjson
 from service.backends.base import Row
 from service.errors import MalformedRequest, TooLarge
 from service.images import ImageLimits, RawShape
-from service.inference_protocol.requests import (
-    InferRequest,
-    RequestedOutput,
-    check_input,
-    check_name,
-    check_size,
+from service.inference_protocol.parameters import (
+    check_parameters,
+    check_reserved,
+    flag_of,
     is_count,
-    output_spec,
     priority_of,
-    refuse_classification,
     refuse_shared_memory,
     shown,
     timeout_of,
 )
+from service.inference_protocol.requests import (
+    InferRequest,
+    RequestedOutput,
+    check_input,
+    check_one_input,
+    check_size,
+    id_of,
+    requested_outputs,
+)
 from service.inference_protocol.tensors import bytes_of_numbers, shape_of, to_bytes, to_json
 from service.models import ServedModel
 
-_MAX_ID_CHARACTERS: Final = 4096
-_SCALARS: Final = (str, int, float, bool)
-_MAX_CONTAINERS: Final = 1 << 16
+_MAX_CONTAINERS: Final = 1 << 18
 """Lists and objects in one request: each takes the parser ten times as long as a number, in one go during which nothing
-else runs. The pixels of 224 x 224 may still be nested."""
+else runs. The pixels of 500 x 500 may still be nested."""
 
 Object = dict[str, Any]
 
@@ -84,15 +87,13 @@ def parse(
     text = whole if json_length is None else whole[:json_length]
     request = _object(text)
     parameters = _parameters(request, "the request")
-    for key in parameters:
-        if key.startswith("triton_"):
-            raise MalformedRequest(f"the parameter '{key[:50]}' is reserved: names that start with 'triton_' are")
+    check_reserved(parameters)
     shape, pixels = _image(request, text, whole[len(text) :], model, limits)
     return InferRequest(
-        id=_id(request),
+        id=id_of(request.get("id")),
         shape=shape,
         pixels=pixels,
-        outputs=_outputs(request, model, binary=_flag(parameters, "binary_data_output")),
+        outputs=_outputs(request, model, binary=flag_of(parameters, "binary_data_output")),
         timeout_seconds=timeout_of(parameters.get("timeout", 0)),
         priority=priority_of(parameters.get("priority", 0)),
     )
@@ -157,13 +158,6 @@ def _object(text: memoryview) -> Object:
     return request
 
 
-def _id(request: Object) -> str | None:
-    given = request.get("id")
-    if given is not None and not (isinstance(given, str) and len(given) <= _MAX_ID_CHARACTERS):
-        raise MalformedRequest(f"'id' must be a string of at most {_MAX_ID_CHARACTERS} characters")
-    return given
-
-
 def _image(
     request: Object, text: memoryview, tensors: memoryview, model: ServedModel, limits: ImageLimits
 ) -> tuple[RawShape, bytes | memoryview]:
@@ -206,37 +200,19 @@ def _only_input(request: Object, model: ServedModel) -> Object:
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or not all(isinstance(tensor, dict) for tensor in inputs):
         raise MalformedRequest("'inputs' must be a list of objects with name, datatype, shape and data")
-    if len(inputs) != 1:
-        for tensor in inputs:
-            check_name(model, tensor.get("name"))
-        raise MalformedRequest(
-            f"expected 1 input but got {len(inputs)} for model '{model.name}'; send '{model.image.name}' once"
-        )
+    check_one_input(model, [tensor.get("name") for tensor in inputs])
     only: Object = inputs[0]
     return only
 
 
 def _outputs(request: Object, model: ServedModel, *, binary: bool) -> tuple[RequestedOutput, ...]:
-    """The outputs asked for, in the model's order; all of them if none is named."""
     asked = request.get("outputs")
     if asked is None:
         asked = []
     if not isinstance(asked, list) or not all(isinstance(output, dict) for output in asked):
         raise MalformedRequest("'outputs' must be a list of objects with a name")
-    wanted: dict[str, bool] = {}
-    for output in asked:
-        spec = output_spec(model, output.get("name"))
-        parameters = _parameters(output, f"output '{spec.name}'")
-        if "classification" in parameters:
-            refuse_classification()
-        if "shared_memory_region" in parameters:
-            refuse_shared_memory()
-        wanted[spec.name] = _flag(parameters, "binary_data", binary)
-    return tuple(
-        RequestedOutput(spec, wanted.get(spec.name, binary))
-        for spec in model.config.outputs
-        if spec.name in wanted or not wanted
-    )
+    named = ((output.get("name"), _parameters(output, "an output")) for output in asked)
+    return requested_outputs(model, named, binary=binary)
 
 
 def _parameters(owner: Object, where: str) -> Object:
@@ -245,14 +221,5 @@ def _parameters(owner: Object, where: str) -> Object:
         return {}
     if not isinstance(parameters, dict):
         raise MalformedRequest(f"the parameters of {where} must be an object")
-    for key, value in parameters.items():
-        if not isinstance(value, _SCALARS):
-            raise MalformedRequest(f"the parameter '{key[:50]}' of {where} must be a string, a number or a boolean")
+    check_parameters(parameters, where)
     return parameters
-
-
-def _flag(parameters: Object, name: str, default: bool = False) -> bool:
-    value = parameters.get(name, default)
-    if not isinstance(value, bool):
-        raise MalformedRequest(f"the parameter '{name}' must be true or false, not {shown(value)}")
-    return value

@@ -7,8 +7,6 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
-import numpy as np
-
 from service.backends.base import Row
 from service.errors import MalformedRequest
 from service.types import TensorSpec
@@ -66,11 +64,3 @@ def bytes_of_numbers(data: Any, *, name: str, expected: int, has_booleans: bool)
             "pixel and channel"
         )
     return pixels
-
-
-def numbers(values: Any) -> bytes:
-    """Whole numbers as UINT8; raises `ValueError` for one that is not from 0 to 255."""
-    array = np.asarray(values)
-    if array.size and (array.min() < 0 or array.max() > np.iinfo(np.uint8).max):
-        raise ValueError("a number is not from 0 to 255")
-    return array.astype(np.uint8).tobytes()

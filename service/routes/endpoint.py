@@ -1,21 +1,19 @@
-"""What every hot endpoint does around its own work: time it, turn its errors into answers, report it.
+"""What every hot endpoint does around its own work: time it, turn its errors into answers, have it reported.
 
-What lives here: one metric, header and log line with the same numbers for each request. What does not: what is asked
-and what is answered (`routes.classify`, `routes.infer`).
+What lives here: HTTP's part of that. What does not: what is asked and what is answered (`routes.classify`,
+`routes.infer`), what a report is (`reporting`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple
 
 from service.entry import Entry
 from service.errors import NotReady, TopfiveError
 from service.logs import RequestLog
-from service.models import ServedModel
+from service.reporting import Report, Reporter, log_failure
 from service.routes.body import Receive, Scope, Send, declared_length, read_body
 from service.routes.compression import Run, coding_of, inflate
 from service.routes.error_responses import (
@@ -24,12 +22,9 @@ from service.routes.error_responses import (
     error_headers,
     internal_error_body,
     retry_headers,
-    status_of,
 )
 from service.serving import Serving
 from service.types import Timings
-
-logger = logging.getLogger("topfive")
 
 JSON: Final = (b"content-type", b"application/json")
 _WANTED_HEADERS: Final = frozenset(
@@ -42,7 +37,6 @@ _WANTED_HEADERS: Final = frozenset(
         b"x-request-id",
     )
 )
-_MAX_REQUEST_ID: Final = 128
 _MILLISECONDS: Final = 1000.0
 
 
@@ -53,20 +47,16 @@ class Reply(NamedTuple):
     headers: Headers
 
 
-class Exchange:
-    """One request, and what is learnt of it on its way, for the report."""
+class Exchange(Report):
+    """One request over HTTP."""
 
-    __slots__ = ("headers", "images", "model", "nbytes", "receive", "request_id", "scope", "timings")
+    __slots__ = ("headers", "receive", "scope")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
         self.headers = _wanted(scope["headers"])
-        self.request_id = _request_id(self.headers)
-        self.model: ServedModel | None = None
-        self.images = 0
-        self.nbytes = 0
-        self.timings: Timings | None = None
+        super().__init__(self.headers.get(b"x-request-id"))
 
     @property
     def declared_length(self) -> int | None:
@@ -93,9 +83,7 @@ class Endpoint:
     """The ASGI application for one route: `handler` answers or raises one of `service.errors`."""
 
     def __init__(self, serving: Serving, log: RequestLog, *, route: str, handler: Handler) -> None:
-        self._metrics = serving.metrics
-        self._log = log
-        self._route = route
+        self._reporter = Reporter(serving.metrics, log, route=route)
         self._handler = handler
         self._now = serving.clock.now
 
@@ -111,9 +99,9 @@ class Endpoint:
         except asyncio.CancelledError:  # the stop's bound is reached: uvicorn ends what is left
             stopped = NotReady("the service stopped before it could answer; send the request to another replica")
             status, body, headers = 503, error_body(str(stopped), stopped.code), [JSON, *retry_headers(stopped)]
-        except Exception as error:  # a defect of ours must answer too, and leave its trace in the log
+        except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
             status, body, headers = 500, internal_error_body(exchange.request_id), [JSON]
-            logger.error("request %s failed", exchange.request_id, exc_info=error)
+            log_failure(exchange.request_id, error)
         total = self._now() - started
         start_headers = [
             *headers,
@@ -124,36 +112,13 @@ class Endpoint:
             start_headers.append((b"server-timing", _server_timing(exchange.timings, total)))
         await send({"type": "http.response.start", "status": status, "headers": start_headers})
         await send({"type": "http.response.body", "body": body})
-        self._report(exchange, status, total)
+        self._reporter.finished(exchange, status, total)
 
     def _refusal(self, error: TopfiveError, exchange: Exchange) -> tuple[int, bytes, Headers]:
-        self._metrics.rejected.labels(error.code).inc()
-        status = status_of(error)
+        status = self._reporter.refused(exchange, error)
         if status == 500:
-            logger.error("request %s failed", exchange.request_id, exc_info=error)
             return 500, internal_error_body(exchange.request_id), [JSON]
         return status, error_body(str(error), error.code), [JSON, *error_headers(error)]
-
-    def _report(self, exchange: Exchange, status: int, total: float) -> None:
-        model = exchange.model
-        if model is not None:
-            model.count(exchange.images, exchange.timings, total)
-        name = "" if model is None else model.name
-        self._metrics.observe_request(self._route, name, status, total)
-        if not self._log.enabled:
-            return
-        self._log.write(
-            {
-                "request_id": exchange.request_id,
-                "route": self._route,
-                "model": name,
-                "status": status,
-                "images": exchange.images,
-                "body_bytes": exchange.nbytes,
-                "total_seconds": round(total, 6),
-                **_stages(exchange.timings),
-            }
-        )
 
 
 def _wanted(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -165,14 +130,6 @@ def _wanted(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return found
 
 
-def _request_id(headers: dict[bytes, bytes]) -> str:
-    """The client's own id if it is a plain one, else a new one."""
-    given = headers.get(b"x-request-id")
-    if given is not None and len(given) <= _MAX_REQUEST_ID and given.replace(b"-", b"").isalnum():
-        return given.decode("ascii")
-    return f"{random.getrandbits(64):016x}"  # an id to search logs by, not a secret
-
-
 def _server_timing(timings: Timings, total: float) -> bytes:
     """A Server-Timing header: durations in milliseconds."""
     return (
@@ -182,14 +139,3 @@ def _server_timing(timings: Timings, total: float) -> bytes:
         f"inference;dur={timings.inference_seconds * _MILLISECONDS:.3f}, "
         f"total;dur={total * _MILLISECONDS:.3f}"
     ).encode()
-
-
-def _stages(timings: Timings | None) -> dict[str, float]:
-    if timings is None:
-        return {}
-    return {
-        "decode_seconds": round(timings.decode_seconds, 6),
-        "resize_seconds": round(timings.resize_seconds, 6),
-        "queue_seconds": round(timings.queue_seconds, 6),
-        "inference_seconds": round(timings.inference_seconds, 6),
-    }

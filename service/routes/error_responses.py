@@ -1,34 +1,19 @@
-"""Errors to HTTP: the one table, and the one shape of every error body.
+"""Errors to HTTP: the one shape of every error body; the table of statuses is `service.statuses`.
 
 Body: `{"error": "<what and how to fix it>", "code": "<machine-readable>"}`.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import orjson
 
 from service import errors
+from service.statuses import HTTP, http_status, internal_error_text, retry_seconds
 
-STATUS: Final[dict[type[errors.TopfiveError], int]] = {
-    errors.MalformedRequest: 400,
-    errors.Unsupported: 400,
-    errors.Unauthenticated: 401,
-    errors.UnknownModel: 404,
-    errors.TooLarge: 413,
-    errors.UnsupportedMediaType: 415,
-    errors.UndecodableImage: 422,
-    errors.QueueFull: 429,
-    errors.ClientDisconnected: 499,  # nobody reads it: for the log and the metrics, as nginx counts it
-    errors.BackendFailure: 500,
-    errors.NotReady: 503,
-    errors.DeadlineExceeded: 504,
-}
-_RETRY_STATUSES: Final = (429, 503)
-_DEFAULT_RETRY_SECONDS: Final = 1.0
-_MAX_RETRY_SECONDS: Final = 60
+STATUS: Final = HTTP
+status_of: Final = http_status
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -40,12 +25,7 @@ def error_body(message: str, code: str) -> bytes:
 
 def internal_error_body(request_id: str) -> bytes:
     """The body for a defect of ours: no internals, but where to find them."""
-    return error_body(f"internal error; the log has the details under request id {request_id}", "internal")
-
-
-def status_of(error: errors.TopfiveError) -> int:
-    """The HTTP status for `error`."""
-    return STATUS.get(type(error), 500)
+    return error_body(internal_error_text(request_id), "internal")
 
 
 def error_headers(error: errors.TopfiveError) -> Headers:
@@ -59,7 +39,5 @@ def error_headers(error: errors.TopfiveError) -> Headers:
 
 def retry_headers(error: errors.TopfiveError) -> Headers:
     """`Retry-After` in whole seconds, where trying again is the remedy."""
-    if status_of(error) not in _RETRY_STATUSES:
-        return []
-    seconds = error.retry_after_seconds if error.retry_after_seconds is not None else _DEFAULT_RETRY_SECONDS
-    return [(b"retry-after", str(math.ceil(min(_MAX_RETRY_SECONDS, max(1, seconds)))).encode())]
+    seconds = retry_seconds(error)
+    return [] if seconds is None else [(b"retry-after", str(seconds).encode())]

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from service.entry import Entry
-from service.errors import UnknownModel
+from service.inference_protocol.requests import version_of
 from service.inference_protocol.rest import check_json_length, json_length_of, parse, render
 from service.routes.body import check_length, disconnect_probe
 from service.routes.compression import coding_wanted, deflate
@@ -26,20 +26,11 @@ _BINARY: Final = (b"content-type", b"application/octet-stream")
 _JSON_LENGTH: Final = b"inference-header-content-length"
 _LIGHT_JSON_BYTES: Final = 1 << 16
 """JSON that is read in less time than a change of thread and back takes twice."""
-_MAX_VERSION_DIGITS: Final = 18
 
 
 def is_infer(path: str) -> bool:
     """Whether `path` is that of an inference request."""
     return path.endswith("/infer") and path.startswith("/v2/models/") and _PATH.fullmatch(path) is not None
-
-
-def version_of(text: str) -> int:
-    """A version in a path; raises `UnknownModel`, for what is no number is no version either."""
-    # int() alone would take "+1", "1_0", " 1" and other scripts' digits.
-    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_VERSION_DIGITS):
-        raise UnknownModel(f"version '{text[:50]}' is not served; versions are plain numbers")
-    return int(text)
 
 
 class InferHandler:
@@ -95,7 +86,7 @@ class InferHandler:
 def _named(path: str) -> tuple[str, int | None]:
     found = _PATH.fullmatch(path)
     assert found is not None
-    return found["model"], None if found["version"] is None else version_of(found["version"])
+    return found["model"], version_of(found["version"])
 
 
 def _reply(body: bytes, json_length: int | None, accepted: bytes | None) -> Reply:

@@ -8,11 +8,12 @@ from typing import Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from service.errors import MalformedRequest, NotReady, Unsupported
+from service.errors import MalformedRequest, NotReady
 from service.inference_protocol import descriptions
+from service.inference_protocol.parameters import flag_of, refuse_model_files
+from service.inference_protocol.requests import version_of
 from service.models import ServedModel
 from service.routes.body import declared_length, read_body
-from service.routes.infer import version_of
 from service.routes.schemas import (
     ErrorSchema,
     IndexEntrySchema,
@@ -69,13 +70,13 @@ def _statistics_router(serving: Serving) -> APIRouter:
     @router.get("/v2/models/stats", response_model=StatisticsSchema)
     async def all_statistics() -> Any:
         """Statistics of all models since the start."""
-        return descriptions.model_statistics(serving.models.served(), serving.settings)
+        return descriptions.model_statistics(serving.models, serving.settings)
 
     @router.get(_MODEL + "/stats", response_model=StatisticsSchema)
     async def model_statistics(model: str) -> Any:
         """Statistics of all versions of a model that are served."""
         name = serving.models.find(model).name
-        found = [served for served in serving.models.served() if served.name == name]
+        found = [served for served in serving.models if served.name == name]
         return descriptions.model_statistics(found, serving.settings)
 
     @router.get(_VERSION + "/stats", response_model=StatisticsSchema)
@@ -94,7 +95,7 @@ def _model_router(serving: Serving, path: str, find: Callable[..., Awaitable[Ser
     @router.get("", response_model=ModelMetadataSchema)
     async def metadata(served: ServedModel = found) -> Any:
         """The model's tensors; shapes have the batch dimension first."""
-        versions = [other.version for other in serving.models.served() if other.name == served.name]
+        versions = [other.version for other in serving.models if other.name == served.name]
         return descriptions.model_metadata(served, versions)
 
     @router.get("/ready", response_model=ModelReadySchema)
@@ -132,21 +133,14 @@ def _repository_router(serving: Serving) -> APIRouter:
     @router.post("/models/{model}/load", openapi_extra=_OPTIONAL_BODY, response_class=Response)
     async def load(model: str, request: Request) -> Response:
         """Serve what the repository holds for this model now; the answer comes when it is warm."""
-        parameters = _parameters(await _body(request))
-        if given := [key for key in parameters if key == "config" or key.startswith("file:")]:
-            raise Unsupported(
-                f"'{given[0][:50]}' is not offered: models are loaded from the repository as they lie there; put the "
-                "model there first"
-            )
+        refuse_model_files(_parameters(await _body(request)))
         await serving.control.load(model)
         return Response()
 
     @router.post("/models/{model}/unload", openapi_extra=_OPTIONAL_BODY, response_class=Response)
     async def unload(model: str, request: Request) -> Response:
         """Serve this model no longer; what was asked of it before is still answered."""
-        dependents = _parameters(await _body(request)).get("unload_dependents", False)
-        if not isinstance(dependents, bool):
-            raise MalformedRequest("'unload_dependents' must be true or false")
+        dependents = flag_of(_parameters(await _body(request)), "unload_dependents")
         await serving.control.unload(model, unload_dependents=dependents)
         return Response()
 

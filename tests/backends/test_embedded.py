@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -206,6 +207,20 @@ async def test_close_ends_its_threads(tmp_path: Path) -> None:
     assert len(set(threading.enumerate()) - before) >= 3
     await backend.close()
     assert not [thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("slot")]
+
+
+async def test_a_closed_backend_holds_no_session(tmp_path: Path) -> None:
+    """A call that comes late fails, and leaves its thread to others."""
+    backend = await make(tmp_path)
+    sessions = [weakref.ref(graph._session._sess) for graph in backend._graphs]
+    await backend.infer(images(1), alone=True)
+    for _ in range(2):
+        await backend.close()
+        assert [session() for session in sessions] == [None, None, None]
+        for alone in (False, True):
+            with pytest.raises(AttributeError):
+                await backend.infer(images(1), alone=alone)
+    assert await backend._pool.run(int, "7") == 7
 
 
 FLOAT, UINT8, INT64 = 1, 2, 7

@@ -37,7 +37,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ServedModel]:
     async def load() -> list[ServedModel]:
         serving.start()
         await serving.wait_until_loaded()
-        models = serving.models.served()
+        models = list(serving.models)
         await serving.stop()
         return models
 

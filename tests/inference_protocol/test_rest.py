@@ -48,7 +48,7 @@ def read(model: ServedModel, body: Body) -> InferRequest:
     """What the service reads: the header, then the body."""
     header = None if body.json_length is None else str(body.json_length).encode()
     json_length = json_length_of(header)
-    check_json_length(json_length, len(body.content), most=1 << 20)
+    check_json_length(json_length, len(body.content), most=4 << 20)
     return parse(body.content, json_length, model, limits=LIMITS)
 
 
@@ -244,19 +244,19 @@ def test_so_many_lists_and_objects_that_others_would_wait_are_refused(
     inputs = json.dumps([image_input((1, 1, 1, 3), data=[1, 2, 3])])
     opened = inputs.count("[") + inputs.count("{") + 2
     each = token.count("[") + token.count("{")
-    for count, accepted in (((65_536 - opened) // each, True), ((65_536 - opened) // each + 1, False)):
+    for count, accepted in (((262_144 - opened) // each, True), ((262_144 - opened) // each + 1, False)):
         body = Body(f'{{"inputs":{inputs},"x":[{",".join([token] * count)}]}}'.encode(), None)
         if accepted:
             assert bytes(read(served["tiny"], body).pixels) == b"\x01\x02\x03"
         else:
-            with pytest.raises(TooLarge, match="lists and objects, and at most 65536 are accepted"):
+            with pytest.raises(TooLarge, match="lists and objects, and at most 262144 are accepted"):
                 read(served["tiny"], body)
 
 
-def test_pixels_of_a_crop_may_be_nested(served: dict[str, ServedModel]) -> None:
-    pixels = np.arange(224 * 224 * 3, dtype=np.uint32).astype(np.uint8).reshape(1, 224, 224, 3)
+def test_pixels_of_a_photo_may_be_nested(served: dict[str, ServedModel]) -> None:
+    pixels = np.arange(500 * 375 * 3, dtype=np.uint32).astype(np.uint8).reshape(1, 500, 375, 3)
     body = Body(json.dumps(json.loads(json_image(pixels).content), separators=(",", ":")).encode(), None)
-    assert np.array_equal(view_raw(read(served["tiny"], body).pixels, RawShape(224, 224, 1)), pixels)
+    assert np.array_equal(view_raw(read(served["tiny"], body).pixels, RawShape(500, 375, 1)), pixels)
 
 
 def test_a_string_elsewhere_that_says_true_does_no_harm(served: dict[str, ServedModel]) -> None:

@@ -625,6 +625,17 @@ def test_429_when_the_queue_is_full(tmp_path: Path) -> None:
         assert holding.metric("topfive_queue_items") == 0
 
 
+def test_slow_bodies_keep_no_place_from_others(tmp_path: Path) -> None:
+    """However many are on their way: the queue is for images that are here."""
+    with holding_service(tmp_path / "models", "max_queue_size: 3", max_batch_size=3) as holding:
+        path = classify_path(**TO_CROPS)
+        slow = [HeldRequest(holding, path, bytes(CROP_BYTES), RAW) for _ in range(6)]
+        assert holding.classify(bytes(3 * CROP_BYTES), count=3, **TO_CROPS).status == 200
+        for request in slow:
+            request.send()
+        assert [request.answer().status for request in slow] == [200] * 6
+
+
 def test_503_while_the_models_warm_up(tmp_path: Path) -> None:
     """Alive, not ready, and the client is told when to come again."""
     with ServingProcess("--model-repository", str(endless_start(tmp_path / "models"))) as starting:

@@ -1,4 +1,4 @@
-"""The table from errors to HTTP is total, its bodies have one shape, and `Retry-After` is a number to act on."""
+"""Error bodies have one shape and a code of their own, and `Retry-After` is a number to act on."""
 
 from __future__ import annotations
 
@@ -10,42 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import errors
-from service.routes.error_responses import STATUS, error_body, internal_error_body, retry_headers, status_of
+from service.routes.error_responses import error_body, internal_error_body, retry_headers
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TopfiveError)]
-FOR_CLIENTS = [kind for kind in KINDS if kind not in (errors.TopfiveError, errors.ConfigurationError)]
-
-# As DESIGN has it, and 499 for who hangs up.
-STATUSES = {
-    "malformed_request": 400,
-    "unsupported": 400,
-    "unauthenticated": 401,
-    "unknown_model": 404,
-    "too_large": 413,
-    "unsupported_media_type": 415,
-    "undecodable_image": 422,
-    "queue_full": 429,
-    "client_disconnected": 499,
-    "internal": 500,
-    "not_ready": 503,
-    "deadline_exceeded": 504,
-}
-
-
-def test_every_error_that_can_reach_a_client_has_its_status() -> None:
-    assert set(STATUS) == set(FOR_CLIENTS)
-    assert {kind.code: status_of(kind("why")) for kind in FOR_CLIENTS} == STATUSES
 
 
 def test_no_two_errors_share_a_code_but_those_that_are_our_fault() -> None:
     codes = [kind.code for kind in KINDS if kind is not errors.BackendFailure]
     assert len(codes) == len(set(codes))
     assert errors.BackendFailure.code == errors.TopfiveError.code == "internal"
-
-
-@pytest.mark.parametrize("kind", [errors.ConfigurationError, errors.TopfiveError])
-def test_what_should_not_reach_a_client_is_our_fault(kind: type[errors.TopfiveError]) -> None:
-    assert status_of(kind("why")) == 500
 
 
 @given(st.text(), st.text())

@@ -22,6 +22,8 @@ METRICS = {
     "topfive_in_flight": "gauge",
     "topfive_in_flight_bytes": "gauge",
     "topfive_ready": "gauge",
+    "topfive_connections": "gauge",
+    "topfive_connections_closed": "counter",
     "topfive_model_info": "gauge",
 }
 

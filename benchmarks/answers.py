@@ -1,0 +1,114 @@
+"""What an answer says: the labels of `/v1/classify` and of the Open Inference Protocol, JSON and binary alike.
+
+What lives here: readers, which run in the generator as soon as an answer is complete and keep the little that is judged
+later. They read what any client could read, and know nothing of the service's own code.
+"""
+
+import json
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.client import Response
+from benchmarks.workloads import TIE
+
+OK = 200
+FIRST_INDEX = re.compile(rb'"index": ?(\d+)')
+INFERENCE = re.compile(r"inference;dur=([\d.]+)")
+JSON_LENGTH = "inference-header-content-length"
+CLASSES, PROBABILITIES = "classes", "probabilities"  # outputs, most probable first
+LENGTH_BYTES = 4  # before each string of a binary tensor, little-endian
+
+Prediction = tuple[str, float]
+"""A label and its probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The version that answered, and the first label of each image."""
+
+    version: str
+    labels: tuple[str, ...]
+
+
+def top_index(response: Response) -> int | None:
+    """The index of the first prediction: cheap, for loads at the limit."""
+    found = FIRST_INDEX.search(response.body) if response.status == OK else None
+    return int(found[1]) if found else None
+
+
+def top_and_inference(response: Response) -> tuple[int | None, float]:
+    """`top_index`, and the seconds that its batch took, by `Server-Timing`."""
+    found = INFERENCE.search(response.header("server-timing") or "")
+    return top_index(response), float(found[1]) / 1e3 if found else 0.0
+
+
+def told(response: Response) -> Told | str:
+    """Version and labels of a good answer; of any other, its error code or text."""
+    if response.status != OK:
+        return error_code(response)
+    version, images = predictions(response)
+    return Told(version, tuple(image[0][0] for image in images))
+
+
+def error_code(response: Response) -> str:
+    """The `code` of an error, or the beginning of what came in its place."""
+    try:
+        return str(json.loads(response.body)["code"])
+    except (ValueError, KeyError, TypeError):
+        return response.body[:80].decode(errors="replace")
+
+
+def likely_indices(response: Response) -> frozenset[int]:
+    """The indices that a later answer to the same image may put first: the first one, and those that tie with it."""
+    if response.status != OK:
+        raise SystemExit(f"a lone request was answered {response.status}: {response.body[:300]!r}")
+    given = json.loads(response.body)["predictions"]
+    return frozenset(one["index"] for one in given if one["probability"] >= given[0]["probability"] - TIE)
+
+
+def likely_labels(response: Response) -> list[frozenset[str]]:
+    """For each image, the labels that a later answer may put first."""
+    _, images = predictions(response)
+    return [frozenset(label for label, share in image if share >= image[0][1] - TIE) for image in images]
+
+
+def predictions(response: Response) -> tuple[str, list[list[Prediction]]]:
+    """The version that answered, and each image's labels with their probabilities; of a good answer only."""
+    size = response.header(JSON_LENGTH)
+    end = len(response.body) if size is None else int(size)
+    document = json.loads(response.body[:end])
+    if "outputs" in document:
+        return str(document.get("model_version")), _tensors(document["outputs"], response.body[end:])
+    images = document.get("images", [document])
+    return str(document["version"]), [
+        [(one["label"], one["probability"]) for one in image["predictions"]] for image in images
+    ]
+
+
+def _tensors(outputs: Sequence[Mapping[str, Any]], binary: bytes) -> list[list[Prediction]]:
+    """Binary tensors lie behind the JSON in the order of `outputs`; the others are in it."""
+    found: dict[str, list[Any]] = {}
+    columns = 1
+    for output in outputs:
+        size = output.get("parameters", {}).get("binary_data_size")
+        if output["name"] in (CLASSES, PROBABILITIES):
+            values = output["data"] if size is None else _values(output["datatype"], binary[:size])
+            found[output["name"]] = values
+            columns = output["shape"][-1]
+        binary = binary[size or 0 :]
+    pairs = list(zip(found[CLASSES], found[PROBABILITIES], strict=True))
+    return [pairs[start : start + columns] for start in range(0, len(pairs), columns)]
+
+
+def _values(datatype: str, tensor: bytes) -> list[Any]:
+    if datatype == "FP32":
+        return [value for (value,) in struct.iter_unpack("<f", tensor)]
+    found = []
+    while tensor:
+        end = LENGTH_BYTES + int.from_bytes(tensor[:LENGTH_BYTES], "little")
+        found.append(tensor[LENGTH_BYTES:end].decode())
+        tensor = tensor[end:]
+    return found

@@ -1,0 +1,78 @@
+"""A process of its own for what must not be held up by this one: a generator of load, a prober.
+
+It runs one function at a time, each with the keyword `stop`: a connection that can be read when it should end early.
+"""
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+Result = TypeVar("Result")
+END_SECONDS = 10.0
+
+# What goes to the process besides functions.
+STOP, QUIT = "stop", "quit"
+
+
+class Aside:
+    """The process, from construction to the end of the `with` block."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._ours.send(QUIT)
+            self._process.join(END_SECONDS)
+        if self.is_alive:
+            self._process.kill()
+            self._process.join()
+        self._ours.close()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def start(self, function: Callable[..., Any], **arguments: Any) -> None:
+        """Let it begin; `result` waits for it."""
+        self._ours.send((function, arguments))
+
+    def stop(self) -> None:
+        """Ask what runs to end early."""
+        self._ours.send(STOP)
+
+    def result(self) -> Any:
+        """What the function returned; what it raised is raised here."""
+        outcome, value = self._ours.recv()
+        if outcome == "raised":
+            raise value
+        return value
+
+    def run(self, function: Callable[..., Result], **arguments: Any) -> Result:
+        """Start it and wait for it."""
+        self.start(function, **arguments)
+        result: Result = self.result()
+        return result
+
+
+def _serve(commands: Connection) -> None:
+    """The process' loop."""
+    while (command := commands.recv()) != QUIT:
+        if command == STOP:  # it came when the function had just ended
+            continue
+        function, arguments = command
+        try:
+            commands.send(("returned", function(**arguments, stop=commands)))
+        except BaseException as error:  # noqa: BLE001  # raised again by `result`, in the process that asked
+            commands.send(("raised", error))

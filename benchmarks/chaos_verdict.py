@@ -1,0 +1,128 @@
+"""From a chaos run to its verdict. Pure: no clock, no process, no file."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks import report, verdict
+from benchmarks.mix import RIGHT, Judged
+from benchmarks.prober import Probe
+from benchmarks.samples import Sample
+from benchmarks.verdict import Check
+from benchmarks.wire import CLOSED, LEFT, RESET
+
+HEALTH_SECONDS = 0.050
+"""What health is to be answered within; on a machine that others use too, reported rather than asked for."""
+HEALTH_BOUND_SECONDS = 0.5  # p99, which a machine busy with other things keeps, and a blocked event loop does not
+CATCH_UP_SECONDS = 0.1  # after a pause, before the process owes anything again
+MEMORY_SHARE, MEMORY_SLACK_MB = 0.10, 24.0  # growth from after the warm-up to after the end: an allocator's whims
+RIGHT_LEAST = 0.5  # of what well-behaved clients asked for: all the rest may be refused, but not everything
+
+# Of kinds whose requests are good, and of the one whose answer can only be 500, no other answers will do.
+BY_DESIGN = {"429", "503", "504"}
+ONLY: Mapping[str, set[str]] = {
+    "chunked, good": {"200"} | BY_DESIGN,
+    "pipelined, good": {"200"} | BY_DESIGN,
+    "beside poison, good": {"200"} | BY_DESIGN,
+    "poison": {"500"} | BY_DESIGN,
+}
+ALLOWED = re.compile(rf"[24]\d\d|503|504|{CLOSED}|{RESET}|{LEFT}")
+
+# What the log may not hold: errors that no request was answered with.
+LOG_SIGNS = (b"never retrieved", b"Exception in ASGI", b"Exception in callback", b"was never awaited", b"Fatal Python")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Probes outside the pauses: how long they took, and how many were within the aim."""
+
+    seconds: Sequence[float]
+    unanswered: int
+
+    @property
+    def within_aim(self) -> float:
+        return sum(one <= HEALTH_SECONDS for one in self.seconds) / len(self.seconds)
+
+    def line(self) -> str:
+        """The distribution in a line."""
+        if not self.seconds:
+            return "no probe outside the pauses"
+        ms = [one * 1e3 for one in self.seconds]
+        p50, p90, p99 = (verdict.quantile(ms, percent) for percent in (50, 90, 99))
+        return (
+            f"{len(ms)} probes: p50 {p50:.1f}, p90 {p90:.1f}, p99 {p99:.1f}, longest {max(ms):.1f} ms; "
+            f"{self.within_aim:.1%} within {HEALTH_SECONDS * 1e3:.0f} ms"
+        )
+
+
+def health(probes: Sequence[Probe], pauses: Sequence[tuple[float, float]]) -> Health:
+    """The probes that no pause of the process had a part in."""
+    free = [
+        probe
+        for probe in probes
+        if not any(
+            stopped <= probe.began + probe.seconds and probe.began <= resumed + CATCH_UP_SECONDS
+            for stopped, resumed in pauses
+        )
+    ]
+    return Health([probe.seconds for probe in free], sum(probe.status != 200 for probe in free))
+
+
+def answers_check(outcomes: Mapping[str, Mapping[str, int]]) -> Check:
+    """No kind was answered what it may not be."""
+    return verdict.none_of(
+        "answers that no client may get",
+        [
+            f"{kind}: {count} × {word}"
+            for kind, words in outcomes.items()
+            for word, count in words.items()
+            if not (word in ONLY[kind] if kind in ONLY else ALLOWED.fullmatch(word))
+        ],
+    )
+
+
+def behaved_checks(judged: Judged) -> list[Check]:
+    """The well-behaved clients were answered right, or refused honestly."""
+    total = sum(sum(counts.values()) for counts in judged.counts.values())
+    right = sum(counts.get(RIGHT, 0) for counts in judged.counts.values())
+    return [
+        verdict.none_of("well-behaved: wrong", judged.wrong),
+        verdict.none_of("well-behaved: no answer", judged.lost),
+        verdict.at_least("well-behaved: share right, the rest refused", right / max(1, total), RIGHT_LEAST),
+    ]
+
+
+def held_checks(warm: Sample, after: Sample, *, idle: Sample, slack_mb: float) -> list[Check]:
+    """At the end it holds no more memory than after the warm-up, and no more files and threads than before both."""
+    limit = warm.resident_bytes / 1e6 * (1 + MEMORY_SHARE) + slack_mb
+    return [
+        verdict.at_most("resident memory at the end", after.resident_bytes / 1e6, round(limit), unit="MB"),
+        verdict.at_most("open files at the end", after.open_files, idle.open_files),
+        verdict.at_most("threads at the end", after.threads, idle.threads),
+    ]
+
+
+def health_checks(seen: Health) -> list[Check]:
+    """It answered every probe, and soon."""
+    p99 = verdict.quantile(seen.seconds, 99)  # not measured is not met
+    return [
+        verdict.at_most("health probes not answered 200", seen.unanswered, 0),
+        verdict.at_most("health, p99", p99 * 1e3, HEALTH_BOUND_SECONDS * 1e3, unit="ms"),
+    ]
+
+
+def log_check(log: bytes) -> Check:
+    """Nothing went wrong behind the answers."""
+    return verdict.none_of(
+        "signs of trouble in the log",
+        [line.decode(errors="replace")[:500] for line in log.splitlines() if any(sign in line for sign in LOG_SIGNS)],
+    )
+
+
+def markdown(outcomes: Mapping[str, Mapping[str, int]]) -> str:
+    """What each kind was answered, and how often."""
+    lines = [
+        (kind, str(sum(words.values())), ", ".join(f"{word} × {count}" for word, count in sorted(words.items())))
+        for kind, words in outcomes.items()
+    ]
+    return report.table([("what clients did", "times", "what they were answered"), *lines])

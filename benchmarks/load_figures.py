@@ -1,0 +1,85 @@
+"""From the answers of an open-loop run to its figures. Pure: no clock, no process, no file."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from benchmarks import report
+from benchmarks.schedule import Answer
+from benchmarks.verdict import quantile
+
+# What is made of a run; latencies in ms, from the scheduled time.
+OFFERED, GOODPUT = "offered/s", "good/s"
+P50, P99 = "accepted p50", "accepted p99"
+REFUSED, REFUSED_P99 = "refused p50", "refused p99"
+RETRY_AFTER = "Retry-After"  # median of the seconds that refusals named
+UNTOLD = "without Retry-After"  # refusals that named none
+WRONG, UNANSWERED = "wrong answers", "no answer"
+LAG = "generator lag p99"
+STATUS = "status"  # "status 200" and so on: how many
+
+OK, TOO_MANY, UNAVAILABLE, TIMED_OUT = 200, 429, 503, 504
+REFUSALS = (TOO_MANY, UNAVAILABLE)
+
+
+def summarise(
+    answers: Sequence[Answer],
+    *,
+    after: float,
+    until: float,
+    is_right: Callable[[Answer], bool] = lambda _: True,
+) -> dict[str, float]:
+    """Figures of the requests scheduled within (after, until); goodput counts right answers that came within it.
+
+    What was answered in the window but scheduled before it stands for what was scheduled in it and answered later.
+    """
+    window = [answer for answer in answers if after <= answer.scheduled < until]
+    good = [answer for answer in answers if after <= answer.done < until and answer.status == OK and is_right(answer)]
+    accepted = [answer.latency * 1e3 for answer in window if answer.status == OK]
+    refusals = [answer for answer in window if answer.status in REFUSALS]
+    refused = [answer.latency * 1e3 for answer in refusals]
+    told = [answer.retry_after for answer in refusals if answer.retry_after is not None]
+    counts = Counter(answer.status for answer in window)
+    return {
+        OFFERED: len(window) / (until - after),
+        GOODPUT: len(good) / (until - after),
+        P50: quantile(accepted, 50),
+        P99: quantile(accepted, 99),
+        REFUSED: quantile(refused, 50),
+        REFUSED_P99: quantile(refused, 99),
+        RETRY_AFTER: quantile(told, 50),
+        UNTOLD: len(refusals) - len(told),
+        WRONG: sum(answer.status == OK and not is_right(answer) for answer in window),
+        UNANSWERED: counts.pop(0, 0),
+        LAG: quantile([answer.lag * 1e3 for answer in window], 99),
+        **{f"{STATUS} {status}": count for status, count in sorted(counts.items())},
+    }
+
+
+def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each figure over the rounds; a count that a round does not have is 0 there."""
+    names = list(dict.fromkeys(name for one in rounds for name in one))
+    found = {}
+    for name in names:
+        values = [one.get(name, 0.0) for one in rounds]
+        measured = [value for value in values if not math.isnan(value)]
+        found[name] = statistics.median(measured) if measured else math.nan
+    return found
+
+
+def markdown(columns: Mapping[str, Mapping[str, float]]) -> str:
+    """A table with a column of figures for each run."""
+    names = list(dict.fromkeys(name for figures in columns.values() for name in figures))
+    names.sort(key=lambda name: name.startswith(STATUS))
+    lines = [
+        [name, *(_cell(figures.get(name, 0.0 if name.startswith(STATUS) else None)) for figures in columns.values())]
+        for name in names
+    ]
+    return report.table([("figure", *columns), *lines])
+
+
+def _cell(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:.0f}" if value == int(value) else report.number(value)

@@ -1,0 +1,74 @@
+"""What a process holds: memory, open files, threads; sampled over time, and compared."""
+
+import statistics
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from benchmarks.server import Service
+
+SETTLE_STEP_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the service's processes held at a time, in seconds from the first sample."""
+
+    at: float
+    resident_bytes: int
+    open_files: int
+    threads: int
+
+
+def take(service: Service, *, at: float = 0.0) -> Sample:
+    """What it holds now."""
+    return Sample(at, service.resident_bytes(), service.open_files(), service.threads())
+
+
+def settle(service: Service, *, open_files: int, within_seconds: float) -> Sample:
+    """What it holds once no more files are open than that, all clients having left; or after so long anyhow."""
+    end = time.monotonic() + within_seconds
+    while service.open_files() > open_files and time.monotonic() < end:
+        time.sleep(SETTLE_STEP_SECONDS)  # another process can only be looked at again
+    return take(service)
+
+
+class Sampler:
+    """Takes a sample every so often, in a thread, until the end of the `with` block."""
+
+    def __init__(self, service: Service, *, every_seconds: float) -> None:
+        self.samples: list[Sample] = []
+        self._service = service
+        self._every = every_seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        while not self._ended.wait(self._every):
+            self.samples.append(take(self._service, at=time.monotonic() - began))
+
+
+def trend(samples: Sequence[Sample]) -> tuple[float, float]:
+    """How fast resident memory grows, in bytes per minute, and what it was at the time 0, by least squares."""
+    times, sizes = [one.at / 60 for one in samples], [one.resident_bytes for one in samples]
+    slope, intercept = statistics.linear_regression(times, sizes)
+    return slope, intercept
+
+
+def last_two_thirds(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Those taken after a third of the time, by when everything has been used once."""
+    return [one for one in samples if one.at >= samples[-1].at / 3]

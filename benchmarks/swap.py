@@ -1,0 +1,177 @@
+"""A new version of a model, and the old one back, under load: `python -m benchmarks.swap`.
+
+Requests of one and of several images keep coming over `/v1/classify` and the Open Inference Protocol while versions are
+put into the repository, taken out of it, and `load` is called. Each version's labels name it, so that every answer says
+which version made it. What the runs must show is in `judge`.
+"""
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import answers, load_figures, mix, open_loop, repositories, schedule, verdict
+from benchmarks.answers import Told
+from benchmarks.aside import Aside
+from benchmarks.load_figures import OK
+from benchmarks.mix import Ask
+from benchmarks.repositories import CHANGING
+from benchmarks.schedule import Answer, Plan
+from benchmarks.server import Service
+from benchmarks.verdict import Check
+
+IMAGES = 12
+HEIGHT, WIDTH = 48, 64
+OLD, NEW = 1, 2
+BEFORE, DURING, AFTER = "before", "during", "after"
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """One `load`: which version it brought, and when it was called and answered, in seconds of the run."""
+
+    version: int
+    called: float
+    answered: float
+
+
+def judge(asks: Sequence[Ask], given: Sequence[Answer], swaps: Sequence[Swap]) -> list[Check]:
+    """No request failed, each is right and wholly of one version, and of the one that was to be served then.
+
+    A request that was sent after a load was answered, and answered before the next was called, can only be of the
+    version that this load brought.
+    """
+    failed, wrong, mixed, stale = [], [], [], []
+    for answer in given:
+        if answer.status != OK or not isinstance(answer.seen, Told):
+            failed.append(f"{asks[answer.request].kind}: status {answer.status}, {answer.seen}")
+            continue
+        versions = {label.partition(" ")[0] for label in answer.seen.labels}
+        expected = [next(iter(label)).partition(" ")[2] for label in asks[answer.request].labels]
+        if [label.partition(" ")[2] for label in answer.seen.labels] != expected:
+            wrong.append(f"{answer.seen.labels}, not {expected}")
+        if versions != {f"v{answer.seen.version}"}:
+            mixed.append(f"version {answer.seen.version} with {answer.seen.labels}")
+        settled = _settled(answer, swaps)
+        if settled is not None and answer.seen.version != str(settled):
+            stale.append(f"version {answer.seen.version}, sent {answer.sent:.3f} s, while {settled} was served")
+    by_version = _by_version(given)
+    return [
+        verdict.none_of("failed requests", failed),
+        verdict.none_of("wrong answers", wrong),
+        verdict.none_of("answers of mixed versions", mixed),
+        verdict.none_of("answers of a version not served then", stale),
+        verdict.at_least("versions that answered", len(by_version), len({swap.version for swap in swaps} | {OLD})),
+    ]
+
+
+def tails(given: Sequence[Answer], swaps: Sequence[Swap]) -> dict[str, float]:
+    """p99 of the latency, in ms, of what was due before the first swap, during any, and at any other time."""
+    groups: dict[str, list[float]] = {BEFORE: [], DURING: [], AFTER: []}
+    for answer in given:
+        during = any(swap.called <= answer.done and answer.scheduled <= swap.answered for swap in swaps)
+        group = DURING if during else BEFORE if answer.done < swaps[0].called else AFTER
+        groups[group].append(answer.latency * 1e3)
+    return {group: verdict.quantile(latencies, 99) for group, latencies in groups.items()}
+
+
+def _settled(answer: Answer, swaps: Sequence[Swap]) -> int | None:
+    """The version that alone can answer it; None if a load was under way meanwhile."""
+    if any(swap.called <= answer.done and answer.sent <= swap.answered for swap in swaps):
+        return None
+    past = [swap.version for swap in swaps if swap.answered < answer.sent]
+    return past[-1] if past else OLD
+
+
+def _by_version(given: Sequence[Answer]) -> Mapping[str, int]:
+    return Counter(answer.seen.version for answer in given if isinstance(answer.seen, Told))
+
+
+def swap_under_load(
+    service: Service, repository: Path, asks: Sequence[Ask], *, rate: float, pause_seconds: float, swaps: int, seed: int
+) -> tuple[schedule.Run, list[Swap]]:
+    """The load, and in the middle of it a new version, the old one again, and so on."""
+    plan = Plan(
+        address=service.address,
+        requests=[one.message for one in asks],
+        rate=rate,
+        seconds=math.inf,  # stopped after the last swap
+        seed=seed,
+        read=answers.told,
+    )
+    made = []
+    with Aside() as aside:
+        aside.start(open_loop.run, plan=plan)
+        for turn in range(swaps):
+            time.sleep(pause_seconds)  # load in between is part of the run
+            version = OLD if turn % 2 else NEW
+            repositories.write_version(repository, NEW) if version == NEW else repositories.remove_version(
+                repository, NEW
+            )
+            called = time.monotonic()
+            status, body = service.request("POST", f"/v2/repository/models/{CHANGING}/load", b"{}")
+            made.append(Swap(version, called, time.monotonic()))
+            if status != OK:
+                raise SystemExit(f"load of version {version} was answered {status}: {body}")
+        time.sleep(pause_seconds)
+        aside.stop()
+        run = aside.result()
+    return run, [Swap(one.version, one.called - run.began, one.answered - run.began) for one in made]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: 1 if a request failed or an answer was not wholly right."""
+    options = _parser().parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="topfive-swap-") as folder:
+        repository = Path(folder)
+        repositories.write_version(repository, OLD)
+        flags = ["--model-control", "explicit", *options.service_flag]
+        with closing(Service(repository, *flags)) as service:
+            images = [repositories.image(20 * turn, height=HEIGHT, width=WIDTH) for turn in range(IMAGES)]
+            asks, missing = mix.with_right_answers(service.address, mix.good_asks(CHANGING, images))
+            run, swaps = swap_under_load(
+                service,
+                repository,
+                asks,
+                rate=options.rate,
+                pause_seconds=options.pause,
+                swaps=options.swaps,
+                seed=options.seed,
+            )
+    checks = [*judge(asks, run.answers, swaps), verdict.none_of("routes that are not there", missing)]
+    faults = schedule.faults(run, lag_limit_seconds=schedule.LAG_LIMIT_OF_COUNTS_SECONDS)
+    by_version = dict(_by_version(run.answers))
+    p99 = tails(run.answers, swaps)
+    took = [round((swap.answered - swap.called) * 1e3, 1) for swap in swaps]
+    print(f"{len(run.answers)} requests at {options.rate:g}/s, answers by version {by_version}")
+    print(f"{len(swaps)} swaps, load took {took} ms")
+    print("p99 in ms: " + ", ".join(f"{name} {value:.1f}" for name, value in p99.items()), end="\n\n")
+    print(verdict.markdown(checks), verdict.conclude(checks, faults), sep="\n\n")
+    if options.json:
+        figures = load_figures.summarise(run.answers, after=0.0, until=run.seconds)
+        document = {"swaps": swaps, "by_version": by_version, "p99": p99, "figures": figures, "checks": checks}
+        options.json.write_text(json.dumps({**document, "faults": faults}, default=asdict, indent=1) + "\n")
+    return verdict.exit_code(checks, faults)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmarks.swap", description=__doc__.partition(":")[0])
+    add = parser.add_argument
+    add("--rate", type=float, default=200.0, metavar="N", help="requests per second")
+    add("--swaps", type=int, default=6, metavar="N", help="there and back are two")
+    add("--pause", type=float, default=2.0, metavar="SECONDS", help="load before, between and after the swaps")
+    add("--seed", type=int, default=1)
+    add("--service-flag", action="append", default=[], metavar="FLAG", help="passed on: --service-flag=--workers=2")
+    add("--json", type=Path, metavar="FILE", help="write the figures, the swaps and the checks")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

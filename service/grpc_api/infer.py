@@ -1,0 +1,101 @@
+"""`ModelInfer`: the protocol's inference over gRPC, through the same doors as `routes.infer`.
+
+What lives here: gRPC's part of it. What the messages mean is in `grpc_api.codec`. An RPC is reported with the status
+that HTTP would have answered, so that dashboards add up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, Final
+
+from service.entry import Entry
+from service.errors import ClientDisconnected, TopfiveError
+from service.grpc_api.codec import parse, read_infer, render
+from service.grpc_api.places import Places
+from service.grpc_api.refusals import ID, Refusal, given_id, refusal_of, refuse
+from service.grpc_api.wire import split
+from service.inference_protocol.requests import version_of
+from service.logs import RequestLog
+from service.reporting import Report, Reporter, log_failure
+from service.serving import Serving
+
+ROUTE: Final = "grpc ModelInfer"
+_NEVER: Final = float("inf")
+_LIGHT_BYTES: Final = 1 << 14
+"""Message beside its raw tensors that is read in less time than a change of thread and back takes twice."""
+
+
+class Infer:
+    """Answers the RPC on `serving`."""
+
+    def __init__(self, serving: Serving, log: RequestLog, places: Places) -> None:
+        self._serving = serving
+        self._places = places
+        self._reporter = Reporter(serving.metrics, log, route=ROUTE)
+        self._now = serving.clock.now
+
+    async def __call__(self, _: object, context: Any) -> bytes:
+        """Answer one RPC; every error of `service.errors` becomes its status here."""
+        started = self._now()
+        report = Report(given_id(context))
+        refusal: Refusal | None = None
+        answer, status = b"", 200
+        try:
+            answer = await self._answer(context, report, started)
+        except TopfiveError as error:
+            status = self._reporter.refused(report, error)
+            refusal = refusal_of(error, report.request_id)
+        except asyncio.CancelledError:  # the client has left, its time is up, or the stop's bound is reached
+            left = ClientDisconnected("the RPC ended before it was answered")
+            self._reporter.finished(report, self._reporter.refused(report, left), self._now() - started)
+            raise
+        except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
+            status, refusal = 500, refusal_of(error, report.request_id)
+            log_failure(report.request_id, error)
+        self._reporter.finished(report, status, self._now() - started)
+        if refusal is not None:
+            await refuse(context, refusal)
+        context.set_trailing_metadata(((ID, report.request_id),))
+        return answer
+
+    async def _answer(self, context: Any, report: Report, started: float) -> bytes:
+        serving = self._serving
+        left = context.time_remaining()
+        hangs_up = _NEVER if left is None else started + left
+        models, classifier = serving.models, serving.classifier
+        serving.admission.check_requests()
+        with self._places:
+            message = await self._places.receive(context.read)
+            report.nbytes = len(message)
+            rest, tensors = split(message)
+            light = len(rest) <= _LIGHT_BYTES
+            read = partial(read_infer, rest, max_bytes=serving.settings.max_json_bytes)
+            request = read() if light else await classifier.aside(read)
+            model = report.model = models.find(request.model_name, version_of(request.model_version or None))
+            deadline = min(hangs_up, classifier.deadline(model, None, since=started))
+            with Entry(serving.admission, model, nbytes=len(message), images=1, deadline=deadline) as entry:
+                entry.charge(len(message))
+                understand = partial(parse, request, tensors, model, limits=serving.limits)
+                wanted = understand() if light else await classifier.aside(understand)
+                if wanted.timeout_seconds is not None:
+                    deadline = min(hangs_up, classifier.deadline(model, wanted.timeout_seconds, since=started))
+                entry.begin(wanted.shape.count, deadline=deadline, priority=wanted.priority)
+                result = await classifier.classify(
+                    model,
+                    wanted.pixels,
+                    wanted.shape,
+                    reservation=entry.reservation,
+                    deadline=deadline,
+                    abandoned=_attached,
+                    priority=wanted.priority,
+                )
+        report.timings = result.timings
+        report.images = len(result.rows)
+        return render(model, wanted.id, wanted.outputs, result.rows)
+
+
+def _attached() -> bool:
+    """Whether the client has hung up: then gRPC has cancelled this RPC's task, which withdraws it from the queue."""
+    return False

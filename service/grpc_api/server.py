@@ -1,0 +1,124 @@
+"""The gRPC server: its port, its limits, its start and stop.
+
+What lives here: what gRPC's own core is told. What does not: the RPCs (`grpc_api.servicer`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import grpc
+
+from service.api_keys import ApiKeys, read_api_keys
+from service.grpc_api.authentication import Gate
+from service.grpc_api.ports import cannot_listen
+from service.grpc_api.servicer import OPEN, Servicer, path_of
+from service.logs import RequestLog
+from service.serving import Serving
+from service.settings import Settings
+from service.tls import server_context
+
+logger = logging.getLogger("topfive")
+
+_MILLISECONDS: Final = 1000
+_ANSWER_BYTES: Final = 1 << 20
+"""For each image of the largest request, far more than its answer has."""
+_MIN_PING_SECONDS: Final = 10
+"""How often a client may ask whether the connection is alive; gRPC's own 300 s hang up on many a client's settings."""
+
+
+class GrpcServer:
+    """Serves `serving` on the port of its settings.
+
+    Raises `ConfigurationError` for a TLS file or a file of API keys that cannot be used.
+    """
+
+    def __init__(self, serving: Serving, log: RequestLog) -> None:
+        settings = serving.settings
+        self._serving = serving
+        self._log = log
+        self._credentials = _credentials(settings)
+        self._keys = None if settings.api_keys_file is None else ApiKeys(read_api_keys(settings.api_keys_file))
+        self._server: Any = None
+        self._stopping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen; raises `ConfigurationError` if the port cannot be had."""
+        settings = self._serving.settings
+        gates = []
+        if self._keys is not None:
+            paths = [path_of(name) for name in OPEN]
+            gates.append(Gate(self._keys, open_to_all=paths, metrics=self._serving.metrics))
+        servicer = Servicer(self._serving, self._log)
+        server = grpc.aio.server(
+            handlers=[_Handlers(servicer.handlers)], interceptors=gates, options=_options(settings)
+        )
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"{host}:{settings.grpc_port}"
+        try:
+            if self._credentials is None:
+                port = server.add_insecure_port(address)
+            else:
+                port = server.add_secure_port(address, self._credentials)
+        except RuntimeError as error:
+            raise cannot_listen(settings, error) from error
+        await server.start()
+        self._server = server
+        logger.info("gRPC listening on %s:%d", host, port)
+
+    def begin_stop(self) -> None:
+        """Refuse new RPCs from now on; those that run have `shutdown_seconds` to end."""
+        if self._server is not None and self._stopping is None:
+            stopping = self._server.stop(self._serving.settings.shutdown_seconds)
+            self._stopping = asyncio.get_running_loop().create_task(stopping)
+
+    async def stop(self) -> None:
+        """Return when all RPCs have ended."""
+        self.begin_stop()
+        if self._stopping is not None:
+            await self._stopping
+
+
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # published without types
+    """Finds an RPC's handler by its path."""
+
+    def __init__(self, handlers: Mapping[str, Any]) -> None:
+        self._handlers = handlers
+
+    def service(self, handler_call_details: Any) -> Any:
+        """See class."""
+        return self._handlers.get(handler_call_details.method)
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    idle_seconds = settings.keep_alive_seconds
+    return [
+        ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
+        (
+            "grpc.max_send_message_length",
+            max(settings.grpc_max_message_bytes, settings.max_images_per_request * _ANSWER_BYTES),
+        ),
+        # One client's connection makes its own RPCs wait before it makes others'.
+        ("grpc.max_concurrent_streams", settings.grpc_max_requests),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        ("grpc.server_handshake_timeout_ms", int(settings.head_seconds * _MILLISECONDS)),
+        ("grpc.max_connection_idle_ms", idle_seconds * _MILLISECONDS),
+        # A peer that is gone, or reads nothing, does not answer a ping.
+        ("grpc.keepalive_time_ms", idle_seconds * _MILLISECONDS),
+        ("grpc.keepalive_timeout_ms", int(settings.send_seconds * _MILLISECONDS)),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", _MIN_PING_SECONDS * _MILLISECONDS),
+        # Two processes on one port by mistake would each get some of the clients.
+        ("grpc.so_reuseport", int(settings.workers > 1)),
+    ]
+
+
+def _credentials(settings: Settings) -> Any:
+    """What TLS needs, None without it."""
+    chain, key = settings.tls_certificate_file, settings.tls_key_file
+    # Raises for files that cannot be used, of which gRPC's core would say nothing until a client comes.
+    if server_context(settings) is None or chain is None or key is None:
+        return None
+    return grpc.ssl_server_credentials([(key.read_bytes(), chain.read_bytes())])

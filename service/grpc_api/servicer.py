@@ -1,0 +1,196 @@
+"""`GRPCInferenceService`: every RPC of Triton's service, offered or refused.
+
+What lives here: health, descriptions and model control. What does not: inference (`grpc_api.infer`), what is described
+(`inference_protocol.descriptions`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final
+
+import grpc
+from google.protobuf.json_format import ParseDict
+from tritonclient.grpc import service_pb2 as pb
+
+from service.errors import TopfiveError, UnknownModel, Unsupported
+from service.grpc_api.codec import parameter_values, read_message
+from service.grpc_api.infer import Infer
+from service.grpc_api.places import Places
+from service.grpc_api.refusals import given_id, refusal_of, refuse
+from service.inference_protocol import descriptions
+from service.inference_protocol.parameters import flag_of, refuse_model_files
+from service.inference_protocol.requests import version_of
+from service.logs import RequestLog
+from service.models import ServedModel
+from service.reporting import log_failure, request_id_of
+from service.serving import Serving
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+OPEN: Final = ("ServerLive", "ServerReady")
+"""RPCs that need no API key."""
+
+Answer = Callable[[Any], Awaitable[Any]]
+Handler = Callable[[object, Any], Awaitable[bytes]]
+
+_INSTEAD: Final = {
+    "SharedMemory": "send tensors in the request",
+    "Stream": "send each request by ModelInfer",
+    "Trace": "durations are in the metrics, over HTTP at /metrics, and in the log",
+    "LogSettings": "the settings log_level and log_requests say what is logged",
+}
+"""By part of an RPC's name, what to do without it."""
+
+
+def path_of(method: str) -> str:
+    """What gRPC calls the RPC `method` of the service."""
+    return f"/{SERVICE.full_name}/{method}"
+
+
+class Servicer:
+    """Answers the RPCs on `serving`; made and used on its event loop."""
+
+    def __init__(self, serving: Serving, log: RequestLog) -> None:
+        settings = serving.settings
+        self._serving = serving
+        self._changes: set[asyncio.Task[None]] = set()
+        # Two sets of places, so that clients that are slow to ask for descriptions keep none from inference.
+        self._places = Places(settings.grpc_max_requests, seconds=settings.head_seconds)
+        inferring = Places(settings.grpc_max_requests, seconds=settings.body_seconds)
+        answers: dict[str, Answer] = {
+            "ModelReady": self.model_ready,
+            "ServerMetadata": self.server_metadata,
+            "ModelMetadata": self.model_metadata,
+            "ModelConfig": self.model_config,
+            "ModelStatistics": self.model_statistics,
+            "RepositoryIndex": self.repository_index,
+            "RepositoryModelLoad": self.load,
+            "RepositoryModelUnload": self.unload,
+        }
+        # A unary RPC is taken as a stream of one message, because its handler is then called before that is received.
+        unary = grpc.stream_unary_rpc_method_handler
+        self._handlers = {method.name: unary(_not_offered(method.name)) for method in SERVICE.methods}
+        self._handlers |= {
+            name: unary(self._answering(SERVICE.methods_by_name[name], answer)) for name, answer in answers.items()
+        }
+        self._handlers["ModelInfer"] = unary(Infer(serving, log, inferring).__call__)
+        self._handlers["ServerLive"] = unary(self._live)
+        self._handlers["ServerReady"] = unary(self._ready)
+
+    @property
+    def handlers(self) -> Mapping[str, grpc.RpcMethodHandler]:
+        """The handler of each RPC, by its path."""
+        return {path_of(name): handler for name, handler in self._handlers.items()}
+
+    async def _live(self, _: object, context: Any) -> bytes:
+        """As long as the process answers; its empty message is not even waited for."""
+        return _bytes(pb.ServerLiveResponse(live=True))
+
+    async def _ready(self, _: object, context: Any) -> bytes:
+        return _bytes(pb.ServerReadyResponse(ready=self._serving.lifecycle.ready))
+
+    async def model_ready(self, request: Any) -> Any:
+        """Whether requests for this model should be sent here: an unknown model is not ready, which is no error."""
+        if not self._serving.lifecycle.ready:
+            return pb.ModelReadyResponse(ready=False)
+        try:
+            self._find(request.name, request.version)
+        except UnknownModel:
+            return pb.ModelReadyResponse(ready=False)
+        return pb.ModelReadyResponse(ready=True)
+
+    async def server_metadata(self, request: Any) -> Any:
+        """The server and the extensions of the protocol that it offers."""
+        return ParseDict(descriptions.server_metadata(self._serving.settings), pb.ServerMetadataResponse())
+
+    async def model_metadata(self, request: Any) -> Any:
+        """The model's tensors."""
+        model = self._find(request.name, request.version)
+        versions = [served.version for served in self._serving.models if served.name == model.name]
+        return ParseDict(descriptions.model_metadata(model, versions), pb.ModelMetadataResponse())
+
+    async def model_config(self, request: Any) -> Any:
+        """The model's configuration."""
+        model = self._find(request.name, request.version)
+        answer = pb.ModelConfigResponse(config=model.config.message)
+        answer.config.name = model.name
+        return answer
+
+    async def model_statistics(self, request: Any) -> Any:
+        """Statistics of one version, of all versions of a model, or of all models."""
+        models = self._serving.models
+        if request.version:
+            found = [self._find(request.name, request.version)]
+        elif request.name:
+            name = models.find(request.name).name
+            found = [model for model in models if model.name == name]
+        else:
+            found = list(models)
+        return ParseDict(descriptions.model_statistics(found, self._serving.settings), pb.ModelStatisticsResponse())
+
+    async def repository_index(self, request: Any) -> Any:
+        """Every model of the repository, in every version that is known, and whether it is served."""
+        answer = pb.RepositoryIndexResponse()
+        for entry in self._serving.control.index(ready=request.ready):
+            answer.models.add(name=entry.name, version=entry.version, state=entry.state, reason=entry.reason)
+        return answer
+
+    async def load(self, request: Any) -> Any:
+        """Serve what the repository holds for this model now; the answer comes when it is warm."""
+        refuse_model_files(request.parameters)
+        await self._see_through(self._serving.control.load(request.model_name))
+        return pb.RepositoryModelLoadResponse()
+
+    async def unload(self, request: Any) -> Any:
+        """Serve this model no longer; what was asked of it before is still answered."""
+        dependents = flag_of(parameter_values(request.parameters), "unload_dependents")
+        await self._see_through(self._serving.control.unload(request.model_name, unload_dependents=dependents))
+        return pb.RepositoryModelUnloadResponse()
+
+    async def _see_through(self, change: Coroutine[Any, Any, None]) -> None:
+        """Await `change`, which goes on if its client leaves, as it does over HTTP."""
+        task = asyncio.get_running_loop().create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        await asyncio.shield(task)
+
+    def _find(self, name: str, version: str) -> ServedModel:
+        return self._serving.models.find(name, version_of(version or None))
+
+    def _answering(self, method: Any, answer: Answer) -> Handler:
+        """A handler that receives the message of `method`, has it answered, and turns errors into statuses."""
+        kind = getattr(pb, method.input_type.name)
+
+        async def handle(_: object, context: Any) -> bytes:
+            try:
+                with self._places:
+                    message = await self._places.receive(context.read)
+                    return _bytes(await answer(read_message(kind, message)))
+            except TopfiveError as error:
+                refused: Exception = error
+            except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
+                refused = error
+            request_id = request_id_of(given_id(context))
+            refusal = refusal_of(refused, request_id)
+            if refusal.status is grpc.StatusCode.INTERNAL:
+                log_failure(request_id, refused)
+            return await refuse(context, refusal)
+
+        return handle
+
+
+def _not_offered(method: str) -> Handler:
+    """A handler that refuses at once."""
+    what = next((text for part, text in _INSTEAD.items() if part in method), "it")
+    refused = Unsupported(f"{method} is not offered: {what}")
+
+    async def handle(_: object, context: Any) -> bytes:
+        return await refuse(context, refusal_of(refused, request_id_of(given_id(context))))
+
+    return handle
+
+
+def _bytes(message: Any) -> bytes:
+    data: bytes = message.SerializeToString()
+    return data

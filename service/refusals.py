@@ -1,0 +1,63 @@
+"""The last answers of a connection: what is wrong with the HTTP itself, before there is a request to answer.
+
+What lives here: the bounds of a head, and each refusal as the bytes that go out. What does not: when one is due.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+MAX_HEAD_BYTES: Final = 1 << 16
+"""Request line and headers; eight times what browsers and clients send at most."""
+MAX_HEADERS: Final = 256
+"""Each costs some hundred bytes of memory beside its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One last answer, in the shape of all errors."""
+
+    answer: bytes
+    reason: str | None
+    """What the closing is counted as, where it is not yet counted."""
+
+
+def _refusal(status: HTTPStatus, code: str, message: str, *, reason: str | None) -> Refusal:
+    body = json.dumps({"error": message, "code": code}).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return Refusal(head.encode() + body, reason)
+
+
+def too_slow(*, head_seconds: float, body_seconds: float) -> Refusal:
+    """For who has not sent the rest of a head or a body in time."""
+    message = f"the head of a request must come within {head_seconds:g} s, its body within {body_seconds:g} s after it"
+    return _refusal(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", message, reason=None)
+
+
+HEAD_TOO_LARGE: Final = _refusal(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "head_too_large",
+    f"the head of a request has at most {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} headers; send fewer or shorter ones",
+    reason="head_too_large",
+)
+MALFORMED: Final = _refusal(
+    HTTPStatus.BAD_REQUEST,
+    "malformed_request",
+    "this is not HTTP/1.1 as RFC 9112 has it: the request line, a header or the framing of the body cannot be read",
+    reason="malformed",
+)
+UNKNOWN_CODING: Final = _refusal(
+    HTTPStatus.BAD_REQUEST,
+    "malformed_request",
+    "Transfer-Encoding must be 'chunked' alone, and that in HTTP/1.1; send the body with a Content-Length",
+    reason="malformed",
+)
+NO_TUNNEL: Final = _refusal(
+    HTTPStatus.BAD_REQUEST, "malformed_request", "this is no proxy: CONNECT is not served", reason="malformed"
+)

@@ -1,0 +1,97 @@
+"""What is reported of a request, whichever way it came: statistics, one metric and one log line, with the same numbers.
+
+What lives here: what is learnt of a request on its way, and where it goes. What does not: answers to clients (`routes`,
+`grpc_api`).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import Final
+
+from service.errors import TopfiveError
+from service.logs import RequestLog
+from service.metrics import Metrics
+from service.models import ServedModel
+from service.statuses import http_status
+from service.types import Timings
+
+logger = logging.getLogger("topfive")
+
+_MAX_REQUEST_ID: Final = 128
+
+
+class Report:
+    """What is known of one request; `given_id` is the id that its client gave it."""
+
+    __slots__ = ("images", "model", "nbytes", "request_id", "timings")
+
+    def __init__(self, given_id: bytes | None) -> None:
+        self.request_id = request_id_of(given_id)
+        self.model: ServedModel | None = None
+        self.images = 0
+        self.nbytes = 0
+        self.timings: Timings | None = None
+
+
+class Reporter:
+    """Reports the requests of one `route`, each once by `finished`."""
+
+    def __init__(self, metrics: Metrics, log: RequestLog, *, route: str) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._route = route
+
+    def refused(self, report: Report, error: TopfiveError) -> int:
+        """Count a refusal; the HTTP status of `error`, by which all protocols are reported. A 500 is logged."""
+        self._metrics.rejected.labels(error.code).inc()
+        status = http_status(error)
+        if status == 500:
+            log_failure(report.request_id, error)
+        return status
+
+    def finished(self, report: Report, status: int, total_seconds: float) -> None:
+        """Say that the request was answered with the HTTP status `status`, or its like, after `total_seconds`."""
+        model = report.model
+        if model is not None:
+            model.count(report.images, report.timings, total_seconds)
+        name = "" if model is None else model.name
+        self._metrics.observe_request(self._route, name, status, total_seconds)
+        if not self._log.enabled:
+            return
+        self._log.write(
+            {
+                "request_id": report.request_id,
+                "route": self._route,
+                "model": name,
+                "status": status,
+                "images": report.images,
+                "body_bytes": report.nbytes,
+                "total_seconds": round(total_seconds, 6),
+                **_stages(report.timings),
+            }
+        )
+
+
+def log_failure(request_id: str, error: Exception) -> None:
+    """Leave the trace of a failure of ours in the log."""
+    logger.error("request %s failed", request_id, exc_info=error)
+
+
+def request_id_of(given: bytes | None) -> str:
+    """The client's own id if it is a plain one, else a new one."""
+    if given is not None and len(given) <= _MAX_REQUEST_ID and given.replace(b"-", b"").isalnum():
+        return given.decode("ascii")
+    return f"{random.getrandbits(64):016x}"  # an id to search logs by, not a secret
+
+
+def _stages(timings: Timings | None) -> dict[str, float]:
+    if timings is None:
+        return {}
+    return {
+        "decode_seconds": round(timings.decode_seconds, 6),
+        "resize_seconds": round(timings.resize_seconds, 6),
+        "queue_seconds": round(timings.queue_seconds, 6),
+        "inference_seconds": round(timings.inference_seconds, 6),
+    }

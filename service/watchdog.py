@@ -1,0 +1,48 @@
+"""Finds the batch that does not end: pure, asked about once a second.
+
+What lives here: what counts as stuck. What does not: what follows from it (`batcher`), and who asks (`serving`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from service.batch import HandedBatch
+
+_PAUSE_SECONDS: Final = 5.0
+"""Between two questions so long can only pass where the process did not run: it was stopped, or starved."""
+
+
+class Watchdog:
+    """Remembers from one question to the next what it would otherwise take for stuck."""
+
+    def __init__(self) -> None:
+        self._asked = float("inf")
+        self._counts_from = 0.0
+        self._next: HandedBatch | None = None
+        self._next_since = 0.0
+
+    def find_stuck(self, batches: Iterable[HandedBatch], *, now: float, seconds: float) -> HandedBatch | None:
+        """The first of `batches`, in the order in which they were handed over, that takes more than `seconds`.
+
+        A batch that runs counts from its start. One that has not started may have to wait for those before it, so it
+        counts from the first question at which there is none before it: then a slot is free, and only a thread that
+        will never come can be missing. A time in which the process did not run counts for nobody.
+        """
+        if now - self._asked > _PAUSE_SECONDS:
+            self._counts_from = now
+        self._asked = now
+        first = None
+        for batch in batches:
+            if first is None:
+                first = batch
+            if batch.claimed and now - max(batch.started, self._counts_from) > seconds:
+                return batch
+        if first is None or first.claimed:
+            self._next = None
+        elif first is not self._next:
+            self._next, self._next_since = first, now
+        elif now - max(self._next_since, self._counts_from) > seconds:
+            return first
+        return None

@@ -1,0 +1,128 @@
+"""RPCs are held up to a bound, and nobody who is slow with a message keeps others out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import pytest
+
+from service.errors import DeadlineExceeded, MalformedRequest, QueueFull
+from service.grpc_api.places import Places
+from tests.fakes import settle
+
+LONG: Final = 3600.0
+
+
+class Client:
+    """Sends its message when the test says so."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self.message: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.rpc = asyncio.get_running_loop().create_task(self._serve())
+
+    async def _read(self) -> object:
+        return await self.message
+
+    async def _serve(self) -> bytes:
+        with self._places:
+            message = await self._places.receive(self._read)
+            await self.answered
+        return message
+
+
+def patient(most: int) -> Places:
+    return Places(most, seconds=LONG, patience_seconds=LONG)
+
+
+def impatient(most: int) -> Places:
+    return Places(most, seconds=LONG, patience_seconds=0)
+
+
+async def test_a_place_is_held_until_the_answer() -> None:
+    places = patient(1)
+    client = Client(places)
+    client.message.set_result(b"message")
+    await settle()
+    assert repr(places) == "<Places 1/1 taken, 0 waited for>"
+    client.answered.set_result(None)
+    assert await client.rpc == b"message"
+    assert repr(places) == "<Places 0/1 taken, 0 waited for>"
+
+
+async def test_one_more_than_there_are_places_is_refused() -> None:
+    places = patient(2)
+    held = [Client(places) for _ in range(2)]
+    await settle()
+    with pytest.raises(QueueFull, match="2 are held, the most at once"), places:
+        pass
+    held[0].rpc.cancel()
+    await settle()
+    with places:
+        assert repr(places) == "<Places 2/2 taken, 1 waited for>"
+    held[1].rpc.cancel()
+
+
+async def test_the_message_that_has_been_waited_for_longest_makes_room() -> None:
+    """One for one, the oldest first; those whose message is here keep their places."""
+    places = impatient(3)
+    served, first, second = (Client(places) for _ in range(3))
+    served.message.set_result(b"message")
+    await settle()
+    third = Client(places)
+    with pytest.raises(DeadlineExceeded, match="kept others waiting"):
+        await first.rpc
+    fourth = Client(places)
+    with pytest.raises(DeadlineExceeded):
+        await second.rpc
+    assert not any(client.rpc.done() for client in (served, third, fourth))
+    for client in (third, fourth):
+        client.message.set_result(b"message")
+    await settle()
+    with pytest.raises(QueueFull), places:
+        pass
+    for client in (served, third, fourth):
+        client.answered.set_result(None)
+        assert await client.rpc == b"message"
+    assert repr(places) == "<Places 0/3 taken, 0 waited for>"
+
+
+async def test_several_at_once_each_get_the_place_of_another() -> None:
+    places = impatient(2)
+    slow = [Client(places) for _ in range(2)]
+    await settle()
+    new = [Client(places) for _ in range(3)]  # all before the slow ones have been told
+    await settle()
+    assert [type(client.rpc.exception()) for client in slow] == [DeadlineExceeded] * 2
+    assert [client.rpc.done() for client in new] == [True, False, False]  # the third takes that of the first
+    for client in new[1:]:
+        client.rpc.cancel()
+    await settle()
+    assert repr(places) == "<Places 0/2 taken, 0 waited for>"
+
+
+async def test_a_message_that_does_not_come_in_time_is_given_up() -> None:
+    places = Places(1, seconds=0, patience_seconds=LONG)
+    with pytest.raises(DeadlineExceeded, match="did not come within 0 s"):
+        await Client(places).rpc
+    assert repr(places) == "<Places 0/1 taken, 0 waited for>"
+
+
+async def test_an_rpc_without_a_message_is_refused() -> None:
+    places = patient(1)
+    client = Client(places)
+    client.message.set_result(None)
+    with pytest.raises(MalformedRequest, match="no message"):
+        await client.rpc
+    assert repr(places) == "<Places 0/1 taken, 0 waited for>"
+
+
+async def test_an_error_in_reading_gives_the_place_back() -> None:
+    places = patient(1)
+    client = Client(places)
+    client.message.set_exception(RuntimeError("gone"))
+    with pytest.raises(RuntimeError, match="gone"):
+        await client.rpc
+    assert repr(places) == "<Places 0/1 taken, 0 waited for>"

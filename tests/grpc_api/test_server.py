@@ -1,0 +1,241 @@
+"""The gRPC server itself: its connections, its certificate, its start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import numpy as np
+import pytest
+import tritonclient.grpc
+from tritonclient.grpc import service_pb2 as pb
+
+from service.app import create_app, create_grpc_server, create_serving
+from service.errors import ConfigurationError
+from service.lifecycle import State
+from service.serving import Serving
+from service.settings import Settings
+from tests.grpc_api.messages import image_message
+from tests.grpc_api.rpc import Channel, answer_of, channel_to
+from tests.serving_process import ServingProcess, serving
+from tests.tiny_models import WAITING_CONFIG, write_tiny_repository
+
+LISTENING: Final = "gRPC listening on"
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""With which a client begins: HTTP/2, and settings of its own, none."""
+PIXELS: Final = np.full((1, 4, 4, 3), 7, np.uint8)
+IMAGE: Final = image_message(PIXELS)
+
+
+def is_ready(channel: Channel) -> bool:
+    return bool(channel.ask("ServerReady").read(pb.ServerReadyResponse).ready)
+
+
+# Its connections.
+
+
+def connected(process: ServingProcess) -> socket.socket:
+    """A raw connection."""
+    return socket.create_connection(("127.0.0.1", process.grpc_port))
+
+
+def closes(connection: socket.socket) -> bool:
+    """Whether the service closes `connection`, waited for without end but the test's own."""
+    while connection.recv(4096):
+        pass
+    return True
+
+
+@pytest.mark.parametrize("sent", [b"", PREFACE[:10], b"GET / HTTP/1.1\r\n"])
+def test_a_connection_that_does_not_begin_is_closed(sent: bytes) -> None:
+    with serving("--backend", "null", "--head-seconds", "0.2") as process, connected(process) as connection:
+        connection.sendall(sent)
+        assert closes(connection)
+
+
+def test_an_idle_connection_is_closed() -> None:
+    """A client of gRPC connects again by itself."""
+    with (
+        serving("--backend", "null", "--keep-alive-seconds", "1") as process,
+        channel_to(process) as channel,
+        connected(process) as connection,
+    ):
+        assert is_ready(channel)
+        connection.sendall(PREFACE)
+        assert closes(connection)
+        assert is_ready(channel)
+
+
+def test_no_more_connections_than_may_be_are_kept() -> None:
+    with serving("--backend", "null", "--max-connections", "3") as process:
+        kept = [connected(process) for _ in range(3)]
+        for connection in kept:
+            connection.sendall(PREFACE)
+            assert connection.recv(1)
+        with connected(process) as one_more:
+            assert closes(one_more)
+        kept.pop().close()
+        with channel_to(process) as channel:
+            process.wait_until(lambda: channel.ask("ServerLive").status == "OK")
+        for connection in kept:
+            connection.close()
+
+
+# Its certificate.
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: there is nothing to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    chain, key = folder / "chain.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"),
+            *("-out", str(chain), "-keyout", str(key)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return chain, key
+
+
+def test_over_tls_it_answers_who_trusts_its_certificate(certificate: tuple[Path, Path]) -> None:
+    """The stock client among them; without TLS nobody."""
+    chain, key = certificate
+    flags = ("--tls-certificate-file", str(chain), "--tls-key-file", str(key))
+    with serving("--backend", "null", *flags) as process:
+        address = process.grpc_address
+        with tritonclient.grpc.InferenceServerClient(address, ssl=True, root_certificates=str(chain)) as client:
+            assert client.is_server_ready()
+        with Channel(address, credentials=grpc.ssl_channel_credentials(chain.read_bytes())) as channel:
+            assert answer_of(channel.infer(image_message(PIXELS, model_name="efficientnet_lite0"))).outputs
+        with Channel(address) as plain:
+            assert plain.ask("ServerLive", seconds=5).status == "UNAVAILABLE"
+        assert process.stop() == 0
+
+
+def test_certificates_that_cannot_be_used_are_refused(certificate: tuple[Path, Path]) -> None:
+    """Before it listens: gRPC's own core would say so only to clients."""
+    chain, key = certificate
+    settings = Settings(backend="null", tls_certificate_file=key, tls_key_file=chain)
+    with pytest.raises(ConfigurationError, match="tls_certificate_file"):
+        create_grpc_server(create_serving(settings, on_fatal=lambda: None))
+
+
+# Its start and stop.
+
+
+@contextmanager
+def draining(tmp_path: Path, *flags: str) -> Iterator[tuple[ServingProcess, Any]]:
+    """A service told to stop while an RPC waits in its queue for company, an hour if nobody hurries it."""
+    repository = write_tiny_repository(tmp_path / "models", classify_config=WAITING_CONFIG)
+    own = ("--model-repository", str(repository), "--backend", "null")
+    with serving(*own, *flags) as process, channel_to(process) as channel:
+        call = channel.begin("ModelInfer", IMAGE)
+        process.wait_until(lambda: process.metric("topfive_queue_items") == 1)
+        process.signal(signal.SIGTERM)
+        yield process, call
+
+
+def test_a_stop_answers_who_is_inside(tmp_path: Path) -> None:
+    with draining(tmp_path) as (process, call):
+        assert pb.ModelInferResponse.FromString(call.result()).model_name == "tiny"
+        assert process.wait() == 0
+        with channel_to(process) as channel:
+            assert channel.infer(IMAGE).status == "UNAVAILABLE"
+    assert "Traceback" not in "".join(process.log)
+
+
+def test_the_grace_reports_not_ready_and_still_serves(tmp_path: Path) -> None:
+    """So that a load balancer can notice before anybody is refused; a second signal ends it."""
+    with draining(tmp_path, "--drain-grace-seconds", "3600") as (process, call):
+        process.wait_for_log("the service is draining")
+        with channel_to(process) as channel:
+            assert channel.ask("ServerLive").status == "OK"
+            assert not is_ready(channel)
+            ready = channel.ask("ModelReady", pb.ModelReadyRequest(name="tiny"))
+            assert not ready.read(pb.ModelReadyResponse).ready
+            late = channel.begin("ModelInfer", IMAGE)
+            process.wait_until(lambda: process.metric("topfive_queue_items") == 2)
+            assert process.stop() == 0
+            assert [pb.ModelInferResponse.FromString(each.result()).model_name for each in (call, late)] == ["tiny"] * 2
+
+
+def test_a_client_that_never_finishes_does_not_stop_the_stop() -> None:
+    with serving("--backend", "null", "--shutdown-seconds", "0.5") as process, channel_to(process) as channel:
+        with channel.held() as call:
+            assert channel.ask("ServerLive").status == "OK"
+            assert process.stop() == 0
+            assert call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        assert "Traceback" not in "".join(process.log)
+
+
+def test_every_line_of_the_log_is_json_whatever_clients_send() -> None:
+    """GRPC's core has a log of its own, in its own form, for which nobody asked."""
+    with serving("--backend", "null") as process:
+        for sent in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", PREFACE + b"\xff" * 50):
+            with connected(process) as connection:
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                assert closes(connection)
+        assert process.stop() == 0
+        assert [line for line in process.log if "time" not in json.loads(line)] == []
+
+
+# In a process that is not ours: an application that is started by somebody else's server.
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+def made(repository: Path, port: int, failed: Callable[[], None]) -> Serving:
+    settings = Settings(model_repository=repository, backend="null", grpc_port=port)
+    return create_serving(settings, on_fatal=failed)
+
+
+async def test_the_lifespan_starts_and_stops_it(tiny_repository: Path, caplog: pytest.LogCaptureFixture) -> None:
+    started = made(tiny_repository, 0, lambda: pytest.fail("the service failed"))
+    app = create_app(started, create_grpc_server(started))
+    with caplog.at_level("INFO", "topfive"):
+        async with app.router.lifespan_context(app):
+            await started.wait_until_loaded()
+            (line,) = [record.getMessage() for record in caplog.records if LISTENING in record.getMessage()]
+            address = line.removeprefix(f"{LISTENING} ")
+            with Channel(address) as channel:
+                reply = await asyncio.to_thread(channel.infer, IMAGE)
+            assert answer_of(reply).model_name == "tiny"
+    assert started.lifecycle.state is State.STOPPED
+    with Channel(address) as channel:
+        assert (await asyncio.to_thread(channel.ask, "ServerLive")).status == "UNAVAILABLE"
+
+
+async def test_a_port_that_is_lost_to_another_after_all_ends_the_service(tiny_repository: Path) -> None:
+    failures: list[None] = []
+    with taken_port() as port:
+        started = made(tiny_repository, port, lambda: failures.append(None))
+        app = create_app(started, create_grpc_server(started))
+        async with app.router.lifespan_context(app):
+            assert failures == [None]
+            assert isinstance(started.failure, ConfigurationError)
+            assert "--no-grpc" in str(started.failure)
+
+
+def test_settings_may_ask_for_none(tiny_repository: Path) -> None:
+    settings = Settings(model_repository=tiny_repository, backend="null", grpc=False)
+    assert create_grpc_server(create_serving(settings, on_fatal=lambda: None)) is None
