@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -19,12 +20,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.oip_bodies import image_input
-from tests.serving_process import RAW, ServingProcess
+from tests.serving_process import RAW, ServingProcess, serving
 
 EXAMPLES: Final = 40
 MODEL: Final = "efficientnet_lite0"
-CONTROL: Final = "/v2/repository/"
-"""Left to the tests of model control."""
 
 Document = dict[str, Any]
 
@@ -68,22 +67,43 @@ CHECKS: Final = [not_a_defect, status_code_conformance, content_type_conformance
 def test_every_operation_answers_as_described(service: ServingProcess, told: Callable[[Document], Document]) -> None:
     """To what the document allows and to what it does not: with a described status, type and shape."""
     document = told(service.ask("GET", "/openapi.json").json)
-    statuses: defaultdict[str, set[int]] = defaultdict(set)
-    with requests.Session() as session:
-        for found in schemathesis.openapi.from_dict(document).get_all_operations():
-            assert isinstance(found, Ok), found
-            operation = found.ok()
-            if operation.path.startswith(CONTROL):
-                continue
-            for mode in GenerationMode if operation.method == "post" else [GenerationMode.POSITIVE]:
-                seen = _exercise(operation.as_strategy(generation_mode=mode), service, session)
-                statuses[operation.label] |= seen
-    assert len(statuses) == sum(len(methods) for path, methods in document["paths"].items() if CONTROL not in path)
+    statuses = _exercise_all(document, service)
+    assert len(statuses) == sum(map(len, document["paths"].values()))
     if told is with_names:
         assert all(200 in seen for label, seen in statuses.items() if label.startswith("GET"))
         assert 404 in statuses["GET /v2/models/{model}/config"]
         one, other = (statuses[f"POST /v2/models/{{model}}{version}/infer"] for version in ("", "/versions/{version}"))
         assert {200, 400, 404} <= one | other
+
+
+def test_models_are_controlled_as_described(tiny_repository: Path) -> None:
+    """Where clients may load and unload: `tiny` and its steps come and go meanwhile."""
+    flags = ("--backend", "null", "--model-control", "explicit", "--model-repository", str(tiny_repository))
+    with serving(*flags) as service:
+        document = service.ask("GET", "/openapi.json").json
+        document["paths"] = {
+            path: each for path, each in document["paths"].items() if path.startswith("/v2/repository")
+        }
+        for methods in document["paths"].values():
+            for parameter in methods["post"].get("parameters", []):
+                parameter["schema"] = {"enum": ["tiny", "nope"]}
+        statuses = _exercise_all(document, service)
+    assert len(statuses) == 3
+    assert all({200, 400} <= seen for seen in statuses.values())
+    assert 404 in statuses["POST /v2/repository/models/{model}/load"]
+
+
+def _exercise_all(document: Document, service: ServingProcess) -> dict[str, set[int]]:
+    """The statuses with which each operation of `document` answered."""
+    statuses: defaultdict[str, set[int]] = defaultdict(set)
+    with requests.Session() as session:
+        for found in schemathesis.openapi.from_dict(document).get_all_operations():
+            assert isinstance(found, Ok), found
+            operation = found.ok()
+            for mode in GenerationMode if operation.method == "post" else [GenerationMode.POSITIVE]:
+                seen = _exercise(operation.as_strategy(generation_mode=mode), service, session)
+                statuses[operation.label] |= seen
+    return statuses
 
 
 def _exercise(cases: Any, service: ServingProcess, session: requests.Session) -> set[int]:
