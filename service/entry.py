@@ -19,15 +19,24 @@ class Entry:
 
     Until then the model's version stays loaded, even if another has taken its place. Making it raises what would be
     raised later anyway: `NotReady`, `TooLarge`, `QueueFull` or `DeadlineExceeded`, for at least `images` images of
-    `nbytes` in all.
+    `nbytes` in all, at best of `priority`.
     """
 
     __slots__ = ("_model", "_permit", "reservation")
 
-    def __init__(self, admission: Admission, model: ServedModel, *, nbytes: int, images: int, deadline: float) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        model: ServedModel,
+        *,
+        nbytes: int,
+        images: int,
+        deadline: float,
+        priority: int = 0,
+    ) -> None:
         self._model = model
         try:
-            model.batcher.check_room(images, deadline=deadline)
+            model.batcher.check_room(images, deadline=deadline, priority=priority)
             self._permit = admission.permit(nbytes)
         except QueueFull as full:
             raise self._advised(full) from None

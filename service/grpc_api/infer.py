@@ -16,6 +16,7 @@ from service.grpc_api.codec import parse, read_infer, render
 from service.grpc_api.places import Places
 from service.grpc_api.refusals import ID, Refusal, given_id, refusal_of, refuse
 from service.grpc_api.wire import split
+from service.inference_protocol.parameters import HIGHEST_PRIORITY
 from service.inference_protocol.requests import version_of
 from service.logs import RequestLog
 from service.reporting import Report, Reporter, log_failure
@@ -75,7 +76,9 @@ class Infer:
             request = read() if light else await classifier.aside(read)
             model = report.model = models.find(request.model_name, version_of(request.model_version or None))
             deadline = min(hangs_up, classifier.deadline(model, None, since=started))
-            with Entry(serving.admission, model, nbytes=len(message), images=1, deadline=deadline) as entry:
+            with Entry(
+                serving.admission, model, nbytes=len(message), images=1, deadline=deadline, priority=HIGHEST_PRIORITY
+            ) as entry:
                 entry.charge(len(message))
                 understand = partial(parse, request, tensors, model, limits=serving.limits)
                 wanted = understand() if light else await classifier.aside(understand)

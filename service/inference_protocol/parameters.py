@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from service.errors import MalformedRequest, Unsupported
 
+HIGHEST_PRIORITY: Final = 1
+"""What a request may turn out to have; it says so in its body."""
 _MICROSECONDS: Final = 1e-6
 _MAX_TIMEOUT_MICROSECONDS: Final = (1 << 63) - 1
 _MAX_SHOWN: Final = 100

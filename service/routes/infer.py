@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from service.entry import Entry
+from service.inference_protocol.parameters import HIGHEST_PRIORITY
 from service.inference_protocol.requests import version_of
 from service.inference_protocol.rest import check_json_length, json_length_of, parse, render
 from service.routes.body import check_length, disconnect_probe
@@ -50,7 +51,9 @@ class InferHandler:
         length = exchange.declared_length
         limit = self._limit(exchange, length, json_length)
         deadline = serving.classifier.deadline(model, None)
-        with Entry(serving.admission, model, nbytes=length or 0, images=1, deadline=deadline) as entry:
+        with Entry(
+            serving.admission, model, nbytes=length or 0, images=1, deadline=deadline, priority=HIGHEST_PRIORITY
+        ) as entry:
             body = await exchange.body(entry, limit=limit, run=serving.classifier.aside)
             most = serving.settings.max_json_bytes
             light = check_json_length(json_length, len(body), most=most) <= _LIGHT_JSON_BYTES
