@@ -6,13 +6,16 @@ What lives here: HTTP's part of it. What the bytes mean is in `inference_protoco
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from service.entry import Entry
+from service.errors import ClientDisconnected
 from service.inference_protocol.parameters import HIGHEST_PRIORITY
-from service.inference_protocol.requests import version_of
+from service.inference_protocol.requests import InferRequest, version_of
 from service.inference_protocol.rest import check_json_length, json_length_of, parse, render
 from service.routes.body import check_length, disconnect_probe
 from service.routes.compression import coding_wanted, deflate
@@ -40,6 +43,7 @@ class InferHandler:
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         self._now = serving.clock.now
+        self._reading = asyncio.Lock()
 
     async def __call__(self, exchange: Exchange) -> Reply:
         """See `routes.docs.infer`."""
@@ -58,7 +62,8 @@ class InferHandler:
             most = serving.settings.max_json_bytes
             light = check_json_length(json_length, len(body), most=most) <= _LIGHT_JSON_BYTES
             read = partial(parse, body, json_length, model, limits=serving.limits)
-            request = read() if light else await serving.classifier.aside(read)
+            abandoned = disconnect_probe(exchange.receive)
+            request = read() if light else await self._aside(read, abandoned)
             if request.timeout_seconds is not None:
                 deadline = serving.classifier.deadline(model, request.timeout_seconds, since=started)
             entry.begin(request.shape.count, deadline=deadline, priority=request.priority)
@@ -68,12 +73,23 @@ class InferHandler:
                 request.shape,
                 reservation=entry.reservation,
                 deadline=deadline,
-                abandoned=disconnect_probe(exchange.receive),
+                abandoned=abandoned,
                 priority=request.priority,
             )
         exchange.timings = result.timings
         exchange.images = len(result.rows)
         return _reply(*render(model, request.id, request.outputs, result.rows), headers.get(b"accept-encoding"))
+
+    async def _aside(self, read: Callable[[], InferRequest], abandoned: Callable[[], bool]) -> InferRequest:
+        """What `read` gives, on another thread, one at a time.
+
+        The parser lets nobody else run, so two of them would be no faster; but the event loop, which has to answer
+        probes, would wait for both.
+        """
+        async with self._reading:
+            if abandoned():
+                raise ClientDisconnected("the client hung up after its body")
+            return await self._serving.classifier.aside(read)
 
     def _limit(self, exchange: Exchange, length: int | None, json_length: int | None) -> int:
         """How long the body may be; raises, by the head alone, what would be raised after reading it."""

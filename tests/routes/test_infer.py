@@ -5,10 +5,12 @@ That stock clients are served is in `tests/test_clients.py`; here requests are b
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import http.client
 import json
 import re
+import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,11 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
+from service.app import create_serving
+from service.errors import ClientDisconnected, MalformedRequest
+from service.inference_protocol.requests import InferRequest
+from service.routes.infer import InferHandler
+from service.settings import Settings
 from tests.conftest import Photo
 from tests.malformed_infer import LENGTH, MAX_JSON_BYTES, WRONG, Wrong
 from tests.oip_bodies import (
@@ -639,6 +646,37 @@ def test_a_stuck_body_does_not_stop_others(tiny: ServingProcess) -> None:
     for request in held:
         request.socket.close()
     tiny.wait_until(lambda: tiny.metric("topfive_in_flight_bytes") == 0)
+
+
+async def test_large_json_is_read_by_one_thread_at_a_time(tiny_repository: Path) -> None:
+    """While one of them parses, the event loop waits; it must not wait for several in a row. Who has left by the time
+    that theirs would be read is left out.
+    """
+    settings = Settings(model_repository=tiny_repository, backend="null", prepare_threads=4)
+    serving = create_serving(settings, on_fatal=lambda: pytest.fail("the service failed"))
+    serving.start()
+    await serving.wait_until_loaded()
+    handler, aside = InferHandler(serving), serving.classifier.aside
+    started: list[int] = []
+    entered, may_end = threading.Event(), threading.Event()
+
+    def read() -> InferRequest:
+        started.append(threading.get_ident())
+        entered.set()
+        may_end.wait()
+        raise MalformedRequest("not JSON")
+
+    gone = iter([False, False, True, False])
+    reading = [asyncio.create_task(handler._aside(read, lambda: next(gone))) for _ in range(4)]
+    await aside(entered.wait)
+    await aside(lambda: None)  # what was handed over before it has been taken, for there are threads enough
+    assert len(started) == 1
+    may_end.set()
+    results = await asyncio.gather(*reading, return_exceptions=True)
+    await serving.stop()
+    refused = MalformedRequest
+    assert [type(result) for result in results] == [refused, refused, ClientDisconnected, refused]
+    assert len(started) == 3
 
 
 def test_the_log_line_names_the_route_and_nothing_that_was_sent(tiny: ServingProcess) -> None:
