@@ -649,9 +649,7 @@ def test_a_stuck_body_does_not_stop_others(tiny: ServingProcess) -> None:
 
 
 async def test_large_json_is_read_by_one_thread_at_a_time(tiny_repository: Path) -> None:
-    """While one of them parses, the event loop waits; it must not wait for several in a row. Who has left by the time
-    that theirs would be read is left out.
-    """
+    """So that the event loop, which waits meanwhile, waits for no more than one; who has left by then is left out."""
     settings = Settings(model_repository=tiny_repository, backend="null", prepare_threads=4)
     serving = create_serving(settings, on_fatal=lambda: pytest.fail("the service failed"))
     serving.start()
