@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.workers import WorkerPool
 from tests.fakes import FakeClock, HeldBackend, image, settle
 from tests.model_bench import until
-from tests.threads import idle_thread, kill
+from tests.threads import run_deadly
 from tests.tiny_models import classifier_graph, write_tiny_repository, write_version
 
 
@@ -204,9 +204,10 @@ async def test_a_worker_thread_that_dies_ends_the_service(tiny_repository: Path)
     await bench.start()
     compute, prepare = bench.serving._pools
     for pool in (compute, prepare):
-        kill(await idle_thread(pool), MemoryError)
-        results = await asyncio.gather(*(pool.run(str, 5) for _ in range(50)), return_exceptions=True)
-        assert sum(result == "5" for result in results) == 49
+        calls = [run_deadly(pool, MemoryError()), *(pool.run(str, 5) for _ in range(50))]
+        lost, *results = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(lost, RuntimeError)
+        assert results == ["5"] * 50
         assert bench.state() is State.FAILED
     names = [str(failure).split("-")[0] for failure in bench.failures]
     assert names == ["the thread compute", "the thread prepare"]

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from service.workers import WorkerPool
-from tests.threads import idle_thread, kill
+from tests.threads import run_deadly
 
 SECONDS: Final = 30.0
 """Bound on waiting for what must happen anyway, so that a defect fails rather than hangs."""
@@ -163,13 +163,11 @@ async def test_an_idle_thread_keeps_neither_arguments_nor_results_alive(pool: Wo
 async def test_a_thread_that_dies_fails_the_call_it_held_and_is_reported_and_replaced(
     error: type[BaseException],
 ) -> None:
-    """An idle thread dies with the next call in its hand."""
     deaths: list[BaseException] = []
     pool = WorkerPool(threads=1, name="mortal", on_death=deaths.append)
     for count in (1, 2):
-        victim = await idle_thread(pool)
-        kill(victim, error)
-        lost, next_in_line = pool.run(str, 4), pool.run(threading.current_thread)
+        victim = await pool.run(threading.current_thread)
+        lost, next_in_line = run_deadly(pool, error()), pool.run(threading.current_thread)
         with pytest.raises(RuntimeError, match=f"the thread {victim.name} died: {error.__name__}"):
             await lost
         assert [type(death.__cause__) for death in deaths] == [error] * count
@@ -182,48 +180,25 @@ async def test_a_thread_that_dies_fails_the_call_it_held_and_is_reported_and_rep
 
 
 async def test_whenever_threads_die_no_call_is_left_unanswered() -> None:
-    """Killed at any step of their work, under load: each call has its own result, or an error that says why not."""
+    """Under load, one after the other and at once: each call has its own result, but for those that killed."""
     deaths: list[BaseException] = []
     pool = WorkerPool(threads=3, name="three", on_death=deaths.append)
     chance = random.Random(0)
-    workers: list[threading.Thread] = []
-
-    def work(number: int) -> int:
-        workers.append(threading.current_thread())
-        return number
-
-    died = 0
-    for _ in range(100):
-        await pool.run(work, 0)
-        victim = workers[-1]  # it has begun to work
-        futures = [pool.run(work, number) for number in range(20)]
-        for _ in range(chance.randrange(4)):
-            await asyncio.sleep(0)
-        kill(victim, Odd)
-        results: list[object] = []
-        while victim.is_alive() and not any(isinstance(result, Odd) for result in results):
-            _, hanging = await asyncio.wait(futures, timeout=SECONDS)
-            assert not hanging
-            results = await asyncio.gather(*futures, return_exceptions=True)
-            futures.append(pool.run(work, len(futures)))
-        died += not victim.is_alive()
-        results = await asyncio.gather(*futures, return_exceptions=True)
-        assert [result for number, result in enumerate(results) if result != number and isinstance(result, int)] == []
-        assert sum(isinstance(result, Odd | RuntimeError) for result in results) <= 1
-    assert len(deaths) == died
+    for _ in range(50):
+        deadly = [chance.random() < 0.2 for _ in range(20)]
+        futures = [run_deadly(pool, Odd()) if kills else pool.run(int, number) for number, kills in enumerate(deadly)]
+        results = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), SECONDS)
+        for number, (kills, result) in enumerate(zip(deadly, results, strict=True)):
+            assert isinstance(result, RuntimeError) if kills else result == number
+        assert len(deaths) == sum(deadly)
+        deaths.clear()
     assert pool.close(timeout_seconds=SECONDS)
 
 
-async def test_an_exception_in_the_middle_of_a_call_is_the_calls_and_the_thread_lives(pool: WorkerPool) -> None:
-    gate = Gate()
+async def test_an_odd_exception_of_a_call_is_the_calls_and_the_thread_lives(pool: WorkerPool) -> None:
     thread = await pool.run(threading.current_thread)
-    future = pool.run(gate)
-    await gate.wait_until_entered()
-    kill(thread, Odd)
-    gate.opened.set()
-    done, _ = await asyncio.wait([future], timeout=SECONDS)
-    assert done
-    assert isinstance(future.exception(), Odd)
+    with pytest.raises(Odd):
+        await pool.run(fail, Odd())
     assert await pool.run(threading.current_thread) is thread
 
 
@@ -231,9 +206,8 @@ async def test_a_death_of_which_nobody_wants_to_know_is_no_secret() -> None:
     told: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
     pool = WorkerPool(threads=1, name="mortal")
-    kill(await idle_thread(pool), Odd)
     with pytest.raises(RuntimeError):
-        await pool.run(str, 5)
+        await run_deadly(pool, Odd())
     assert await pool.run(str, 5) == "5"
     assert [str(context["exception"]) for context in told] == ["the thread mortal-0 died: Odd()"]
     assert pool.close(timeout_seconds=SECONDS)
@@ -246,15 +220,13 @@ async def test_when_no_thread_can_be_started_in_its_place_the_death_is_told_all_
     failures: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
     pool = WorkerPool(threads=1, name="mortal", on_death=deaths.append)
-    thread = await idle_thread(pool)
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    kill(thread, Odd)
     with pytest.raises(RuntimeError, match="died"):
-        await pool.run(str, 5)
+        await run_deadly(pool, Odd())
     assert len(deaths) == len(failures) == 1
 
 

@@ -35,9 +35,9 @@ from service.inference_protocol.requests import (
 from service.inference_protocol.tensors import bytes_of_numbers, shape_of, to_bytes, to_json
 from service.models import ServedModel
 
-_MAX_CONTAINERS: Final = 1 << 18
+_MAX_CONTAINERS: Final = 3 << 16
 """Lists and objects in one request: each takes the parser ten times as long as a number, in one go during which nothing
-else runs. The pixels of 500 x 500 may still be nested."""
+else runs. The pixels of 500 x 375 may still be nested."""
 
 Object = dict[str, Any]
 

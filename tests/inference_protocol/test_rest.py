@@ -48,7 +48,7 @@ def read(model: ServedModel, body: Body) -> InferRequest:
     """What the service reads: the header, then the body."""
     header = None if body.json_length is None else str(body.json_length).encode()
     json_length = json_length_of(header)
-    check_json_length(json_length, len(body.content), most=4 << 20)
+    check_json_length(json_length, len(body.content), most=3 << 20)
     return parse(body.content, json_length, model, limits=LIMITS)
 
 
@@ -244,12 +244,12 @@ def test_so_many_lists_and_objects_that_others_would_wait_are_refused(
     inputs = json.dumps([image_input((1, 1, 1, 3), data=[1, 2, 3])])
     opened = inputs.count("[") + inputs.count("{") + 2
     each = token.count("[") + token.count("{")
-    for count, accepted in (((262_144 - opened) // each, True), ((262_144 - opened) // each + 1, False)):
+    for count, accepted in (((196_608 - opened) // each, True), ((196_608 - opened) // each + 1, False)):
         body = Body(f'{{"inputs":{inputs},"x":[{",".join([token] * count)}]}}'.encode(), None)
         if accepted:
             assert bytes(read(served["tiny"], body).pixels) == b"\x01\x02\x03"
         else:
-            with pytest.raises(TooLarge, match="lists and objects, and at most 262144 are accepted"):
+            with pytest.raises(TooLarge, match="lists and objects, and at most 196608 are accepted"):
                 read(served["tiny"], body)
 
 
