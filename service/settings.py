@@ -90,11 +90,11 @@ class Settings(BaseSettings):
         description="Longest request body in bytes. The default holds a raw image of max_image_pixels.",
     )
     max_json_bytes: int = Field(
-        3 * _MIB,
+        8 * _MIB,
         ge=1,
         description="Longest JSON in an inference request, beside its binary tensors. Pixels written as JSON numbers "
-        "take four times the room and a hundred times the CPU, and while they are parsed nothing else runs (up to "
-        "10 ms a MiB); the default still holds an image of 500x500.",
+        "take four times the room and a hundred times the CPU, and while they are parsed nothing else runs: so JSON "
+        "also holds a million values at most, an image of 590x590. Send larger ones as binary tensors.",
     )
     grpc_max_message_bytes: int = Field(
         16 * _MIB,

@@ -132,8 +132,9 @@ def test_a_worker_that_dies_is_replaced(listener: socket.socket, monkeypatch: py
 
     def kill_one() -> None:
         seen.append(ask_pid(listener))
-        os.kill(seen[0], signal.SIGKILL)
-        psutil.wait_procs([psutil.Process(seen[0])])
+        worker = psutil.Process(seen[0])
+        worker.kill()
+        psutil.wait_procs([worker])
         seen.append(ask_pid(listener))
 
     code, dead = supervise(tell_pid, listener, kill_one)

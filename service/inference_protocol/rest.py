@@ -38,6 +38,8 @@ from service.models import ServedModel
 _MAX_CONTAINERS: Final = 3 << 16
 """Lists and objects in one request: each takes the parser ten times as long as a number, in one go during which nothing
 else runs. The pixels of 500 x 375 may still be nested."""
+_MAX_VALUES: Final = 1 << 20
+"""Values beside others in a list or an object, for the same reason. The pixels of 590 x 590."""
 
 Object = dict[str, Any]
 
@@ -145,6 +147,12 @@ def _object(text: memoryview) -> Object:
             raise TooLarge(
                 f"the request's JSON has {opened} lists and objects, and at most {_MAX_CONTAINERS} are accepted; send "
                 "pixels as a binary tensor (binary_data_size), or their numbers flat"
+            )
+        values = written.count(b",")
+        if values > _MAX_VALUES:
+            raise TooLarge(
+                f"the request's JSON has {values} values, and at most {_MAX_VALUES} are accepted; send pixels as a "
+                "binary tensor (binary_data_size)"
             )
     try:
         request = orjson.loads(text)

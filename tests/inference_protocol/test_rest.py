@@ -48,7 +48,7 @@ def read(model: ServedModel, body: Body) -> InferRequest:
     """What the service reads: the header, then the body."""
     header = None if body.json_length is None else str(body.json_length).encode()
     json_length = json_length_of(header)
-    check_json_length(json_length, len(body.content), most=3 << 20)
+    check_json_length(json_length, len(body.content), most=8 << 20)
     return parse(body.content, json_length, model, limits=LIMITS)
 
 
@@ -250,6 +250,18 @@ def test_so_many_lists_and_objects_that_others_would_wait_are_refused(
             assert bytes(read(served["tiny"], body).pixels) == b"\x01\x02\x03"
         else:
             with pytest.raises(TooLarge, match="lists and objects, and at most 196608 are accepted"):
+                read(served["tiny"], body)
+
+
+def test_so_many_values_that_others_would_wait_are_refused(served: dict[str, ServedModel]) -> None:
+    inputs = json.dumps([image_input((1, 1, 1, 3), data=[1, 2, 3])], separators=(",", ":"))
+    rest = 1_048_576 - inputs.count(",") - 1  # that before "x"
+    for count, accepted in ((rest + 1, True), (rest + 2, False)):
+        body = Body(f'{{"inputs":{inputs},"x":[{",".join(["7"] * count)}]}}'.encode(), None)
+        if accepted:
+            assert bytes(read(served["tiny"], body).pixels) == b"\x01\x02\x03"
+        else:
+            with pytest.raises(TooLarge, match="values, and at most 1048576 are accepted"):
                 read(served["tiny"], body)
 
 
