@@ -137,7 +137,8 @@ def test_a_client_that_dawdles_tells_when_it_is_not_cut_off() -> None:
 def test_a_few_seconds_of_chaos_leave_the_service_as_it_was(tmp_path: Path) -> None:
     """Every kind at least once; how much memory it takes and how soon health answers is for longer runs."""
     options = ["--tiny", "--seconds", "1", "--warm-up", "1", "--patience", "1", "--mob", "30", "--memory-slack", "200"]
-    code = chaos.main([*options, "--json", str(tmp_path / "run.json")])
+    chaos.main([*options, "--json", str(tmp_path / "run.json")])
     result = json.loads((tmp_path / "run.json").read_text())
     assert all(result["outcomes"][kind] for kind in chaos.KINDS)
-    assert code == 0, [check for check in result["checks"] if not check["met"]]
+    assert len(result["checks"]) > 5
+    assert [check for check in result["checks"] if not check["met"] and check["name"] != "health, p99"] == []
