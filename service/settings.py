@@ -119,8 +119,8 @@ class Settings(BaseSettings):
     max_in_flight_requests: int = Field(
         512,
         ge=1,
-        description="Most requests held at once, from their whole body to their answer; one more is refused with 429. Lower "
-        "it to refuse sooner under overload instead of queueing.",
+        description="Most requests held at once, from their whole body to their answer; one more is refused with 429. "
+        "Lower it to refuse sooner under overload instead of queueing.",
     )
     max_in_flight_bytes: int = Field(
         512 * _MIB,
