@@ -96,18 +96,23 @@ $(VENV)/.export: requirements/export.txt $(VENV)/.dev
 	@touch $@
 
 # The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. export.txt holds
-# only what dev.txt does not; it is resolved as for a platform whose torch has no CUDA parts (see .venv/.export).
-UV := $(BIN)/uv --quiet pip compile pyproject.toml --python-version 3.11 --custom-compile-command 'make lock' \
-	$(if $(UPGRADE),--upgrade)
+# only what dev.txt does not; it is resolved as for a platform whose torch has no CUDA parts (see .venv/.export). gpu.txt and
+# loadtest.txt are for images (Dockerfile), triton.txt for the tritonserver of the tests.
+COMPILE := $(BIN)/uv --quiet pip compile --python-version 3.11 --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+UV := $(COMPILE) pyproject.toml
 HASHED := --universal --fork-strategy fewest --generate-hashes
+LINUX := --python-platform x86_64-manylinux_2_35 --generate-hashes
 
-lock: setup ## write requirements/*.txt anew from pyproject.toml (UPGRADE=1: to the newest versions)
+lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (UPGRADE=1: to the newest versions)
 	@$(PIP) install uv==0.13.8
-	@echo "Locking serve.txt, dev.txt and export.txt"
+	@echo "Locking serve.txt, gpu.txt, loadtest.txt, dev.txt, export.txt and triton.txt"
 	@$(UV) $(HASHED) --extra cpu --output-file requirements/serve.txt
+	@$(UV) $(LINUX) --extra gpu --constraint requirements/serve.txt --output-file requirements/gpu.txt
+	@$(UV) $(LINUX) --extra loadtest --constraint requirements/serve.txt --output-file requirements/loadtest.txt
 	@$(UV) $(HASHED) --extra cpu --extra dev --constraint requirements/serve.txt --output-file requirements/dev.txt
 	@MACOSX_DEPLOYMENT_TARGET=14.0 $(UV) --python-platform aarch64-apple-darwin --no-annotate \
 		--extra export --constraint requirements/dev.txt --output-file requirements/export.txt
 	@grep -oE '^[a-z0-9.-]+==[^ ;]+' requirements/dev.txt > $(VENV)/pins
 	@grep -vxFf $(VENV)/pins requirements/export.txt > $(VENV)/export.txt
 	@mv $(VENV)/export.txt requirements/export.txt
+	@$(COMPILE) requirements/triton.in $(LINUX) --no-deps --output-file requirements/triton.txt
