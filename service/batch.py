@@ -111,6 +111,11 @@ class HandedBatch:
         return tensors
 
     @property
+    def deadline(self) -> float:
+        """The earliest of those of its members."""
+        return min((item.deadline for item in self.wanted), default=_NEVER)
+
+    @property
     def unanswered(self) -> list[Item]:
         """The members that somebody still waits for."""
         return [item for item in self.items if not item.waiter.done()]

@@ -8,10 +8,12 @@ fired) and does no I/O, so there is no loop to die or to poll. What you can rely
 - with slots idle, each takes its share of what waits, so none swallows the queue while another idles;
 - a batch that fails (an exception in the backend, or a result of the wrong length) is run again member by member, once
   and before all that waits, so that it costs only the members that fail by themselves too;
-- a cancelled, expired or abandoned item never reaches a graph, and is counted;
+- a cancelled, expired or abandoned item never reaches a graph, and is counted; a batch that nobody waits for any more
+  is cancelled, where the backend can do that;
 - `drain` answers everybody; `retire` first waits until all who came in have left;
 - if the decision itself raises, every waiter gets that error and `on_failure` is told, so that readiness goes down;
-- if a batch does not end, `fail_if_stuck` gives all waiters an error, those of running batches too.
+- if a batch does not end, `fail_if_stuck` gives all waiters an error, those of running batches too;
+- while the backend cannot be reached (`suspend`), nobody waits for it: all are told at once, until `resume`.
 
 A batch runs *alone* when it is the only item there is and nothing came while the last batch ran: then it may use the
 cores of all slots, which halves a lone client's latency and costs a busy server nothing.
@@ -30,12 +32,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from service.answers import DEFECT, FAILED, Answers, fail_all
+from service.answers import DEFECT, Answers, fail_all
 from service.backends.base import Backend, Row
 from service.batch import BatcherHooks, HandedBatch, Outcome, Payload, Reservation
 from service.batching_queue import BatchingQueue, Item, QueueLimits
 from service.clock import Alarm, Clock
-from service.errors import BackendFailure
+from service.errors import BackendFailure, BackendUnreachable
 from service.retries import Retries
 from service.room import Room
 from service.watchdog import Watchdog
@@ -170,6 +172,31 @@ class Batcher:
         self._fail(error)
         return True
 
+    def suspend(self, reason: BackendUnreachable) -> None:
+        """Tell all who wait, and all who come until `resume`, that the backend cannot be reached."""
+        self._room.suspend(str(reason))
+        self._answers.refused(self._queue.drain() + self._retries.drain(), reason)
+        if self._backend.cancels:
+            for batch in self._runs.values():
+                self._answers.refused(batch.unanswered, reason)
+            self._cancel_unwanted()
+
+    def resume(self) -> None:
+        """Let requests in again."""
+        self._room.suspend(None)
+
+    def give_up_abandoned(self) -> None:
+        """Cancel what runs for clients that have hung up, where that ends it."""
+        if self._backend.cancels:
+            for batch in self._runs.values():
+                self._answers.still_there(batch.unanswered)
+            self._cancel_unwanted()
+
+    def _cancel_unwanted(self) -> None:
+        for run, batch in self._runs.items():
+            if not batch.unanswered:
+                run.cancel()
+
     def _withdraw(self, items: Sequence[Item]) -> None:
         """Take back what its caller no longer waits for: it was cancelled, or a sibling failed."""
         for item in items:
@@ -177,6 +204,8 @@ class Batcher:
                 self._answers.hooks.on_discard("cancelled")
             if not item.waiter.cancel() and not item.waiter.cancelled():
                 item.waiter.exception()  # retrieved: a sibling's error has been reported already
+        if self._backend.cancels:
+            self._cancel_unwanted()
 
     def _dispatch(self) -> None:
         try:
@@ -243,7 +272,7 @@ class Batcher:
             if len(batch.wanted) < len(batch.items):
                 self._answers.left_out(batch)
             if error is not None:
-                self._retry_or_fail(batch, error)
+                self._end_failed(batch, error)
         except Exception as defect:  # noqa: BLE001  # in a hook; nobody would learn of it otherwise
             fail_all(batch.unanswered, defect, DEFECT)
             self._fail(defect)
@@ -255,14 +284,13 @@ class Batcher:
             self._room.ran(len(rows), (ended - batch.started) * slots / self._backend.slots)
         self._answers.done(batch, rows, ended)
 
-    def _retry_or_fail(self, batch: HandedBatch, error: BaseException) -> None:
+    def _end_failed(self, batch: HandedBatch, error: BaseException) -> None:
         """Let each member run by itself, if that can tell whose fault it was; otherwise it was this one's."""
-        if len(batch.wanted) > 1 and isinstance(error, Exception) and self._failure is None:
-            self._retries.add(batch.unanswered)
-        else:
-            fail_all(batch.unanswered, error, FAILED)
-        self._answers.hooks.on_batch_failure(len(batch.wanted), error)
-        if not isinstance(error, Exception | asyncio.CancelledError):
+        now = self._clock.now()
+        self._retries.add(self._answers.batch_failed(batch, error, retry=self._failure is None, now=now))
+        if isinstance(error, BackendUnreachable):
+            self.suspend(error)
+        elif not isinstance(error, Exception | asyncio.CancelledError):
             self._fail(error)
 
     def _next_event(self, now: float) -> float:
