@@ -174,7 +174,7 @@ class Batcher:
 
     def suspend(self, reason: BackendUnreachable) -> None:
         """Tell all who wait, and all who come until `resume`, that the backend cannot be reached."""
-        self._room.suspend(str(reason))
+        self._room.suspend(reason)
         self._answers.refused(self._queue.drain() + self._retries.drain(), reason)
         if self._backend.cancels:
             for batch in self._runs.values():
