@@ -12,9 +12,9 @@ from tests.fakes import Bench, HeldBackend, answers, settle
 AWAY = BackendUnreachable("the backend is away", retry_after_seconds=1.5)
 
 
-def remote(**options: int) -> Bench:
+def remote(*, slots: int = 1, batch_size_that_pays: int = 4) -> Bench:
     """A batcher on a backend whose batches end when they are cancelled, as calls to a server do."""
-    bench = Bench(HeldBackend(**options))
+    bench = Bench(HeldBackend(slots=slots, batch_size_that_pays=batch_size_that_pays))
     bench.backend.cancels = True
     return bench
 
