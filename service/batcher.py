@@ -32,7 +32,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from service.answers import DEFECT, Answers, fail_all
+from service.answers import DEFECT, FAILED, Answers, fail_all
 from service.backends.base import Backend, Row
 from service.batch import BatcherHooks, HandedBatch, Outcome, Payload, Reservation
 from service.batching_queue import BatchingQueue, Item, QueueLimits
@@ -158,13 +158,19 @@ class Batcher:
     def fail_if_stuck(self, seconds: float) -> bool:
         """Fail if a batch has been running, or free to start, for more than `seconds`; whether it came to that.
 
-        To be called every now and then. Nobody waits any longer then, and what still runs is given up.
+        To be called every now and then. Nobody waits any longer then, and what still runs is given up. A batch that can
+        be cancelled is given up alone, for its slot is free then.
         """
         batch = self._watchdog.find_stuck(self._runs.values(), now=self._clock.now(), seconds=seconds)
         if batch is None:
             return False
         doing = "run" if batch.claimed else "waited for a thread"
         error = BackendFailure(f"a batch of {len(batch.items)} has {doing} for more than {seconds:g} s; it is given up")
+        if self._backend.cancels:
+            fail_all(batch.unanswered, error, FAILED)
+            self._answers.hooks.on_batch_failure(len(batch.wanted), error)
+            self._cancel_unwanted()
+            return False
         given_up, self._runs = self._runs, {}
         for run, each in given_up.items():
             fail_all(each.unanswered, error, DEFECT)

@@ -185,6 +185,26 @@ async def test_who_has_hung_up_while_their_image_runs_is_looked_for() -> None:
     assert bench.running == []
 
 
+async def test_a_call_that_does_not_end_is_given_up_alone() -> None:
+    """Where a thread that hangs would end the process: nothing here is broken."""
+    bench = remote(slots=2, batch_size_that_pays=1)
+    stuck = bench.submit(1)
+    await settle()
+    assert not bench.batcher.fail_if_stuck(30.0)
+    for _ in range(8):
+        bench.clock.advance(4.0)
+        assert not bench.batcher.fail_if_stuck(30.0)
+    with pytest.raises(BackendFailure):
+        await stuck
+    await settle()
+    assert bench.running == []
+    assert [size for size, _ in bench.events.failures] == [1]
+    request = bench.submit(2)
+    await bench.answer_all()
+    assert await request == [2]
+    assert bench.events.fatal == []
+
+
 async def test_any_other_failure_is_the_batchs_own() -> None:
     bench = remote()
     request = bench.submit(1)
