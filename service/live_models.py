@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from service.batcher import Batcher
-from service.errors import ConfigurationError, NotReady
+from service.errors import BackendMismatch, BackendUnreachable, ConfigurationError, NotReady
 from service.lifecycle import Lifecycle, State
 from service.loading import BatchedUnit, Fingerprint, Key, Loader, Unit, Units, fingerprint
 from service.metrics import Metrics, ModelMetrics
@@ -101,6 +101,12 @@ class LiveModels:
         stuck = [batcher.fail_if_stuck(seconds) for batcher in self.batchers]
         return any(stuck)
 
+    async def check_backends(self) -> str | None:
+        """Let nobody in to a model whose backend cannot run it now; why, of one that is served, or None."""
+        units = list(self._batched())
+        reasons = await asyncio.gather(*(_check_backend(unit) for unit in units))
+        return next((why for unit, why in zip(units, reasons, strict=True) if why and unit not in self._retiring), None)
+
     async def drain(self) -> None:
         """Answer everything that waits, then release the backends."""
         backends = [unit.backend for unit in self._batched()]
@@ -125,6 +131,8 @@ class LiveModels:
         self.loading = key
         try:
             return await loader.load(model, version)
+        except BackendMismatch:
+            raise  # it may yet be mended elsewhere
         except ConfigurationError as error:
             # Not the error itself: its traceback holds on to the graph.
             self._broken[key] = (wanted, str(error))
@@ -161,6 +169,17 @@ class LiveModels:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("model '%s' version %d could not be released", unit.name, unit.version, exc_info=error)
         self.publish()
+
+
+async def _check_backend(unit: BatchedUnit) -> str | None:
+    unit.batcher.give_up_abandoned()
+    try:
+        await unit.backend.check()
+    except BackendUnreachable as error:
+        unit.batcher.suspend(error)
+        return str(error)
+    unit.batcher.resume()
+    return None
 
 
 async def _see_off(unit: BatchedUnit) -> None:

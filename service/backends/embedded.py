@@ -11,23 +11,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.backends.base import Batch, Row
 from service.backends.onnx_runtime import Graph, give_back_freed_memory
+from service.backends.sizing import find_batch_size_that_pays, sample_shape
 from service.errors import ConfigurationError
 from service.model_config import ModelConfig, WarmUp
 from service.workers import WorkerPool
-
-_MEASUREMENTS: Final = 3
-"""Pairs of runs of each batch size at warm-up; the fastest run counts, because noise only ever adds."""
-_WORTH_IT: Final = 0.1
-"""A larger batch pays if it lowers the cost per image by more than this share."""
-_FREE_SIDE_PIXELS: Final = 256
-"""Side to measure with where a declared dimension is free."""
 
 T = TypeVar("T")
 
@@ -40,6 +34,7 @@ class EmbeddedBackend:
     """
 
     prepares = True
+    cancels = False
 
     def __init__(
         self,
@@ -73,7 +68,7 @@ class EmbeddedBackend:
         It is done in calls of at most two runs, so that batches of the models that are served meanwhile, on the same
         threads, get their turn soon.
         """
-        self.batch_size_that_pays = await self._find_batch_size_that_pays()
+        self.batch_size_that_pays = await find_batch_size_that_pays(self._measure, max_batch_size=self._max_batch_size)
         sizes = range(1, self.batch_size_that_pays + 1)
         for batch in self._warm_up_batches or [self._batch(size) for size in sizes]:
             await self._on_all_slots(Graph.run, batch)
@@ -86,6 +81,9 @@ class EmbeddedBackend:
         if alone and self._alone is not None:
             return self._pool.run(_run_batch, self._alone, batch)
         return self._pool.run(self._with_free_graph, _run_batch, batch)
+
+    async def check(self) -> None:
+        """Nothing stands between this and its graphs."""
 
     async def close(self) -> None:
         """Give back the sessions and their memory; the pool is its owner's."""
@@ -100,21 +98,9 @@ class EmbeddedBackend:
         finally:
             self._free.put(graph)
 
-    async def _find_batch_size_that_pays(self) -> int:
-        """The smallest size whose cost per image no larger one, by doubling, lowers by more than `_WORTH_IT`.
-
-        All slots run at once while measuring, as they will under load: they share caches and memory bandwidth. The
-        search ends when two doublings in a row did not pay.
-        """
-        best_size, best_cost, size = 1, float("inf"), 1
-        while size <= self._max_batch_size and size <= 4 * best_size:
-            batch = self._batch(size)
-            pairs = [await self._on_all_slots(_faster_seconds, batch) for _ in range(_MEASUREMENTS)]
-            cost = max(min(seconds) for seconds in zip(*pairs, strict=True)) / size
-            if cost < best_cost * (1 - _WORTH_IT):
-                best_size, best_cost = size, cost
-            size *= 2
-        return best_size
+    async def _measure(self, size: int) -> float:
+        """Seconds that a batch of `size` takes on the slowest slot, all running at once."""
+        return max(await self._on_all_slots(_faster_seconds, self._batch(size)))
 
     def _batch(self, size: int) -> NDArray[np.uint8]:
         return np.repeat(self._image, size, axis=0)
@@ -156,6 +142,9 @@ class EmbeddedFactory:
         self._cores = cores
         self._alone_threads = alone_threads or cores
 
+    async def wait_until_reachable(self) -> None:
+        """They are here."""
+
     async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
         """The graph at `path` on the calling thread; more threads per image would only take them from others.
 
@@ -193,14 +182,12 @@ class EmbeddedFactory:
             alone=graphs[sessions] if alone else None,
             pool=pool,
             max_batch_size=config.max_batch_size,
-            image_shape=_warm_up_image_shape(config),
+            image_shape=sample_shape(config),
             warm_up_batches=[batch for sample in config.warm_ups for batch in _warm_up_batches(sample)],
         )
 
-
-def _warm_up_image_shape(config: ModelConfig) -> tuple[int, ...]:
-    """The shape to measure with: the declared one, or 256 pixels where a side is free."""
-    return tuple(_FREE_SIDE_PIXELS if size == -1 else size for size in config.inputs[0].shape[1:])
+    async def close(self) -> None:
+        """Nothing is shared."""
 
 
 def _warm_up_batches(sample: WarmUp) -> list[NDArray[np.uint8]]:

@@ -70,6 +70,8 @@ async def make(tmp_path: Path, more: str = "", *, cores: int = 2, alone_threads:
 class Members(list[NDArray[np.uint8]]):
     """A batch whose members are all wanted."""
 
+    deadline = float("inf")
+
     def claim(self) -> Sequence[NDArray[np.uint8]]:
         return self
 
