@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.tritonserver import Tritonserver, missing
+from service.backends.base import Row
 from service.backends.embedded import EmbeddedFactory
 from service.backends.triton.backend import TritonBackend, TritonFactory
 from service.backends.triton.connection import Connection
@@ -138,15 +139,20 @@ async def test_a_graph_that_fails_fails_its_batch(make: Make, shared_memory: boo
     assert labels(await backend.infer(Images(1), alone=False)) == ["value 1"]
 
 
+async def until_there_is_room(backend: TritonBackend, batch: Images) -> Sequence[Row]:
+    """Send it again as long as the one before it has not left the queue."""
+    while True:
+        with contextlib.suppress(QueueFull):
+            return await backend.infer(batch, alone=False)
+
+
 @pytest.mark.parametrize(("model", "shared_memory"), [("hangs", False), ("hangs_too", True)])
 async def test_its_full_queue_is_told_from_its_absence(make: Make, model: str, shared_memory: bool) -> None:
     """A call hangs there for ever, one may wait behind it; in shared memory its place stays taken then."""
     backend = await make(model, shared_memory=shared_memory, slots=4)
     hanging = backend.infer(Images(255), alone=False)
     with pytest.raises(DeadlineExceeded):
-        while True:
-            with contextlib.suppress(QueueFull):  # as long as the first has not left the queue
-                await backend.infer(Images(1, deadline=time.monotonic() + 0.3), alone=False)
+        await until_there_is_room(backend, Images(1, deadline=time.monotonic() + 0.3))
     calls = {backend.infer(Images(value, deadline=time.monotonic() + SECONDS), alone=False) for value in range(3)}
     refused, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
     assert [type(call.exception()) for call in refused] == [QueueFull] * len(refused)
