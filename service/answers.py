@@ -79,8 +79,9 @@ class Answers:
             self.expired([item for item in members if item.deadline <= passed], now)
             return [item for item in members if item.deadline > passed]
         if isinstance(error, asyncio.CancelledError) and not members:
-            for _ in batch.wanted:
-                self.hooks.on_discard("cancelled")
+            for item in batch.wanted:
+                if item.waiter.cancelled():  # others were told why
+                    self.hooks.on_discard("cancelled")
             return []
         again = members if retry and len(batch.wanted) > 1 and isinstance(error, Exception) else []
         if not again:

@@ -108,9 +108,9 @@ def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = Fa
         text_format.Parse(text, config)
     except text_format.ParseError as error:
         raise ConfigurationError(f"{where}: not a model configuration: {error}") from error
-    _check(config, name, where)
     if not on_triton or config.HasField("ensemble_scheduling"):
         check_honoured(config, where)
+    _check(config, name, where)
     policy = config.dynamic_batching.default_queue_policy
     return ModelConfig(
         name=name,

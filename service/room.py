@@ -37,7 +37,7 @@ class Room:
         self._held = 0
         self._held_by_level: dict[int, int] = {}
         self._failed = False
-        self._suspended: str | None = None
+        self._suspended: BackendUnreachable | None = None
         self._waiting_for_all_out: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
@@ -65,7 +65,7 @@ class Room:
             self._waiting_for_all_out.append(waiter)
             await waiter
 
-    def suspend(self, reason: str | None) -> None:
+    def suspend(self, reason: BackendUnreachable | None) -> None:
         """Let nobody in for now, for `reason`; None lets them in again."""
         self._suspended = reason
 
@@ -127,7 +127,7 @@ class Room:
         if self._failed:
             raise NotReady("the batcher has failed and this process is about to be replaced; retry later")
         if self._suspended is not None:
-            raise BackendUnreachable(self._suspended)
+            raise BackendUnreachable(str(self._suspended), retry_after_seconds=self._suspended.retry_after_seconds)
         if nbytes > self._queue.limits.max_bytes:
             raise TooLarge(
                 f"the images have {nbytes} bytes, and at most {self._queue.limits.max_bytes} may wait for this model; "

@@ -41,6 +41,7 @@ class Messages:
             head = self._request(shape).SerializeToString()
             if -1 not in self._image.shape[1:]:  # so that there are at most max_batch_size of them
                 self._heads[shape] = head
+        tensors = [np.ascontiguousarray(tensor) for tensor in tensors]  # itself, if it is
         size = sum(tensor.nbytes for tensor in tensors)
         return b"".join([head, _RAW_INPUT_CONTENTS, _varint(size), *tensors])  # type: ignore[list-item]  # buffers all
 
@@ -68,7 +69,10 @@ class Messages:
                     f"Triton answered with {_described(answer)}, but '{spec.name}' of model '{self._model}' must be "
                     f"{spec.datatype} {shape}"
                 )
-            columns.append(_values(raw, spec.datatype).reshape(shape))
+            try:
+                columns.append(_values(raw, spec.datatype).reshape(shape))
+            except ValueError as error:
+                raise BackendFailure(f"Triton answered a tensor '{spec.name}' that is not {shape}: {error}") from error
         names = [spec.name for spec in self._outputs]
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -93,7 +97,7 @@ def _texts(raw: bytes) -> list[str]:
         begin = at + _LENGTH_BYTES
         at = begin + int.from_bytes(raw[at:begin], "little")
         if at > len(raw):
-            raise BackendFailure(f"Triton answered a BYTES tensor that is cut short: {len(raw)} bytes, not {at}")
+            raise ValueError(f"a string ends at byte {at} of {len(raw)}")
         texts.append(raw[begin:at].decode())
     return texts
 
