@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,13 @@ from tests.tiny_models import write_tiny_repository
 
 settings.register_profile("topfive", deadline=None)  # no unit test asserts a time
 settings.load_profile("topfive")
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays to the end: without this, each collection walks all of it, as each swap asks for."""
+    gc.collect()
+    gc.freeze()
+
 
 Photo = NDArray[np.uint8]
 Encode = Callable[..., bytes]
