@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from coverage import Coverage
 from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
@@ -26,6 +27,19 @@ def pytest_collection_finish() -> None:
     """What has been imported stays to the end: without this, each collection walks all of it, as each swap asks for."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run what is marked `untraced` without coverage, its fixtures included; processes it starts are still measured."""
+    measured = Coverage.current() if item.get_closest_marker("untraced") else None
+    if measured is None:
+        return (yield)
+    measured.stop()
+    try:
+        return (yield)
+    finally:
+        measured.start()
 
 
 Photo = NDArray[np.uint8]

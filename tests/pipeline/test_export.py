@@ -13,6 +13,8 @@ from tritonclient.grpc import model_config_pb2
 from pipeline.layout import ARTEFACTS, CLASSIFY, RESIZE, SUMS
 from pipeline.runtime import Graph
 
+pytestmark = pytest.mark.untraced
+
 CONFIGS = ("efficientnet_lite0", "efficientnet_lite0_classify", "efficientnet_lite0_resize")
 
 

@@ -20,6 +20,8 @@ from pipeline.__main__ import main  # noqa: E402  # these import onnx
 from pipeline.export import write_sums  # noqa: E402
 from pipeline.verify import Verdict, compare  # noqa: E402
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.fixture
 def copy(rebuilt: Path, tmp_path: Path) -> Path:
