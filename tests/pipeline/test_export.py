@@ -39,6 +39,13 @@ def test_two_exports_give_the_same_bytes(rebuilt: Path, again: Path) -> None:
     assert (rebuilt / "single" / "1" / "model.onnx").read_bytes() == (again / "whole.onnx").read_bytes()
 
 
+def test_the_committed_repository_is_what_the_recipe_makes(repository: Path, rebuilt: Path) -> None:
+    """The files under model_repository/ are those of this source, these weights and these versions."""
+    from pipeline.verify import compare
+
+    assert compare(repository, rebuilt=rebuilt / "repository").reasons == ()
+
+
 def test_configurations_are_kept(again: Path) -> None:
     """An export into a repository overwrites no config.pbtxt."""
     assert {(again / name / "config.pbtxt").read_text(encoding="utf-8") for name in CONFIGS} == {"# mine"}
