@@ -14,8 +14,8 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_images
 
+from tests.photos import sample
 from tests.serving_process import ServingProcess, serving
 from tests.tiny_models import write_tiny_repository
 
@@ -65,7 +65,7 @@ def coffee() -> Photo:
 
 @pytest.fixture(scope="session")
 def palace() -> Photo:
-    return np.asarray(load_sample_images().images[0])
+    return sample("china.jpg")
 
 
 @pytest.fixture(scope="session")

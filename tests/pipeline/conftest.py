@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_image
 
 from pipeline.layout import CLASSIFY, RESIZE
 from pipeline.runtime import Graph
+from tests.photos import sample
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 
@@ -19,8 +19,8 @@ PHOTOS: dict[str, Callable[[], Any]] = {
     "astronaut": data.astronaut,
     "cat": data.chelsea,
     "coffee": data.coffee,
-    "temple": lambda: load_sample_image("china.jpg"),
-    "flower": lambda: load_sample_image("flower.jpg"),
+    "temple": lambda: sample("china.jpg"),
+    "flower": lambda: sample("flower.jpg"),
 }
 
 
