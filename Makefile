@@ -8,11 +8,11 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
-SOURCES := service pipeline benchmarks tests
+SOURCES := service pipeline benchmarks deploy tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-export setup-triton run test check fix bench chaos soak export verify lock clean
+.PHONY: help setup setup-export setup-triton run test check fix bench chaos soak export verify dashboards lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ export: setup-export ## build model_repository/ from the published weights
 
 verify: setup-export ## prove that the committed graphs are what `make export` builds
 	@$(BIN)/python -m pipeline verify $(ARGS)
+
+dashboards: ## write Grafana's dashboards from their code, deploy/grafana/boards/
+	@$(PYTHON) -m deploy.grafana.boards
 
 clean: ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -40,6 +40,7 @@ from service.errors import BackendFailure, BackendUnreachable
 from service.retries import Retries
 from service.room import Room
 from service.running import Running
+from service.types import Fill
 
 _NEVER: Final = float("inf")
 
@@ -72,6 +73,13 @@ class Batcher:
     def waiting(self) -> tuple[int, int]:
         """Images that wait for a batch, and their bytes."""
         return self._queue.items + len(self._retries.items), self._queue.nbytes + self._retries.nbytes
+
+    @property
+    def fill(self) -> Fill:
+        """How full it is now."""
+        items, nbytes = self.waiting
+        slots = self._backend.slots
+        return Fill(items, self._queue.limits.max_items, nbytes, slots - max(0, self._running.idle), slots)
 
     def estimated_wait_seconds(self, priority: int = 0) -> float:
         """How long what would leave before an image of `priority` will take, from the measured cost per image."""

@@ -19,6 +19,7 @@ from service.loading import BatchedUnit, Fingerprint, Key, Loader, Unit, Units, 
 from service.metrics import Metrics, ModelMetrics
 from service.models import Models
 from service.repository import StoredModel
+from service.types import Fill
 from service.wiring import Changes, apply
 
 logger = logging.getLogger("topfive")
@@ -82,14 +83,13 @@ class LiveModels:
         self._broken = {key: broken for key, broken in self._broken.items() if key[0] not in names}
 
     def publish(self) -> None:
-        """Set the gauges of what waits: the versions of a model share them, whether on their way out or not."""
-        waiting: dict[str, tuple[int, int]] = dict.fromkeys(self._published, (0, 0))
+        """Set the gauges of how full each model is: its versions share them, whether on their way out or not."""
+        fills: dict[str, list[Fill]] = {name: [] for name in self._published}
         for unit in self._batched():
             self._published[unit.name] = unit.metrics
-            (items, nbytes), (more_items, more_bytes) = waiting.get(unit.name, (0, 0)), unit.batcher.waiting
-            waiting[unit.name] = (items + more_items, nbytes + more_bytes)
-        for name, (items, nbytes) in waiting.items():
-            self._published[name].publish_queue(items, nbytes)
+            fills.setdefault(unit.name, []).append(unit.batcher.fill)
+        for name, alive in fills.items():
+            self._published[name].publish_fill(alive)
 
     def hurry(self) -> None:
         """Make nobody wait for company in a batch any more."""

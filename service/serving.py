@@ -25,6 +25,7 @@ from service.model_control import ModelControl
 from service.models import Models
 from service.repository import StoredModel
 from service.settings import Settings
+from service.usage import read_usage
 from service.workers import WorkerPool
 
 logger = logging.getLogger("topfive")
@@ -121,6 +122,9 @@ class Serving:
         self._pools = [compute, prepare]
         self._classifier = Classifier(pool=prepare, limits=self.limits, clock=self.clock)
         self.connections.start()
+        self.metrics.process_started()
+        self.metrics.in_flight_limit.set(self.settings.max_in_flight_requests)
+        self.metrics.connections_limit.set(self.settings.max_connections)
         self._loading = asyncio.get_running_loop().create_task(self._load(compute))
         self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
 
@@ -134,6 +138,7 @@ class Serving:
         self.metrics.connections.set(len(self.connections))
         self.metrics.in_flight.set(self.admission.requests)
         self.metrics.in_flight_bytes.set(self.admission.nbytes)
+        self.metrics.publish_process(read_usage())
         self._live.publish()
 
     async def _keep_watch(self) -> None:
