@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import gc
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from coverage import Coverage
 from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_images
 
+from tests.photos import sample
 from tests.serving_process import ServingProcess, serving
 from tests.tiny_models import write_tiny_repository
 
 settings.register_profile("topfive", deadline=None)  # no unit test asserts a time
 settings.load_profile("topfive")
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays to the end: without this, each collection walks all of it, as each swap asks for."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run what is marked `untraced` without coverage, its fixtures included; processes it starts are still measured."""
+    measured = Coverage.current() if item.get_closest_marker("untraced") else None
+    if measured is None:
+        return (yield)
+    measured.stop()
+    try:
+        return (yield)
+    finally:
+        measured.start()
+
 
 Photo = NDArray[np.uint8]
 Encode = Callable[..., bytes]
@@ -43,7 +65,7 @@ def coffee() -> Photo:
 
 @pytest.fixture(scope="session")
 def palace() -> Photo:
-    return np.asarray(load_sample_images().images[0])
+    return sample("china.jpg")
 
 
 @pytest.fixture(scope="session")
