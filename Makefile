@@ -12,7 +12,7 @@ SOURCES := service pipeline benchmarks loadtests deploy tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-export run test check fix bench chaos soak export verify dashboards lock clean
+.PHONY: help setup setup-export setup-triton run test check fix bench chaos soak export verify dashboards lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,8 @@ test: setup ## install what the tests need, then run them with the coverage gate
 setup: $(VENV)/.dev ## install what tests, checks and benchmarks need
 
 setup-export: $(VENV)/.export ## install what export and verify need on top (torch: 1 GB, or several where its build has CUDA)
+
+setup-triton: $(VENV)/.triton ## install the tritonserver that tests and benchmarks run (Linux on x86_64)
 
 check: setup ## lint, format, types and layers, changing nothing
 	@failed=; \
@@ -96,6 +98,16 @@ $(VENV)/.export: requirements/export.txt $(VENV)/.dev
 	@echo "Installing what export and verify need (requirements/export.txt)"
 	@$(PIP) install --no-deps -r requirements/export.txt
 	@$(PIP) install --constraint requirements/export.txt torch
+	@touch $@
+
+# A virtual environment within: this server needs a NumPy that the rest cannot use. Its packages come without their own
+# dependencies, which are those of Python APIs that nobody calls.
+$(VENV)/.triton: requirements/triton.txt | $(BIN)/python
+	@test "$$(uname -sm)" = "Linux x86_64" || \
+		{ echo "the tritonserver of the tests is for Linux on x86_64; 'make test' leaves its tests out elsewhere" >&2; exit 1; }
+	@echo "Installing the tritonserver of the tests (requirements/triton.txt)"
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)/triton
+	@$(PIP) --python $(VENV)/triton/bin/python install --no-deps --require-hashes -r requirements/triton.txt
 	@touch $@
 
 # The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. export.txt holds

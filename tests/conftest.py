@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import gc
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from coverage import Coverage
 from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_images
 
+from tests.photos import sample
 from tests.serving_process import ServingProcess, serving
 from tests.tiny_models import write_tiny_repository
 
 settings.register_profile("topfive", deadline=None)  # no unit test asserts a time
 settings.load_profile("topfive")
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays to the end: without this, each collection walks all of it, as each swap asks for."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run what is marked `untraced` without coverage, its fixtures included; processes it starts are still measured."""
+    stopped = []
+    if item.get_closest_marker("untraced"):
+        while measured := Coverage.current():  # a process of pytest-xdist has two: one of its own, one of a subprocess
+            measured.stop()
+            stopped.append(measured)
+    try:
+        return (yield)
+    finally:
+        for measured in reversed(stopped):
+            measured.start()
+
 
 Photo = NDArray[np.uint8]
 Encode = Callable[..., bytes]
@@ -43,7 +67,7 @@ def coffee() -> Photo:
 
 @pytest.fixture(scope="session")
 def palace() -> Photo:
-    return np.asarray(load_sample_images().images[0])
+    return sample("china.jpg")
 
 
 @pytest.fixture(scope="session")

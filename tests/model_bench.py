@@ -7,7 +7,6 @@ that counts what is loaded and can be held.
 from __future__ import annotations
 
 import asyncio
-import gc
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,7 +99,6 @@ class ModelBench:
         return self
 
     async def close(self) -> None:
-        gc.unfreeze()
         await self.live.drain()
         assert self.pool.close(timeout_seconds=30)
 

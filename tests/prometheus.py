@@ -158,8 +158,8 @@ class Prometheus:
             return False
 
     def _get(self, what: str, **parameters: str) -> Any:
-        body = urlencode(parameters).encode()
-        post = {"data": body} if what.startswith("query") else {}
-        path = f"{self._url}/api/v1/{what}" + ("" if post else f"?{body.decode()}")
-        with urlopen(path, timeout=_DEADLINE_SECONDS, **post) as answer:
+        text = urlencode(parameters)
+        posted = what.startswith("query")  # as Grafana does: expressions may be longer than a URL
+        path = f"{self._url}/api/v1/{what}" + ("" if posted else f"?{text}")
+        with urlopen(path, text.encode() if posted else None, timeout=_DEADLINE_SECONDS) as answer:
             return json.loads(answer.read())["data"]

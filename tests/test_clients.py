@@ -14,6 +14,8 @@ from tests.clients import WAYS, Answer, Array, Client, connected
 from tests.conftest import Photo
 from tests.serving_process import ServingProcess
 
+pytestmark = pytest.mark.untraced
+
 MODEL: Final = "efficientnet_lite0"
 CLASSIFIER: Final = "efficientnet_lite0_classify"
 CAT: Final = {"tabby", "tiger cat", "Egyptian cat"}

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, _imaging
 from skimage import data
-from sklearn.datasets import load_sample_images
 
 from service.errors import MalformedRequest, TooLarge, TopfiveError, UndecodableImage
 from service.images import ANY_IMAGE, ENCODED_MEDIA_TYPES, ImageLimits, RawShape, decode, view_raw
+from tests.photos import sample
 
 Pixels = NDArray[np.uint8]
 
@@ -199,7 +199,7 @@ def test_a_progressive_jpeg_has_the_pixels_of_the_baseline_one(quality: int) -> 
     assert np.abs(baseline.astype(int) - photo).mean() < 8
 
 
-@pytest.mark.parametrize("photo", load_sample_images().images, ids=["china", "flower"])
+@pytest.mark.parametrize("photo", [sample("china.jpg"), sample("flower.jpg")], ids=["china", "flower"])
 @pytest.mark.parametrize(
     ("media_type", "options", "largest_mean_error"),
     [

@@ -22,6 +22,8 @@ from schemathesis.specs.openapi.checks import (
 from tests.oip_bodies import image_input
 from tests.serving_process import RAW, ServingProcess, serving
 
+pytestmark = pytest.mark.untraced
+
 EXAMPLES: Final = 40
 MODEL: Final = "efficientnet_lite0"
 

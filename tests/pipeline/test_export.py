@@ -13,6 +13,8 @@ from tritonclient.grpc import model_config_pb2
 from pipeline.layout import ARTEFACTS, CLASSIFY, RESIZE, SUMS
 from pipeline.runtime import Graph
 
+pytestmark = pytest.mark.untraced
+
 CONFIGS = ("efficientnet_lite0", "efficientnet_lite0_classify", "efficientnet_lite0_resize")
 
 
@@ -35,6 +37,13 @@ def test_two_exports_give_the_same_bytes(rebuilt: Path, again: Path) -> None:
     for path in (*ARTEFACTS, Path(SUMS)):
         assert (rebuilt / "repository" / path).read_bytes() == (again / path).read_bytes()
     assert (rebuilt / "single" / "1" / "model.onnx").read_bytes() == (again / "whole.onnx").read_bytes()
+
+
+def test_the_committed_repository_is_what_the_recipe_makes(repository: Path, rebuilt: Path) -> None:
+    """The files under model_repository/ are those of this source, these weights and these versions."""
+    from pipeline.verify import compare
+
+    assert compare(repository, rebuilt=rebuilt / "repository").reasons == ()
 
 
 def test_configurations_are_kept(again: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 from pipeline import labels
 from pipeline.layout import LABELS
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.fixture
 def committed(repository: Path) -> list[str]:

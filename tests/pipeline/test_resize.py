@@ -11,6 +11,8 @@ from PIL import Image
 from pipeline import reference
 from pipeline.runtime import Graph, samples
 
+pytestmark = pytest.mark.untraced
+
 BICUBIC = Image.Resampling.BICUBIC
 
 AWKWARD = [  # width x height

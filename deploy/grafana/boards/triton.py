@@ -57,8 +57,8 @@ def _healthy() -> Row:
     )
     failures = stat(
         "Failures",
-        "Requests per second that failed in Triton, whatever the reason.",
-        Query(_all_models("nv_inference_request_failure")),
+        "Requests per second that failed in Triton, but for those that the service took back.",
+        Query(f'sum(rate(nv_inference_request_failure{{{MODEL}, reason!="CANCELED"}}{RATE}))'),
         unit="reqps",
         steps=((p.GREEN, None), (p.RED, 0.001)),
         empty="no requests",
@@ -80,8 +80,9 @@ def _healthy() -> Row:
     )
     failed = lines(
         "Failed requests",
-        "Failures per second by model.",
-        Query(rate("nv_inference_request_failure"), LEGEND),
+        "Per second, by Triton's reason: REJECTED, its queue was full; CANCELED, the service took it back; BACKEND, "
+        "the model failed.",
+        Query(f"sum by (reason) (rate(nv_inference_request_failure{{{MODEL}}}{RATE}))", "{{reason}}"),
         unit="reqps",
     )
     return Row("Is it healthy?", [Line([up, failures, pending], height=4), Line([traffic, failed])])
