@@ -296,6 +296,11 @@ def test_a_panel_follows_the_choice_of_a_service(scraped: Scraped, title: str) -
             assert scraped.values(target, service="nobody") == []
 
 
+def test_where_nothing_went_wrong_the_shares_are_zero_not_blank(scraped: Scraped) -> None:
+    for _, target in queries("topfive.json", "Errors", "Refused"):
+        assert {sample.value for sample in scraped.values(target, service=TWO)} == {0}
+
+
 def test_nothing_is_blank_while_no_request_has_come(scraped: Scraped) -> None:
     """What is known to be zero then, is zero."""
     for title, target in queries("topfive.json", "Ready", "Requests", "Requests by status", "Refused, by reason"):
