@@ -36,6 +36,7 @@ from service.routes.error_responses import error_headers, status_of
 from service.routes.health import health_router
 from service.routes.infer import InferHandler
 from service.routes.models import models_router
+from service.routes.page import page_router
 from service.serving import Serving
 from service.settings import Settings, shared_metrics_folder
 
@@ -123,6 +124,7 @@ def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastA
     app.router.routes.extend(infer_route(path, app.infer) for path in infer.ROUTES)
     app.include_router(health_router(serving))
     app.include_router(models_router(serving))
+    app.include_router(page_router())
     add_docs(app)
     _add_error_handlers(app)
     return app

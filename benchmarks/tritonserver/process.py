@@ -1,22 +1,22 @@
-"""The server's process: start it, wait until it is ready, stop it in the ways in which it may stop, read what it says."""
+"""The server's process: start, wait until ready, stop or hang as it may happen, read what it says."""
 
 import json
 import os
 import random
-import signal
+import re
 import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGKILL, Signals
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.server import LOG_TAIL, POLL_SECONDS, START_SECONDS, Address, Endpoint
+from benchmarks.server import LOG_TAIL, POLL_SECONDS, START_SECONDS, Endpoint
 from benchmarks.tritonserver.parts import Parts
 
 LOOPBACK = "127.0.0.1"
-EXIT_SECONDS = 10  # for requests in flight, when it is asked to end
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where the Python backend has its regions, not a temporary file
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LOWEST_PORT = 10_000
@@ -53,14 +53,10 @@ class Tritonserver(Endpoint):
         super().__init__(LOOPBACK, self.ports.http)
         self._folder = folder
         self._parts = Parts.find()
-        self._parts.make_backends(folder / "backends")
+        self._parts.make_backends(folder / "backends")  # makes the folder, too
         self._regions = f"tritonserver-{os.getpid()}-{self.ports.http}-"
         self._command = (str(self._parts.server), *self._options(repository), *flags)
         self.start()
-
-    @property
-    def grpc_address(self) -> Address:
-        return LOOPBACK, self.ports.grpc
 
     @property
     def url(self) -> str:
@@ -72,7 +68,7 @@ class Tritonserver(Endpoint):
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, again after `kill` or `terminate`, on the same ports; returns when it is ready."""
+        """Start it, again after `kill`, on the same ports; returns when it is ready."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, env=self._parts.environment(), stdout=log, stderr=log, process_group=0
@@ -84,24 +80,24 @@ class Tritonserver(Endpoint):
                 raise SystemExit(f"tritonserver did not get ready; the end of its log:\n{self.log()}")
             time.sleep(POLL_SECONDS)  # another process can only be asked again
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """Send it to the server and what runs its models: SIGSTOP makes it hang, SIGCONT go on."""
         os.killpg(self.pid, number)
+
+    def signal_model(self, number: Signals, model: str) -> None:
+        """Send it only to what runs `model`, so that its requests wait in the server's own queue."""
+        named = re.compile(rf"\0{re.escape(model)}_\d+(_\d+)?\0".encode())  # the instance's name, an argument
+        for pid in machine.family(self.pid):
+            if named.search(Path(f"/proc/{pid}/cmdline").read_bytes()):
+                os.kill(pid, number)
 
     def kill(self) -> None:
         """End it as the kernel does for want of memory: at once, in the middle of everything."""
         if self._process.returncode is None:  # not reaped yet, so the number is still its own
-            self.signal(signal.SIGKILL)
+            self.signal(SIGKILL)
             self._process.wait()
         for region in SHARED_MEMORY.glob(f"{self._regions}*"):
             region.unlink()
-
-    def terminate(self) -> int:
-        """Let it answer what it has, and end; the exit code. Takes it some seconds, in which it unloads its models."""
-        self._process.terminate()
-        code = self._process.wait(START_SECONDS)
-        self.kill()
-        return code
 
     def close(self) -> None:
         """End it; nobody waits for an answer any more."""
@@ -115,9 +111,9 @@ class Tritonserver(Endpoint):
         (found,) = json.loads(body)["model_stats"]
         return dict(found)
 
-    def prometheus(self) -> str:
-        """Its own metrics."""
-        return Endpoint(LOOPBACK, self.ports.metrics).get("/metrics")[1]
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples of `name` that carry `labels`, of its own metrics."""
+        return Endpoint(LOOPBACK, self.ports.metrics).metric(name, **labels)
 
     def cpu_seconds(self) -> float:
         """CPU time so far, all processes and threads."""
@@ -145,7 +141,6 @@ class Tritonserver(Endpoint):
             "grpc-port": self.ports.grpc,
             "metrics-port": self.ports.metrics,
             "allow-gpu-metrics": "false",
-            "exit-timeout-secs": EXIT_SECONDS,
             # So that what a killed server leaves there is known for its own.
             "backend-config": f"python,shm-region-prefix-name={self._regions}",
         }
