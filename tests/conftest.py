@@ -32,14 +32,16 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run what is marked `untraced` without coverage, its fixtures included; processes it starts are still measured."""
-    measured = Coverage.current() if item.get_closest_marker("untraced") else None
-    if measured is None:
-        return (yield)
-    measured.stop()
+    stopped = []
+    if item.get_closest_marker("untraced"):
+        while measured := Coverage.current():  # a process of pytest-xdist has two: one of its own, one of a subprocess
+            measured.stop()
+            stopped.append(measured)
     try:
         return (yield)
     finally:
-        measured.start()
+        for measured in reversed(stopped):
+            measured.start()
 
 
 Photo = NDArray[np.uint8]

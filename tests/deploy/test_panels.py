@@ -30,7 +30,7 @@ from tests.prometheus import RATE_INTERVAL, Prometheus, Sample, needs_prometheus
 from tests.serving_process import RAW, READY, ServingProcess, ask, classify_path
 from tests.tiny_models import HIGHEST_VALUE, copy_real_repository, write_tiny_repository
 
-pytestmark = needs_prometheus
+pytestmark = [needs_prometheus, pytest.mark.untraced]
 
 ONE, TWO = "service", "service-triton"
 """Names of the two services, among those that the deployed configuration looks for."""
