@@ -14,9 +14,9 @@ NOTE = (
     "This Triton runs its onnxruntime backend in Python, because its wheel comes without the one in C++: the figures "
     "of Triton, and of the service on it, say nothing of the C++ backend. Each of its instances has {threads}; the "
     "service by itself uses all cores for a lone request. Medians over the rounds. Times in ms: latencies as the "
-    "client sees them, CPU (user and system) per image of all that serves it, Triton included. Mean batch: the classifier's, "
-    "as whoever runs it counts. CPU of others: cores used meanwhile by what is neither measured nor the client; not 0 "
-    "where the machine was shared."
+    "client sees them, CPU (user and system) per image of all that serves it, Triton included. Mean batch: the "
+    "classifier's, as whoever runs it counts. CPU of others: cores used meanwhile by what is neither measured nor the"
+    " client; not 0 where the machine was shared."
 )
 
 
