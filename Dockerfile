@@ -16,23 +16,26 @@ COPY service /source/service
 RUN pip wheel --no-deps --wheel-dir /wheels /source
 
 FROM installer AS installed-cpu
-RUN --mount=type=bind,source=requirements/serve.txt,target=/tmp/lock.txt \
-    pip --python /opt/topfive/bin/python install --require-hashes --requirement /tmp/lock.txt
-RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
-    pip --python /opt/topfive/bin/python install --no-deps /wheels/*.whl
-RUN --mount=type=bind,source=deploy/slim.sh,target=/tmp/slim.sh sh /tmp/slim.sh /opt/topfive
+COPY requirements/serve.txt /tmp/
+RUN pip --python /opt/topfive/bin/python install --require-hashes --requirement /tmp/serve.txt
+COPY --from=wheel /wheels /wheels
+RUN pip --python /opt/topfive/bin/python install --no-deps /wheels/*.whl
+COPY deploy/slim.sh /tmp/
+RUN sh /tmp/slim.sh /opt/topfive
 
 FROM installer AS installed-gpu
-RUN --mount=type=bind,source=requirements/gpu.txt,target=/tmp/lock.txt \
-    pip --python /opt/topfive/bin/python install --require-hashes --requirement /tmp/lock.txt
-RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
-    pip --python /opt/topfive/bin/python install --no-deps /wheels/*.whl
-RUN --mount=type=bind,source=deploy/slim.sh,target=/tmp/slim.sh sh /tmp/slim.sh /opt/topfive
+COPY requirements/gpu.txt /tmp/
+RUN pip --python /opt/topfive/bin/python install --require-hashes --requirement /tmp/gpu.txt
+COPY --from=wheel /wheels /wheels
+RUN pip --python /opt/topfive/bin/python install --no-deps /wheels/*.whl
+COPY deploy/slim.sh /tmp/
+RUN sh /tmp/slim.sh /opt/topfive
 
 FROM installer AS installed-loadtest
-RUN --mount=type=bind,source=requirements/loadtest.txt,target=/tmp/lock.txt \
-    pip --python /opt/topfive/bin/python install --require-hashes --requirement /tmp/lock.txt
-RUN --mount=type=bind,source=deploy/slim.sh,target=/tmp/slim.sh sh /tmp/slim.sh /opt/topfive
+COPY requirements/loadtest.txt /tmp/
+RUN pip --python /opt/topfive/bin/python install --require-hashes --requirement /tmp/loadtest.txt
+COPY deploy/slim.sh /tmp/
+RUN sh /tmp/slim.sh /opt/topfive
 
 # ---- What runs: the base image, that environment, and what it serves. No user of these images can write to them.
 
