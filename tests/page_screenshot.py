@@ -19,7 +19,7 @@ _COLOURS: Final = 160
 def main() -> None:
     """Write the page as it is once docs/coffee.jpg is classified."""
     with serving("--port", "8000") as service, launched() as browser:
-        here = Visit(browser, service, viewport={"width": 1120, "height": 600}, reduced_motion="reduce")
+        here = Visit(browser, service, viewport={"width": 1216, "height": 600}, reduced_motion="reduce")
         for _ in range(3):  # the first answers tell of a service that has just woken up
             here.choose(ROOT / "docs" / "coffee.jpg")
             expect(here.page.locator("#answer")).to_have_attribute("data-state", "answer")

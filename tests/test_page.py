@@ -299,6 +299,11 @@ def test_who_comes_too_early_is_told_when_to_come_again_and_who_comes_too_late_t
         starting.wait()
         here.page.get_by_role("button", name="Try again").click()
         expect(alert.locator(".message")).to_contain_text(f"Nothing answers at {here.origin}.")
+        here.page.get_by_role("button", name="Try the sample").click()
+        here.page.get_by_role("button", name="Try again").click()
+        expect(alert.locator(".message")).to_contain_text("Nothing answers")
+        expect(here.page.locator("#caption")).to_contain_text(dark_file.name)
+        expect(here.page.locator("#frame[data-busy]")).to_have_count(0)
     expect(here.page.get_by_role("heading", name="No answer")).to_be_focused()
 
 
