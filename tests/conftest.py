@@ -16,7 +16,7 @@ from PIL import Image
 from skimage import data
 
 from tests.photos import sample
-from tests.serving_process import ServingProcess, serving
+from tests.serving_process import READY, ServingProcess, serving
 from tests.tiny_models import write_tiny_repository
 
 settings.register_profile("topfive", deadline=None)  # no unit test asserts a time
@@ -53,6 +53,15 @@ def service() -> Iterator[ServingProcess]:
     """The service as `make run` starts it, ready."""
     with serving() as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def several() -> Iterator[ServingProcess]:
+    """A service of two worker processes, both ready; it ends well."""
+    with serving("--backend", "null", "--workers", "2") as process:
+        process.wait_for_log(READY, count=2)
+        yield process
+        assert process.stop() == 0
 
 
 @pytest.fixture(scope="session")

@@ -18,19 +18,25 @@ export class Camera {
     this.#video = video;
   }
 
-  /** Show what the camera sees. False if it was closed before it could begin. */
+  /** Show what the camera sees. False if it was closed before it could begin: a person may be asked meanwhile. */
   async open() {
     this.close();
     const asked = this.#asked;
-    const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1280 } } });
-    if (asked !== this.#asked) {
-      stop(stream);
-      return false;
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1280 } } });
+      if (asked !== this.#asked) {
+        stop(stream);
+        return false;
+      }
+      this.#stream = stream;
+      this.#video.srcObject = stream;
+      await this.#video.play();
+      return true;
+    } catch (error) {
+      if (asked !== this.#asked) return false;
+      this.close();
+      throw error;
     }
-    this.#stream = stream;
-    this.#video.srcObject = stream;
-    await this.#video.play();
-    return true;
   }
 
   /** What it sees now, as a JPEG file. */

@@ -16,6 +16,7 @@ const camera = new Camera(element("preview"));
 let photo = null; // { file, url, isOnDisk }
 let asking = new AbortController();
 let modelsKnown = false;
+let retry = ask; // what failed
 
 // From a photo to its answer
 
@@ -50,13 +51,15 @@ async function ask() {
     say(result.answer.predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", "));
     if (!modelsKnown) offerModels(result.answer.model);
   } catch (error) {
-    if (!signal.aborted) refused(error);
+    if (!signal.aborted) refused(error, { again: ask });
   } finally {
     if (!signal.aborted) delete frame.dataset.busy;
   }
 }
 
-function refused(error) {
+function refused(error, { again }) {
+  retry = again;
+  delete frame.dataset.busy;
   say("");
   if (!(error instanceof Refusal)) {
     showRefusal({ message: `This page cannot make sense of the answer: ${error.message}` });
@@ -136,15 +139,16 @@ window.addEventListener("paste", (event) => {
   if (file) show(file, { isOnDisk: false });
 });
 
-element("sample").addEventListener("click", async () => {
+element("sample").addEventListener("click", showSample);
+async function showSample() {
   const signal = instead();
   try {
     const file = await sample({ signal });
     if (!signal.aborted) show(file, { isOnDisk: false });
   } catch (error) {
-    if (!signal.aborted) refused(error);
+    if (!signal.aborted) refused(error, { again: showSample });
   }
-});
+}
 
 // The camera
 
@@ -153,7 +157,6 @@ element("camera").addEventListener("click", async () => {
   try {
     if (!(await camera.open())) return;
   } catch (error) {
-    camera.close();
     complain(whyNoCamera(error));
     return;
   }
@@ -196,7 +199,7 @@ element("photo").addEventListener("error", () => {
 });
 element("again").addEventListener("click", () => {
   element("answer-heading").focus(); // the button is about to go
-  ask();
+  retry();
 });
 element("key-form").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -41,6 +41,7 @@ export function showCaption(file, image) {
 /** The curl command, and what it needs beside itself: a key, or a file of what is on no disk yet. */
 export function showCommand(command, { withKey, photo }) {
   element("curl").textContent = command;
+  element("copy").textContent = "Copy";
   element("key-note").hidden = !withKey;
   element("save-note").hidden = !photo || photo.isOnDisk;
   if (element("save-note").hidden) return;
