@@ -68,7 +68,7 @@ class Classify(FastHttpUser):
             catch_response=True,
         ) as answer:
             if answer.status_code != 200:
-                answer.failure(f"{answer.status_code}: {answer.text}")
+                answer.failure(f"{answer.status_code}: {answer.text or answer.error}")  # 0 where there was no answer
                 return
             label = json.loads(answer.content)["predictions"][0]["label"]
             if label != options.expect:
