@@ -396,7 +396,7 @@ def everything_shown(here: Visit, broken: Path) -> Iterator[str]:
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    path = tmp_path / f"{'a-very-long-name' * 8}.jpg"
+    path = tmp_path / f"{'longname' * 25}.jpg"
     path.write_bytes(b"no photo")
     return path
 
