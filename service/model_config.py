@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
@@ -17,13 +17,20 @@ from service.errors import ConfigurationError
 from service.honoured_fields import HONOURED, fields_set
 from service.types import TensorSpec
 
+Device = Literal["auto", "cpu", "gpu"]
+"""Where a graph is run; "auto" is a GPU if there is one."""
+
 _DATATYPES: Final = {
     pb.TYPE_UINT8: "UINT8",
     pb.TYPE_INT64: "INT64",
     pb.TYPE_FP32: "FP32",
     pb.TYPE_STRING: "BYTES",
 }
-_CPU_KINDS: Final = (pb.ModelInstanceGroup.KIND_AUTO, pb.ModelInstanceGroup.KIND_CPU)
+_DEVICES: Final[dict[int, Device]] = {
+    pb.ModelInstanceGroup.KIND_AUTO: "auto",
+    pb.ModelInstanceGroup.KIND_CPU: "cpu",
+    pb.ModelInstanceGroup.KIND_GPU: "gpu",
+}
 _MICROSECONDS: Final = 1e-6
 
 
@@ -82,6 +89,7 @@ class ModelConfig:
     allow_timeout_override: bool
     instances: int
     threads: int
+    device: Device
     filename: str
     versions: VersionPolicy
     warm_ups: tuple[WarmUp, ...]
@@ -126,6 +134,7 @@ def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = Fa
         allow_timeout_override=policy.allow_timeout_override,
         instances=sum(group.count for group in config.instance_group),
         threads=_intra_op_threads(config, where),
+        device=_DEVICES.get(config.instance_group[0].kind, "auto") if config.instance_group else "auto",
         filename=config.default_model_filename or "model.onnx",
         versions=_version_policy(config),
         warm_ups=tuple(_warm_up(sample, config, where) for sample in config.model_warmup),
@@ -148,8 +157,8 @@ def check_honoured(message: Any, where: str) -> None:
     if len(message.instance_group) > 1:
         raise ConfigurationError(f"{where}: more than one instance_group; the embedded backend takes one")
     for group in message.instance_group:
-        if group.kind not in _CPU_KINDS:
-            raise ConfigurationError(f"{where}: instance_group.kind must be KIND_CPU or KIND_AUTO for this backend")
+        if group.kind not in _DEVICES:
+            raise ConfigurationError(f"{where}: instance_group.kind must be KIND_AUTO, KIND_CPU or KIND_GPU here")
 
 
 def _check(config: Any, name: str, where: str) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from skimage import data
 
 from tests.photos import sample
-from tests.serving_process import ServingProcess, serving
+from tests.serving_process import READY, ServingProcess, serving
 from tests.tiny_models import write_tiny_repository
 
 settings.register_profile("topfive", deadline=None)  # no unit test asserts a time
@@ -32,14 +32,16 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run what is marked `untraced` without coverage, its fixtures included; processes it starts are still measured."""
-    measured = Coverage.current() if item.get_closest_marker("untraced") else None
-    if measured is None:
-        return (yield)
-    measured.stop()
+    stopped = []
+    if item.get_closest_marker("untraced"):
+        while measured := Coverage.current():  # a process of pytest-xdist has two: one of its own, one of a subprocess
+            measured.stop()
+            stopped.append(measured)
     try:
         return (yield)
     finally:
-        measured.start()
+        for measured in reversed(stopped):
+            measured.start()
 
 
 Photo = NDArray[np.uint8]
@@ -51,6 +53,15 @@ def service() -> Iterator[ServingProcess]:
     """The service as `make run` starts it, ready."""
     with serving() as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def several() -> Iterator[ServingProcess]:
+    """A service of two worker processes, both ready; it ends well."""
+    with serving("--backend", "null", "--workers", "2") as process:
+        process.wait_for_log(READY, count=2)
+        yield process
+        assert process.stop() == 0
 
 
 @pytest.fixture(scope="session")

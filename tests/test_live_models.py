@@ -174,7 +174,7 @@ async def test_another_choice_of_versions_loads_only_what_is_new(bench: ModelBen
 
 async def test_a_comment_in_a_configuration_loads_nothing_but_is_what_clients_read(bench: ModelBench) -> None:
     """A field too that means nothing here, as `instance_group.name`."""
-    write_model(bench.repository, "classify", CLASSIFIER_CONFIG + 'instance_group { name: "new" kind: KIND_CPU } # !')
+    write_model(bench.repository, "classify", CLASSIFIER_CONFIG + 'instance_group { name: "new" kind: KIND_AUTO } # !')
     await change(bench, "classify")
     assert bench.factory.loaded == []
     assert bench.models.find("classify").config.message.instance_group[0].name == "new"

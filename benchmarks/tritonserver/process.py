@@ -86,7 +86,7 @@ class Tritonserver(Endpoint):
 
     def signal_model(self, number: Signals, model: str) -> None:
         """Send it only to what runs `model`, so that its requests wait in the server's own queue."""
-        named = re.compile(rf"\0{re.escape(model)}_\d+_\d+\0".encode())  # each instance has its name as an argument
+        named = re.compile(rf"\0{re.escape(model)}_\d+(_\d+)?\0".encode())  # the instance's name, an argument
         for pid in machine.family(self.pid):
             if named.search(Path(f"/proc/{pid}/cmdline").read_bytes()):
                 os.kill(pid, number)

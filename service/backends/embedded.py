@@ -27,13 +27,12 @@ T = TypeVar("T")
 
 
 class EmbeddedBackend:
-    """A batched graph as several sessions in this process.
+    """A batched graph as several sessions in this process, on the CPU or on a GPU.
 
     Each of `graphs`, one a slot, runs batches side by side with the others, on a thread of `pool`. `alone`, if given,
     is one more session, with as many threads as all of them, that serves a lone request.
     """
 
-    prepares = True
     cancels = False
 
     def __init__(
@@ -49,6 +48,7 @@ class EmbeddedBackend:
         self.slots = len(graphs)
         self.prefetch = len(graphs)
         self.serves_alone = alone is not None
+        self.prepares = not graphs[0].on_gpu
         self.batch_size_that_pays = max_batch_size
         self._max_batch_size = max_batch_size
         self._image = np.zeros((1, *image_shape), np.uint8)
@@ -146,11 +146,15 @@ class EmbeddedFactory:
         """They are here."""
 
     async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
-        """The graph at `path` on the calling thread; more threads per image would only take them from others.
+        """The graph at `path` on the calling thread's core; more threads per image would only take them from others.
 
         Raises `ConfigurationError` for the fields that mean nothing here: these images are not batched or instanced.
         """
-        for field, is_set in (("instance_group.count", config.instances), ("dynamic_batching", config.batches)):
+        for field, is_set in (
+            ("instance_group.count", config.instances),
+            ("instance_group.kind: KIND_GPU", config.device == "gpu"),
+            ("dynamic_batching", config.batches),
+        ):
             if is_set:
                 raise ConfigurationError(
                     f"model '{config.name}': {field} is not honoured for a graph that runs on each request's images by "
@@ -165,18 +169,18 @@ class EmbeddedFactory:
         return EmbeddedPerImageGraph(graph, max_batch_size=config.graph_batch_size)
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
-        """Sessions for the graph at `path`, loaded side by side."""
+        """Sessions for the graph at `path`; one if it is on a GPU."""
         threads = config.threads or 1
-        slots = config.instances or max(1, self._cores // threads)
-        alone = self._alone_threads > threads and slots > 1
-        # A session of one thread runs on whichever thread calls it, so all slots can share one, and its weights.
-        sessions = 1 if threads == 1 else slots
-        graphs = await asyncio.gather(
-            *(
-                asyncio.to_thread(Graph, path, threads=count, inputs=config.inputs, outputs=config.outputs)
-                for count in [threads] * sessions + [self._alone_threads] * alone
-            )
-        )
+        first = await _load(config, path, threads)
+        if first.on_gpu:
+            slots, alone, sessions = config.instances or 1, False, 1
+        else:
+            slots = config.instances or max(1, self._cores // threads)
+            alone = self._alone_threads > threads and slots > 1
+            # A session of one thread runs on whichever thread calls it, so all slots can share one, and its weights.
+            sessions = 1 if threads == 1 else slots
+        more = [threads] * (sessions - 1) + [self._alone_threads] * alone
+        graphs = [first, *await asyncio.gather(*(_load(config, path, count) for count in more))]
         return EmbeddedBackend(
             [graphs[slot % sessions] for slot in range(slots)],
             alone=graphs[sessions] if alone else None,
@@ -188,6 +192,12 @@ class EmbeddedFactory:
 
     async def close(self) -> None:
         """Nothing is shared."""
+
+
+async def _load(config: ModelConfig, path: Path, threads: int) -> Graph:
+    return await asyncio.to_thread(
+        Graph, path, threads=threads, inputs=config.inputs, outputs=config.outputs, device=config.device
+    )
 
 
 def _warm_up_batches(sample: WarmUp) -> list[NDArray[np.uint8]]:
@@ -207,7 +217,7 @@ def _run_batch(graph: Graph, batch: Batch) -> Sequence[Row]:
 def _faster_seconds(graph: Graph, batch: NDArray[Any]) -> float:
     """Of two runs in a row: the first may find the caches full of something else, as no size under load does."""
     # The CPU time of a graph that runs on this very thread is its cost whatever else the machine is doing.
-    clock = time.thread_time if graph.threads == 1 else time.monotonic
+    clock = time.thread_time if graph.threads == 1 and not graph.on_gpu else time.monotonic
     fastest = float("inf")
     for _ in range(2):
         started = clock()

@@ -114,6 +114,7 @@ def test_what_provisions_agrees_with_what_is_provisioned() -> None:
     (source,) = provisioned("datasources")["datasources"]
     interval = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["global"]["scrape_interval"]
     assert source["jsonData"]["timeInterval"] == interval
+    assert source["jsonData"]["manageAlerts"] is True, "Grafana would not show Prometheus' alerts"
     (provider,) = provisioned("dashboards")["providers"]
     assert provider["type"] == "file"
     assert Path(provider["options"]["path"]).name == FOLDER.name

@@ -9,7 +9,7 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.grpc_api.rpc import Channel, channel_to
-from tests.serving_process import READY, ServingProcess, serving
+from tests.serving_process import ServingProcess, serving
 
 LISTENING: Final = "gRPC listening on"
 
@@ -36,12 +36,11 @@ def test_a_port_in_use_is_refused_with_what_to_do(workers: str) -> None:
     assert [word for word in (f"port {port}", "--grpc-port", "--no-grpc") if word not in line] == []
 
 
-@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "1"), ("2", "2")])
-def test_two_services_do_not_share_a_port(first: str, second: str) -> None:
+@pytest.mark.parametrize(("first", "second"), [("service", "2"), ("several", "1"), ("several", "2")])
+def test_two_services_do_not_share_a_port(first: str, second: str, request: pytest.FixtureRequest) -> None:
     """Not even those whose own processes do: clients of the one would get to the other."""
-    with serving("--backend", "null", "--workers", first) as process:
-        line = complaint("--grpc-port", str(process.grpc_port), "--workers", second)
-        assert "--grpc-port" in line
+    port: int = request.getfixturevalue(first).grpc_port
+    assert "--grpc-port" in complaint("--grpc-port", str(port), "--workers", second)
 
 
 def test_it_can_be_left_out() -> None:
@@ -57,13 +56,10 @@ def test_it_can_listen_on_ipv6() -> None:
             assert is_ready(channel)
 
 
-def test_worker_processes_share_one_port_that_was_found_for_them() -> None:
+def test_worker_processes_share_one_port_that_was_found_for_them(several: ServingProcess) -> None:
     """Each of many clients is answered, whichever process it gets to, and nobody before its models are warm."""
-    with serving("--backend", "null", "--workers", "2") as process:
-        process.wait_for_log(READY, count=2)
-        lines = {process.wait_for_log(LISTENING, count=count).split(LISTENING)[1] for count in (1, 2)}
-        assert len(lines) == 1
-        for _ in range(20):
-            with channel_to(process) as channel:
-                assert is_ready(channel)
-        assert process.stop() == 0
+    lines = {several.wait_for_log(LISTENING, count=count).split(LISTENING)[1] for count in (1, 2)}
+    assert len(lines) == 1
+    for _ in range(20):
+        with channel_to(several) as channel:
+            assert is_ready(channel)

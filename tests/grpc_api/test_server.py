@@ -55,9 +55,16 @@ def closes(connection: socket.socket) -> bool:
     return True
 
 
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[ServingProcess]:
+    """A service that does not wait long for a client to begin."""
+    with serving("--backend", "null", "--head-seconds", "0.2") as process:
+        yield process
+
+
 @pytest.mark.parametrize("sent", [b"", PREFACE[:10], b"GET / HTTP/1.1\r\n"])
-def test_a_connection_that_does_not_begin_is_closed(sent: bytes) -> None:
-    with serving("--backend", "null", "--head-seconds", "0.2") as process, connected(process) as connection:
+def test_a_connection_that_does_not_begin_is_closed(hasty: ServingProcess, sent: bytes) -> None:
+    with connected(hasty) as connection:
         connection.sendall(sent)
         assert closes(connection)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from tests.grpc_api.rpc import Channel, channel_to
 from tests.serving_process import ServingProcess, serving
-from tests.tiny_models import endless_start
+from tests.tiny_models import endless_start, write_tiny_repository
 
 MODEL: Final = "efficientnet_lite0"
 CLASSIFIER: Final = "efficientnet_lite0_classify"
@@ -163,8 +162,8 @@ def test_while_it_starts_it_is_live_and_not_ready(tmp_path: Path) -> None:
         assert process.stop() == 0
 
 
-def test_statistics_that_one_of_several_processes_cannot_know_are_refused() -> None:
-    with serving("--backend", "null", "--workers", "2") as process, channel_to(process) as channel:
+def test_statistics_that_one_of_several_processes_cannot_know_are_refused(several: ServingProcess) -> None:
+    with channel_to(several) as channel:
         text = channel.ask("ModelStatistics").assert_error("UNIMPLEMENTED", "unsupported")
         assert "/metrics" in text
         assert "statistics" not in channel.ask("ServerMetadata").read(pb.ServerMetadataResponse).extensions
@@ -177,9 +176,16 @@ def test_the_index_can_leave_out_what_is_not_ready(channel: Channel) -> None:
         assert entries == [(name, "1", "READY") for name in (MODEL, CLASSIFIER, f"{MODEL}_resize")]
 
 
-def test_models_come_and_go_by_request_where_a_setting_allows_it(tiny_repository: Path) -> None:
-    flags = ("--model-repository", str(tiny_repository), "--model-control", "explicit")
-    with serving(*flags) as process, channel_to(process) as channel:
+@pytest.fixture(scope="module")
+def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServingProcess, Path]]:
+    """A service whose clients may load and unload, and its repository; each test leaves all models served."""
+    repository = write_tiny_repository(tmp_path_factory.mktemp("controlled"))
+    with serving("--model-repository", str(repository), "--model-control", "explicit") as process:
+        yield process, repository
+
+
+def test_models_come_and_go_by_request_where_a_setting_allows_it(controlled: tuple[ServingProcess, Path]) -> None:
+    with channel_to(controlled[0]) as channel:
 
         def ready() -> bool:
             answer: bool = (
@@ -200,9 +206,9 @@ def test_models_come_and_go_by_request_where_a_setting_allows_it(tiny_repository
             channel.ask(method, request).assert_error("NOT_FOUND", "unknown_model")
 
 
-def test_a_load_is_seen_through_though_its_client_leaves(tiny_repository: Path) -> None:
-    flags = ("--model-repository", str(tiny_repository), "--model-control", "explicit")
-    with serving(*flags) as process, channel_to(process) as channel:
+def test_a_load_is_seen_through_though_its_client_leaves(controlled: tuple[ServingProcess, Path]) -> None:
+    process, _ = controlled
+    with channel_to(process) as channel:
         request = pb.RepositoryModelUnloadRequest(model_name="tiny")
         assert channel.ask("RepositoryModelUnload", request).status == "OK"
         with channel_to(process) as impatient:
@@ -211,14 +217,15 @@ def test_a_load_is_seen_through_though_its_client_leaves(tiny_repository: Path) 
         process.wait_until(lambda: channel.ask("ModelReady", ready).read(pb.ModelReadyResponse).ready)
 
 
-def test_a_model_that_cannot_be_loaded_says_why(tmp_path: Path, tiny_repository: Path) -> None:
+def test_a_model_that_cannot_be_loaded_says_why(controlled: tuple[ServingProcess, Path]) -> None:
     """FAILED_PRECONDITION: it is the repository that must be put right; what is served is served on."""
-    repository = tmp_path / "models"
-    shutil.copytree(tiny_repository, repository)
-    flags = ("--model-repository", str(repository), "--model-control", "explicit")
-    with serving(*flags) as process, channel_to(process) as channel:
-        (repository / "classify" / "1" / "model.onnx").write_bytes(b"broken")
+    process, repository = controlled
+    with channel_to(process) as channel:
+        graph = repository / "classify" / "1" / "model.onnx"
+        good = graph.read_bytes()
+        graph.write_bytes(b"broken")
         reply = channel.ask("RepositoryModelLoad", pb.RepositoryModelLoadRequest(model_name="classify"))
+        graph.write_bytes(good)
         assert "model.onnx" in reply.assert_error("FAILED_PRECONDITION", "configuration")
         ready = channel.ask("ModelReady", pb.ModelReadyRequest(name="classify"))
         assert ready.read(pb.ModelReadyResponse).ready

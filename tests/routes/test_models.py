@@ -252,8 +252,7 @@ def test_batches_are_counted_by_their_executed_size(tmp_path: Path) -> None:
             assert [batch[leaf]["count"] for leaf in COMPUTE] == [2, 2, 2]
 
 
-def test_statistics_are_not_offered_by_several_processes() -> None:
+def test_statistics_are_not_offered_by_several_processes(several: ServingProcess) -> None:
     """Each would tell its own part as if it were the whole."""
-    with serving("--backend", "null", "--workers", "2") as service:
-        assert "statistics" not in get(service, "/v2")["extensions"]
-        service.ask("GET", "/v2/models/stats").assert_error(400, "unsupported")
+    assert "statistics" not in get(several, "/v2")["extensions"]
+    several.ask("GET", "/v2/models/stats").assert_error(400, "unsupported")

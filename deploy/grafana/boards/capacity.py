@@ -10,7 +10,7 @@ from deploy.grafana.boards.queries import MODEL, PROCESS, RATE, WHERE, mean, per
 
 _OURS: Final = '"queue_full|deadline_exceeded|not_ready|client_disconnected"'
 _MISTAKES: Final = '"malformed_request|too_large|undecodable_image|unauthenticated|unknown_model|unsupported.*"'
-_BOUNDED: Final[Sequence[str]] = ("slots", "queue_items", "in_flight", "connections")
+_BOUNDED: Final[Sequence[str]] = ("queue_items", "in_flight", "connections")
 
 
 def full() -> Row:
@@ -32,9 +32,11 @@ def full() -> Row:
         ),
         lines(
             "Saturation",
-            "How much of each bound is used. Slots that are all busy are the model's capacity; what would go beyond a "
-            "bound of the queue, of requests in flight or of connections is refused.",
-            *(Query(_used(what, over_time=what == "slots"), what.replace("_", " ")) for what in _BOUNDED),
+            "How much of each bound is used, by the model or instance that uses most of it. Slots that are all busy "
+            "are the model's capacity; what would go beyond a bound of the queue, of requests in flight or of "
+            "connections is refused.",
+            Query(f"max(avg_over_time(topfive_slots_busy{{{WHERE}}}{RATE}) / (topfive_slots{{{WHERE}}} > 0))", "slots"),
+            *(Query(_used(what), what.replace("_", " ")) for what in _BOUNDED),
             unit="percentunit",
             most=1,
             steps=((p.GREEN, None), (p.RED, 0.9)),
@@ -44,7 +46,10 @@ def full() -> Row:
         lines(
             "Images that wait",
             "Images decoded or received, that wait for a batch.",
-            Query(f"sum by (service, model) (topfive_queue_items{{{WHERE}}})", "{{service}} {{model}}"),
+            Query(
+                f"sum by (service, model) (topfive_queue_items{{{WHERE}}} and topfive_slots > 0)",
+                "{{service}} {{model}}",
+            ),
             unit="none",
         ),
         lines(
@@ -67,12 +72,9 @@ def full() -> Row:
     return Row("How full?", [Line(batches), Line(waiting)])
 
 
-def _used(what: str, *, over_time: bool) -> str:
-    """The share of a bound that is used now, or, of what changes from one millisecond to the next, on average."""
-    if over_time:
-        used = f"sum(avg_over_time(topfive_{what}_busy{{{WHERE}}}{RATE}))"
-        return f"{used} / (sum(topfive_{what}{{{WHERE}}}) > 0)"
-    return f"sum(topfive_{what}{{{WHERE}}}) / (sum(topfive_{what}_limit{{{WHERE}}}) > 0)"
+def _used(what: str) -> str:
+    """The share of a bound that is used where it is used most: idle ones beside it do not help."""
+    return f"max(topfive_{what}{{{WHERE}}} / (topfive_{what}_limit{{{WHERE}}} > 0))"
 
 
 def cost() -> Row:

@@ -80,9 +80,9 @@ def _healthy() -> Row:
     )
     failed = lines(
         "Failed requests",
-        "Per second, by model and Triton's reason: REJECTED, its queue was full; CANCELED, the service took it back; "
-        "BACKEND, the model failed.",
-        Query(f"sum by (model, reason) (rate(nv_inference_request_failure{{{MODEL}}}{RATE}))", "{{model}} {{reason}}"),
+        "Per second, by Triton's reason: REJECTED, its queue was full; CANCELED, the service took it back; BACKEND, "
+        "the model failed.",
+        Query(f"sum by (reason) (rate(nv_inference_request_failure{{{MODEL}}}{RATE}))", "{{reason}}"),
         unit="reqps",
     )
     return Row("Is it healthy?", [Line([up, failures, pending], height=4), Line([traffic, failed])])
