@@ -8,11 +8,11 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
-SOURCES := service pipeline benchmarks tests
+SOURCES := service pipeline benchmarks loadtests deploy tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-export run test check fix bench chaos soak export verify lock clean
+.PHONY: help setup setup-export setup-triton run test check fix bench chaos soak export verify dashboards lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,8 @@ test: setup ## install what the tests need, then run them with the coverage gate
 setup: $(VENV)/.dev ## install what tests, checks and benchmarks need
 
 setup-export: $(VENV)/.export ## install what export and verify need on top (torch: 1 GB, or several where its build has CUDA)
+
+setup-triton: $(VENV)/.triton ## install the tritonserver that tests and benchmarks run (Linux on x86_64)
 
 check: setup ## lint, format, types and layers, changing nothing
 	@failed=; \
@@ -58,6 +60,9 @@ export: setup-export ## build model_repository/ from the published weights
 
 verify: setup-export ## prove that the committed graphs are what `make export` builds
 	@$(BIN)/python -m pipeline verify $(ARGS)
+
+dashboards: ## write Grafana's dashboards from their code, deploy/grafana/boards/
+	@$(PYTHON) -m deploy.grafana.boards
 
 clean: ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -95,19 +100,34 @@ $(VENV)/.export: requirements/export.txt $(VENV)/.dev
 	@$(PIP) install --constraint requirements/export.txt torch
 	@touch $@
 
-# The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. export.txt holds
-# only what dev.txt does not; it is resolved as for a platform whose torch has no CUDA parts (see .venv/.export).
-UV := $(BIN)/uv --quiet pip compile pyproject.toml --python-version 3.11 --custom-compile-command 'make lock' \
-	$(if $(UPGRADE),--upgrade)
-HASHED := --universal --fork-strategy fewest --generate-hashes
+# A virtual environment within: this server needs a NumPy that the rest cannot use. Its packages come without their own
+# dependencies, which are those of Python APIs that nobody calls.
+$(VENV)/.triton: requirements/triton.txt | $(BIN)/python
+	@test "$$(uname -sm)" = "Linux x86_64" || \
+		{ echo "the tritonserver of the tests is for Linux on x86_64; 'make test' leaves its tests out elsewhere" >&2; exit 1; }
+	@echo "Installing the tritonserver of the tests (requirements/triton.txt)"
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)/triton
+	@$(PIP) --python $(VENV)/triton/bin/python install --no-deps --require-hashes -r requirements/triton.txt
+	@touch $@
 
-lock: setup ## write requirements/*.txt anew from pyproject.toml (UPGRADE=1: to the newest versions)
+# The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. export.txt holds
+# only what dev.txt does not; it is resolved as for a platform whose torch has no CUDA parts (see .venv/.export). gpu.txt and
+# loadtest.txt are for images (Dockerfile), triton.txt for the tritonserver of the tests.
+COMPILE := $(BIN)/uv --quiet pip compile --python-version 3.11 --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+UV := $(COMPILE) pyproject.toml
+HASHED := --universal --fork-strategy fewest --generate-hashes
+LINUX := --python-platform x86_64-manylinux_2_35 --generate-hashes
+
+lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (UPGRADE=1: to the newest versions)
 	@$(PIP) install uv==0.13.8
-	@echo "Locking serve.txt, dev.txt and export.txt"
+	@echo "Locking serve.txt, gpu.txt, loadtest.txt, dev.txt, export.txt and triton.txt"
 	@$(UV) $(HASHED) --extra cpu --output-file requirements/serve.txt
+	@$(UV) $(LINUX) --extra gpu --constraint requirements/serve.txt --output-file requirements/gpu.txt
+	@$(UV) $(LINUX) --extra loadtest --constraint requirements/serve.txt --output-file requirements/loadtest.txt
 	@$(UV) $(HASHED) --extra cpu --extra dev --constraint requirements/serve.txt --output-file requirements/dev.txt
 	@MACOSX_DEPLOYMENT_TARGET=14.0 $(UV) --python-platform aarch64-apple-darwin --no-annotate \
 		--extra export --constraint requirements/dev.txt --output-file requirements/export.txt
 	@grep -oE '^[a-z0-9.-]+==[^ ;]+' requirements/dev.txt > $(VENV)/pins
 	@grep -vxFf $(VENV)/pins requirements/export.txt > $(VENV)/export.txt
 	@mv $(VENV)/export.txt requirements/export.txt
+	@$(COMPILE) requirements/triton.in $(LINUX) --no-deps --output-file requirements/triton.txt

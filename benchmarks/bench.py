@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks import figures as f
 from benchmarks import machine, workloads
-from benchmarks.client import drive
+from benchmarks.client import Load, drive
 from benchmarks.figures import FRONT_END, LONE, Config, Window
 from benchmarks.server import Service, means
 
@@ -74,23 +74,15 @@ class Bench:
         except (OSError, ValueError) as error:
             raise SystemExit(f"{error}\nthe end of the service's log:\n{service.log()}") from error
         mean = means(before, service.metrics())
-        latencies = [(one.ended - one.started) * 1e3 for one in load.exchanges]
         right = self.answers[scenario]
         wrong = [one for one in load.exchanges if not workloads.is_right(one.response, right[one.request])]
         if wrong:
             print(f"wrong, not one of {right[wrong[0].request]}: {wrong[0]}", file=sys.stderr)
-        rate = load.requests_per_second
-        cpu, busy = load.cpu_rates
         stages = {stage: mean.get(f"topfive_stage_duration_seconds {stage}") for stage in f.STAGES}
         values = {
-            f.IMAGES: rate,
-            f.CPU: cpu / rate * 1e3,
-            f.CLIENT_CPU: load.client_cpu_rate / rate * 1e3,
-            **{name: f.percentile(latencies, percent) for name, percent in f.PERCENTILES.items()},
+            **client_figures(load, wrong=len(wrong)),
             **{stage: seconds * 1e3 for stage, seconds in stages.items() if seconds is not None},
             **({f.BATCH: mean["topfive_batch_size"]} if "topfive_batch_size" in mean else {}),
-            f.WRONG: len(wrong),
-            f.BYSTANDER: busy - cpu - load.client_cpu_rate,
         }
         return Window(turn, scenario, connections, values)
 
@@ -100,6 +92,21 @@ class Bench:
         values = self.measure_bare(scenario, config)
         seconds, busy, *own = (read() - first for read, first in zip(meters, before, strict=True))
         return Window(turn, scenario, config, {**values, f.BYSTANDER: (busy - sum(own)) / seconds})
+
+
+def client_figures(load: Load, *, wrong: int) -> dict[str, float]:
+    """What the client and the kernel saw; of the meters, the last was the whole machine's, the others the server's."""
+    rate = load.requests_per_second
+    *own, busy = load.cpu_rates
+    latencies = [(one.ended - one.started) * 1e3 for one in load.exchanges]
+    return {
+        f.IMAGES: rate,
+        f.CPU: sum(own) / rate * 1e3,
+        f.CLIENT_CPU: load.client_cpu_rate / rate * 1e3,
+        **{name: f.percentile(latencies, percent) for name, percent in f.PERCENTILES.items()},
+        f.WRONG: wrong,
+        f.BYSTANDER: busy - sum(own) - load.client_cpu_rate,
+    }
 
 
 def interleave(configs: Sequence[Config], connections: Sequence[int], *, turn: float) -> list[Config | int]:

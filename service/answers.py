@@ -13,7 +13,14 @@ from typing import Final
 from service.backends.base import Row
 from service.batch import BatcherHooks, HandedBatch, Outcome
 from service.batching_queue import Item, ItemState
-from service.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, TopfiveError
+from service.errors import (
+    BackendFailure,
+    BackendUnreachable,
+    ClientDisconnected,
+    DeadlineExceeded,
+    QueueFull,
+    TopfiveError,
+)
 
 FAILED: Final = "the model failed on this image; this is not your fault"
 DEFECT: Final = "the batcher has failed; this is not your fault, and the process says so"
@@ -56,6 +63,37 @@ class Answers:
         for item in batch.gone:
             item.state = ItemState.CANCELLED
             self.hooks.on_discard("cancelled")
+
+    def batch_failed(self, batch: HandedBatch, error: BaseException, *, retry: bool, now: float) -> list[Item]:
+        """Tell the members of a batch that ended in `error`, but for those that should run again, one by one.
+
+        These are all of several, if `retry`: it cannot be told whose fault it was. Where the backend says that it was
+        nobody's, running them again would only add to its troubles; a deadline costs whom it was of.
+        """
+        members = batch.unanswered
+        if isinstance(error, BackendUnreachable | QueueFull):
+            self.refused(members, error)
+            return []
+        if isinstance(error, DeadlineExceeded):
+            passed = max(now, batch.deadline)
+            self.expired([item for item in members if item.deadline <= passed], now)
+            return [item for item in members if item.deadline > passed]
+        if isinstance(error, asyncio.CancelledError) and not members:
+            for item in batch.wanted:
+                if item.waiter.cancelled():  # others were told why
+                    self.hooks.on_discard("cancelled")
+            return []
+        again = members if retry and len(batch.wanted) > 1 and isinstance(error, Exception) else []
+        if not again:
+            fail_all(members, error, FAILED)
+        self.hooks.on_batch_failure(len(batch.wanted), error)
+        return again
+
+    def refused(self, items: Sequence[Item], error: TopfiveError) -> None:
+        """Tell those who wait for `items` that the backend takes none."""
+        for item in items:
+            item.state = ItemState.FAILED
+            _refuse(item, type(error)(str(error), retry_after_seconds=error.retry_after_seconds))
 
     def done(self, batch: HandedBatch, rows: Sequence[Row], ended: float) -> None:
         """Give each member that ran its row."""

@@ -19,6 +19,7 @@ from service.api_keys import ApiKeys, read_api_keys
 from service.backends.base import BackendFactory
 from service.backends.embedded import EmbeddedFactory
 from service.backends.null import NullFactory
+from service.backends.triton.backend import TritonFactory
 from service.clock import Clock, MonotonicClock
 from service.cores import usable_cores
 from service.errors import ConfigurationError, TopfiveError
@@ -35,6 +36,7 @@ from service.routes.error_responses import error_headers, status_of
 from service.routes.health import health_router
 from service.routes.infer import InferHandler
 from service.routes.models import models_router
+from service.routes.page import page_router
 from service.serving import Serving
 from service.settings import Settings, shared_metrics_folder
 
@@ -44,20 +46,33 @@ logger = logging.getLogger("topfive")
 def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: Clock | None = None) -> Serving:
     """The service of `settings`, not started; raises `ConfigurationError` for what can be seen without loading."""
     cores = max(1, usable_cores() // settings.workers)
-    factory: BackendFactory = (
-        NullFactory()
-        if settings.backend == "null"
-        else EmbeddedFactory(cores=cores, alone_threads=settings.alone_threads)
-    )
     return Serving(
         settings,
-        stored=read_repository(settings.model_repository),
-        factory=factory,
+        stored=read_repository(settings.model_repository, on_triton=settings.backend == "triton"),
+        factory=_backend_factory(settings, cores),
         cores=cores,
         clock=clock or MonotonicClock(),
         metrics=Metrics(shared_folder=shared_metrics_folder()),
         on_fatal=on_fatal,
     )
+
+
+def _backend_factory(settings: Settings, cores: int) -> BackendFactory:
+    embedded = EmbeddedFactory(cores=cores, alone_threads=settings.alone_threads)
+    match settings.backend:
+        case "null":
+            return NullFactory()
+        case "triton":
+            assert settings.triton_url is not None
+            return TritonFactory(
+                settings.triton_url,
+                embedded=embedded,
+                slots=settings.triton_slots,
+                shared_memory=settings.triton_shared_memory,
+                timeout_seconds=settings.triton_timeout_seconds,
+            )
+        case _:
+            return embedded
 
 
 def create_grpc_server(serving: Serving) -> GrpcServer | None:
@@ -109,6 +124,7 @@ def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastA
     app.router.routes.extend(infer_route(path, app.infer) for path in infer.ROUTES)
     app.include_router(health_router(serving))
     app.include_router(models_router(serving))
+    app.include_router(page_router())
     add_docs(app)
     _add_error_handlers(app)
     return app

@@ -70,14 +70,16 @@ Payload = Tensor | Unprepared
 class HandedBatch:
     """A batch in the backend's hands; `claim` is the moment at which it starts to run.
 
-    `wanted`: the members that run. Left out at the start are `late`, which had expired, `gone`, for which nobody waited
-    any more, and `failed`, which could not be prepared.
+    `submissions`: how many requests had come when it was handed over. `wanted`: the members that run. Left out at the
+    start are `late`, which had expired, `gone`, for which nobody waited any more, and `failed`, which could not be
+    prepared.
     """
 
-    __slots__ = ("_clock", "claimed", "failed", "gone", "items", "late", "prepared", "started", "wanted")
+    __slots__ = ("_clock", "claimed", "failed", "gone", "items", "late", "prepared", "started", "submissions", "wanted")
 
-    def __init__(self, items: list[Item], clock: Clock) -> None:
+    def __init__(self, items: list[Item], clock: Clock, *, submissions: int = 0) -> None:
         self.items = items
+        self.submissions = submissions
         self.wanted = items
         self.late: list[Item] = []
         self.gone: list[Item] = []
@@ -109,6 +111,11 @@ class HandedBatch:
         self.wanted = wanted
         self.prepared = self._clock.now()
         return tensors
+
+    @property
+    def deadline(self) -> float:
+        """The earliest of those of its members."""
+        return min((item.deadline for item in self.wanted), default=_NEVER)
 
     @property
     def unanswered(self) -> list[Item]:

@@ -8,10 +8,12 @@ fired) and does no I/O, so there is no loop to die or to poll. What you can rely
 - with slots idle, each takes its share of what waits, so none swallows the queue while another idles;
 - a batch that fails (an exception in the backend, or a result of the wrong length) is run again member by member, once
   and before all that waits, so that it costs only the members that fail by themselves too;
-- a cancelled, expired or abandoned item never reaches a graph, and is counted;
+- a cancelled, expired or abandoned item never reaches a graph, and is counted; a batch that nobody waits for any more
+  is cancelled, where the backend can do that;
 - `drain` answers everybody; `retire` first waits until all who came in have left;
 - if the decision itself raises, every waiter gets that error and `on_failure` is told, so that readiness goes down;
-- if a batch does not end, `fail_if_stuck` gives all waiters an error, those of running batches too.
+- if a batch does not end, `fail_if_stuck` gives all waiters an error, those of running batches too;
+- while the backend cannot be reached (`suspend`), nobody waits for it: all are told at once, until `resume`.
 
 A batch runs *alone* when it is the only item there is and nothing came while the last batch ran: then it may use the
 cores of all slots, which halves a lone client's latency and costs a busy server nothing.
@@ -19,15 +21,14 @@ cores of all slots, which halves a lone client's latency and costs a busy server
 A backend may ask for `prefetch` batches beyond its slots, so that a slot need not wait for the event loop between two
 batches. Only full batches are handed over ahead: no later item could have joined them.
 
-In files of their own are who may come in (`room`), what waiters are told (`answers`), who runs again (`retries`), and
-what is stuck (`watchdog`).
+In files of their own are who may come in (`room`), what runs (`running`), what waiters are told (`answers`), and who
+runs again (`retries`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Final
 
 from service.answers import DEFECT, FAILED, Answers, fail_all
@@ -35,10 +36,11 @@ from service.backends.base import Backend, Row
 from service.batch import BatcherHooks, HandedBatch, Outcome, Payload, Reservation
 from service.batching_queue import BatchingQueue, Item, QueueLimits
 from service.clock import Alarm, Clock
-from service.errors import BackendFailure
+from service.errors import BackendFailure, BackendUnreachable
 from service.retries import Retries
 from service.room import Room
-from service.watchdog import Watchdog
+from service.running import Running
+from service.types import Fill
 
 _NEVER: Final = float("inf")
 
@@ -52,18 +54,15 @@ class Batcher:
         self._retries = Retries()
         self._room = Room(self._queue, self._retries, clock)
         self._answers = Answers(hooks)
-        self._watchdog = Watchdog()
+        self._running = Running(backend, clock)
         self._clock = clock
-        self._busy = 0
-        self._alone = False
-        self._runs: dict[asyncio.Future[Sequence[Row]], HandedBatch] = {}  # in the order of their handing over
         self._alarm = Alarm(clock)
         self._submissions = 0
         self._calm = True
         self._failure: BaseException | None = None
 
     def __repr__(self) -> str:
-        return f"<Batcher {self._queue!r}, {self._busy}/{self._backend.slots} slots busy, failure={self._failure!r}>"
+        return f"<Batcher {self._queue!r}, {self._running!r}, failure={self._failure!r}>"
 
     @property
     def prepares(self) -> bool:
@@ -74,6 +73,13 @@ class Batcher:
     def waiting(self) -> tuple[int, int]:
         """Images that wait for a batch, and their bytes."""
         return self._queue.items + len(self._retries.items), self._queue.nbytes + self._retries.nbytes
+
+    @property
+    def fill(self) -> Fill:
+        """How full it is now."""
+        items, nbytes = self.waiting
+        slots = self._backend.slots
+        return Fill(items, self._queue.limits.max_items, nbytes, slots - max(0, self._running.idle), slots)
 
     def estimated_wait_seconds(self, priority: int = 0) -> float:
         """How long what would leave before an image of `priority` will take, from the measured cost per image."""
@@ -150,25 +156,48 @@ class Batcher:
         """Take nothing more in, run everything that waits, and return when all are answered."""
         self._queue.close()
         self._dispatch()
-        while self._runs:
-            await asyncio.wait(self._runs)
+        await self._running.wait()
 
     def fail_if_stuck(self, seconds: float) -> bool:
         """Fail if a batch has been running, or free to start, for more than `seconds`; whether it came to that.
 
-        To be called every now and then. Nobody waits any longer then, and what still runs is given up.
+        To be called every now and then. Nobody waits any longer then, and what still runs is given up. A batch that can
+        be cancelled is given up alone, for its slot is free then.
         """
-        batch = self._watchdog.find_stuck(self._runs.values(), now=self._clock.now(), seconds=seconds)
+        batch = self._running.find_stuck(seconds)
         if batch is None:
             return False
         doing = "run" if batch.claimed else "waited for a thread"
         error = BackendFailure(f"a batch of {len(batch.items)} has {doing} for more than {seconds:g} s; it is given up")
-        given_up, self._runs = self._runs, {}
-        for run, each in given_up.items():
-            fail_all(each.unanswered, error, DEFECT)
-            run.cancel()
+        if self._backend.cancels:
+            fail_all(batch.unanswered, error, FAILED)
+            self._answers.hooks.on_batch_failure(len(batch.wanted), error)
+            self._running.cancel_unwanted()
+            return False
+        for given_up in self._running.give_up():
+            fail_all(given_up.unanswered, error, DEFECT)
         self._fail(error)
         return True
+
+    def suspend(self, reason: BackendUnreachable) -> None:
+        """Tell all who wait, and all who come until `resume`, that the backend cannot be reached."""
+        self._room.suspend(reason)
+        self._answers.refused(self._queue.drain() + self._retries.drain(), reason)
+        if self._backend.cancels:
+            for batch in self._running:
+                self._answers.refused(batch.unanswered, reason)
+            self._running.cancel_unwanted()
+
+    def resume(self) -> None:
+        """Let requests in again."""
+        self._room.suspend(None)
+
+    def give_up_abandoned(self) -> None:
+        """Cancel what runs for clients that have hung up, where that ends it."""
+        if self._backend.cancels:
+            for batch in self._running:
+                self._answers.still_there(batch.unanswered)
+            self._running.cancel_unwanted()
 
     def _withdraw(self, items: Sequence[Item]) -> None:
         """Take back what its caller no longer waits for: it was cancelled, or a sibling failed."""
@@ -177,6 +206,7 @@ class Batcher:
                 self._answers.hooks.on_discard("cancelled")
             if not item.waiter.cancel() and not item.waiter.cancelled():
                 item.waiter.exception()  # retrieved: a sibling's error has been reported already
+        self._running.cancel_unwanted()
 
     def _dispatch(self) -> None:
         try:
@@ -195,55 +225,36 @@ class Batcher:
         try:
             alone = self._may_run_alone()
             if wanted := self._answers.still_there(batch):
-                self._start(HandedBatch(wanted, self._clock), alone=alone)
+                handed = HandedBatch(wanted, self._clock, submissions=self._submissions)
+                self._running.start(handed, alone=alone, on_end=self._end)
         except Exception as error:
             fail_all(batch, error, DEFECT)  # it has left the queue, so nobody else would
             raise
 
     def _next_batch(self, now: float) -> list[Item]:
         """What is to be retried; then a share of what waits for each idle slot; beyond the slots, only what is full."""
-        idle = self._backend.slots - self._busy
+        idle = self._running.idle
         if self._retries.items:
             return self._retries.take() if idle > 0 else []
         if idle > 0:
             share = -(-self._queue.items // idle)
             return self._queue.take(max(1, share), now=now)
-        return self._queue.take_full() if -idle < self._backend.prefetch and not self._alone else []
+        return self._queue.take_full() if self._running.takes_ahead else []
 
     def _may_run_alone(self) -> bool:
         """Whether the batch just taken, of one item, is all there is."""
         waiting = self._queue.items or self._retries.items
-        return self._calm and self._backend.serves_alone and not self._busy and not waiting
+        return self._calm and self._backend.serves_alone and self._running.idle == self._backend.slots and not waiting
 
-    def _start(self, batch: HandedBatch, *, alone: bool) -> None:
-        slots = self._backend.slots if alone else 1
-        self._busy += slots
-        self._alone = alone
+    def _end(self, batch: HandedBatch, slots: int, outcome: Sequence[Row] | BaseException) -> None:
+        self._calm = batch.submissions == self._submissions
         try:
-            run = self._backend.infer(batch, alone=alone)
-        except Exception as error:  # noqa: BLE001  # as if the run itself had failed
-            run = asyncio.get_running_loop().create_future()
-            run.set_exception(error)
-        self._runs[run] = batch
-        run.add_done_callback(partial(self._end, slots, self._submissions))
-
-    def _end(self, slots: int, submissions: int, run: asyncio.Future[Sequence[Row]]) -> None:
-        error = asyncio.CancelledError() if run.cancelled() else run.exception()
-        batch = self._runs.pop(run, None)
-        if batch is None:
-            return  # given up long ago
-        self._calm = submissions == self._submissions
-        self._busy -= slots
-        self._alone = False
-        try:
-            if error is None and len(run.result()) != len(batch.wanted):
-                error = BackendFailure(f"{len(run.result())} rows were answered to a batch of {len(batch.wanted)}")
-            if error is None:
-                self._settle(batch, run.result(), slots)
+            if not isinstance(outcome, BaseException):
+                self._settle(batch, outcome, slots)
             if len(batch.wanted) < len(batch.items):
                 self._answers.left_out(batch)
-            if error is not None:
-                self._retry_or_fail(batch, error)
+            if isinstance(outcome, BaseException):
+                self._end_failed(batch, outcome)
         except Exception as defect:  # noqa: BLE001  # in a hook; nobody would learn of it otherwise
             fail_all(batch.unanswered, defect, DEFECT)
             self._fail(defect)
@@ -255,14 +266,13 @@ class Batcher:
             self._room.ran(len(rows), (ended - batch.started) * slots / self._backend.slots)
         self._answers.done(batch, rows, ended)
 
-    def _retry_or_fail(self, batch: HandedBatch, error: BaseException) -> None:
+    def _end_failed(self, batch: HandedBatch, error: BaseException) -> None:
         """Let each member run by itself, if that can tell whose fault it was; otherwise it was this one's."""
-        if len(batch.wanted) > 1 and isinstance(error, Exception) and self._failure is None:
-            self._retries.add(batch.unanswered)
-        else:
-            fail_all(batch.unanswered, error, FAILED)
-        self._answers.hooks.on_batch_failure(len(batch.wanted), error)
-        if not isinstance(error, Exception | asyncio.CancelledError):
+        now = self._clock.now()
+        self._retries.add(self._answers.batch_failed(batch, error, retry=self._failure is None, now=now))
+        if isinstance(error, BackendUnreachable):
+            self.suspend(error)
+        elif not isinstance(error, Exception | asyncio.CancelledError):
             self._fail(error)
 
     def _next_event(self, now: float) -> float:

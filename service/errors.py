@@ -78,6 +78,10 @@ class NotReady(TopfiveError):
     code = "not_ready"
 
 
+class BackendUnreachable(NotReady):
+    """What runs the graphs cannot be reached, or no longer serves what it must; that may pass."""
+
+
 class DeadlineExceeded(TopfiveError):
     """The request's deadline passed while it waited; it never reached a graph."""
 
@@ -100,3 +104,7 @@ class ConfigurationError(TopfiveError):
     """A setting, a `config.pbtxt` or a model file that cannot be served; raised at start or load only."""
 
     code = "configuration"
+
+
+class BackendMismatch(ConfigurationError):
+    """What runs the graphs serves something else than the repository holds; either may yet change."""

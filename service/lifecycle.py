@@ -1,6 +1,7 @@
-"""The states of the service: STARTING -> READY -> DRAINING -> STOPPED, and READY <-> FAILED.
+"""The states of the service: STARTING -> READY -> DRAINING -> STOPPED, READY <-> UNREACHABLE, and FAILED.
 
-Readiness is earned: only a finished warm-up leads to READY.
+Readiness is earned: only a finished warm-up leads to READY. UNREACHABLE is a backend elsewhere that is away, and may
+come back; FAILED is ours, and the process ends.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ class State(enum.Enum):
 
     STARTING = "starting"
     READY = "ready"
+    UNREACHABLE = "cut off from its backend"
     FAILED = "failed"
     DRAINING = "draining"
     STOPPED = "stopped"
@@ -22,8 +24,9 @@ class State(enum.Enum):
 
 _ALLOWED: Final = {
     State.STARTING: {State.READY, State.FAILED, State.DRAINING},
-    State.READY: {State.FAILED, State.DRAINING},
-    State.FAILED: {State.READY, State.DRAINING},
+    State.READY: {State.UNREACHABLE, State.FAILED, State.DRAINING},
+    State.UNREACHABLE: {State.READY, State.FAILED, State.DRAINING},
+    State.FAILED: {State.DRAINING},
     State.DRAINING: {State.STOPPED},
     State.STOPPED: set(),
 }
@@ -43,6 +46,11 @@ class Lifecycle:
     def ready(self) -> bool:
         """Whether new work should be sent here."""
         return self.state is State.READY
+
+    @property
+    def started(self) -> bool:
+        """Whether models are served, be their backend reachable or not, and will be."""
+        return self.state in (State.READY, State.UNREACHABLE)
 
     def enter(self, state: State) -> None:
         """Change to `state`; raises `ValueError` for a change that the life of the service does not have."""

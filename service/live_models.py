@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from service.batcher import Batcher
-from service.errors import ConfigurationError, NotReady
+from service.errors import BackendMismatch, BackendUnreachable, ConfigurationError, NotReady
 from service.lifecycle import Lifecycle, State
 from service.loading import BatchedUnit, Fingerprint, Key, Loader, Unit, Units, fingerprint
 from service.metrics import Metrics, ModelMetrics
 from service.models import Models
 from service.repository import StoredModel
+from service.types import Fill
 from service.wiring import Changes, apply
 
 logger = logging.getLogger("topfive")
@@ -82,14 +83,13 @@ class LiveModels:
         self._broken = {key: broken for key, broken in self._broken.items() if key[0] not in names}
 
     def publish(self) -> None:
-        """Set the gauges of what waits: the versions of a model share them, whether on their way out or not."""
-        waiting: dict[str, tuple[int, int]] = dict.fromkeys(self._published, (0, 0))
+        """Set the gauges of how full each model is: its versions share them, whether on their way out or not."""
+        fills: dict[str, list[Fill]] = {name: [] for name in self._published}
         for unit in self._batched():
             self._published[unit.name] = unit.metrics
-            (items, nbytes), (more_items, more_bytes) = waiting.get(unit.name, (0, 0)), unit.batcher.waiting
-            waiting[unit.name] = (items + more_items, nbytes + more_bytes)
-        for name, (items, nbytes) in waiting.items():
-            self._published[name].publish_queue(items, nbytes)
+            fills.setdefault(unit.name, []).append(unit.batcher.fill)
+        for name, alive in fills.items():
+            self._published[name].publish_fill(alive)
 
     def hurry(self) -> None:
         """Make nobody wait for company in a batch any more."""
@@ -100,6 +100,12 @@ class LiveModels:
         """Fail every batcher that has a batch which takes more than `seconds`; whether there was one."""
         stuck = [batcher.fail_if_stuck(seconds) for batcher in self.batchers]
         return any(stuck)
+
+    async def check_backends(self) -> str | None:
+        """Let nobody in to a model whose backend cannot run it now; why, of one that is served, or None."""
+        units = list(self._batched())
+        reasons = await asyncio.gather(*(_check_backend(unit) for unit in units))
+        return next((why for unit, why in zip(units, reasons, strict=True) if why and unit not in self._retiring), None)
 
     async def drain(self) -> None:
         """Answer everything that waits, then release the backends."""
@@ -125,6 +131,8 @@ class LiveModels:
         self.loading = key
         try:
             return await loader.load(model, version)
+        except BackendMismatch:
+            raise  # it may yet be mended elsewhere
         except ConfigurationError as error:
             # Not the error itself: its traceback holds on to the graph.
             self._broken[key] = (wanted, str(error))
@@ -161,6 +169,17 @@ class LiveModels:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("model '%s' version %d could not be released", unit.name, unit.version, exc_info=error)
         self.publish()
+
+
+async def _check_backend(unit: BatchedUnit) -> str | None:
+    unit.batcher.give_up_abandoned()
+    try:
+        await unit.backend.check()
+    except BackendUnreachable as error:
+        unit.batcher.suspend(error)
+        return str(error)
+    unit.batcher.resume()
+    return None
 
 
 async def _see_off(unit: BatchedUnit) -> None:

@@ -17,7 +17,7 @@ from service.batch import BatcherHooks
 from service.batcher import Batcher
 from service.batching_queue import QueueLimits
 from service.clock import Clock
-from service.errors import ConfigurationError, TopfiveError
+from service.errors import BackendUnreachable, ConfigurationError, TopfiveError
 from service.metrics import Metrics, ModelMetrics
 from service.model_config import ModelConfig, VersionPolicy
 from service.models import Models, ServedModel
@@ -198,6 +198,8 @@ class Loader:
 async def _warm_up(backend: Backend, path: Path) -> None:
     try:
         await backend.warm_up()
+    except BackendUnreachable:
+        raise  # says nothing of the graph
     except Exception as error:
         raise ConfigurationError(f"{path}: the graph fails at warm-up: {error}") from error
 

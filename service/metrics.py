@@ -7,14 +7,16 @@ files of a shared folder, and `exposition` adds the processes up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from service.types import Timings
+from service.statuses import HTTP
+from service.types import Fill, Timings
+from service.usage import Usage
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -25,6 +27,8 @@ DURATION_BUCKETS: Final = (
 BATCH_SIZE_BUCKETS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
 _INFO: Final = ("model", "version", "backend", "slots", "limit")
 STAGES: Final = ("decode", "resize", "queue", "inference")
+REASONS: Final = (*sorted({error.code for error in HTTP}), "abandoned", "cancelled", "expired")
+"""Of refusals, and of items that left the queue. They count from 0: the first of a series that is new is in no rate."""
 
 
 class ModelMetrics:
@@ -36,12 +40,18 @@ class ModelMetrics:
         self.batch_size = metrics.batch_size.labels(model)
         self.batch_failures = metrics.batch_failures.labels(model)
         self._queue_items = metrics.queue_items.labels(model)
+        self._queue_items_limit = metrics.queue_items_limit.labels(model)
         self._queue_bytes = metrics.queue_bytes.labels(model)
+        self._slots_busy = metrics.slots_busy.labels(model)
+        self._slots = metrics.slots.labels(model)
 
-    def publish_queue(self, items: int, nbytes: int) -> None:
-        """Set the gauges of what waits for a batch."""
-        self._queue_items.set(items)
-        self._queue_bytes.set(nbytes)
+    def publish_fill(self, fills: Sequence[Fill]) -> None:
+        """Set the gauges of how full it is, over all batchers that serve a version of it."""
+        self._queue_items.set(sum(fill.items for fill in fills))
+        self._queue_items_limit.set(sum(fill.max_items for fill in fills))
+        self._queue_bytes.set(sum(fill.nbytes for fill in fills))
+        self._slots_busy.set(sum(fill.busy_slots for fill in fills))
+        self._slots.set(sum(fill.slots for fill in fills))
 
     def answered(self, images: int, timings: Timings) -> None:
         """Count one answered request of so many images and observe its stages."""
@@ -92,14 +102,23 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        for reason in REASONS:
+            self.rejected.labels(reason)
         self.batch_failures = Counter(
             "topfive_batch_failures", "Batches that failed in the backend.", ("model",), registry=registry
         )
         self.queue_items = self._gauge("topfive_queue_items", "Images that wait for a batch.", ("model",))
+        self.queue_items_limit = self._gauge(
+            "topfive_queue_items_limit", "Most images that may wait for a batch.", ("model",)
+        )
         self.queue_bytes = self._gauge("topfive_queue_bytes", "Bytes of the images that wait for a batch.", ("model",))
+        self.slots_busy = self._gauge("topfive_slots_busy", "Slots that run a batch.", ("model",))
+        self.slots = self._gauge("topfive_slots", "Slots, in each of which one batch at a time can run.", ("model",))
         self.in_flight = self._gauge("topfive_in_flight", "Requests admitted and not yet answered.", ())
+        self.in_flight_limit = self._gauge("topfive_in_flight_limit", "Most requests admitted at once.", ())
         self.in_flight_bytes = self._gauge("topfive_in_flight_bytes", "Body bytes of the requests in flight.", ())
         self.connections = self._gauge("topfive_connections", "Open HTTP connections.", ())
+        self.connections_limit = self._gauge("topfive_connections_limit", "Most HTTP connections open at once.", ())
         self.connections_closed = Counter(
             "topfive_connections_closed",
             "HTTP connections closed for what their client did or did not do, by reason.",
@@ -111,6 +130,22 @@ class Metrics:
             "topfive_model_info",
             "1 for each model and version served; `limit` is the largest batch formed.",
             _INFO,
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        # Named as by every client library. The library's own collector reads one process only, whichever is asked.
+        self._cpu_seconds = Counter(
+            "process_cpu_seconds",
+            "Processor time, of all threads and worker processes, those that have ended included.",
+            registry=registry,
+        )
+        self._cpu_seconds_told = 0.0
+        self._resident_bytes = self._gauge(
+            "process_resident_memory_bytes", "Memory in use, of all worker processes; what they share counts twice.", ()
+        )
+        self._started = Gauge(
+            "process_start_time_seconds",
+            "Unix time at which the process, of several the latest, began to load its models.",
             registry=registry,
             multiprocess_mode="livemax",
         )
@@ -132,6 +167,16 @@ class Metrics:
             self._model_info.remove(*(labels[name] for name in _INFO))
         else:
             self._model_info.labels(**labels).set(0)
+
+    def process_started(self) -> None:
+        """Publish that the process starts now."""
+        self._started.set_to_current_time()
+
+    def publish_process(self, usage: Usage) -> None:
+        """Publish what the process uses; to be called with readings of one process, in their order."""
+        self._cpu_seconds.inc(usage.cpu_seconds - self._cpu_seconds_told)
+        self._cpu_seconds_told = usage.cpu_seconds
+        self._resident_bytes.set(usage.resident_bytes)
 
     def observe_request(self, route: str, model: str, code: int, seconds: float) -> None:
         """Observe one finished request; `model` is empty where none was found."""

@@ -1,14 +1,14 @@
 """`config.pbtxt`, the only model configuration: parsed with Triton's own protobuf, checked field by field.
 
 What lives here: the fields that the embedded backend honours, as one frozen dataclass, and the refusal, by name, of
-every other field. What does not: the file system (`repository`), and the doing (`models`).
+every other field of a model that it is to run. What does not: the file system (`repository`), and the doing (`models`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
@@ -17,13 +17,20 @@ from service.errors import ConfigurationError
 from service.honoured_fields import HONOURED, fields_set
 from service.types import TensorSpec
 
+Device = Literal["auto", "cpu", "gpu"]
+"""Where a graph is run; "auto" is a GPU if there is one."""
+
 _DATATYPES: Final = {
     pb.TYPE_UINT8: "UINT8",
     pb.TYPE_INT64: "INT64",
     pb.TYPE_FP32: "FP32",
     pb.TYPE_STRING: "BYTES",
 }
-_CPU_KINDS: Final = (pb.ModelInstanceGroup.KIND_AUTO, pb.ModelInstanceGroup.KIND_CPU)
+_DEVICES: Final[dict[int, Device]] = {
+    pb.ModelInstanceGroup.KIND_AUTO: "auto",
+    pb.ModelInstanceGroup.KIND_CPU: "cpu",
+    pb.ModelInstanceGroup.KIND_GPU: "gpu",
+}
 _MICROSECONDS: Final = 1e-6
 
 
@@ -82,6 +89,7 @@ class ModelConfig:
     allow_timeout_override: bool
     instances: int
     threads: int
+    device: Device
     filename: str
     versions: VersionPolicy
     warm_ups: tuple[WarmUp, ...]
@@ -94,8 +102,12 @@ class ModelConfig:
         return self.graph_batch_size if self.batches else 1
 
 
-def parse_model_config(text: str, *, name: str, where: str) -> ModelConfig:
+def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = False) -> ModelConfig:
     """Parse and check the `config.pbtxt` of the folder `name`; `where` names the file in messages.
+
+    `on_triton`: what Triton is to run may have fields that only Triton honours (`optimization`, GPU instances). An
+    ensemble may not, for its steps are always joined here; nor may a model that is run here, which its backend sees
+    to (`check_honoured`).
 
     Raises `ConfigurationError` naming the field and the remedy.
     """
@@ -104,12 +116,8 @@ def parse_model_config(text: str, *, name: str, where: str) -> ModelConfig:
         text_format.Parse(text, config)
     except text_format.ParseError as error:
         raise ConfigurationError(f"{where}: not a model configuration: {error}") from error
-    for path in fields_set(config):
-        if path not in HONOURED:
-            raise ConfigurationError(
-                f"{where}: the embedded backend does not honour the field '{path}'; remove it, or serve this model "
-                "on Triton"
-            )
+    if not on_triton or config.HasField("ensemble_scheduling"):
+        check_honoured(config, where)
     _check(config, name, where)
     policy = config.dynamic_batching.default_queue_policy
     return ModelConfig(
@@ -124,8 +132,9 @@ def parse_model_config(text: str, *, name: str, where: str) -> ModelConfig:
         default_priority_level=config.dynamic_batching.default_priority_level,
         queue_timeout_seconds=policy.default_timeout_microseconds * _MICROSECONDS,
         allow_timeout_override=policy.allow_timeout_override,
-        instances=config.instance_group[0].count if config.instance_group else 0,
+        instances=sum(group.count for group in config.instance_group),
         threads=_intra_op_threads(config, where),
+        device=_DEVICES.get(config.instance_group[0].kind, "auto") if config.instance_group else "auto",
         filename=config.default_model_filename or "model.onnx",
         versions=_version_policy(config),
         warm_ups=tuple(_warm_up(sample, config, where) for sample in config.model_warmup),
@@ -135,6 +144,21 @@ def parse_model_config(text: str, *, name: str, where: str) -> ModelConfig:
         ),
         message=config,
     )
+
+
+def check_honoured(message: Any, where: str) -> None:
+    """Raise `ConfigurationError` unless the embedded backend honours all of `message`, an `inference.ModelConfig`."""
+    for path in fields_set(message):
+        if path not in HONOURED:
+            raise ConfigurationError(
+                f"{where}: the embedded backend does not honour the field '{path}'; remove it, or serve this model "
+                "on Triton"
+            )
+    if len(message.instance_group) > 1:
+        raise ConfigurationError(f"{where}: more than one instance_group; the embedded backend takes one")
+    for group in message.instance_group:
+        if group.kind not in _DEVICES:
+            raise ConfigurationError(f"{where}: instance_group.kind must be KIND_AUTO, KIND_CPU or KIND_GPU here")
 
 
 def _check(config: Any, name: str, where: str) -> None:
@@ -156,7 +180,8 @@ def _check(config: Any, name: str, where: str) -> None:
         raise ConfigurationError(f"{where}: input and output must be declared; they are not read from the graph")
     if is_ensemble:
         _check_ensemble(config, where)
-    _check_instance_group(config, where)
+    if any(group.count < 0 for group in config.instance_group):
+        raise ConfigurationError(f"{where}: instance_group.count is below 0; it must be at least 1")
     _check_priorities(config, where)
 
 
@@ -164,16 +189,6 @@ def _check_ensemble(config: Any, where: str) -> None:
     for name in ("instance_group", "parameters", "model_warmup", "default_model_filename"):
         if getattr(config, name):
             raise ConfigurationError(f"{where}: an ensemble has no {name}; set it in the models of its steps")
-
-
-def _check_instance_group(config: Any, where: str) -> None:
-    if len(config.instance_group) > 1:
-        raise ConfigurationError(f"{where}: more than one instance_group; the embedded backend takes one")
-    for group in config.instance_group:
-        if group.count < 0:
-            raise ConfigurationError(f"{where}: instance_group.count is {group.count}; it must be at least 1")
-        if group.kind not in _CPU_KINDS:
-            raise ConfigurationError(f"{where}: instance_group.kind must be KIND_CPU or KIND_AUTO for this backend")
 
 
 def _check_priorities(config: Any, where: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from service.clock import Clock, sleep
-from service.errors import ConfigurationError, NotReady, UnknownModel, Unsupported
+from service.errors import BackendUnreachable, ConfigurationError, NotReady, UnknownModel, Unsupported
 from service.lifecycle import Lifecycle
 from service.live_models import LiveModels
 from service.loading import Loader
@@ -63,9 +63,12 @@ class _Refused:
 class ModelControl:
     """Loads and unloads models while others are served; `live` is what they are loaded into."""
 
-    def __init__(self, *, mode: Mode, repository: Path, lifecycle: Lifecycle, live: LiveModels) -> None:
+    def __init__(
+        self, *, mode: Mode, repository: Path, lifecycle: Lifecycle, live: LiveModels, on_triton: bool = False
+    ) -> None:
         self._mode = mode
         self._repository = repository
+        self._on_triton = on_triton
         self._lifecycle = lifecycle
         self._live = live
         self._loader: Loader | None = None
@@ -147,6 +150,8 @@ class ModelControl:
             await sleep(clock, seconds)
             try:
                 await self.poll()
+            except BackendUnreachable as error:
+                logger.warning("the models stay as they were: %s", error)
             except NotReady:
                 return
             except Exception as error:  # a look that fails must not be the last one
@@ -160,11 +165,13 @@ class ModelControl:
         """
         loader = self._loader
         async with self._lock:
-            if loader is None or not self._lifecycle.ready:
+            if loader is None or not self._lifecycle.started:
                 return
             stored = self._live.stored
             try:
-                found = await asyncio.to_thread(survey, self._repository, known=tuple(stored))
+                found = await asyncio.to_thread(
+                    survey, self._repository, known=tuple(stored), on_triton=self._on_triton
+                )
             except ConfigurationError as error:
                 self._refuse(dict.fromkeys(stored), error)
                 return
@@ -214,7 +221,7 @@ class ModelControl:
 
     async def _read(self, name: str) -> dict[str, StoredModel]:
         try:
-            return await asyncio.to_thread(read_with_steps, self._repository, name)
+            return await asyncio.to_thread(read_with_steps, self._repository, name, on_triton=self._on_triton)
         except ConfigurationError as error:
             self._refuse({name: None}, error)
             raise
@@ -230,7 +237,7 @@ class ModelControl:
         return self._loader
 
     def _check_ready(self) -> None:
-        if not self._lifecycle.ready:
+        if not self._lifecycle.started:
             raise NotReady(f"the service is {self._lifecycle.state.value}, so its models do not change; retry later")
 
 

@@ -51,17 +51,22 @@ class StoredModel:
             )
 
 
-def read_repository(folder: Path) -> dict[str, StoredModel]:
-    """All models in `folder` by name; raises `ConfigurationError` naming the file that cannot be served."""
+def read_repository(folder: Path, *, on_triton: bool = False) -> dict[str, StoredModel]:
+    """All models in `folder` by name; raises `ConfigurationError` naming the file that cannot be served.
+
+    `on_triton`: see `parse_model_config`.
+    """
     models = {}
-    for name, model in survey(folder).items():
+    for name, model in survey(folder, on_triton=on_triton).items():
         if isinstance(model, ConfigurationError):
             raise model
         models[name] = model
     return models
 
 
-def survey(folder: Path, *, known: Collection[str] = ()) -> dict[str, StoredModel | ConfigurationError]:
+def survey(
+    folder: Path, *, known: Collection[str] = (), on_triton: bool = False
+) -> dict[str, StoredModel | ConfigurationError]:
     """All models in `folder` by name, or why one cannot be read.
 
     A folder without a config.pbtxt is no model, unless it is `known` as one: then something is amiss in it. Raises
@@ -71,7 +76,7 @@ def survey(folder: Path, *, known: Collection[str] = ()) -> dict[str, StoredMode
     for name in sorted(_names(folder)):
         if name in known or (folder / name / _CONFIG).exists():
             try:
-                models[name] = _read_model(folder / name)
+                models[name] = _read_model(folder / name, on_triton=on_triton)
             except ConfigurationError as error:
                 models[name] = error
     if not models:
@@ -79,7 +84,7 @@ def survey(folder: Path, *, known: Collection[str] = ()) -> dict[str, StoredMode
     return models
 
 
-def read_with_steps(folder: Path, name: str) -> dict[str, StoredModel]:
+def read_with_steps(folder: Path, name: str, *, on_triton: bool = False) -> dict[str, StoredModel]:
     """The model `name` in `folder`, with the models of its steps that are there.
 
     Raises `UnknownModel` if it is not there, `ConfigurationError` if one of them cannot be read.
@@ -87,9 +92,9 @@ def read_with_steps(folder: Path, name: str) -> dict[str, StoredModel]:
     names = _names(folder)  # looked up there, so that no name can lead out of the folder
     if name not in names or not (folder / name / _CONFIG).exists():
         raise UnknownModel(f"there is no model '{name[:100]}' in the model repository")
-    model = _read_model(folder / name)
+    model = _read_model(folder / name, on_triton=on_triton)
     steps = {step.model for step in model.config.steps} & names
-    return {name: model} | {step: _read_model(folder / step) for step in sorted(steps)}
+    return {name: model} | {step: _read_model(folder / step, on_triton=on_triton) for step in sorted(steps)}
 
 
 def _names(folder: Path) -> set[str]:
@@ -102,14 +107,14 @@ def _names(folder: Path) -> set[str]:
         ) from error
 
 
-def _read_model(folder: Path) -> StoredModel:
+def _read_model(folder: Path, *, on_triton: bool) -> StoredModel:
     path = folder / _CONFIG
     try:
         text = path.read_text(encoding="utf-8")
         present = [int(entry.name) for entry in folder.iterdir() if entry.is_dir() and _is_version(entry.name)]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
-    config = parse_model_config(text, name=folder.name, where=str(path))
+    config = parse_model_config(text, name=folder.name, where=str(path), on_triton=on_triton)
     versions = tuple(config.versions.choose(present))
     if not versions:
         raise ConfigurationError(f"{folder}: none of its version folders {sorted(present)} is chosen by version_policy")

@@ -18,7 +18,7 @@ from typing import Final
 
 from service.batching_queue import BatchingQueue
 from service.clock import Clock
-from service.errors import DeadlineExceeded, NotReady, QueueFull, TooLarge
+from service.errors import BackendUnreachable, DeadlineExceeded, NotReady, QueueFull, TooLarge
 from service.retries import Retries
 
 _RATE_SMOOTHING: Final = 0.1
@@ -37,6 +37,7 @@ class Room:
         self._held = 0
         self._held_by_level: dict[int, int] = {}
         self._failed = False
+        self._suspended: BackendUnreachable | None = None
         self._waiting_for_all_out: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
@@ -44,7 +45,7 @@ class Room:
 
     def enter(self) -> None:
         """Count one more inside; raises `NotReady` if nobody is let in any more."""
-        if self._failed or self._queue.closed:
+        if self._failed or self._suspended is not None or self._queue.closed:
             self.check_places(0, 0)
         self.inside += 1
 
@@ -63,6 +64,10 @@ class Room:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting_for_all_out.append(waiter)
             await waiter
+
+    def suspend(self, reason: BackendUnreachable | None) -> None:
+        """Let nobody in for now, for `reason`; None lets them in again."""
+        self._suspended = reason
 
     def fail(self) -> None:
         """Let nobody in any more, because of a failure."""
@@ -121,6 +126,8 @@ class Room:
         """Raise `NotReady`, `TooLarge` or `QueueFull` if so much has no place now, however short the wait is."""
         if self._failed:
             raise NotReady("the batcher has failed and this process is about to be replaced; retry later")
+        if self._suspended is not None:
+            raise BackendUnreachable(str(self._suspended), retry_after_seconds=self._suspended.retry_after_seconds)
         if nbytes > self._queue.limits.max_bytes:
             raise TooLarge(
                 f"the images have {nbytes} bytes, and at most {self._queue.limits.max_bytes} may wait for this model; "

@@ -13,9 +13,9 @@ from typing import Final
 from service.admission import Admission
 from service.backends.base import BackendFactory
 from service.classifier import Classifier
-from service.clock import Clock
+from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
-from service.errors import NotReady, TopfiveError
+from service.errors import BackendUnreachable, NotReady, TopfiveError
 from service.images import ImageLimits
 from service.lifecycle import Lifecycle, State
 from service.live_models import LiveModels
@@ -25,12 +25,15 @@ from service.model_control import ModelControl
 from service.models import Models
 from service.repository import StoredModel
 from service.settings import Settings
+from service.usage import read_usage
 from service.workers import WorkerPool
 
 logger = logging.getLogger("topfive")
 
 _WATCH_SECONDS: Final = 1.0
 """How old the gauges may be that a sibling process is scraped for."""
+_CHECK_SECONDS: Final = 1.0
+"""How often each model's backend is asked whether it could run a batch."""
 
 
 class Serving:
@@ -85,6 +88,7 @@ class Serving:
         self.control = ModelControl(
             mode=settings.model_control,
             repository=settings.model_repository,
+            on_triton=settings.backend == "triton",
             lifecycle=self.lifecycle,
             live=self._live,
         )
@@ -92,6 +96,7 @@ class Serving:
         self._classifier: Classifier | None = None
         self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
 
     @property
@@ -117,6 +122,9 @@ class Serving:
         self._pools = [compute, prepare]
         self._classifier = Classifier(pool=prepare, limits=self.limits, clock=self.clock)
         self.connections.start()
+        self.metrics.process_started()
+        self.metrics.in_flight_limit.set(self.settings.max_in_flight_requests)
+        self.metrics.connections_limit.set(self.settings.max_connections)
         self._loading = asyncio.get_running_loop().create_task(self._load(compute))
         self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
 
@@ -130,6 +138,7 @@ class Serving:
         self.metrics.connections.set(len(self.connections))
         self.metrics.in_flight.set(self.admission.requests)
         self.metrics.in_flight_bytes.set(self.admission.nbytes)
+        self.metrics.publish_process(read_usage())
         self._live.publish()
 
     async def _keep_watch(self) -> None:
@@ -154,7 +163,7 @@ class Serving:
     async def stop(self) -> None:
         """Answer what waits, end the threads."""
         self.begin_drain()
-        for task in (self._loading, self._watching, self._polling):
+        for task in (self._loading, self._watching, self._checking, self._polling):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
@@ -164,6 +173,7 @@ class Serving:
                 await self._live.drain()
         except TimeoutError:
             logger.error("a batch did not end within %.1f s; leaving without it", patience)
+        await self._factory.close()
         self.connections.stop()
         for pool in self._pools:
             self.is_stuck |= not pool.close(timeout_seconds=patience)
@@ -184,7 +194,7 @@ class Serving:
             on_batch_failure=_log_batch_failure,
         )
         try:
-            await self.control.start(loader, self._stored)
+            await self._load_first(loader)
         except NotReady as error:  # it was told to stop before its models were warm
             logger.info("the models are not loaded: %s", error)
         except Exception as error:  # noqa: BLE001  # whatever it is, the process must say so and end rather than idle unready
@@ -192,16 +202,41 @@ class Serving:
         else:
             if self.lifecycle.state is State.STARTING:
                 self.lifecycle.enter(State.READY)
+            self._checking = asyncio.get_running_loop().create_task(self._keep_checking())
             if self.settings.model_control == "poll":
                 polling = self.control.keep_polling(self.clock, self.settings.poll_seconds)
                 self._polling = asyncio.get_running_loop().create_task(polling)
+
+    async def _load_first(self, loader: Loader) -> None:
+        """Load what is stored, as soon as the backend can be reached."""
+        while True:
+            await self._factory.wait_until_reachable()
+            try:
+                return await self.control.start(loader, self._stored)
+            except BackendUnreachable as error:
+                logger.warning("the models are not loaded yet: %s", error)
+                await sleep(self.clock, _CHECK_SECONDS)
+
+    async def _keep_checking(self) -> None:
+        """Be ready only while every model's backend is."""
+        try:
+            while True:
+                await sleep(self.clock, _CHECK_SECONDS)
+                reason = await self._live.check_backends()
+                if reason is None and self.lifecycle.state is State.UNREACHABLE:
+                    self.lifecycle.enter(State.READY)
+                elif reason is not None and self.lifecycle.state is State.READY:
+                    logger.error("requests are refused for now: %s", reason)
+                    self.lifecycle.enter(State.UNREACHABLE)
+        except Exception as error:  # noqa: BLE001  # as for `_keep_watch`
+            self.fail(error)
 
     def fail(self, error: BaseException) -> None:
         """Say why the service cannot go on, and have the process ended."""
         self.failure = error
         expected = isinstance(error, TopfiveError)
         logger.critical("the service has failed: %s", error, exc_info=None if expected else error)
-        if self.lifecycle.state in (State.STARTING, State.READY):
+        if self.lifecycle.state in (State.STARTING, State.READY, State.UNREACHABLE):
             self.lifecycle.enter(State.FAILED)
         self._on_fatal()
 

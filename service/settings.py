@@ -55,10 +55,35 @@ class Settings(BaseSettings):
     model_repository: Path = Field(
         Path("model_repository"), description="Folder of models in Triton's layout. Change it to serve your own."
     )
-    backend: Literal["embedded", "null"] = Field(
+    backend: Literal["embedded", "triton", "null"] = Field(
         "embedded",
-        description="What runs the graphs: 'embedded' is ONNX Runtime in this process; 'null' answers at once with "
+        description="What runs the graphs: 'embedded' is ONNX Runtime in this process; 'triton' is a Triton at "
+        "triton_url, for the batches, while images are still decoded and resized here; 'null' answers at once with "
         "empty labels and measures the front end alone.",
+    )
+    triton_url: str | None = Field(
+        None,
+        pattern=r"^[^/\s]+:\d+$",
+        description="Where Triton's gRPC listens, as host:port. It must serve the models of this repository.",
+    )
+    triton_slots: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Batches of a model that may be at Triton at once; 0 means two for each of its instances there, so "
+        "that none waits for the next. Raise it when several services share a Triton that stays below its capacity.",
+    )
+    triton_shared_memory: bool = Field(
+        False,
+        description="Hand the pixels to Triton in system shared memory (/dev/shm) rather than in messages; for a "
+        "Triton on the same host that sees the same /dev/shm.",
+    )
+    triton_timeout_seconds: float = Field(
+        5.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long Triton may take to say whether its model is ready; after that it counts as gone, and "
+        "requests are refused with 503 until it answers again.",
     )
     model_control: Literal["none", "explicit", "poll"] = Field(
         "none",
@@ -220,6 +245,11 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
         raise ConfigurationError("; ".join(_explain(detail) for detail in error.errors())) from error
     if settings.max_in_flight_bytes < settings.max_body_bytes:
         raise ConfigurationError("max_in_flight_bytes is below max_body_bytes, so the largest body could never enter")
+    if (settings.backend == "triton") != (settings.triton_url is not None):
+        raise ConfigurationError(
+            "backend 'triton' and triton_url go together: set TOPFIVE_TRITON_URL to the host:port of Triton's gRPC, "
+            "and only then TOPFIVE_BACKEND=triton"
+        )
     if settings.workers > 1 and settings.model_control == "explicit":
         raise ConfigurationError(
             "model_control 'explicit' needs workers 1, for a request to load a model reaches one process only; let "

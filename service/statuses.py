@@ -16,6 +16,7 @@ HTTP: Final[dict[Kind, int]] = {
     errors.MalformedRequest: 400,
     errors.Unsupported: 400,
     errors.ConfigurationError: 400,  # of a model that was to be loaded
+    errors.BackendMismatch: 400,  # likewise
     errors.Unauthenticated: 401,
     errors.UnknownModel: 404,
     errors.TooLarge: 413,
@@ -25,6 +26,7 @@ HTTP: Final[dict[Kind, int]] = {
     errors.ClientDisconnected: 499,  # nobody reads it: for the log and the metrics, as nginx counts it
     errors.BackendFailure: 500,
     errors.NotReady: 503,
+    errors.BackendUnreachable: 503,
     errors.DeadlineExceeded: 504,
 }
 
@@ -40,8 +42,10 @@ GRPC: Final[dict[Kind, str]] = {
     errors.ClientDisconnected: "CANCELLED",
     errors.BackendFailure: "INTERNAL",
     errors.NotReady: "UNAVAILABLE",
+    errors.BackendUnreachable: "UNAVAILABLE",
     errors.DeadlineExceeded: "DEADLINE_EXCEEDED",
     errors.ConfigurationError: "FAILED_PRECONDITION",  # of a model that was to be loaded
+    errors.BackendMismatch: "FAILED_PRECONDITION",  # likewise
 }
 """Names of gRPC's status codes; what is not here is a defect of ours."""
 

@@ -25,3 +25,14 @@ class Timings:
     resize_seconds: float
     queue_seconds: float
     inference_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How full a batcher is: the images that wait in it, their bytes, and its busy slots, each beside its bound."""
+
+    items: int
+    max_items: int
+    nbytes: int
+    busy_slots: int
+    slots: int

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import tritonclient.grpc
@@ -22,8 +22,6 @@ import tritonclient.http.aio
 from google.protobuf.json_format import MessageToDict
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
-
-from tests.serving_process import ServingProcess
 
 Array = NDArray[Any]
 
@@ -160,10 +158,20 @@ class Client:
         return {"request_compression_algorithm": algorithm, "response_compression_algorithm": algorithm}
 
 
+class Listening(Protocol):
+    """A server on this machine."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def grpc_port(self) -> int: ...
+
+
 @contextmanager
-def connected(way: Way, service: ServingProcess, **options: Any) -> Iterator[Client]:
-    """`service`, asked in this way."""
-    port = service.port if way.over_http else service.grpc_port
+def connected(way: Way, server: Listening, **options: Any) -> Iterator[Client]:
+    """`server`, asked in this way."""
+    port = server.port if way.over_http else server.grpc_port
     client = Client(way, f"127.0.0.1:{port}", **options)
     try:
         yield client

@@ -99,6 +99,7 @@ class HeldBackend:
         self.slots = slots
         self.prefetch = prefetch
         self.prepares = False
+        self.cancels = False
         self.serves_alone = serves_alone
         self.batch_size_that_pays = batch_size_that_pays
         self.starts = True
@@ -132,6 +133,19 @@ class HeldBackend:
                 self.ran.append(handed)
             else:
                 handed.release.set_result([])
+
+    async def check(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+class LocalFactory:
+    """The part of a backend factory that has nothing to do where the graphs run in this process."""
+
+    async def wait_until_reachable(self) -> None:
+        pass
 
     async def close(self) -> None:
         pass

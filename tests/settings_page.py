@@ -85,7 +85,11 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
     ([f"{_QUEUE}.default_timeout_microseconds"], "none", "gives up with 504 on what has waited longer"),
     ([f"{_QUEUE}.allow_timeout_override"], "`false`", "lets a request shorten that timeout by `timeout_ms`"),
     (["instance_group.count"], "as many as fill the cores", "batches that run side by side"),
-    (["instance_group.kind", "instance_group.name"], "", "`KIND_CPU` or `KIND_AUTO`; any name"),
+    (
+        ["instance_group.kind", "instance_group.name"],
+        "",
+        "`KIND_CPU`, `KIND_GPU`, or `KIND_AUTO`: a GPU if there is one",
+    ),
     (
         ["parameters.intra_op_thread_count"],
         "1",

@@ -55,7 +55,7 @@ async def get(app: FastAPI, path: str) -> tuple[int, dict[str, Any], BaseExcepti
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "not_found"),
+        ("POST", "/", 405, "method_not_allowed"),
         ("GET", "/no/such/path", 404, "not_found"),
         ("GET", "/docs/", 404, "not_found"),
         ("GET", "/%00", 404, "not_found"),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.batch import Unprepared
 from service.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady, QueueFull
+from service.types import Fill
 from tests.fakes import SHAPE, Bench, HeldBackend, HeldBatch, answers, image, settle, value_of
 
 
@@ -46,6 +47,21 @@ async def test_idle_slots_share_what_waits() -> None:
     for batch in list(bench.backend.held):
         batch.answer()
     assert await request == list(range(6))
+
+
+async def test_it_says_how_full_it_is() -> None:
+    """What waits, and the slots that run a batch: one that was handed over ahead has no slot yet."""
+    bench = Bench(HeldBackend(slots=2, batch_size_that_pays=1, prefetch=1), max_items=10)
+    assert bench.batcher.fill == Fill(0, 10, 0, 0, 2)
+    requests = [bench.submit(0)]
+    await settle()
+    assert bench.batcher.fill == Fill(0, 10, 0, 1, 2)
+    requests += [bench.submit(value) for value in range(1, 5)]
+    await settle()
+    assert bench.batcher.fill == Fill(2, 10, 2 * 12, 2, 2)
+    await bench.answer_all()
+    assert await answers(*requests) == [[value] for value in range(5)]
+    assert bench.batcher.fill == Fill(0, 10, 0, 0, 2)
 
 
 async def test_members_of_one_request_keep_their_order_whichever_batch_ends_first() -> None:

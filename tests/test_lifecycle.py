@@ -11,20 +11,24 @@ from hypothesis import strategies as st
 
 from service.lifecycle import Lifecycle, State
 
-STARTING, READY, FAILED, DRAINING, STOPPED = State
+STARTING, READY, UNREACHABLE, FAILED, DRAINING, STOPPED = State
 ALLOWED: Final = {
     (STARTING, READY),
     (STARTING, FAILED),
     (STARTING, DRAINING),
+    (READY, UNREACHABLE),
     (READY, FAILED),
     (READY, DRAINING),
-    (FAILED, READY),
+    (UNREACHABLE, READY),
+    (UNREACHABLE, FAILED),
+    (UNREACHABLE, DRAINING),
     (FAILED, DRAINING),
     (DRAINING, STOPPED),
 }
 WAYS: Final = {
     STARTING: [],
     READY: [READY],
+    UNREACHABLE: [READY, UNREACHABLE],
     FAILED: [FAILED],
     DRAINING: [DRAINING],
     STOPPED: [DRAINING, STOPPED],
@@ -50,6 +54,7 @@ def test_every_change_is_allowed_or_refused(before: State, after: State) -> None
             life.enter(after)
         assert (life.state, told) == (before, [])
     assert life.ready is (life.state is READY)
+    assert life.started is (life.state in (READY, UNREACHABLE))
     assert repr(life) == f"<Lifecycle {life.state.value}>"
 
 

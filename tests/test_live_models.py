@@ -174,7 +174,7 @@ async def test_another_choice_of_versions_loads_only_what_is_new(bench: ModelBen
 
 async def test_a_comment_in_a_configuration_loads_nothing_but_is_what_clients_read(bench: ModelBench) -> None:
     """A field too that means nothing here, as `instance_group.name`."""
-    write_model(bench.repository, "classify", CLASSIFIER_CONFIG + 'instance_group { name: "new" kind: KIND_CPU } # !')
+    write_model(bench.repository, "classify", CLASSIFIER_CONFIG + 'instance_group { name: "new" kind: KIND_AUTO } # !')
     await change(bench, "classify")
     assert bench.factory.loaded == []
     assert bench.models.find("classify").config.message.instance_group[0].name == "new"
@@ -306,7 +306,7 @@ async def test_the_metrics_name_only_what_is_served(bench: ModelBench) -> None:
     assert described() == []
 
 
-async def test_the_versions_of_a_model_share_its_queue_gauges(tmp_path: Path) -> None:
+async def test_the_versions_of_a_model_share_the_gauges_of_how_full_it_is(tmp_path: Path) -> None:
     """What waits for any of them counts, also for one on its way out; what is gone has nothing waiting."""
     text = CLASSIFIER_CONFIG.replace(BATCHING, SLOW_BATCHING) + ALL_VERSIONS
     write_model(tmp_path, "m", text, classifier_graph(), versions=[1, 2])
@@ -315,17 +315,19 @@ async def test_the_versions_of_a_model_share_its_queue_gauges(tmp_path: Path) ->
     def gauges() -> list[str]:
         bench.live.publish()
         lines = bench.metrics.exposition().decode().splitlines()
-        return [line for line in lines if line.startswith("topfive_queue_") and '{model="m"}' in line]
+        wanted = ("topfive_queue_items{", "topfive_queue_bytes{", "topfive_queue_items_limit{", "topfive_slots{")
+        return [line.split()[1] for name in wanted for line in lines if line.startswith(name + 'model="m"}')]
 
     first, second = bench.models.find("m", 1), bench.models.find("m", 2)
     requests = [asyncio.create_task(labels(model, 1)) for model in (first, second, second)]
     await settle()
-    assert gauges() == ['topfive_queue_items{model="m"} 3.0', 'topfive_queue_bytes{model="m"} 36.0']
+    slots = str(float(2 * first.batcher.fill.slots))
+    assert gauges() == ["3.0", "36.0", "154.0", slots]
     write_model(tmp_path, "other", CLASSIFIER_CONFIG, classifier_graph())
     await bench.live.change(bench.loader, stored(bench, "other") | {"m": None})
     await asyncio.gather(*requests)
     await bench.retired()
-    assert gauges() == ['topfive_queue_items{model="m"} 0.0', 'topfive_queue_bytes{model="m"} 0.0']
+    assert gauges() == ["0.0", "0.0", "0.0", "0.0"]
     await bench.close()
 
 

@@ -15,7 +15,7 @@ from service.metrics import Metrics
 from service.model_config import ModelConfig
 from service.repository import StoredModel, read_repository
 from service.workers import WorkerPool
-from tests.fakes import FakeClock, HeldBackend, settle
+from tests.fakes import FakeClock, HeldBackend, LocalFactory, settle
 from tests.tiny_models import (
     BATCHING,
     CLASSIFIER_CONFIG,
@@ -41,7 +41,7 @@ class WatchedBackend(HeldBackend):
         self.closed = True
 
 
-class WatchedFactory:
+class WatchedFactory(LocalFactory):
     """Makes one backend that the test steers; its per-image graphs raise `error`, if there is one."""
 
     name = "watched"

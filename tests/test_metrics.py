@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from service import statuses
 from service.metrics import CONTENT_TYPE, DURATION_BUCKETS, STAGES, Metrics, forget_process
-from service.types import Timings
+from service.types import Fill, Timings
+from service.usage import Usage
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -43,12 +45,20 @@ def some_work(metrics: Metrics) -> None:
     metrics.rejected.labels("unknown_model").inc()
     model.batch_size.observe(4)
     model.batch_failures.inc()
-    model.publish_queue(5, 700)
+    model.publish_fill([Fill(5, 64, 700, 1, 2), Fill(1, 64, 40, 2, 2)])
     metrics.connections_closed.labels("evicted").inc()
     metrics.connections.set(3)
     metrics.in_flight.set(2)
     metrics.in_flight_bytes.set(900)
+    metrics.in_flight_limit.set(512)
+    metrics.connections_limit.set(4096)
     metrics.ready.set(1)
+
+
+def some_use(metrics: Metrics) -> None:
+    """What one process uses, as read twice."""
+    metrics.publish_process(Usage(cpu_seconds=1.5, resident_bytes=1 << 20))
+    metrics.publish_process(Usage(cpu_seconds=2.25, resident_bytes=3 << 20))
 
 
 WORKED: Final = {
@@ -76,13 +86,20 @@ WORKED: Final = {
     "topfive_batch_failures_total{model=cat}": 1,
 }
 GAUGES: Final = {
-    "topfive_queue_items{model=cat}": 5,
-    "topfive_queue_bytes{model=cat}": 700,
+    "topfive_queue_items{model=cat}": 6,
+    "topfive_queue_items_limit{model=cat}": 128,
+    "topfive_queue_bytes{model=cat}": 740,
+    "topfive_slots_busy{model=cat}": 3,
+    "topfive_slots{model=cat}": 4,
+    "topfive_connections_limit{}": 4096,
+    "topfive_in_flight_limit{}": 512,
     "topfive_connections{}": 3,
     "topfive_in_flight{}": 2,
     "topfive_in_flight_bytes{}": 900,
     "topfive_ready{}": 1,
 }
+CPU, MEMORY = "process_cpu_seconds_total{}", "process_resident_memory_bytes{}"
+STARTED: Final = "process_start_time_seconds{}"
 INFO: Final = "topfive_model_info{backend=null,limit=8,model=cat,slots=2,version=1}"
 
 
@@ -98,20 +115,31 @@ def assert_exposed(metrics: Metrics, expected: Mapping[str, float]) -> None:
 def test_every_value_is_exposed() -> None:
     metrics = Metrics()
     some_work(metrics)
-    assert_exposed(metrics, {**WORKED, **GAUGES, INFO: 1})
+    some_use(metrics)
+    assert_exposed(metrics, {**WORKED, **GAUGES, INFO: 1, CPU: 2.25, MEMORY: 3 << 20})
 
 
 def test_every_metric_is_there_before_anything_happens() -> None:
     families = {family.name for family in text_string_to_metric_families(Metrics().exposition().decode())}
-    names = {name.partition("{")[0] for name in (*WORKED, *GAUGES, INFO)}
+    families -= {name for name in families if name.endswith("_created")}
+    names = {name.partition("{")[0] for name in (*WORKED, *GAUGES, INFO, CPU, MEMORY, STARTED)}
     for suffix in ("_total", "_bucket", "_count", "_sum"):
         names = {name.removesuffix(suffix) for name in names}
     assert families == names
 
 
+def test_reasons_count_from_zero_before_anything_happens() -> None:
+    """A series that begins with its first refusal would hide it: Prometheus sees no increase in it."""
+    found = samples(Metrics())
+    reasons = {error.code for error in statuses.HTTP} | {"abandoned", "cancelled", "expired"}
+    assert {name: found.get(name) for name in (f"topfive_rejected_total{{reason={each}}}" for each in reasons)} == {
+        f"topfive_rejected_total{{reason={each}}}": 0 for each in reasons
+    }
+
+
 def test_every_metric_is_ours_and_says_what_it_is() -> None:
     for family in text_string_to_metric_families(Metrics().exposition().decode()):
-        assert family.name.startswith("topfive_")
+        assert family.name.startswith(("topfive_", "process_"))
         assert family.documentation.endswith(".")
     assert CONTENT_TYPE.startswith("text/plain")
 
@@ -164,9 +192,10 @@ WORKER: Final = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from service.metrics import Metrics
-from tests.test_metrics import some_work
+from tests.test_metrics import some_use, some_work
 metrics = Metrics(shared_folder=sys.argv[1])
 some_work(metrics)
+some_use(metrics)
 if "forget" in sys.argv:
     metrics.forget_model({{"model": "cat", "version": "1", "backend": "null", "slots": "2", "limit": "8"}})
 """
@@ -178,16 +207,16 @@ def start_worker(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def test_worker_processes_are_added_up(tmp_path: Path) -> None:
-    """Their counts outlive them; what they hold now is forgotten when they are gone."""
+    """Their counts outlive them, their processor time too; what they hold now is forgotten when they are gone."""
     workers = [start_worker(tmp_path) for _ in range(2)]
     assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
     metrics = Metrics(shared_folder=str(tmp_path))
-    assert_exposed(metrics, {**times(2, WORKED), **times(2, GAUGES), INFO: 1})
+    assert_exposed(metrics, {**times(2, WORKED), **times(2, GAUGES), INFO: 1, CPU: 4.5, MEMORY: 6 << 20})
     forget_process(workers[0].pid, str(tmp_path))
-    assert_exposed(metrics, {**times(2, WORKED), **GAUGES, INFO: 1})
+    assert_exposed(metrics, {**times(2, WORKED), **GAUGES, INFO: 1, CPU: 4.5, MEMORY: 3 << 20})
     forget_process(workers[1].pid, str(tmp_path))
-    assert_exposed(metrics, times(2, WORKED))
-    assert not [name for name in samples(metrics) if name in GAUGES or name == INFO]
+    assert_exposed(metrics, {**times(2, WORKED), CPU: 4.5})
+    assert not [name for name in samples(metrics) if name in {*GAUGES, INFO, MEMORY}]
 
 
 def test_a_model_is_described_as_long_as_a_worker_process_serves_it(tmp_path: Path) -> None:
@@ -198,3 +227,12 @@ def test_a_model_is_described_as_long_as_a_worker_process_serves_it(tmp_path: Pa
     assert samples(metrics)[INFO] == 1
     forget_process(workers[1].pid, str(tmp_path))
     assert samples(metrics)[INFO] == 0
+
+
+def test_of_several_processes_the_latest_start_is_told(tmp_path: Path) -> None:
+    """So that one which was replaced shows, though the others run on."""
+    tell = "import sys; from service.metrics import Metrics; Metrics(shared_folder='')._started.set(sys.argv[1])"
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    for moment in ("1000", "3000", "2000"):
+        subprocess.run([sys.executable, "-c", tell, moment], cwd=ROOT, env=environment, check=True)
+    assert samples(Metrics(shared_folder=str(tmp_path)))[STARTED] == 3000

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +38,17 @@ def test_where_the_log_says_that_it_listens_it_listens() -> None:
     with ServingProcess("--backend", "null") as process, process.open_socket() as connection:
         connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: test\r\n\r\n")
         assert read_answer(connection).status == 200
+
+
+def test_a_signal_before_anything_is_loaded_ends_it_in_order() -> None:
+    """As the first process of a container it would not even notice one that nobody handles."""
+    command = [sys.executable, "-X", "importtime", "-m", "service", "--port", "0", "--grpc-port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(line.endswith(" uvicorn\n") for line in process.stderr)  # most is still to come
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+    assert process.returncode == 0
 
 
 def test_every_line_of_the_log_is_json(service: ServingProcess) -> None:

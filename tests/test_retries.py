@@ -334,6 +334,6 @@ def test_exactly_the_poisonous_fail(
         failed = sum(not poison.isdisjoint(batch.values) for batch in backend.ran)
         assert len(bench.events.failures) == failed
         assert bench.batcher.waiting == (0, 0)
-        assert bench.batcher._busy == 0
+        assert bench.batcher._running.idle == bench.backend.slots
 
     asyncio.run(play())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.backends.null import NullPerImageGraph
-from service.errors import BackendFailure, ConfigurationError, NotReady
+from service.errors import BackendFailure, BackendMismatch, BackendUnreachable, ConfigurationError, NotReady
 from service.lifecycle import State
 from service.metrics import Metrics
 from service.model_config import ModelConfig
@@ -17,13 +17,23 @@ from service.repository import read_repository
 from service.serving import Serving
 from service.settings import Settings
 from service.workers import WorkerPool
-from tests.fakes import FakeClock, HeldBackend, image, settle
+from tests.fakes import FakeClock, HeldBackend, LocalFactory, image, settle
 from tests.model_bench import until
 from tests.threads import run_deadly
 from tests.tiny_models import classifier_graph, write_tiny_repository, write_version
 
 
-class SteeredFactory:
+class CheckedBackend(HeldBackend):
+    """Is away while the test says so."""
+
+    away: BackendUnreachable | None = None
+
+    async def check(self) -> None:
+        if self.away is not None:
+            raise self.away
+
+
+class SteeredFactory(LocalFactory):
     """Makes one held backend when the test opens the gate; raises `error`, if there is one, instead."""
 
     name = "steered"
@@ -32,12 +42,17 @@ class SteeredFactory:
         self.gate = asyncio.Event()
         self.asked = 0
         self.error: Exception | None = None
-        self.backend = HeldBackend()
+        self.reachable = asyncio.Event()
+        self.reachable.set()
+        self.backend = CheckedBackend()
+
+    async def wait_until_reachable(self) -> None:
+        await self.reachable.wait()
 
     async def per_image(self, config: ModelConfig, path: Path) -> NullPerImageGraph:
         return NullPerImageGraph(config.outputs[0])
 
-    async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> HeldBackend:
+    async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> CheckedBackend:
         self.asked += 1
         await self.gate.wait()
         if self.error is not None:
@@ -279,7 +294,7 @@ async def test_a_load_takes_the_place_of_what_is_served(tmp_path: Path) -> None:
     old = bench.factory.backend
     request = asyncio.create_task(bench.submit(1))
     await settle()
-    bench.factory.backend = HeldBackend()
+    bench.factory.backend = CheckedBackend()
     write_version(tmp_path, "classify", 2, classifier_graph())
     await bench.serving.control.load("classify")
     assert bench.serving.models.find("classify").version == 2
@@ -314,10 +329,10 @@ async def test_otherwise_the_repository_is_not_looked_at_again(tmp_path: Path, m
     bench = Bench(write_tiny_repository(tmp_path), model_control=mode)
     await bench.start()
     await settle()
-    watch = set(bench.clock.armed)
+    watch = len(bench.clock.armed)
     bench.clock.advance(1000.0)
     await settle()
-    assert len(bench.clock.armed) == len(watch), "none but the watch's own timers"
+    assert len(bench.clock.armed) == watch, "none but the watch's own timers"
     assert all(when <= bench.clock.now() + 1.0 for when in bench.clock.armed)
     await bench.serving.stop()
 
@@ -350,3 +365,134 @@ async def test_who_is_told_to_stop_while_starting_has_not_failed(bench: Bench) -
         _ = bench.serving.models
     await bench.serving.stop()
     assert bench.state() is State.STOPPED
+
+
+async def second(bench: Bench) -> None:
+    """Let one pass, after which the backends are asked."""
+    await settle()
+    bench.clock.advance(1.0)
+    await settle()
+
+
+async def test_it_is_ready_only_while_its_backend_is(bench: Bench) -> None:
+    await bench.start()
+    await second(bench)
+    assert bench.state() is State.READY
+    bench.factory.backend.away = BackendUnreachable("Triton is away")
+    request = asyncio.create_task(bench.submit(1))
+    await second(bench)
+    assert bench.state() is State.UNREACHABLE
+    assert b"topfive_ready 0.0" in bench.serving.metrics.exposition()
+    with pytest.raises(BackendUnreachable, match="Triton is away"):
+        await bench.submit(2)
+    bench.factory.backend.away = None
+    await second(bench)
+    assert bench.state() is State.READY
+    bench.factory.backend.held[0].answer()
+    assert await request == 1, "a thread could not be cancelled, and has its answer"
+    assert bench.failures == []
+    await bench.serving.stop()
+
+
+async def test_it_can_be_stopped_while_its_backend_is_away(bench: Bench) -> None:
+    await bench.start()
+    bench.factory.backend.away = BackendUnreachable("Triton is away")
+    await second(bench)
+    await bench.serving.stop()
+    assert (bench.state(), bench.failures) == (State.STOPPED, [])
+
+
+async def test_a_failure_of_ours_while_the_backend_is_away_ends_it(bench: Bench) -> None:
+    await bench.start()
+    bench.factory.backend.away = BackendUnreachable("Triton is away")
+    await second(bench)
+    bench.serving.fail(error := RuntimeError("a defect"))
+    assert (bench.state(), bench.failures) == (State.FAILED, [error])
+    await bench.serving.stop()
+
+
+async def test_a_check_that_is_broken_ends_the_service(bench: Bench) -> None:
+    """Rather than leave nobody to ask."""
+    await bench.start()
+    bench.factory.backend.away = error = RuntimeError("a defect")  # type: ignore[assignment]
+    await second(bench)
+    assert (bench.state(), bench.failures) == (State.FAILED, [error])
+    await bench.serving.stop()
+
+
+async def test_at_the_start_it_waits_for_its_backend(bench: Bench) -> None:
+    bench.factory.reachable.clear()
+    bench.serving.start()
+    bench.factory.gate.set()
+    await second(bench)
+    assert (bench.state(), bench.factory.asked) == (State.STARTING, 0)
+    bench.factory.reachable.set()
+    await bench.serving.wait_until_loaded()
+    assert bench.state() is State.READY
+    await bench.serving.stop()
+
+
+async def test_a_backend_that_goes_away_during_the_start_is_waited_for_again(bench: Bench) -> None:
+    bench.factory.error = BackendUnreachable("gone again")
+    bench.factory.gate.set()
+    bench.serving.start()
+    await until(lambda: bench.factory.asked == 1)
+    await settle()
+    assert bench.state() is State.STARTING
+    bench.factory.error = None
+    await second(bench)
+    await bench.serving.wait_until_loaded()
+    assert (bench.state(), bench.factory.asked) == (State.READY, 2)
+    await bench.serving.stop()
+
+
+async def test_a_new_version_can_replace_the_one_whose_backend_is_away(tmp_path: Path) -> None:
+    """As when Triton has gone on to it: the old one is no longer asked for, and the service is ready again."""
+    bench = Bench(write_tiny_repository(tmp_path), model_control="explicit")
+    await bench.start()
+    old = bench.factory.backend
+    old.away = BackendUnreachable("version 1 is not ready there")
+    await second(bench)
+    assert bench.state() is State.UNREACHABLE
+    bench.factory.backend = CheckedBackend()
+    write_version(tmp_path, "classify", 2, classifier_graph())
+    await bench.serving.control.load("classify")
+    await second(bench)
+    assert bench.state() is State.READY
+    assert bench.serving.models.find().batcher.waiting == (0, 0)
+    await bench.serving.stop()
+
+
+async def test_a_mismatch_is_tried_again_though_no_file_has_changed(tmp_path: Path) -> None:
+    """For the other side may have changed."""
+    bench = Bench(write_tiny_repository(tmp_path), model_control="poll")
+    await bench.start()
+    await settle()
+    bench.factory.error = BackendMismatch("Triton has no version 2 yet")
+    bench.factory.backend = CheckedBackend()
+    write_version(tmp_path, "classify", 2, classifier_graph())
+    bench.clock.advance(bench.serving.settings.poll_seconds)
+    await until(lambda: "no version 2" in str(bench.serving.control.index()))
+    assert bench.serving.models.find("classify").version == 1
+    bench.factory.error = None
+    await settle()
+    bench.clock.advance(bench.serving.settings.poll_seconds)
+    await until(lambda: bench.serving.models.find("classify").version == 2)
+    await bench.serving.stop()
+
+
+async def test_polling_outlasts_a_backend_that_is_away(tmp_path: Path) -> None:
+    bench = Bench(write_tiny_repository(tmp_path), model_control="poll")
+    await bench.start()
+    await settle()
+    asked = bench.factory.asked
+    bench.factory.error = BackendUnreachable("away")
+    write_version(tmp_path, "classify", 2, classifier_graph())
+    bench.clock.advance(bench.serving.settings.poll_seconds)
+    await until(lambda: bench.factory.asked > asked)
+    bench.factory.error = None
+    bench.factory.backend = CheckedBackend()
+    await until(lambda: len([when for when in bench.clock.armed if when > bench.clock.now() + 2.0]) > 0)
+    bench.clock.advance(bench.serving.settings.poll_seconds)
+    await until(lambda: bench.serving.models.find("classify").version == 2)
+    await bench.serving.stop()

@@ -23,6 +23,10 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "workers": ("3", 3),
     "model_repository": ("/somewhere/else", Path("/somewhere/else")),
     "backend": ("null", "null"),
+    "triton_url": ("triton:8001", "triton:8001"),
+    "triton_slots": ("6", 6),
+    "triton_shared_memory": ("true", True),
+    "triton_timeout_seconds": ("1.25", 1.25),
     "model_control": ("poll", "poll"),
     "poll_seconds": ("2.5", 2.5),
     "alone_threads": ("1", 1),
@@ -91,6 +95,9 @@ def test_a_setting_is_a_variable_and_a_flag_and_the_flag_wins(name: str, environ
     default_text = str(default).lower() if isinstance(default, bool) else str(default)
     assert value != default
     assert getattr(load_settings(), name) == default
+    if name == "triton_url":
+        environment["TOPFIVE_BACKEND"] = "triton"  # the one does not go without the other
+        default_text, default = "other:8001", "other:8001"
     assert getattr(load_settings(flag(name, text)), name) == value
     environment[variable(name)] = text
     assert getattr(load_settings(), name) == value
@@ -130,7 +137,11 @@ def test_the_defaults_fit_together() -> None:
         ("workers", "0"),
         ("workers", "257"),
         ("workers", "1.5"),
-        ("backend", "triton"),
+        ("backend", "tritonserver"),
+        ("triton_url", "triton"),
+        ("triton_url", "http://triton:8001"),
+        ("triton_slots", "-1"),
+        ("triton_timeout_seconds", "0"),
         ("alone_threads", "-1"),
         ("prepare_threads", "-1"),
         ("max_body_bytes", "0"),
@@ -244,3 +255,11 @@ def test_worker_processes_read_the_settings_of_their_parent(values: dict[str, An
         assert load_settings() == settings
         assert shared_metrics_folder() == "/tmp/metrics"
         assert os.environ["PATH"] == "/bin"
+
+
+@pytest.mark.parametrize("arguments", [["--backend", "triton"], ["--triton-url", "triton:8001"]])
+def test_triton_and_its_url_go_together(arguments: list[str]) -> None:
+    """Neither is silently ignored."""
+    message = refusal(arguments)
+    assert "TOPFIVE_TRITON_URL" in message
+    assert "TOPFIVE_BACKEND=triton" in message

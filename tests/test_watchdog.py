@@ -59,6 +59,7 @@ class ThreadBackend:
     prefetch = 0
     prepares = False
     serves_alone = False
+    cancels = False
     batch_size_that_pays = 1
 
     def __init__(self) -> None:
@@ -76,6 +77,9 @@ class ThreadBackend:
         self.entered.set()
         assert self.opened.wait(SECONDS)
         return [{} for _ in tensors]
+
+    async def check(self) -> None:
+        pass
 
     async def close(self) -> None:
         pass

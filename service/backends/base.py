@@ -21,7 +21,13 @@ Row = Mapping[str, NDArray[Any]]
 
 
 class Batch(Protocol):
-    """A batch of images of one shape, not yet started."""
+    """A batch of images of one shape, not yet started.
+
+    `deadline`: once it is claimed, the monotonic second by which the first of its members must be answered.
+    """
+
+    @property
+    def deadline(self) -> float: ...
 
     def claim(self) -> Sequence[Tensor]:
         """The members to run now, perhaps none; called once, on any thread, when the batch is about to run."""
@@ -34,6 +40,8 @@ class Backend(Protocol):
       at most the model's `max_batch_size`).
     - `prepares`: whether its slots are the cores' own threads, on which small images are best prepared too. Where slots
       only wait for a device, preparation should overlap them.
+    - `cancels`: whether cancelling a batch's future ends the batch, so that its slot is free then. A thread cannot be
+      stopped, a call to a server can.
     - `serves_alone`: whether `infer(..., alone=True)` can use all slots' cores for one batch, for a request that would
       otherwise leave them idle.
     """
@@ -43,12 +51,20 @@ class Backend(Protocol):
     prepares: bool
     batch_size_that_pays: int
     serves_alone: bool
+    cancels: bool
 
     async def warm_up(self) -> None:
         """Run every batch size that can occur once, so that no client pays for a first time."""
 
     def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
-        """Start `batch`; the future has the outputs of each member that was claimed, in order, or the batch's error."""
+        """Start `batch`; the future has the outputs of each member that was claimed, in order, or the batch's error.
+
+        `BackendUnreachable`, `QueueFull` and `DeadlineExceeded` are told to the members as they are; after any other
+        error they may be run again one by one.
+        """
+
+    async def check(self) -> None:
+        """Raise `BackendUnreachable` if no batch could run now; asked every second, and must end by itself."""
 
     async def close(self) -> None:
         """Finish what runs and release everything."""
@@ -71,8 +87,17 @@ class BackendFactory(Protocol):
 
     name: str
 
+    async def wait_until_reachable(self) -> None:
+        """Return when the graphs can be run; at once, unless something else runs them."""
+
     async def per_image(self, config: ModelConfig, path: Path) -> PerImageGraph:
         """The graph at `path`, ready to run; raises `ConfigurationError`."""
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> Backend:
-        """A backend for the graph at `path` that runs on `pool`, loaded, not yet warm; raises `ConfigurationError`."""
+        """A backend for the graph at `path`, whose folder is named for its version, loaded, not yet warm.
+
+        It runs on `pool`, if it needs threads. Raises `ConfigurationError` or `BackendUnreachable`.
+        """
+
+    async def close(self) -> None:
+        """Release what its backends share, once they are closed."""

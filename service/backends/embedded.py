@@ -11,35 +11,29 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.backends.base import Batch, Row
 from service.backends.onnx_runtime import Graph, give_back_freed_memory
+from service.backends.sizing import find_batch_size_that_pays, sample_shape
 from service.errors import ConfigurationError
 from service.model_config import ModelConfig, WarmUp
 from service.workers import WorkerPool
-
-_MEASUREMENTS: Final = 3
-"""Pairs of runs of each batch size at warm-up; the fastest run counts, because noise only ever adds."""
-_WORTH_IT: Final = 0.1
-"""A larger batch pays if it lowers the cost per image by more than this share."""
-_FREE_SIDE_PIXELS: Final = 256
-"""Side to measure with where a declared dimension is free."""
 
 T = TypeVar("T")
 
 
 class EmbeddedBackend:
-    """A batched graph as several sessions in this process.
+    """A batched graph as several sessions in this process, on the CPU or on a GPU.
 
     Each of `graphs`, one a slot, runs batches side by side with the others, on a thread of `pool`. `alone`, if given,
     is one more session, with as many threads as all of them, that serves a lone request.
     """
 
-    prepares = True
+    cancels = False
 
     def __init__(
         self,
@@ -54,6 +48,7 @@ class EmbeddedBackend:
         self.slots = len(graphs)
         self.prefetch = len(graphs)
         self.serves_alone = alone is not None
+        self.prepares = not graphs[0].on_gpu
         self.batch_size_that_pays = max_batch_size
         self._max_batch_size = max_batch_size
         self._image = np.zeros((1, *image_shape), np.uint8)
@@ -73,7 +68,7 @@ class EmbeddedBackend:
         It is done in calls of at most two runs, so that batches of the models that are served meanwhile, on the same
         threads, get their turn soon.
         """
-        self.batch_size_that_pays = await self._find_batch_size_that_pays()
+        self.batch_size_that_pays = await find_batch_size_that_pays(self._measure, max_batch_size=self._max_batch_size)
         sizes = range(1, self.batch_size_that_pays + 1)
         for batch in self._warm_up_batches or [self._batch(size) for size in sizes]:
             await self._on_all_slots(Graph.run, batch)
@@ -86,6 +81,9 @@ class EmbeddedBackend:
         if alone and self._alone is not None:
             return self._pool.run(_run_batch, self._alone, batch)
         return self._pool.run(self._with_free_graph, _run_batch, batch)
+
+    async def check(self) -> None:
+        """Nothing stands between this and its graphs."""
 
     async def close(self) -> None:
         """Give back the sessions and their memory; the pool is its owner's."""
@@ -100,21 +98,9 @@ class EmbeddedBackend:
         finally:
             self._free.put(graph)
 
-    async def _find_batch_size_that_pays(self) -> int:
-        """The smallest size whose cost per image no larger one, by doubling, lowers by more than `_WORTH_IT`.
-
-        All slots run at once while measuring, as they will under load: they share caches and memory bandwidth. The
-        search ends when two doublings in a row did not pay.
-        """
-        best_size, best_cost, size = 1, float("inf"), 1
-        while size <= self._max_batch_size and size <= 4 * best_size:
-            batch = self._batch(size)
-            pairs = [await self._on_all_slots(_faster_seconds, batch) for _ in range(_MEASUREMENTS)]
-            cost = max(min(seconds) for seconds in zip(*pairs, strict=True)) / size
-            if cost < best_cost * (1 - _WORTH_IT):
-                best_size, best_cost = size, cost
-            size *= 2
-        return best_size
+    async def _measure(self, size: int) -> float:
+        """Seconds that a batch of `size` takes on the slowest slot, all running at once."""
+        return max(await self._on_all_slots(_faster_seconds, self._batch(size)))
 
     def _batch(self, size: int) -> NDArray[np.uint8]:
         return np.repeat(self._image, size, axis=0)
@@ -156,12 +142,19 @@ class EmbeddedFactory:
         self._cores = cores
         self._alone_threads = alone_threads or cores
 
+    async def wait_until_reachable(self) -> None:
+        """They are here."""
+
     async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
-        """The graph at `path` on the calling thread; more threads per image would only take them from others.
+        """The graph at `path` on the calling thread's core; more threads per image would only take them from others.
 
         Raises `ConfigurationError` for the fields that mean nothing here: these images are not batched or instanced.
         """
-        for field, is_set in (("instance_group.count", config.instances), ("dynamic_batching", config.batches)):
+        for field, is_set in (
+            ("instance_group.count", config.instances),
+            ("instance_group.kind: KIND_GPU", config.device == "gpu"),
+            ("dynamic_batching", config.batches),
+        ):
             if is_set:
                 raise ConfigurationError(
                     f"model '{config.name}': {field} is not honoured for a graph that runs on each request's images by "
@@ -176,31 +169,35 @@ class EmbeddedFactory:
         return EmbeddedPerImageGraph(graph, max_batch_size=config.graph_batch_size)
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
-        """Sessions for the graph at `path`, loaded side by side."""
+        """Sessions for the graph at `path`; one if it is on a GPU."""
         threads = config.threads or 1
-        slots = config.instances or max(1, self._cores // threads)
-        alone = self._alone_threads > threads and slots > 1
-        # A session of one thread runs on whichever thread calls it, so all slots can share one, and its weights.
-        sessions = 1 if threads == 1 else slots
-        graphs = await asyncio.gather(
-            *(
-                asyncio.to_thread(Graph, path, threads=count, inputs=config.inputs, outputs=config.outputs)
-                for count in [threads] * sessions + [self._alone_threads] * alone
-            )
-        )
+        first = await _load(config, path, threads)
+        if first.on_gpu:
+            slots, alone, sessions = config.instances or 1, False, 1
+        else:
+            slots = config.instances or max(1, self._cores // threads)
+            alone = self._alone_threads > threads and slots > 1
+            # A session of one thread runs on whichever thread calls it, so all slots can share one, and its weights.
+            sessions = 1 if threads == 1 else slots
+        more = [threads] * (sessions - 1) + [self._alone_threads] * alone
+        graphs = [first, *await asyncio.gather(*(_load(config, path, count) for count in more))]
         return EmbeddedBackend(
             [graphs[slot % sessions] for slot in range(slots)],
             alone=graphs[sessions] if alone else None,
             pool=pool,
             max_batch_size=config.max_batch_size,
-            image_shape=_warm_up_image_shape(config),
+            image_shape=sample_shape(config),
             warm_up_batches=[batch for sample in config.warm_ups for batch in _warm_up_batches(sample)],
         )
 
+    async def close(self) -> None:
+        """Nothing is shared."""
 
-def _warm_up_image_shape(config: ModelConfig) -> tuple[int, ...]:
-    """The shape to measure with: the declared one, or 256 pixels where a side is free."""
-    return tuple(_FREE_SIDE_PIXELS if size == -1 else size for size in config.inputs[0].shape[1:])
+
+async def _load(config: ModelConfig, path: Path, threads: int) -> Graph:
+    return await asyncio.to_thread(
+        Graph, path, threads=threads, inputs=config.inputs, outputs=config.outputs, device=config.device
+    )
 
 
 def _warm_up_batches(sample: WarmUp) -> list[NDArray[np.uint8]]:
@@ -220,7 +217,7 @@ def _run_batch(graph: Graph, batch: Batch) -> Sequence[Row]:
 def _faster_seconds(graph: Graph, batch: NDArray[Any]) -> float:
     """Of two runs in a row: the first may find the caches full of something else, as no size under load does."""
     # The CPU time of a graph that runs on this very thread is its cost whatever else the machine is doing.
-    clock = time.thread_time if graph.threads == 1 else time.monotonic
+    clock = time.thread_time if graph.threads == 1 and not graph.on_gpu else time.monotonic
     fastest = float("inf")
     for _ in range(2):
         started = clock()

@@ -24,6 +24,7 @@ class NullBackend:
     prefetch = 0
     prepares = False
     serves_alone = False
+    cancels = False
 
     def __init__(self, *, outputs: Sequence[TensorSpec], max_batch_size: int) -> None:
         self.batch_size_that_pays = max_batch_size
@@ -40,6 +41,9 @@ class NullBackend:
         rows: asyncio.Future[Sequence[Row]] = asyncio.get_running_loop().create_future()
         rows.set_result([self._row] * len(batch.claim()))
         return rows
+
+    async def check(self) -> None:
+        """Nothing can be wrong with it."""
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -63,6 +67,9 @@ class NullFactory:
 
     name = "null"
 
+    async def wait_until_reachable(self) -> None:
+        """There is nothing to wait for."""
+
     async def per_image(self, config: ModelConfig, path: Path) -> NullPerImageGraph:
         """A stand-in for the graph of `config`."""
         return NullPerImageGraph(config.outputs[0])
@@ -70,3 +77,6 @@ class NullFactory:
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> NullBackend:
         """A stand-in for the backend of `config`."""
         return NullBackend(outputs=config.outputs, max_batch_size=config.max_batch_size)
+
+    async def close(self) -> None:
+        """Nothing is shared."""

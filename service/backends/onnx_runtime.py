@@ -1,4 +1,4 @@
-"""ONNX Runtime: the only file that imports it. `Graph` is one loaded graph, run on the caller's thread."""
+"""ONNX Runtime: the only file that imports it. `Graph` is one loaded graph, run from the caller's thread."""
 
 from __future__ import annotations
 
@@ -11,20 +11,34 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.errors import ConfigurationError
+from service.model_config import Device
 from service.types import TensorSpec
 
 _LOG_WARNINGS: Final = 2
+_CPU: Final = "CPUExecutionProvider"
+_CUDA: Final = "CUDAExecutionProvider"
+_CUDA_OPTIONS: Final = {
+    "use_tf32": "0",  # its 10 bits of mantissa would give other probabilities than the CPU
+    "cudnn_conv_algo_search": "HEURISTIC",  # an exhaustive search at each new batch size takes seconds
+}
 
 
 class Graph:
-    """One ONNX graph with one input, loaded for the CPU; `run` may be called from several threads at once.
+    """One ONNX graph with one input; `run` may be called from several threads at once.
 
-    `threads`: intra-op threads; with 1 the graph runs wholly on the calling thread. Raises `ConfigurationError` if
-    the file cannot be loaded or its interface is not what `inputs` and `outputs` declare.
+    `threads`: intra-op threads; with 1 the graph runs wholly on the calling thread, unless it is `on_gpu`. `device`:
+    where to load it. Raises `ConfigurationError` if the file cannot be loaded, or not there, or if its interface is
+    not what `inputs` and `outputs` declare.
     """
 
     def __init__(
-        self, path: Path, *, threads: int, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+        self,
+        path: Path,
+        *,
+        threads: int,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        device: Device = "cpu",
     ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -33,9 +47,15 @@ class Graph:
         # Threads may spin between the operators of a run, but not after it: an idle service uses no CPU.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            self._session: Any = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session: Any = ort.InferenceSession(path, options, providers=_providers(device))
         except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
             raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {error}") from error
+        self.on_gpu = self._session.get_providers()[0] == _CUDA
+        if device == "gpu" and not self.on_gpu:
+            raise ConfigurationError(
+                f"{path}: its config.pbtxt asks for a GPU (KIND_GPU), and ONNX Runtime finds none that it can use; "
+                "install the extra `gpu` on a machine with an NVIDIA GPU, or set KIND_AUTO or KIND_CPU"
+            )
         for declared, found in ((inputs, self._session.get_inputs()), (outputs, self._session.get_outputs())):
             _check_interface(path, declared, found)
         self.threads = threads
@@ -57,6 +77,14 @@ class Graph:
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._session.run(self.outputs, {self._input: tensor}, options)
         give_back_freed_memory()
+
+
+def _providers(device: Device) -> list[Any]:
+    """What runs a graph on `device`, first choice first; the runtime goes on to the next if one does not work here."""
+    if device == "cpu" or _CUDA not in ort.get_available_providers():
+        return [_CPU]
+    ort.preload_dlls()  # the libraries of CUDA that pip has installed, which the system's loader does not look for
+    return [(_CUDA, _CUDA_OPTIONS), _CPU]
 
 
 def give_back_freed_memory() -> None:

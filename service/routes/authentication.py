@@ -1,6 +1,6 @@
 """Who is let in over HTTP: requests with an API key, and those for what is open to all.
 
-Open are the probes, the documentation and, unless a setting says otherwise, the metrics.
+Open are the probes, the page at `/`, the documentation and, unless a setting says otherwise, the metrics.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from service.metrics import Metrics
 from service.routes.body import Send
 from service.routes.error_responses import error_body, error_headers, status_of
 
-OPEN: Final = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json")
+OPEN: Final = ("/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json")
 _OPEN_FOLDER: Final = "/static/"
 _METRICS: Final = "/metrics"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import threading
 import weakref
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,8 @@ async def make(tmp_path: Path, more: str = "", *, cores: int = 2, alone_threads:
 
 class Members(list[NDArray[np.uint8]]):
     """A batch whose members are all wanted."""
+
+    deadline = float("inf")
 
     def claim(self) -> Sequence[NDArray[np.uint8]]:
         return self
@@ -265,3 +269,50 @@ async def test_a_per_image_graph_is_checked_too(tmp_path: Path) -> None:
 def test_it_reports_nothing_to_anybody() -> None:
     """The runtime reads this when it is imported."""
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+async def test_auto_is_the_cpu_where_there_is_no_gpu(tmp_path: Path) -> None:
+    if on_gpu():
+        pytest.skip("there is a GPU")
+    backend = await make(tmp_path, "instance_group { kind: KIND_AUTO }")
+    assert backend.prepares, "its slots are the cores' own threads"
+    assert backend.slots == 2
+    await backend.close()
+
+
+async def test_a_gpu_that_is_not_there_is_not_silently_a_cpu(tmp_path: Path) -> None:
+    if on_gpu():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ConfigurationError, match="KIND_GPU"):
+        await make(tmp_path, "instance_group { kind: KIND_GPU }")
+
+
+async def test_a_per_image_graph_is_not_run_on_a_gpu(tmp_path: Path) -> None:
+    write_model(tmp_path, "m", CROP_CONFIG + "instance_group { kind: KIND_GPU }", crop_graph())
+    model = read_repository(tmp_path)["m"]
+    with pytest.raises(ConfigurationError, match="KIND_GPU"):
+        await EmbeddedFactory(cores=2, alone_threads=0).per_image(model.config, model.graph_path(1))
+
+
+@pytest.mark.gpu
+async def test_a_gpu_gives_what_the_cpu_gives(stored: dict[str, StoredModel], cat: Photo, coffee: Photo) -> None:
+    if not on_gpu():
+        pytest.skip("needs an NVIDIA GPU and the extra `gpu`")
+    config, path = stored[BATCHED].config, stored[BATCHED].graph_path(1)
+    crops = Members([cat[:224, :224], coffee[:224, :224], coffee[100:324, 100:324]])
+    factory = EmbeddedFactory(cores=2, alone_threads=0)
+    gpu = await factory.batched(replace(config, device="gpu"), path, compute())
+    cpu = await factory.batched(replace(config, device="cpu"), path, compute())
+    assert (gpu.prepares, gpu.slots) == (False, 1)
+    for found, expected in zip(await gpu.infer(crops, alone=False), await cpu.infer(crops, alone=False), strict=True):
+        assert found["classes"].tolist() == expected["classes"].tolist()
+        assert np.abs(found["probabilities"] - expected["probabilities"]).max() < 1e-4
+    await gpu.warm_up()
+    assert gpu.batch_size_that_pays > 1
+    await gpu.close()
+    await cpu.close()
+
+
+def on_gpu() -> bool:
+    """Whether ONNX Runtime has CUDA, and there is a GPU for it."""
+    return "CUDAExecutionProvider" in ort.get_available_providers() and shutil.which("nvidia-smi") is not None

@@ -1,4 +1,4 @@
-"""With `api_keys_file`, who has no key gets the probes and the documentation, and nothing else."""
+"""With `api_keys_file`, who has no key gets the probes, the page and the documentation, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.serving_process import READY, ServingProcess, ask, read_answer, servi
 KEY: Final = "correct-horse-battery-staple"
 OTHER: Final = "another-key-of-this-service"
 OPEN: Final = (
-    *("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json", "/metrics"),
+    *("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json", "/metrics", "/", "/static/page/page.js"),
     *("/static/swagger/swagger-ui.css", "/static/swagger/swagger-ui-bundle.js", "/static/swagger/favicon-32x32.png"),
 )
 LOCKED: Final = (
     *(("POST", "/v1/classify?height=2&width=2"), ("POST", "/v2/models/tiny/infer"), ("GET", "/v2"), ("GET", "/v2/")),
     *(("POST", "/v2/models/tiny/versions/1/infer"), ("GET", "/v2/models/tiny"), ("GET", "/v2/models/tiny/ready")),
-    *(("GET", "/v2/models/tiny/config"), ("GET", "/v2/models/stats"), ("GET", "/v2/models/nope"), ("GET", "/")),
+    *(("GET", "/v2/models/tiny/config"), ("GET", "/v2/models/stats"), ("GET", "/v2/models/nope"), ("GET", "//")),
     *(("POST", "/v2/repository/index"), ("POST", "/v2/repository/models/tiny/load"), ("GET", "/no/such/path")),
     *(("HEAD", "/v2"), ("OPTIONS", "/v1/classify"), ("GET", "/docs/"), ("GET", "/v2/health"), ("GET", "/Metrics")),
     *(("GET", "/v2/health/live/"), ("GET", "//v2/health/live"), ("GET", "/v2/health/live/../../models/tiny")),

@@ -16,7 +16,8 @@ KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and is
 
 
 def test_no_two_errors_share_a_code_but_those_that_are_our_fault() -> None:
-    codes = [kind.code for kind in KINDS if kind is not errors.BackendFailure]
+    """A special case of an error has its code, unless it has one of its own."""
+    codes = [kind.code for kind in KINDS if "code" in vars(kind) and kind is not errors.BackendFailure]
     assert len(codes) == len(set(codes))
     assert errors.BackendFailure.code == errors.TopfiveError.code == "internal"
 
@@ -35,7 +36,7 @@ def test_a_defect_of_ours_tells_where_to_look_and_no_more() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_an_error_that_passes_says_when_to_retry(kind: type[errors.TopfiveError]) -> None:
     headers = dict(retry_headers(kind("why", retry_after_seconds=7.2)))
-    assert headers == ({b"retry-after": b"8"} if kind in (errors.QueueFull, errors.NotReady) else {})
+    assert headers == ({b"retry-after": b"8"} if issubclass(kind, errors.QueueFull | errors.NotReady) else {})
 
 
 @pytest.mark.parametrize("kind", [errors.QueueFull, errors.NotReady])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -18,13 +19,21 @@ METRICS = {
     "topfive_rejected": "counter",
     "topfive_batch_failures": "counter",
     "topfive_queue_items": "gauge",
+    "topfive_queue_items_limit": "gauge",
+    "topfive_slots_busy": "gauge",
+    "topfive_slots": "gauge",
     "topfive_queue_bytes": "gauge",
     "topfive_in_flight": "gauge",
+    "topfive_in_flight_limit": "gauge",
     "topfive_in_flight_bytes": "gauge",
     "topfive_ready": "gauge",
     "topfive_connections": "gauge",
+    "topfive_connections_limit": "gauge",
     "topfive_connections_closed": "counter",
     "topfive_model_info": "gauge",
+    "process_cpu_seconds": "counter",
+    "process_resident_memory_bytes": "gauge",
+    "process_start_time_seconds": "gauge",
 }
 
 
@@ -55,6 +64,22 @@ def test_metrics_are_in_prometheus_format_and_complete(service: ServingProcess) 
     families = {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
     assert {name: family.type for name, family in families.items() if not name.endswith("_created")} == METRICS
     assert all(family.documentation for family in families.values())
+
+
+def test_metrics_tell_what_the_process_uses(service: ServingProcess) -> None:
+    """As the kernel's figures do, which another program reads; the time goes on, and it began before it was ready."""
+    kernel = psutil.Process(service.pid)
+    assert service.metric("process_resident_memory_bytes") == pytest.approx(kernel.memory_info().rss, rel=0.2)
+    before = sum(kernel.cpu_times()[:2])
+    assert before - 0.1 <= service.metric("process_cpu_seconds_total") <= sum(kernel.cpu_times()[:2]) + 0.1
+    assert kernel.create_time() - 1 <= service.metric("process_start_time_seconds") <= kernel.create_time() + 60
+
+
+def test_metrics_tell_the_bounds_of_what_fills(service: ServingProcess) -> None:
+    """Those of the settings and of the model; one that is idle has none of its slots busy."""
+    names = ("in_flight_limit", "connections_limit", "queue_items_limit", "slots_busy")
+    assert [service.metric(f"topfive_{name}") for name in names] == [512, 4096, 256, 0]
+    assert service.metric("topfive_slots") >= 1
 
 
 def test_metrics_describe_the_models(service: ServingProcess) -> None:

@@ -1,0 +1,219 @@
+"""The service by itself, on Triton, and Triton alone, in one interleaved run: `python -m benchmarks.triton`.
+
+All three serve one repository and are sent the same bytes, by the Open Inference Protocol with binary tensors. Every
+window of one is followed by the same window of the others; while one works the others sleep, which every window checks.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import answers, machine, oip, triton_report, tritonserver, workloads
+from benchmarks import figures as f
+from benchmarks.bench import client_figures
+from benchmarks.client import Exchange, ask, drive
+from benchmarks.figures import Window
+from benchmarks.overhead import PHOTOS
+from benchmarks.server import ROOT, Endpoint, Service
+from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, SHARED, scenario
+from benchmarks.tritonserver import Tritonserver
+from benchmarks.workloads import MIXED, RAW224
+
+INPUTS = (RAW224, MIXED)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server, whose processes use `cpu`; `batches` reads how many images and batches its classifier has run."""
+
+    name: str
+    endpoint: Endpoint
+    cpu: Sequence[Callable[[], float]]
+    batches: Callable[[], tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to measure, and for how long."""
+
+    inputs: Sequence[str]
+    connections: Sequence[int]
+    rounds: int
+    warm_seconds: float
+    window_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Requests, and for each the labels that are right."""
+
+    requests: Sequence[bytes]
+    labels: Sequence[frozenset[str]]
+
+    def wrong(self, exchanges: Sequence[Exchange]) -> list[str]:
+        """What was answered wrongly."""
+        said = [(answers.told(one.response), self.labels[one.request]) for one in exchanges]
+        return [
+            f"{told}, not one of {sorted(right)}"
+            for told, right in said
+            if not isinstance(told, answers.Told) or told.labels[0] not in right
+        ]
+
+
+def run(plan: Plan, targets: Sequence[Target], works: Mapping[str, Work]) -> Iterator[Window]:
+    """All windows of all rounds; who comes first changes from window to window."""
+    turn = 0
+    for number in range(plan.rounds):
+        for name in plan.inputs:
+            for connections in plan.connections:
+                first = turn % len(targets)
+                for target in (*targets[first:], *targets[:first]):
+                    yield _window(plan, target, works[name], turn=number, name=name, connections=connections)
+                turn += 1
+
+
+def _window(plan: Plan, target: Target, work: Work, *, turn: int, name: str, connections: int) -> Window:
+    images_before, executions_before = target.batches()
+    load = drive(
+        target.endpoint.port,
+        work.requests,
+        connections=connections,
+        warm_seconds=plan.warm_seconds,
+        window_seconds=plan.window_seconds,
+        meters=(*target.cpu, machine.busy_seconds),
+    )
+    images, executions = target.batches()
+    wrong = work.wrong(load.exchanges)
+    if wrong:
+        print(f"wrong: {wrong[0]}", file=sys.stderr)
+    values = client_figures(load, wrong=len(wrong))
+    if executions > executions_before:
+        values[f.BATCH] = (images - images_before) / (executions - executions_before)
+    return Window(turn, scenario(name, target.name), connections, values)
+
+
+def with_threads(repository: Path, source: Path, threads: int) -> Path:
+    """A copy for Triton, with so many threads for each instance; with 0 as it stands, which is one for each core."""
+    shutil.copytree(source, repository)
+    parameter = f'\nparameters {{ key: "intra_op_thread_count" value: {{ string_value: "{threads}" }} }}\n'
+    for config in repository.glob("*/config.pbtxt"):
+        text = config.read_text()
+        if threads and "ensemble_scheduling" not in text:
+            config.write_text(text + parameter)
+    return repository
+
+
+def of_service(service: Service) -> tuple[float, float]:
+    """Images and batches that it has run."""
+    found = service.metrics()
+    return found.get("topfive_batch_size_sum", 0.0), found.get("topfive_batch_size_count", 0.0)
+
+
+def of_triton(server: Tritonserver, classifier: str) -> tuple[float, float]:
+    """Images and batches that it has run, whoever sent them."""
+    found = server.model_statistics(classifier)
+    return found["inference_count"], found["execution_count"]
+
+
+def works(model: str, images: Path | None, inputs: Sequence[str], reference: Endpoint) -> dict[str, Work]:
+    """The requests of each input; what is right is what `reference` says when it is asked alone."""
+    made = {}
+    for name in inputs:
+        requests = [oip.infer(model, np.stack([_pixels(one)]), binary=True) for one in workloads.load(images)[name]]
+        likely = [answers.likely_labels(ask(reference.address, one))[0] for one in requests]
+        made[name] = Work(requests, likely)
+    return made
+
+
+def _pixels(payload: workloads.Payload) -> workloads.Pixels:
+    if isinstance(payload, bytes):
+        raise SystemExit("only pixels can be sent by the Open Inference Protocol")
+    return payload
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: measure, print, write what was asked for; 1 for an invalid run with --check."""
+    options = _parser().parse_args(arguments)
+    if reason := tritonserver.missing():
+        raise SystemExit(reason)
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    plan = Plan(
+        inputs=options.input or INPUTS,
+        connections=options.connections,
+        rounds=1 if options.quick else options.rounds,
+        warm_seconds=0.1 if options.quick else 0.5,
+        window_seconds=0.3 if options.quick else options.window,
+    )
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="topfive-triton-") as folder, ExitStack() as stack:
+        targets = _start(stack, Path(folder), options)
+        images = options.images or (PHOTOS if PHOTOS.is_dir() else None)
+        work = works(options.model, images, plan.inputs, targets[0].endpoint)
+        windows = []
+        for window in run(plan, targets, work):
+            windows.append(window)
+            print(f"{time.monotonic() - began:6.1f} s  {triton_report.line(window)}", file=sys.stderr)
+        version = json.loads(targets[-1].endpoint.get("/v2")[1])["version"]
+    graphs = [options.model_repository / f"{options.model}_{part}/1/model.onnx" for part in ("resize", "classify")]
+    environment = {
+        **machine.environment(graphs),
+        "triton": version,
+        "triton_threads": options.triton_threads,
+        "run_seconds": round(time.monotonic() - began),
+    }
+    print(triton_report.markdown(windows, [target.name for target in targets], environment))
+    if options.json:
+        options.json.write_text(triton_report.as_json(windows, {**environment, "plan": plan}))
+    return int(options.check and bool(f.faults(windows)))
+
+
+def _start(stack: ExitStack, folder: Path, options: Any) -> list[Target]:
+    """The servers, the embedded one first."""
+    source = options.model_repository.resolve()
+    repository = with_threads(folder / "models", source, options.triton_threads)
+    triton = stack.enter_context(closing(Tritonserver(folder / "server", repository)))
+
+    def batches() -> tuple[float, float]:
+        return of_triton(triton, f"{options.model}_classify")
+
+    embedded = stack.enter_context(closing(Service(source)))
+    targets = [Target(EMBEDDED, embedded, [embedded.cpu_seconds], lambda: of_service(embedded))]
+    for name, flags in ((ON_TRITON, []), (SHARED, ["--triton-shared-memory"])):
+        if name == ON_TRITON or options.shared_memory:
+            service = Service(source, "--triton-url", triton.url, *flags, backend="triton")
+            stack.enter_context(closing(service))
+            targets.append(Target(name, service, [service.cpu_seconds, triton.cpu_seconds], batches))
+    return [*targets, Target(ALONE, triton, [triton.cpu_seconds], batches)]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmarks.triton", description=__doc__.partition(":")[0])
+    add = parser.add_argument
+    add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
+    add("--model", default="efficientnet_lite0", help="the ensemble; its graphs are MODEL_resize and MODEL_classify")
+    add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
+    add("--input", action="append", choices=INPUTS, help="only this one; may be repeated")
+    add("--connections", type=int, nargs="+", default=[1, 2, 4, 8, 16], metavar="N")
+    add("--rounds", type=int, default=3, metavar="N")
+    add("--window", type=float, default=3.0, metavar="SECONDS", help="how long each number of connections runs")
+    add("--triton-threads", type=int, default=1, metavar="N", help="of each of its instances; 0: one for each core")
+    add("--shared-memory", action="store_true", help="also the service on Triton over system shared memory")
+    add("--quick", action="store_true", help="one round of short windows: shows that it works, measures little")
+    add("--json", type=Path, metavar="FILE", help="write every window, all figures and the environment")
+    add("--check", action="store_true", help="exit with 1 if the run is invalid")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,256 @@
+"""Grafana's words for panels, of the schema that Grafana 12 writes (41).
+
+What lives here: kinds of panels and how each looks. What does not: what they show (`service`, `triton`) and where they
+stand (`layout`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+Json = dict[str, Any]
+
+SOURCE: Final = {"type": "prometheus", "uid": "${source}"}
+PLUGIN_VERSION: Final = "12.0.0"
+GREEN, ORANGE, RED, BLUE, GREY = "green", "orange", "red", "blue", "text"
+
+Steps = Sequence[tuple[str, float | None]]
+"""Colours and the values that they begin at; the first begins at None."""
+NEUTRAL: Final[Steps] = ((BLUE, None),)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One PromQL expression; `legend` may name labels, as in `{{route}}`. `now`: only its present value counts."""
+
+    expression: str
+    legend: str = ""
+    form: str = "time_series"
+    now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel that has no place yet."""
+
+    kind: str
+    title: str
+    description: str
+    queries: Sequence[Query]
+    defaults: Json
+    options: Json
+    overrides: Sequence[Json] = ()
+    transformations: Sequence[Json] = ()
+
+    def json(self, number: int, place: Json) -> Json:
+        """As Grafana keeps it, with its id and place."""
+        return {
+            "id": number,
+            "type": self.kind,
+            "title": self.title,
+            "description": self.description,
+            "gridPos": place,
+            "datasource": SOURCE,
+            "pluginVersion": PLUGIN_VERSION,
+            "targets": [_target(query, chr(ord("A") + index)) for index, query in enumerate(self.queries)],
+            "fieldConfig": {"defaults": self.defaults, "overrides": list(self.overrides)},
+            "options": self.options,
+            **({"transformations": list(self.transformations)} if self.transformations else {}),
+        }
+
+
+def stat(title: str, description: str, query: Query, *, unit: str, steps: Steps, empty: str, zero: str = "") -> Panel:
+    """One number in the colour of its step; `empty`: what it says where there is none, `zero`: where it is 0."""
+    mappings = [{"type": "value", "options": {"0": {"text": zero, "index": 0}}}] if zero else []
+    return Panel(
+        kind="stat",
+        title=title,
+        description=description,
+        queries=[query],
+        defaults={
+            "unit": unit,
+            "color": {"mode": "thresholds"},
+            "thresholds": _thresholds(steps),
+            "mappings": mappings,
+            "noValue": empty,
+        },
+        options={
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+            "colorMode": "value" if steps == NEUTRAL else "background",
+            "graphMode": "none" if query.now else "area",
+            "justifyMode": "auto",
+            "orientation": "auto",
+            "textMode": "auto",
+            "wideLayout": True,
+            "showPercentChange": False,
+        },
+    )
+
+
+def lines(
+    title: str,
+    description: str,
+    *queries: Query,
+    unit: str,
+    stacked: bool = False,
+    steps: Steps = (),
+    most: float | None = None,
+    overrides: Sequence[Json] = (),
+) -> Panel:
+    """Lines over time, or with `stacked` areas that add up; `steps` are drawn as lines across."""
+    custom: Json = {
+        "drawStyle": "line",
+        "lineInterpolation": "linear",
+        "lineWidth": 1,
+        "fillOpacity": 60 if stacked else 8,
+        "gradientMode": "none",
+        "showPoints": "auto",
+        "pointSize": 4,
+        "spanNulls": False,
+        "insertNulls": False,
+        "axisPlacement": "auto",
+        "axisLabel": "",
+        "axisColorMode": "text",
+        "axisSoftMin": 0,
+        "scaleDistribution": {"type": "linear"},
+        "hideFrom": {"legend": False, "tooltip": False, "viz": False},
+        "stacking": {"group": "A", "mode": "normal" if stacked else "none"},
+        "thresholdsStyle": {"mode": "dashed" if steps else "off"},
+    }
+    defaults: Json = {
+        "unit": unit,
+        "color": {"mode": "palette-classic"},
+        "custom": custom,
+        "thresholds": _thresholds(steps or ((GREEN, None),)),
+        "mappings": [],
+    }
+    if most is not None:
+        defaults |= {"min": 0, "max": most}
+    return Panel(
+        kind="timeseries",
+        title=title,
+        description=description,
+        queries=queries,
+        defaults=defaults,
+        options={
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull"]},
+            "tooltip": {"mode": "multi", "sort": "none" if stacked else "desc"},
+        },
+        overrides=overrides,
+    )
+
+
+def heatmap(title: str, description: str, buckets: str, *, unit: str, decimals: int) -> Panel:
+    """How a histogram changes over time; `buckets`: its buckets by `le`, per second."""
+    return Panel(
+        kind="heatmap",
+        title=title,
+        description=description,
+        queries=[Query(buckets, "{{le}}", form="heatmap")],
+        defaults={"custom": {"hideFrom": {"legend": False, "tooltip": False, "viz": False}}},
+        options={
+            "calculate": False,
+            "cellGap": 1,
+            "cellValues": {"unit": "reqps" if unit == "s" else "ops", "decimals": 2},
+            "color": {
+                "mode": "scheme",
+                "scheme": "Oranges",
+                "fill": "dark-orange",
+                "scale": "exponential",
+                "exponent": 0.5,
+                "steps": 64,
+                "reverse": False,
+            },
+            "exemplars": {"color": "rgba(255,0,255,0.7)"},
+            "filterValues": {"le": 1e-9},
+            "legend": {"show": True},
+            "rowsFrame": {"layout": "auto"},
+            "showValue": "never",
+            "tooltip": {"mode": "single", "showColorScale": True, "yHistogram": True},
+            "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit, "decimals": decimals},
+        },
+    )
+
+
+def table(title: str, description: str, query: str, *, columns: Sequence[str], empty: str) -> Panel:
+    """The labels of what `query` finds now, one line for each series; of them `columns`, in that order."""
+    return Panel(
+        kind="table",
+        title=title,
+        description=description,
+        queries=[Query(query, form="table", now=True)],
+        defaults={
+            "color": {"mode": "thresholds"},
+            "thresholds": _thresholds(((GREEN, None),)),
+            "custom": {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False},
+            "mappings": [],
+            "noValue": empty,
+        },
+        options={"showHeader": True, "cellHeight": "sm", "sortBy": [{"displayName": columns[0], "desc": False}]},
+        transformations=[
+            {"id": "filterFieldsByName", "options": {"include": {"names": list(columns)}}},
+            {
+                "id": "organize",
+                "options": {
+                    "indexByName": {name: index for index, name in enumerate(columns)},
+                    "excludeByName": {},
+                    "renameByName": {},
+                },
+            },
+        ],
+    )
+
+
+def coloured(colours: Mapping[str, str]) -> list[Json]:
+    """Overrides that give these series their colours, whichever others there are."""
+    return [_override(name, {"color": {"mode": "fixed", "fixedColor": colour}}) for name, colour in colours.items()]
+
+
+def dashed(name: str) -> Json:
+    """An override that draws the series `name` as a bound: a red dashed line."""
+    return _override(
+        name,
+        {
+            "color": {"mode": "fixed", "fixedColor": RED},
+            "custom.lineStyle": {"fill": "dash", "dash": [10, 10]},
+            "custom.fillOpacity": 0,
+            "custom.stacking": {"group": "bound", "mode": "none"},
+        },
+    )
+
+
+def unstacked(name: str, colour: str) -> Json:
+    """An override that draws the series `name` as a line over what is stacked."""
+    return _override(
+        name,
+        {
+            "color": {"mode": "fixed", "fixedColor": colour},
+            "custom.fillOpacity": 0,
+            "custom.lineWidth": 2,
+            "custom.stacking": {"group": "line", "mode": "none"},
+        },
+    )
+
+
+def _override(name: str, properties: Mapping[str, Any]) -> Json:
+    return {
+        "matcher": {"id": "byName", "options": name},
+        "properties": [{"id": key, "value": value} for key, value in properties.items()],
+    }
+
+
+def _thresholds(steps: Steps) -> Json:
+    return {"mode": "absolute", "steps": [{"color": colour, "value": value} for colour, value in steps]}
+
+
+def _target(query: Query, name: str) -> Json:
+    return {
+        "refId": name,
+        "datasource": SOURCE,
+        "editorMode": "code",
+        "expr": query.expression,
+        "legendFormat": query.legend or "__auto",
+        "format": query.form,
+        "instant": query.now,
+        "range": not query.now,
+    }

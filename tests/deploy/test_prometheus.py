@@ -1,0 +1,240 @@
+"""The deployed configuration of Prometheus is one that it takes, and each alert fires when it should and only then."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from service.metrics import DURATION_BUCKETS
+from tests.prometheus import CONFIG, RULES, needs_prometheus, promtool, with_targets
+from tests.serving_process import ROOT
+
+GROUPS: Final[list[dict[str, Any]]] = [
+    group for path in RULES for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+]
+ALERTS: Final[dict[str, Any]] = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
+OBJECTIVE: Final = (ROOT / "deploy" / "prometheus" / "rules" / "objective.yml").read_text(encoding="utf-8")
+HERE: Final = 'service="service", instance="10.0.0.2:8000"'
+LABELS: Final = {"service": "service"}
+MODEL: Final = {**LABELS, "model": "m"}
+INSTANCE: Final = {**LABELS, "instance": "10.0.0.2:8000"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """`alert` on these series, in promtool's notation, `at` a time: it fires with labels and value, or not at all."""
+
+    alert: str
+    says: str
+    series: Mapping[str, str]
+    at: str
+    fires: Mapping[str, str] | None = None
+    value: str = ""
+    interval: str = "15s"
+
+
+def requests(*, code: int = 200, each_step: float, steps: int) -> dict[str, str]:
+    """The counter of requests of this status."""
+    return {f'topfive_request_duration_seconds_count{{{HERE}, code="{code}"}}': f"0+{each_step}x{steps}"}
+
+
+def answers(*, slow: float, each_step: float = 100, steps: int) -> dict[str, str]:
+    """Counters of so many answers with each step, of which the share `slow` is later than the objective."""
+    bucket = f'topfive_request_duration_seconds_bucket{{{HERE}, code="200", le="0.1"}}'
+    return {**requests(each_step=each_step, steps=steps), bucket: f"0+{each_step * (1 - slow)}x{steps}"}
+
+
+def turning(in_time: str) -> dict[str, str]:
+    """A hundred answers with each step, and how the counter of those in time goes on."""
+    return {
+        **answers(slow=0, steps=310),
+        f'topfive_request_duration_seconds_bucket{{{HERE}, code="200", le="0.1"}}': in_time,
+    }
+
+
+def waits(*, le: float, steps: int) -> dict[str, str]:
+    """A histogram of waiting: nine in ten below 0.03 s, the tenth below `le`."""
+    name = f'topfive_stage_duration_seconds_bucket{{{HERE}, model="m", stage="queue", le='
+    return {
+        f'{name}"0.03"}}': f"0+80x{steps}",
+        f'{name}"{le}"}}': f"0+100x{steps}",
+        f'{name}"+Inf"}}': f"0+100x{steps}",
+    }
+
+
+def refusals(reason: str, *, each_step: float, steps: int) -> dict[str, str]:
+    return {f'topfive_rejected_total{{{HERE}, reason="{reason}"}}': f"0+{each_step}x{steps}"}
+
+
+UP: Final = f'up{{job="topfive", {HERE}}}'
+READY: Final = f"topfive_ready{{{HERE}}}"
+STARTED: Final = f'process_start_time_seconds{{job="topfive", {HERE}}}'
+FAILED: Final = f'topfive_batch_failures_total{{{HERE}, model="m"}}'
+DAY: Final = 24 * 6
+"""Steps of ten minutes."""
+
+CASES: Final = (
+    Case("TargetDown", "down for long enough", {UP: "1x4 0x10"}, "2m", {**INSTANCE, "job": "topfive"}),
+    Case("TargetDown", "not for one scrape", {UP: "1x4 0 1x10"}, "1m30s"),
+    Case("TargetDown", "not another job's", {UP.replace("topfive", "node"): "0x20"}, "2m"),
+    Case("TopfiveAbsent", "no target at all", {READY: "1x20"}, "2m", {"job": "topfive"}),
+    Case("TopfiveAbsent", "not with a target, even one that is down", {UP: "0x20"}, "2m"),
+    Case("TopfiveNotReady", "for more than a minute", {READY: "1x4 0x10"}, "3m", INSTANCE),
+    Case("TopfiveNotReady", "not while it starts", {READY: "0 0 0 1x20"}, "2m"),
+    Case("TopfiveNotReady", "not with one worker process of several", {READY: "1x20"}, "2m"),
+    Case("TopfiveRestarting", "four starts in 15 minutes", {STARTED: "1 2 3 4x10"}, "3m", LABELS, "3"),
+    Case("TopfiveRestarting", "not for a rolling restart", {STARTED: "1 1 2 2 3x10"}, "3m"),
+    Case("TopfiveSlow", "all answers late", answers(slow=1, steps=80), "20m", LABELS, "100"),
+    Case("TopfiveSlow", "a fifth late", answers(slow=0.2, steps=80), "20m", LABELS, "20"),
+    Case("TopfiveSlow", "not with one in seventeen late", answers(slow=0.059, steps=80), "20m"),
+    Case("TopfiveSlow", "not for five minutes of late ones", turning("0+100x300 30000x5"), "305m", None, "", "1m"),
+    Case("TopfiveSlow", "not when it is over", turning("0x60 0+100x40"), "100m", None, "", "1m"),
+    Case("TopfiveSlow", "7 % late for hours", answers(slow=0.07, steps=80), "6h", LABELS, "7", "5m"),
+    Case("TopfiveSlow", "not with 5 % late for hours", answers(slow=0.05, steps=80), "6h", None, "", "5m"),
+    Case("TopfiveSlow", "not with few answers", answers(slow=1, each_step=0.25, steps=80), "20m"),
+    Case("TopfiveSlow", "not with fast ones", answers(slow=0, steps=80), "20m"),
+    Case("TopfiveSlowlyTooSlow", "2 % late for days", answers(slow=0.02, steps=3 * DAY), "3d", LABELS, "2", "10m"),
+    Case("TopfiveSlowlyTooSlow", "4 % late for a day", answers(slow=0.04, steps=DAY), "23h", LABELS, "4", "10m"),
+    Case("TopfiveSlowlyTooSlow", "not within the objective", answers(slow=0.009, steps=DAY), "23h", None, "", "10m"),
+    Case(
+        "TopfiveQueueWait", "a tenth waits for long", waits(le=0.2, steps=80), "10m", {**LABELS, "model": "m"}, "115ms"
+    ),
+    Case("TopfiveQueueWait", "not below half of the objective", waits(le=0.05, steps=80), "10m"),
+    Case(
+        "TopfiveErrors",
+        "two in a hundred",
+        {**requests(each_step=98, steps=40), **requests(code=500, each_step=2, steps=40)},
+        "8m",
+        LABELS,
+        "2%",
+    ),
+    Case(
+        "TopfiveErrors",
+        "not one in two hundred",
+        {**requests(each_step=199, steps=40), **requests(code=500, each_step=1, steps=40)},
+        "8m",
+    ),
+    Case(
+        "TopfiveErrors",
+        "not what was refused",
+        {**requests(code=503, each_step=50, steps=40), **requests(code=504, each_step=50, steps=40)},
+        "8m",
+    ),
+    Case("TopfiveBatchFailures", "one", {FAILED: "0x8 1x8"}, "3m", MODEL, "1"),
+    Case("TopfiveBatchFailures", "not those of long ago", {FAILED: "0x4 1x80"}, "15m"),
+    *(
+        Case(
+            "TopfiveRefusing",
+            f"one in ten for {reason}",
+            {**requests(each_step=100, steps=60), **refusals(reason, each_step=10, steps=60)},
+            "12m",
+            {**LABELS, "reason": reason},
+            "10%",
+        )
+        for reason in ("queue_full", "not_ready", "deadline_exceeded")
+    ),
+    Case(
+        "TopfiveRefusing",
+        "not one in fifty",
+        {**requests(each_step=100, steps=60), **refusals("queue_full", each_step=2, steps=60)},
+        "12m",
+    ),
+    Case(
+        "TopfiveRefusing",
+        "not what clients did wrong",
+        {**requests(each_step=100, steps=60), **refusals("malformed_request", each_step=50, steps=60)},
+        "12m",
+    ),
+)
+
+
+def written(annotation: str, case: Case) -> str:
+    """What an annotation's template must become."""
+    assert case.fires is not None
+    text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: (case.fires or {}).get(found[1], ""), annotation)
+    return re.sub(r"\{\{ \$value \| \w+ \}\}", case.value, text)
+
+
+def promtool_test(case: Case) -> dict[str, Any]:
+    """The case as promtool takes it."""
+    rule = ALERTS[case.alert]
+    expected = (
+        []
+        if case.fires is None
+        else [
+            {
+                "exp_labels": {**case.fires, **rule["labels"]},
+                "exp_annotations": {name: written(text, case) for name, text in rule["annotations"].items()},
+            }
+        ]
+    )
+    return {
+        "name": f"{case.alert}: {case.says}",
+        "interval": case.interval,
+        "input_series": [{"series": name, "values": values} for name, values in case.series.items()],
+        "alert_rule_test": [{"eval_time": case.at, "alertname": case.alert, "exp_alerts": expected}],
+    }
+
+
+@needs_prometheus
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_fires_when_it_should_and_only_then(alert: str, tmp_path: Path) -> None:
+    """By promtool, with its labels and with annotations that say something."""
+    cases = [case for case in CASES if case.alert == alert]
+    fires = [case.fires is not None for case in cases]
+    assert {True, False} <= set(fires), "there is a case of each kind"
+    for interval in {case.interval for case in cases}:
+        tests = {
+            "rule_files": [str(path) for path in RULES],
+            "evaluation_interval": interval,
+            "group_eval_order": sorted((group["name"] for group in GROUPS), key="topfive_objective".__ne__),
+            "tests": [promtool_test(case) for case in cases if case.interval == interval],
+        }
+        file = tmp_path / f"{interval}.yml"
+        file.write_text(yaml.safe_dump(tests, width=1000), encoding="utf-8")
+        promtool("test", "rules", file)
+
+
+@needs_prometheus
+def test_prometheus_takes_the_configuration_and_the_rules() -> None:
+    assert "SUCCESS" in promtool("check", "config", CONFIG)
+    assert promtool("check", "rules", *RULES).count("SUCCESS") == len(RULES)
+
+
+def test_only_what_an_operator_changes_is_changed_for_the_tests() -> None:
+    deployed = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    changed = with_targets(deployed, {"topfive": {"service": "127.0.0.1:1"}})
+    assert [name for name in deployed if deployed[name] != changed[name]] == ["global", "scrape_configs"]
+    for before, after in zip(deployed["scrape_configs"], changed["scrape_configs"], strict=True):
+        assert before.keys() - after.keys() == {"dns_sd_configs"}
+        assert after.keys() - before.keys() == {"static_configs"}
+        assert all(after[name] == before[name] for name in before.keys() & after.keys())
+
+
+def test_every_alert_says_how_urgent_it_is_and_leads_to_its_lines_in_the_runbook() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    for name, rule in ALERTS.items():
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+        assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{name.lower()}"
+        assert re.search(rf"^#+ {name}$", page, re.MULTILINE), f"no heading {name} in docs/operations.md"
+
+
+def test_the_runbook_knows_no_other_alerts() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    _, _, runbook = page.partition("\n## Alerts\n")
+    headings: Sequence[str] = re.findall(r"^### (\w+)$", runbook.partition("\n## ")[0], re.MULTILINE)
+    assert sorted(headings) == sorted(ALERTS)
+
+
+def test_the_objective_is_one_and_a_bound_of_a_bucket() -> None:
+    (seconds,) = re.findall(r"topfive:objective:seconds\n +expr: vector\((.+)\)", OBJECTIVE)
+    (bound,) = re.findall(r'le="(.+)"', OBJECTIVE)
+    assert bound == str(float(seconds)), "as Prometheus' client writes numbers"
+    assert float(seconds) in DURATION_BUCKETS
