@@ -1,13 +1,15 @@
 """What the documentation says is so: its commands run and print what it shows, its links lead somewhere.
 
 A `bash` or `python` block of the README is run, in order, against a running service; a `json` or
-`text` block right after it is what it must print, numbers up to their last digits. `make` commands are only looked up.
+`text` block right after it is what it must print, numbers up to their last digits. Commands of `make` and of
+`docker compose` are only looked up.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from service.honoured_fields import HONOURED
 from service.model_config import parse_model_config
 from service.routes.error_responses import STATUS
 from service.settings import Settings
+from tests.container_files import SERVICES
 from tests.serving_process import ROOT, ServingProcess
 from tests.settings_page import PAGE, settings_page
 
@@ -71,6 +74,8 @@ def test_the_readmes_commands_print_what_it_shows(service: ServingProcess) -> No
             dry_run = ["make", "--dry-run", "--directory", str(ROOT), *block.text.split()[1:]]
             assert subprocess.run(dry_run, capture_output=True, check=True).stdout
             continue
+        if block.text.startswith("docker "):
+            continue  # the test below looks it up
         assert ADDRESS in block.text
         text = block.text.replace(ADDRESS, f"127.0.0.1:{service.port}")
         program = [sys.executable, "-c"] if block.language == "python" else ["bash", "-euo", "pipefail", "-c"]
@@ -82,9 +87,26 @@ def test_the_readmes_commands_print_what_it_shows(service: ServingProcess) -> No
             assert same(read(done.stdout), read(shown)), f"{text} printed {done.stdout}"
 
 
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "containers.md"], ids=lambda page: page.name)
+def test_commands_of_docker_compose_name_profiles_and_services_that_there_are(page: Path) -> None:
+    lines = "".join(block.text for block in commands(page)).splitlines()
+    found = [shlex.split(line) for line in lines if line.startswith("docker ")]
+    assert found
+    for program, compose, *rest in found:
+        assert (program, compose) == ("docker", "compose")
+        profiles = {rest[place + 1] for place, word in enumerate(rest) if word == "--profile"}
+        verb, *arguments = rest[2 * len(profiles) :]
+        assert verb in {"up", "down", "run"}
+        assert profiles <= {profile for service in SERVICES.values() for profile in service.get("profiles", [])}
+        if verb == "run":
+            name = next(word for word in arguments if not word.startswith("-"))
+            assert set(SERVICES[name].get("profiles", [])) <= profiles
+
+
 def test_the_readme_shows_what_a_reader_needs() -> None:
-    """Guards the test above against finding nothing to run."""
+    """Guards the tests above against finding nothing to run."""
     texts = [block.text for block in commands(README)]
+    assert [text for text in texts if text.startswith("docker ")] == ["docker compose up --detach --wait\n"]
     assert [text for text in texts if text.startswith("make ")] == ["make run\n", "make test\n"]
     assert sum("curl" in text for text in texts) >= 3
     assert sum(block.language == "python" for block in commands(README)) == 2
@@ -108,7 +130,7 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     missing = [link for link in links if not (page.parent / link).exists()]
-    folders = "service|pipeline|benchmarks|tests|docs|model_repository"
+    folders = "service|pipeline|benchmarks|loadtests|deploy|tests|docs|model_repository"
     named = re.findall(rf"`((?:{folders})/[\w./]*)`", text)
     missing += [path for path in named if not (ROOT / path).exists()]
     assert missing == []
