@@ -347,6 +347,7 @@ def test_where_several_models_are_served_a_person_chooses(
     expect(here.page.get_by_role("alert").locator(".message")).to_have_text(error["error"])
     choice = here.page.get_by_role("combobox", name="Model")
     expect(choice).to_have_value("")
+    expect(choice).to_be_focused()
     assert choice.get_by_role("option").all_inner_texts() == ["choose one", "first", "second"]
     choice.select_option("second")
     assert labels(here.page) == [f"{MARKUP} {value}" for value in range(7, 12)]
@@ -396,7 +397,7 @@ def everything_shown(here: Visit, broken: Path) -> Iterator[str]:
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    path = tmp_path / f"{'a-very-long-name' * 8}.jpg"
+    path = tmp_path / f"{'longname' * 25}.jpg"
     path.write_bytes(b"no photo")
     return path
 

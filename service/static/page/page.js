@@ -98,6 +98,7 @@ async function offerModels(current) {
     const names = await choosableModels({ key: recallKey(), known: current });
     modelsKnown = true;
     if (names.length > 1 || current === null) showModels(names, current);
+    if (current === null) element("model").focus(); // it is what must be done next
   } catch (error) {
     // Its answer, or why there is none, stands there already; the next answer asks again.
     if (!(error instanceof Refusal)) throw error;
