@@ -68,6 +68,7 @@ class Connection:
         while True:
             try:
                 if (await self.ask("ServerReady", pb.ServerReadyRequest(), pb.ServerReadyResponse)).ready:
+                    logger.info("Triton at %s is ready; each batch size is measured there next", self.url)
                     return
                 why = f"Triton at {self.url} is not ready"
             except BackendUnreachable as error:
