@@ -7,11 +7,17 @@ from pathlib import Path
 
 from benchmarks.figures import TARGETS
 from benchmarks.server import ROOT
+from tests.conftest import Encode, Photo
 
 
-def test_a_quick_run_measures_reports_and_draws(tmp_path: Path) -> None:
+def test_a_quick_run_measures_reports_and_draws(
+    tmp_path: Path, cat: Photo, coffee: Photo, palace: Photo, encode: Encode
+) -> None:
     """Every answer right, every target listed, both files written; how fast it was is not this test's business."""
+    for number, photo in enumerate((cat, coffee, palace)):
+        (tmp_path / f"{number}.jpg").write_bytes(encode(photo[:300, :400], "JPEG"))
     options = ["--quick", "--scenario", "mixed", "--connections", "2", "--json", "run.json", "--plot", "run.png"]
+    options += ["--images", str(tmp_path)]
     command = [sys.executable, str(ROOT / "benchmarks" / "overhead.py"), *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -151,8 +151,9 @@ async def test_its_full_queue_is_told_from_its_absence(make: Make, model: str, s
     """A call hangs there for ever, one may wait behind it; in shared memory its place stays taken then."""
     backend = await make(model, shared_memory=shared_memory, slots=4)
     hanging = backend.infer(Images(255), alone=False)
-    with pytest.raises(DeadlineExceeded):
-        await until_there_is_room(backend, Images(1, deadline=time.monotonic() + 0.3))
+    with contextlib.suppress(DeadlineExceeded):
+        while True:  # it may be answered as long as the one that hangs has not arrived
+            await until_there_is_room(backend, Images(1, deadline=time.monotonic() + 0.3))
     calls = {backend.infer(Images(value, deadline=time.monotonic() + SECONDS), alone=False) for value in range(3)}
     refused, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
     assert [type(call.exception()) for call in refused] == [QueueFull] * len(refused)
