@@ -64,7 +64,8 @@ def test_the_tail_is_told_before_during_and_after() -> None:
 
 def test_a_short_run_swaps_under_load_without_a_failed_request(tmp_path: Path) -> None:
     """There and back on the real service, over every route, each answer wholly of one version."""
-    code = swap.main(["--rate", "60", "--swaps", "2", "--pause", "0.5", "--json", str(tmp_path / "run.json")])
+    swap.main(["--rate", "60", "--swaps", "2", "--pause", "0.5", "--json", str(tmp_path / "run.json")])
     result = json.loads((tmp_path / "run.json").read_text())
     assert set(result["by_version"]) == {"1", "2"}
-    assert code == 0, result["checks"]
+    # Its exit code also says whether the generator kept up, which a busy machine decides.
+    assert [check["name"] for check in result["checks"] if not check["met"]] == []
