@@ -196,7 +196,7 @@ class Run:
     url: str
     began: str  # ISO 8601, UTC
     seconds: float
-    environment: Mapping[str, str | int | float | None | Mapping[str, str]]
+    environment: Mapping[str, str | int | float | Mapping[str, str] | None]
     null: Null | None = None
     closed: Sequence[Cell] = ()
     shapes: Sequence[ShapeRun] = ()
