@@ -13,8 +13,7 @@ from typing import Final
 from loadtests import percentiles, shapes, windows
 from loadtests.locust_process import GeneratorFailed, Load, LocustProcess
 from loadtests.recorder import Sample
-from loadtests.results import Cell, ShapePoint, ShapeRun, Window
-from loadtests.sampling import Sampler
+from loadtests.results import Cell, Server, ShapePoint, ShapeRun, Window
 from loadtests.shapes import Shape
 from loadtests.windows import Rule
 
@@ -24,9 +23,11 @@ _POLL_SECONDS: Final = 0.1
 _WRITTEN_SECONDS: Final = 0.4
 
 Progress = Callable[[str], None]
+Observe = Callable[[float, float], Server | None]
+"""What the server did between two times (monotonic)."""
 
 
-def measure(load: Load, rule: Rule, *, sampler: Sampler, zero: float, progress: Progress) -> Cell:
+def measure(load: Load, rule: Rule, *, observe: Observe, zero: float, progress: Progress) -> Cell:
     """One cell of the table: a warm-up, then windows until they agree, or are too many. `zero`: when the run began."""
     with LocustProcess(load) as locust:
         samples = _first_samples(locust)
@@ -42,7 +43,7 @@ def measure(load: Load, rule: Rule, *, sampler: Sampler, zero: float, progress: 
             _wait_until(began + rule.window_seconds + _WRITTEN_SECONDS, locust)
             samples += locust.samples()
             done.append(windows.window(samples, start=began, seconds=rule.window_seconds, zero=zero))
-            progress(f"{load.mix} × {load.workers}: window {len(done)}, {_words(done[-1])}")
+            progress(f"window {len(done)}: {_words(done[-1])}")
     agreed = min(windows.AGREED, len(done))
     first, end = start + (len(done) - agreed) * rule.window_seconds, start + len(done) * rule.window_seconds
     found = windows.stretch([one for one in samples if first <= one.ended < end])
@@ -58,12 +59,12 @@ def measure(load: Load, rule: Rule, *, sampler: Sampler, zero: float, progress: 
         scenarios=found.scenarios,
         kinds=found.kinds,
         errors=found.errors,
-        server=sampler.server(start=first, end=end),
+        server=observe(first, end),
         generator_cores=(cpu[-1] - cpu[-1 - agreed]) / (end - first),
     )
 
 
-def run_shape(shape: Shape, load: Load, plan: shapes.Plan, *, sampler: Sampler, progress: Progress) -> ShapeRun:
+def run_shape(shape: Shape, load: Load, plan: shapes.Plan, *, progress: Progress) -> ShapeRun:
     """One shape, second by second."""
     samples: list[Sample] = []
     with LocustProcess(load) as locust:
@@ -73,7 +74,7 @@ def run_shape(shape: Shape, load: Load, plan: shapes.Plan, *, sampler: Sampler, 
             time.sleep(1.0)
             fresh = locust.samples()
             samples += fresh
-            progress(f"{shape}: {time.monotonic() - began:.0f} of {plan.seconds:g} s, {len(fresh)} answers in the last")
+            progress(f"{time.monotonic() - began:.0f} of {plan.seconds:g} s: {len(fresh)} answers in the last")
         samples += locust.samples()
     found = windows.stretch(samples)
     return ShapeRun(

@@ -56,9 +56,14 @@ class Photo:
     pixels: Pixels
 
 
-def photos(folder: Path | None, *, seed: int) -> list[Photo]:
-    """Those of a folder, or, without one, pieces of the photos of installed packages and of this repository."""
+def photos(folder: Path | None, *, seed: int, size: tuple[int, int] | None = None) -> list[Photo]:
+    """Those of a folder, or, without one, pieces of the photos of installed packages and of this repository.
+
+    `size`: width and height, for a model that takes no other.
+    """
     files = _of_folder(folder, seed=seed) if folder else _of_packages(seed=seed)
+    if size:
+        files = [_jpeg(size)(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]
     return [Photo(file, encoding.decode(file)) for file in files]
 
 
@@ -89,12 +94,12 @@ def _random(taken: Sequence[Photo], oracle: Oracle, scenarios: Sequence[Scenario
 
 def _complex(taken: Sequence[Photo], oracle: Oracle, scenarios: Sequence[Scenario]) -> Iterator[Query]:
     if "jpeg" in scenarios:
-        for kind, encode in _FILES.items():
+        for kind, encode in _files(oracle.size).items():
             file, pixels, label = _clearest(kind, taken, oracle, encode)
             yield encoding.query("complex", "jpeg", kind, pixels=pixels, file=file, expected=label, oracle=oracle)
     others = [scenario for scenario in scenarios if scenario != "jpeg"]
-    for kind, size in _PIXELS.items() if others else ():
-        _, pixels, label = _clearest(kind, taken, oracle, _png_of(size))
+    for kind, size in _pixels(oracle.size).items() if others else ():
+        _, pixels, label = _clearest(kind, taken, oracle, _png(size))
         for scenario in others:
             if scenario == "grpc" and pixels.nbytes > encoding.GRPC_BYTES:
                 continue  # not legal there: a gRPC server has a bound of its own on messages
@@ -121,44 +126,60 @@ def _jpeg(size: tuple[int, int], mode: str = "RGB", **options: object) -> Callab
     return encode
 
 
-def _rotated(photo: Image.Image) -> bytes:
+def _rotated(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
     """Lying on its side, with the EXIF entry that sets it upright, as phones write them."""
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn it by 90 degrees clockwise to show it
-    lying = ImageOps.fit(photo, _SCREEN).transpose(Image.Transpose.ROTATE_90)
-    return _saved(lying, "jpeg", quality=_QUALITY, exif=exif)
+
+    def encode(photo: Image.Image) -> bytes:
+        lying = ImageOps.fit(photo, size).transpose(Image.Transpose.ROTATE_90)
+        return _saved(lying, "jpeg", quality=_QUALITY, exif=exif)
+
+    return encode
 
 
-def _sixteen_bit(photo: Image.Image) -> bytes:
-    grey = np.asarray(ImageOps.fit(photo, _SCREEN).convert("L")).astype(np.uint16)
-    return _saved(Image.fromarray(grey * 257), "png")
+def _sixteen_bit(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
+    def encode(photo: Image.Image) -> bytes:
+        grey = np.asarray(ImageOps.fit(photo, size).convert("L")).astype(np.uint16)
+        return _saved(Image.fromarray(grey * 257), "png")
+
+    return encode
 
 
-def _palette(photo: Image.Image) -> bytes:
-    return _saved(ImageOps.fit(photo, _SCREEN).quantize(256), "png")
+def _palette(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
+    return lambda photo: _saved(ImageOps.fit(photo, size).quantize(256), "png")
 
 
-def _png_of(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
+def _png(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
     """For raw pixels: a file without loss, written as fast as it can be."""
     return lambda photo: _saved(ImageOps.fit(photo, size), "png", compress_level=0)
 
 
-_FILES: Final = {
-    "12 MP JPEG": _jpeg(TWELVE_MEGAPIXELS),
-    "panorama JPEG": _jpeg(PANORAMA),
-    "progressive JPEG": _jpeg(_SCREEN, progressive=True),
-    "CMYK JPEG": _jpeg(_SCREEN, "CMYK"),
-    "EXIF-rotated JPEG": _rotated,
-    "16-bit PNG": _sixteen_bit,
-    "palette PNG": _palette,
-    "tiny JPEG": _jpeg(_TINY),
-}
-_PIXELS: Final = {
-    "12 MP raw": TWELVE_MEGAPIXELS,
-    "panorama raw": PANORAMA,
-    "tower raw": TOWER,
-    "tiny raw": _TINY,
-}
+def _files(fixed: tuple[int, int] | None) -> dict[str, Callable[[Image.Image], bytes]]:
+    """By kind, how it is made. A model of one fixed size takes only those that are odd in other ways."""
+    size = fixed or _SCREEN
+    odd = {
+        "progressive JPEG": _jpeg(size, progressive=True),
+        "CMYK JPEG": _jpeg(size, "CMYK"),
+        "EXIF-rotated JPEG": _rotated(size),
+        "16-bit PNG": _sixteen_bit(size),
+        "palette PNG": _palette(size),
+    }
+    if fixed:
+        return odd
+    return {
+        "12 MP JPEG": _jpeg(TWELVE_MEGAPIXELS),
+        "panorama JPEG": _jpeg(PANORAMA),
+        **odd,
+        "tiny JPEG": _jpeg(_TINY),
+    }
+
+
+def _pixels(fixed: tuple[int, int] | None) -> dict[str, tuple[int, int]]:
+    """By kind, its width and height."""
+    if fixed:
+        return {"raw": fixed}
+    return {"12 MP raw": TWELVE_MEGAPIXELS, "panorama raw": PANORAMA, "tower raw": TOWER, "tiny raw": _TINY}
 
 
 def _saved(image: Image.Image, kind: str, **options: object) -> bytes:

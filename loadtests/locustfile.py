@@ -76,7 +76,8 @@ def _prepare(environment: Any, **_: Any) -> None:
         environment.queries = query_files.read(Path(options.corpus), null=options.null)
     else:
         oracle = Oracle(Path(options.model_repository), options.model)
-        photos = corpus.photos(Path(options.photos) if options.photos else None, seed=int(options.seed))
+        folder = Path(options.photos) if options.photos else None
+        photos = corpus.photos(folder, seed=int(options.seed), size=oracle.size)
         environment.queries = [*corpus.build(photos, oracle, mixes=MIXES, scenarios=SCENARIOS)]
     environment.recorder = Recorder(Path(options.samples)) if options.samples else None
     if environment.recorder:

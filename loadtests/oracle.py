@@ -52,6 +52,9 @@ class Oracle:
             same = {name: name for name in names}
             self._add(model, {one.name: one.name for one in config.input}, same)
         self.input: str = config.input[0].name
+        height, width, *_ = config.input[0].dims
+        self.size: tuple[int, int] | None = (width, height) if width > 0 and height > 0 else None
+        """Width and height of what it takes, if that is fixed."""
 
     def top(self, image: Pixels) -> Top:
         """Of one image."""

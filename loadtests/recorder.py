@@ -49,7 +49,7 @@ class Recorder:
         """Write what was added since."""
         waiting, self._waiting = self._waiting, []
         with self._path.open("a", newline="") as file:
-            csv.writer(file).writerows(
+            csv.writer(file, lineterminator="\n").writerows(
                 (repr(one.started), repr(one.ended), one.scenario, one.kind, one.error, one.users) for one in waiting
             )
 
@@ -72,5 +72,5 @@ class Reader:
         if not whole:
             return
         self._read[path] = self._read.get(path, 0) + len(whole) + 1
-        for started, ended, scenario, kind, error, users in csv.reader(whole.decode().splitlines()):
+        for started, ended, scenario, kind, error, users in csv.reader(whole.decode().split("\n")):
             yield Sample(float(started), float(ended), scenario, kind, error, int(users))

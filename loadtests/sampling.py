@@ -49,7 +49,7 @@ class Sampler:
         self._ended.set()
         self._thread.join()
 
-    def server(self, *, start: float, end: float) -> Server | None:
+    def server(self, start: float, end: float) -> Server | None:
         """What the server did from `start` to `end` (monotonic)."""
         return server_metrics.between(self.readings, start=start, end=end)
 
