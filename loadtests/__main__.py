@@ -18,7 +18,7 @@ from loadtests.locust_process import GeneratorFailed
 from loadtests.objectives import BadObjectives
 from loadtests.oracle import NoOracle
 from loadtests.results import MIXES, Run, UnreadableRun
-from loadtests.run_plan import RunPlan
+from loadtests.run_plan import NoPlan, RunPlan
 from loadtests.target import NoTarget, Target
 from loadtests.windows import Rule
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options)
-    except (BadObjectives, GeneratorFailed, NoOracle, NoPhotos, NoTarget, UnreadableRun) as error:
+    except (BadObjectives, GeneratorFailed, NoOracle, NoPhotos, NoPlan, NoTarget, UnreadableRun) as error:
         print(error, file=sys.stderr)
         return UNKNOWN
     return code
@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
     plan = RunPlan(
         workers=options.workers,
         mixes=options.mixes,
-        scenarios=options.scenarios,
+        scenarios=options.scenarios or aim.scenarios,
         processes=options.processes,
         rule=Rule(warm_up_seconds=options.warm_up, window_seconds=options.window, windows_most=options.windows_most),
         null=not options.no_null,
@@ -66,18 +66,19 @@ def _run(options: argparse.Namespace) -> int:
 
 def _find_capacity(options: argparse.Namespace) -> int:
     """The highest rate that meets an objective, and nothing else; 2 if what was found is INVALID."""
+    aim = _target(options)
     plan = RunPlan(
         mixes=(),
         null=not options.no_null,
         capacity_p99_seconds=[one / 1e3 for one in options.p99_ms],
-        scenarios=options.scenarios,
+        scenarios=options.scenarios or aim.scenarios,
         open_mixes=options.open_mixes,
         photos=options.photos,
         repository=options.model_repository,
         model=options.model,
         seed=options.seed,
     )
-    return _measured(options, _target(options), plan)
+    return _measured(options, aim, plan)
 
 
 def _measured(options: argparse.Namespace, aim: Target, plan: RunPlan) -> int:

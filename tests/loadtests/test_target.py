@@ -33,7 +33,7 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(NoTarget, match="nothing answers at .*start it"):
+    with pytest.raises(NoTarget, match=r"nothing answers at .*start it"):
         target.find(f"http://127.0.0.1:{free_port()}", model=MODEL)
 
 
