@@ -27,8 +27,8 @@ SINGLE_TOLERANCE: Final = 0.20
 ERRORS_TOLERANCE: Final = 0.001
 RULE: Final = (
     f"Throughput, p50 and p99 changed if the ranges over the two runs' agreed windows do not overlap and the change is "
-    f"above {WINDOWS_TOLERANCE:.0%}; figures that are one value a run (p90, CPU, memory, capacity, open loop) if it is "
-    f"above {SINGLE_TOLERANCE:.0%}; an error ratio if by more than {ERRORS_TOLERANCE}. The rest is within noise."
+    f"above {100 * WINDOWS_TOLERANCE:g} %; figures that are one value a run (p90, CPU, memory, capacity, open loop) if it is "
+    f"above {100 * SINGLE_TOLERANCE:g} %; an error ratio if by more than {ERRORS_TOLERANCE}. The rest is within noise."
 )
 # What a comparison is made for, and what tells two targets apart anyway.
 _EXPECTED_TO_DIFFER: Final = frozenset({"commit"})
@@ -128,7 +128,7 @@ def open_subject(run: OpenRun) -> str:
 
 def capacity_subject(capacity: Capacity) -> str:
     """What a capacity is called."""
-    return f"{capacity.mix}, p99 ≤ {capacity.p99_at_most * 1000:g} ms, errors ≤ {capacity.errors_at_most:.2%}"
+    return f"{capacity.mix}, p99 ≤ {capacity.p99_at_most * 1000:g} ms, errors ≤ {100 * capacity.errors_at_most:g} %"
 
 
 def agreed_windows(cell: Cell) -> Sequence[Window]:
@@ -278,5 +278,4 @@ def _verdict(figure: Figure, before: _Value, after: _Value) -> Verdict:
 
 
 def _beyond(before: float, after: float, tolerance: float) -> bool:
-    """The same whichever of the two comes first, so that a change and its undoing count alike."""
-    return max(before, after) > min(before, after) * (1 + tolerance)
+    return abs(after - before) > tolerance * before

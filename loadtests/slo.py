@@ -54,7 +54,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """On a run. `reasons`: why it is not PASS; `notes`: what to doubt all the same."""
+    """On a run. `reasons`: why it is not PASS; `notes`: what to doubt of the run all the same."""
 
     outcome: Outcome
     reasons: Sequence[str]
@@ -83,7 +83,7 @@ def judge(run: Run, objectives: Objectives) -> Verdict:
             *(_missed(check) for check in checks if not check.met),
         ],
         checks=checks,
-        notes=[*(f"{check.name}: {check.reason}" for check in checks if check.met and check.reason), *_limits(run)],
+        notes=list(_limits(run)),
     )
 
 
@@ -230,6 +230,6 @@ def _limits(run: Run) -> Iterator[str]:
         own = alone.get(cell.workers, math.inf)
         if own < HEADROOM * cell.throughput:
             yield (
-                f"{closed_subject(cell)}: {cell.throughput:.4g}/s, of the {own:.4g}/s that the generator can do against "
-                f"a backend that answers at once: the client may limit this figure"
+                f"{closed_subject(cell)}: {cell.throughput:.4g}/s, of the {own:.4g}/s that the generator can do "
+                f"against a backend that answers at once: the client may limit this figure"
             )

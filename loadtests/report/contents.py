@@ -12,8 +12,8 @@ from loadtests.results import Run
 from loadtests.slo import Verdict
 
 _CLOSED = (
-    "Closed loop: each worker sends its next request when the answer to the last is there. Latencies are of right answers "
-    "only, percentiles exact, of all samples of the windows that agreed. A closed loop waits while the server stalls, "
+    "Closed loop: each worker sends its next request when the answer to the last is there. Latencies are of right "
+    "answers only, percentiles exact, of all samples of the windows that agreed. A closed loop waits while the server stalls, "
     "and so hides most of a stall; the open loop does not."
 )
 _OPEN = (
@@ -147,8 +147,8 @@ def _details(run: Run) -> Iterator[Section]:
         Section(
             key="null",
             title="The generator’s own limits: not the server’s",
-            lead="The same generators against a backend that answers at once. What they take and cannot exceed here, no "
-            "figure above can be better than.",
+            lead="The same generators against a backend that answers at once. What they take and cannot exceed here, "
+            "no figure above can be better than.",
             tables=measured.null_backend(run),
         ),
     )

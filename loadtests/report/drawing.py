@@ -1,7 +1,7 @@
 """How plots look, and how they become SVG. What does not live here: what is plotted (`plots`, `timelines`).
 
-Letters are drawn as paths: a plot then looks the same in every browser and in print, where a font of another width would
-run labels into each other. All figures stand as text in the tables beside the plots, so nothing is lost to a search.
+Letters are drawn as paths: a plot then looks the same in every browser and in print, where a font of another width
+would run labels into each other. All figures stand as text in the tables beside the plots, so nothing is lost to a search.
 """
 
 from __future__ import annotations
@@ -22,16 +22,8 @@ from loadtests.results import Mix
 COLOURS: Final[dict[Mix, str]] = {"random": "#0b7285", "complex": "#e8590c"}
 INK, FAINT, MIDDLE = "#495057", "#dee2e6", "#868e96"
 SEQUENCE: Final = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#1c7ed6", "#5c940d", "#862e9c")
-LINES: Final[tuple[Any, ...]] = (
-    "-",
-    "--",
-    "-.",
-    ":",
-    (0, (6, 1, 1, 1, 1, 1)),
-    (0, (1, 1)),
-    (0, (8, 3)),
-    (0, (4, 1, 1, 1)),
-)
+_DASHES: Final = ((6, 1, 1, 1, 1, 1), (1, 1), (8, 3), (4, 1, 1, 1))
+LINES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", *((0, dashes) for dashes in _DASHES))
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES: Final = ("", "///", "...", "xx", "\\\\\\", "++", "oo", "--")
 WIDTH: Final = 9.2

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from loadtests.comparison import CPU, ERRORS, P50, P90, P99, RESIDENT, THROUGHPUT, Change, Figure, closed_subject
 from loadtests.report.measured import cells_of
-from loadtests.report.tables import MB, MS, NOTHING, Column, Table, numbers, one, texts
+from loadtests.report.tables import MB, MS, NOTHING, Column, Table, numbers, one, percent, texts
 from loadtests.results import MIXES, Cell, Mix, Run
 from loadtests.slo import Check, Verdict
 
@@ -36,9 +36,7 @@ def checks(verdict: Verdict) -> list[Table]:
             [
                 texts("objective", [check.name for check in found]),
                 Column("seen", [_amount(check.seen, check) for check in found]),
-                Column(
-                    "wanted", [f"{'≥' if check.at_least else '≤'} {_amount(check.wanted, check)}" for check in found]
-                ),
+                Column("wanted", [_wanted(check) for check in found]),
                 texts("", [_met(check) for check in found], "verdict"),
             ],
         )
@@ -49,8 +47,12 @@ def _amount(value: float | None, check: Check) -> str:
     if value is None:
         return NOTHING
     if not check.unit:
-        return f"{value:.2%}"
+        return percent(value)
     return f"{one(value)} {check.unit}".replace(" /", "/")
+
+
+def _wanted(check: Check) -> str:
+    return f"{'≥' if check.at_least else '≤'} {_amount(check.wanted, check)}"
 
 
 def _met(check: Check) -> str:
@@ -59,22 +61,30 @@ def _met(check: Check) -> str:
 
 
 def beyond_noise(changes: Sequence[Change]) -> list[Table]:
-    """What did change, the worse first."""
-    found = [change for verdict in ("worse", "better") for change in changes if change.verdict == verdict]
-    if not found:
+    """What did change, a line for each subject."""
+    told: dict[str, dict[str, list[str]]] = {}
+    for change in changes:
+        if change.verdict in _SIGNS:
+            told.setdefault(change.subject, {}).setdefault(change.verdict, []).append(_told(change))
+    if not told:
         return []
-    return [
-        Table(
-            "",
-            [
-                texts("", [_verdict(change) for change in found], "verdict"),
-                texts("figure", [change.what for change in found]),
-                Column("baseline", [_figure(change.before, change.figure) for change in found]),
-                Column("this run", [_figure(change.after, change.figure) for change in found]),
-                Column("change", [_percent(change) for change in found]),
-            ],
-        )
+    columns = [
+        texts(verdict, [_listed(verdicts.get(verdict, []), sign) for verdicts in told.values()], "verdict")
+        for verdict, sign in reversed(_SIGNS.items())
     ]
+    return [Table("Beyond noise", [texts("", told), *columns])]
+
+
+def _told(change: Change) -> str:
+    """With both figures where no table below has them."""
+    if change.figure in _BRIEF and "×" in change.subject:
+        return f"{change.figure.name} {_percent(change)}"
+    before, after = (_figure(value, change.figure) for value in (change.before, change.after))
+    return f"{change.figure.name} {before} → {after} ({_percent(change)})"
+
+
+def _listed(figures: Sequence[str], sign: str) -> str:
+    return f"{sign} {', '.join(figures)}" if figures else ""
 
 
 def not_comparable(changes: Sequence[Change]) -> list[str]:
@@ -90,10 +100,6 @@ def _concerned(change: Change, changes: Sequence[Change]) -> str:
     """The subject alone where all of it cannot be compared for the same reason."""
     others = [other for other in changes if other.subject == change.subject]
     return change.subject if all(other.reason == change.reason for other in others) else change.what
-
-
-def _verdict(change: Change) -> str:
-    return f"{_SIGNS[change.verdict]} {change.verdict}" if change.verdict in _SIGNS else change.verdict
 
 
 def _figure(value: float | None, figure: Figure) -> str:
