@@ -27,8 +27,9 @@ SINGLE_TOLERANCE: Final = 0.20
 ERRORS_TOLERANCE: Final = 0.001
 RULE: Final = (
     f"Throughput, p50 and p99 changed if the ranges over the two runs' agreed windows do not overlap and the change is "
-    f"above {100 * WINDOWS_TOLERANCE:g} %; figures that are one value a run (p90, CPU, memory, capacity, open loop) if it is "
-    f"above {100 * SINGLE_TOLERANCE:g} %; an error ratio if by more than {ERRORS_TOLERANCE}. The rest is within noise."
+    f"above {100 * WINDOWS_TOLERANCE:g} %; figures that are one value a run (p90, CPU, memory, capacity, open loop) if "
+    f"it is above {100 * SINGLE_TOLERANCE:g} %; an error ratio if by more than {ERRORS_TOLERANCE}. The rest is within "
+    "noise."
 )
 # What a comparison is made for, and what tells two targets apart anyway.
 _EXPECTED_TO_DIFFER: Final = frozenset({"commit"})

@@ -13,8 +13,8 @@ from loadtests.slo import Verdict
 
 _CLOSED = (
     "Closed loop: each worker sends its next request when the answer to the last is there. Latencies are of right "
-    "answers only, percentiles exact, of all samples of the windows that agreed. A closed loop waits while the server stalls, "
-    "and so hides most of a stall; the open loop does not."
+    "answers only, percentiles exact, of all samples of the windows that agreed. A closed loop waits while the server "
+    "stalls, and so hides most of a stall; the open loop does not."
 )
 _OPEN = (
     "Open loop: requests arrive at random times (Poisson) at a fixed rate, whether or not earlier ones are answered. "

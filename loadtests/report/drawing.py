@@ -1,7 +1,8 @@
 """How plots look, and how they become SVG. What does not live here: what is plotted (`plots`, `timelines`).
 
 Letters are drawn as paths: a plot then looks the same in every browser and in print, where a font of another width
-would run labels into each other. All figures stand as text in the tables beside the plots, so nothing is lost to a search.
+would run labels into each other. All figures stand as text in the tables beside the plots, so nothing is lost to a
+search.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _DASHES: Final = ((6, 1, 1, 1, 1, 1), (1, 1), (8, 3), (4, 1, 1, 1))
 LINES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", *((0, dashes) for dashes in _DASHES))
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES: Final = ("", "///", "...", "xx", "\\\\\\", "++", "oo", "--")
-WIDTH: Final = 9.2
+WIDTH: Final = 10.0
 STYLE: Final[dict[Any, Any]] = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     **dict.fromkeys(("axes.edgecolor", "grid.color"), FAINT),
@@ -75,9 +76,14 @@ def latency_axis(axes: Axes, shown: Iterable[float]) -> None:
     axes.set_yscale("log")
     known = [value for value in shown if value > 0]
     if known:
-        axes.set_ylim(min(known) / 1.4, max(known) * 1.4)
+        axes.set_ylim(min(known) / 1.4, max(known) * 1.6)
     milliseconds(axes.yaxis)
     axes.set_ylabel("ms")
+
+
+def named(axes: Axes, line: str, label: str) -> None:
+    """A line of the legend in no mix's colour: it stands for all panels."""
+    axes.plot([], [], line, color=INK, label=label)
 
 
 def one_legend(drawn: Canvas, *axes: Axes, columns: int = 6) -> None:

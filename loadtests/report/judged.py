@@ -71,8 +71,9 @@ def beyond_noise(changes: Sequence[Change]) -> list[Table]:
     columns = [
         texts(verdict, [_listed(verdicts.get(verdict, []), sign) for verdicts in told.values()], "verdict")
         for verdict, sign in reversed(_SIGNS.items())
+        if any(verdict in verdicts for verdicts in told.values())
     ]
-    return [Table("Beyond noise", [texts("", told), *columns])]
+    return [Table("Beyond noise: ✓ better, ✗ worse", [texts("", told), *columns])]
 
 
 def _told(change: Change) -> str:
@@ -133,14 +134,12 @@ def _brief(run: Run, mix: Mix, which: str, told: Mapping[tuple[str, Figure], Cha
     for figure in _BRIEF:
         plain = numbers(_TITLES[figure], [_of(cell, figure) for cell in cells], scale=_SCALES[figure.unit])
         marks = [_mark(told.get((closed_subject(cell), figure))) for cell in cells]
-        columns.append(Column(plain.title, [text + mark for text, mark in zip(plain.cells, marks, strict=True)]))
+        columns.append(Column(plain.title, [mark + text for text, mark in zip(plain.cells, marks, strict=True)]))
     return Table(f"{mix} queries, {which}: {run.name}", columns)
 
 
 def _mark(change: Change | None) -> str:
-    if change is None or change.verdict not in _SIGNS:
-        return ""
-    return f" {_SIGNS[change.verdict]} {_percent(change)}"
+    return f"{_SIGNS[change.verdict]} " if change and change.verdict in _SIGNS else ""
 
 
 def _of(cell: Cell, figure: Figure) -> float | None:

@@ -19,6 +19,7 @@ from loadtests.report.drawing import (
     SEQUENCE,
     canvas,
     latency_axis,
+    named,
     one_legend,
 )
 from loadtests.report.measured import cells_of, probes_of
@@ -26,6 +27,7 @@ from loadtests.report.tables import MS
 from loadtests.results import MIXES, Cell, Latencies, Mix, OpenRun, Run
 
 STAGES = ("queue", "decode", "resize", "inference")
+_FAR = 10
 _NINES = (50, 90, 99, 99.9, 99.99)
 
 
@@ -41,7 +43,7 @@ def throughput(run: Run, baseline: Run | None) -> Canvas | None:
             shown += _closed_curve(axes, cells_of(baseline, mix), colour=MIDDLE, alpha=0.9, whose="baseline’s ")
         opened = [each for each in run.open if each.mix == mix and each.valid and each.latency]
         shown += _points(axes, opened)
-        shown += _floor(axes, run)
+        shown += _floor(axes, run, least=min(shown))
         axes.set_title(f"{mix} queries")
         axes.set_xlabel("images/s")
         axes.set_xlim(left=0)
@@ -60,8 +62,10 @@ def _closed_curve(axes: Axes, cells: Sequence[Cell], *, colour: str, alpha: floa
     across = [cell.throughput for cell, _ in measured]
     style: dict[str, Any] = {"color": colour, "alpha": alpha, "linewidth": 1.2 if whose else 1.8}
     p50, p99 = [each.p50 * MS for _, each in measured], [each.p99 * MS for _, each in measured]
-    axes.plot(across, p50, "o-", label=f"{whose}p50", **style)
-    axes.plot(across, p99, "s--", label=f"{whose}p99", **style)
+    for name, line, values in (("p50", "o-", p50), ("p99", "s--", p99)):
+        axes.plot(across, values, line, label=f"{whose}{name}" if whose else "", **style)
+        if not whose:
+            named(axes, line, name)
     unsettled = [(cell.throughput, each) for cell, each in measured if not cell.settled]
     for percentile, marker in (("p50", "o"), ("p99", "s")):
         hollow = [getattr(each, percentile) * MS for _, each in unsettled]
@@ -83,11 +87,15 @@ def _points(axes: Axes, opened: Sequence[OpenRun]) -> list[float]:
     return [*p50, *p99]
 
 
-def _floor(axes: Axes, run: Run) -> list[float]:
-    """How little the generator itself can measure."""
+def _floor(axes: Axes, run: Run, *, least: float) -> list[float]:
+    """How little the generator itself can measure; in words where a line would press all others together."""
     if run.null is None or run.null.floor is None or run.null.floor.latency is None:
         return []
     floor = run.null.floor.latency.p50 * MS
+    if floor < least / _FAR:
+        text = f"null backend’s floor: p50 {floor:.2g} ms, far below"
+        axes.annotate(text, (0.01, 0.02), xycoords="axes fraction", fontsize=8)
+        return []
     axes.axhline(floor, color=MIDDLE, linestyle=":", linewidth=1.5, label="null backend’s floor")
     return [floor]
 
@@ -207,7 +215,8 @@ def _rates(
     points = [(each.rate, of(each.latency) * MS, each.valid) for each in runs if each.latency]
     valid = [(rate, value) for rate, value, good in points if good]
     invalid = [(rate, value) for rate, value, good in points if not good]
-    axes.plot([x for x, _ in valid], [y for _, y in valid], line, color=color, label=label)
+    axes.plot([x for x, _ in valid], [y for _, y in valid], line, color=color)
+    named(axes, line, label)
     if invalid:
         axes.plot(
             [x for x, _ in invalid],
