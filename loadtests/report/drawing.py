@@ -76,7 +76,7 @@ def latency_axis(axes: Axes, shown: Iterable[float]) -> None:
     axes.set_yscale("log")
     known = [value for value in shown if value > 0]
     if known:
-        axes.set_ylim(min(known) / 1.4, max(known) * 1.6)
+        axes.set_ylim(min(known) / 1.6, max(known) * 1.6)
     milliseconds(axes.yaxis)
     axes.set_ylabel("ms")
 

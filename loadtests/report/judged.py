@@ -26,10 +26,10 @@ _SIGNS = {"better": "✓", "worse": "✗"}
 
 
 def checks(verdict: Verdict) -> list[Table]:
-    """Each objective, and what was seen."""
-    if not verdict.checks:
+    """Each objective, and what was seen; first those that were missed."""
+    found = [check for met in (False, None, True) for check in verdict.checks if check.met is met]
+    if not found:
         return []
-    found = verdict.checks
     return [
         Table(
             "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from loadtests.percentiles import summarise
@@ -33,6 +34,7 @@ SCENARIOS: Final = ("raw", "jpeg", "oip", "grpc")
 WINDOW_SECONDS: Final = 10.0
 
 
+@cache
 def stored_run(name: str = "embedded", *, speed: float = 1.0, commit: str = "5f2c0de") -> Run:
     """A run on 2 cores; `speed`: of its service, against the usual one."""
     seeded = random.Random(5)
