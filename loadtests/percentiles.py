@@ -8,17 +8,32 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Final
+from typing import Final, Literal
 
 from loadtests.results import Latencies
 
 # As HdrHistogram's percentile plots: each further nine halves what is left often enough to show its shape.
 CURVE: Final = (
     *range(0, 90, 2),
-    *(90 + step / 2 for step in range(20)),
-    *(99 + step / 20 for step in range(20)),
+    *(90 + step / 2 for step in range(18)),
+    *(99 + step / 20 for step in range(18)),
     *(99.9 + step / 200 for step in range(20)),
 )
+
+Standing = Literal["trusted", "coarse", "not measured"]
+ENOUGH_BEYOND: Final = 10
+
+
+def standing(count: int, percent: float) -> Standing:
+    """What a percentile of so many samples is worth: one with less than a sample beyond it is but the largest.
+
+    Trusted with 10 samples beyond it (1000 in all for p99), coarse with fewer, not measured with less than one
+    (fewer than 100 in all for p99).
+    """
+    beyond = count * (100 - Fraction(str(percent))) / 100
+    if beyond >= ENOUGH_BEYOND:
+        return "trusted"
+    return "coarse" if beyond >= 1 else "not measured"
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:

@@ -1,0 +1,159 @@
+"""What a report tells, in its order: the same for Markdown and HTML. A section without data is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from loadtests.comparison import RULE, Change, compare, differences
+from loadtests.report import judged, measured
+from loadtests.report.tables import Table
+from loadtests.results import Run
+from loadtests.slo import Verdict
+
+_CLOSED = (
+    "Closed loop: each worker sends its next request when the answer to the last is there. Latencies are of right "
+    "answers only, percentiles exact, of all samples of the windows that agreed. A closed loop waits while the server "
+    "stalls, and so hides most of a stall; the open loop does not."
+)
+_OPEN = (
+    "Open loop: requests arrive at random times (Poisson) at a fixed rate, whether or not earlier ones are answered. "
+    "Latency counts from the scheduled time, so that a stall is seen by all who would have waited (no coordinated "
+    "omission). INVALID: the generator itself fell behind, or the search did; such a point says nothing of the server."
+)
+_DISTRIBUTION = (
+    "Each step to the right is a nine more: a line that bends up late has a long tail. Lines end where a further "
+    "percentile would be the largest sample again."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A heading and what is below it: `lead`, tables (`pairs` beside one another), `notes`, and the plot of its key."""
+
+    key: str
+    title: str
+    lead: str = ""
+    tables: Sequence[Table] = ()
+    pairs: Sequence[tuple[Table, Table]] = ()
+    notes: Sequence[str] = ()
+    caption: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to tell but for a plot."""
+        return not (self.tables or self.pairs or self.notes)
+
+
+def sections(run: Run, *, baseline: Run | None, verdict: Verdict | None) -> list[Section]:
+    """All of them that have something to tell, or a plot of it."""
+    return [*_judged(run, baseline, verdict), *_measured(run), _environment(run, baseline)]
+
+
+def _judged(run: Run, baseline: Run | None, verdict: Verdict | None) -> Iterator[Section]:
+    if verdict:
+        notes = [*verdict.reasons, *(f"to note: {note}" for note in verdict.notes)]
+        yield Section(key="verdict", title=f"Verdict: {verdict.outcome}", tables=judged.checks(verdict), notes=notes)
+    elif run.faults:
+        yield Section(key="verdict", title="INVALID run", notes=run.faults)
+    if baseline:
+        yield _comparison(run, baseline)
+
+
+def _comparison(run: Run, baseline: Run) -> Section:
+    changes = compare(run, baseline)
+    warnings = [f"another environment, {difference}" for difference in differences(run, baseline)]
+    return Section(
+        key="comparison",
+        title=f"Against the baseline {baseline.name}: {_counted(changes)}",
+        lead=RULE,
+        tables=judged.beyond_noise(changes),
+        pairs=judged.side_by_side(run, baseline, changes),
+        notes=[*warnings, *judged.not_comparable(changes)],
+    )
+
+
+def _counted(changes: Sequence[Change]) -> str:
+    verdicts = [change.verdict for change in changes]
+    words = ("worse", "better", "within noise", "not comparable")
+    return ", ".join(f"{verdicts.count(word)} {word}" for word in words if word in verdicts) or "nothing to compare"
+
+
+def _measured(run: Run) -> Iterator[Section]:
+    if run.closed or run.capacities:
+        yield Section(key="headline", title="In short", tables=[measured.headline(run)])
+    if run.closed:
+        yield Section(key="closed", title="Workers × queries", lead=_CLOSED, tables=measured.closed(run))
+        yield Section(
+            key="throughput",
+            title="Latency against throughput",
+            caption="Small figures: workers. To the right and down is better; where a line goes straight up, more "
+            "workers only wait longer.",
+        )
+        yield Section(key="distributions", title="Latency distributions", caption=_DISTRIBUTION)
+        yield Section(
+            key="stages",
+            title="Where the time goes",
+            caption="Mean of a request, as the server counts it. What the client measures beyond that is transport and "
+            "parsing.",
+        )
+    yield from _open(run)
+    yield from _details(run)
+
+
+def _open(run: Run) -> Iterator[Section]:
+    tables = [
+        *measured.capacities(run),
+        *measured.open_loops("Fixed rates", run.open),
+        *measured.open_loops("Rates that the search tried", measured.probes_of(run)),
+    ]
+    if tables:
+        yield Section(
+            key="knee",
+            title="Open loop and capacity",
+            lead=_OPEN,
+            tables=tables,
+            caption="Hollow: INVALID. Dashed across: the objectives.",
+        )
+
+
+def _details(run: Run) -> Iterator[Section]:
+    if run.moments:
+        yield Section(
+            key="resources",
+            title="CPU and memory of the server",
+            caption="Shaded in turns: what was being measured.",
+        )
+    details = (
+        Section(key="errors", title="Errors", tables=measured.errors(run)),
+        Section(
+            key="scenarios",
+            title="By scenario",
+            lead="p50 and p99 by the number of workers.",
+            tables=measured.by_part(run, lambda cell: cell.scenarios, "scenario"),
+        ),
+        Section(
+            key="kinds",
+            title="By kind of query",
+            lead="p50 and p99 by the number of workers.",
+            tables=measured.by_part(run, lambda cell: cell.kinds, "kind"),
+        ),
+        Section(
+            key="shapes",
+            title="Loads that change",
+            tables=measured.shapes(run),
+            caption="A gap: no right answer in that second.",
+        ),
+        Section(
+            key="null",
+            title="The generator’s own limits: not the server’s",
+            lead="The same generators against a backend that answers at once. What they take and cannot exceed here, "
+            "no figure above can be better than.",
+            tables=measured.null_backend(run),
+        ),
+    )
+    yield from (section for section in details if not section.empty)
+
+
+def _environment(run: Run, baseline: Run | None) -> Section:
+    return Section(key="environment", title="Environment", tables=[measured.environment(run, baseline)])
