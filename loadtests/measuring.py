@@ -132,9 +132,9 @@ class Measuring:
     def _capacity(self, mix: Mix, objective: float, generator: OpenLoop, start: float) -> Capacity:
         return capacity.find_capacity(
             lambda rate, seconds, seed: self._probe(generator, rate, seconds, seed),
+            capacity.Objective(p99_at_most=objective),
             mix=mix,
-            p99_at_most=objective,
-            start_rate=start,
+            start=start,
             seed=self.plan.seed,
         )
 

@@ -50,10 +50,15 @@ def sections(run: Run, *, baseline: Run | None, verdict: Verdict | None) -> list
     return [*_judged(run, baseline, verdict), *_measured(run), _environment(run, baseline)]
 
 
+def judgement(verdict: Verdict) -> Section:
+    """What is said of a verdict."""
+    notes = [*verdict.reasons, *(f"to note: {note}" for note in verdict.notes)]
+    return Section(key="verdict", title=f"Verdict: {verdict.outcome}", tables=judged.checks(verdict), notes=notes)
+
+
 def _judged(run: Run, baseline: Run | None, verdict: Verdict | None) -> Iterator[Section]:
     if verdict:
-        notes = [*verdict.reasons, *(f"to note: {note}" for note in verdict.notes)]
-        yield Section(key="verdict", title=f"Verdict: {verdict.outcome}", tables=judged.checks(verdict), notes=notes)
+        yield judgement(verdict)
     elif run.faults:
         yield Section(key="verdict", title="INVALID run", notes=run.faults)
     if baseline:

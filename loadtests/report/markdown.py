@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from loadtests.report.contents import Section, sections
+from loadtests.report.contents import Section, judgement, sections
 from loadtests.report.tables import Column, Table
 from loadtests.results import Run
 from loadtests.slo import Verdict
@@ -20,6 +20,11 @@ def render(run: Run, baseline: Run | None = None, verdict: Verdict | None = None
         if not section.empty:
             lines += _section(section)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def verdict_alone(verdict: Verdict) -> str:
+    """The verdict alone, with every objective."""
+    return "\n".join(_section(judgement(verdict))).rstrip() + "\n"
 
 
 def _section(section: Section) -> Iterator[str]:
