@@ -61,14 +61,17 @@ ENTRYPOINT ["topfive"]
 
 FROM runtime AS loadtest
 LABEL org.opencontainers.image.title="topfive-loadtest" \
-      org.opencontainers.image.description="Locust, and the load that tests topfive"
+      org.opencontainers.image.description="Load tests of topfive, and of any server of the Open Inference Protocol"
+ENV MPLCONFIGDIR=/tmp/matplotlib
 COPY --from=installed-loadtest /opt/topfive /opt/topfive
+# The served graphs, for they say what is right; and a photo to send if no others are mounted.
+COPY model_repository /opt/model_repository
 COPY loadtests /opt/loadtests
-COPY docs/coffee.jpg /opt/photo.jpg
-ENV LOADTEST_PHOTO=/opt/photo.jpg
+COPY docs/coffee.jpg /opt/loadtests/coffee.jpg
+WORKDIR /opt
 USER 10001:10001
 EXPOSE 8089
-ENTRYPOINT ["locust", "--locustfile", "/opt/loadtests/locustfile.py"]
+ENTRYPOINT ["python", "-m", "loadtests"]
 
 FROM serving AS gpu
 LABEL org.opencontainers.image.title="topfive-gpu" \

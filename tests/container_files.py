@@ -87,7 +87,7 @@ def settings_of(name: str) -> dict[str, str]:
 
 def published(name: str) -> list[tuple[str, int, int]]:
     """Address and port here, port in the container."""
-    parts = [port.split(":") for port in SERVICES[name]["ports"]]
+    parts = [port.split(":") for port in SERVICES[name].get("ports", [])]
     return [(address, int(here), int(there)) for address, here, there in parts]
 
 

@@ -33,6 +33,8 @@ from tests.serving_process import ROOT
 DEPLOYED: Final = ROOT / "deploy"
 STOP_MARGIN_SECONDS: Final = 5.0
 """What a worker process may need beyond its own bounds."""
+ENDS_BY_ITSELF: Final = "loadtest"
+"""It measures once."""
 
 
 def test_every_knob_that_is_used_is_in_the_file_of_knobs_and_the_other_way_round() -> None:
@@ -84,6 +86,7 @@ def test_without_a_profile_there_are_the_service_and_what_watches_it() -> None:
         "service-triton": ["triton"],
         "service-gpu": ["gpu"],
         "loadtest": ["loadtest"],
+        "locust": ["locust"],
     }
 
 
@@ -97,8 +100,11 @@ def test_every_container_is_confined_bounded_and_watched(name: str) -> None:
     assert float(service["cpus"]) > 0
     assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
     assert service["pids_limit"] > 0
-    assert service["restart"] == "unless-stopped"
-    assert service["healthcheck"]["test"][0] == "CMD"
+    if name == ENDS_BY_ITSELF:
+        assert service["restart"] == "no"
+    else:
+        assert service["restart"] == "unless-stopped"
+        assert service["healthcheck"]["test"][0] == "CMD"
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -116,9 +122,10 @@ def test_nothing_can_be_reached_from_other_machines_until_a_knob_is_turned() -> 
 
 
 def test_the_published_ports_are_those_that_the_image_listens_on() -> None:
-    for name in OURS:
+    for name in OURS.keys() - {ENDS_BY_ITSELF}:
         exposed = str(target_of(name).last("EXPOSE")).split()
         assert [str(there) for _, _, there in published(name)] == exposed
+    assert published(ENDS_BY_ITSELF) == []
     for name in SERVING:
         settings = settings_of(name)
         assert str(target_of(name).last("EXPOSE")) == f"{settings['TOPFIVE_PORT']} {settings['TOPFIVE_GRPC_PORT']}"
@@ -130,10 +137,14 @@ def test_the_service_is_where_a_service_without_containers_is() -> None:
 
 
 def test_what_is_mounted_is_a_folder_that_cannot_be_written_to_or_a_volume() -> None:
+    """But for the folder in which results land, which is its user's own."""
     used = set()
     for name, service in SERVICES.items():
         for target, source in mounts(name).items():
-            if source.startswith("."):
+            if target == "/results":
+                assert (name, source) == (ENDS_BY_ITSELF, KNOBS["STACK_LOADTEST_RESULTS"])
+                assert f"--output={target}" in service["command"]
+            elif source.startswith("."):
                 assert (ROOT / source).is_dir(), f"{name} mounts {source}"
                 assert f"{source}:{target}:ro" in service["volumes"]
             else:
@@ -161,7 +172,8 @@ def test_prometheus_asks_where_the_stack_listens() -> None:
         for name in found["names"]
     }
     metrics_of_triton = 8002  # its default; not published
-    assert asked == dict.fromkeys(SERVING, 8000) | {"triton": metrics_of_triton}
+    [marks] = [part.partition("=")[2] for part in SERVICES["loadtest"]["command"] if part.startswith("--marks-port")]
+    assert asked == dict.fromkeys(SERVING, 8000) | {"triton": metrics_of_triton, "loadtest": int(marks)}
     assert mounts("prometheus")["/etc/prometheus"] == "./deploy/prometheus"
 
 
