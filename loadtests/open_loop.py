@@ -121,10 +121,11 @@ class _Generator:
             arrivals(plan.rate, plan.seconds, seed=plan.seed), plans.order(len(messages), seed=plan.seed), strict=False
         )
         self._due = next(self._schedule, None)
-        self._under_way: dict[Line, tuple[int, float, float]] = {}  # query, scheduled, sent
+        self._under_way: dict[Line, tuple[int, float, float, float]] = {}  # query, scheduled, sent, held
         self._samples: list[Sample] = []
         self._seconds = plan.seconds
         self._waits = False  # for a connection
+        self._freed_at = 0.0  # the end of the last such wait
         self._starved = 0
 
     async def run(self, target: Target, stop: Connection | None) -> Done:
@@ -174,7 +175,7 @@ class _Generator:
                 self._waits = True
                 return
             self._due = next(self._schedule, None)
-            self._under_way[line] = (query, scheduled, now)
+            self._under_way[line] = (query, scheduled, now, max(0.0, self._freed_at - scheduled))
             line.send(self._messages[query])
         self._loop.call_soon(self._send_due)
 
@@ -182,11 +183,13 @@ class _Generator:
         if self._waits:
             self._waits = False
             self._starved += 1
+            self._freed_at = self._now()
             self._loop.call_soon(self._send_due)
 
     def _settle(self, line: Line, response: Response | None, reason: str) -> None:
         """The end of a request: its answer, or why there is none."""
-        self._samples.append(Sample(*self._under_way.pop(line), self._now(), response, reason))
+        query, scheduled, sent, held = self._under_way.pop(line)
+        self._samples.append(Sample(query, scheduled, sent, self._now(), response, reason, held))
         self._pool.put(line)
         self._end_if_over()
 
@@ -196,8 +199,8 @@ class _Generator:
 
     def _give_up(self) -> None:
         """What is not answered by now is an error, and so is what could not be sent; nothing is lost."""
-        for line, asked in self._under_way.items():
-            self._samples.append(Sample(*asked, self._now(), None, NO_ANSWER))
+        for line, (query, scheduled, sent, held) in self._under_way.items():
+            self._samples.append(Sample(query, scheduled, sent, self._now(), None, NO_ANSWER, held))
             line.abort()
         self._under_way.clear()
         while self._due is not None:

@@ -58,7 +58,8 @@ class Sample:
     """One request: which query, when it was due, sent and over (seconds from the start), and what came.
 
     `sent`: when a connection was taken for it, be it one that was still to be made; to make it is part of what the
-    server's users wait for. None if that never happened. Without a `response`, `reason` says why.
+    server's users wait for. None if that never happened. `held`: how long all connections were busy, since it was due.
+    Without a `response`, `reason` says why.
     """
 
     query: int
@@ -67,6 +68,7 @@ class Sample:
     done: float
     response: Response | None
     reason: str = ""
+    held: float = 0.0
 
     @property
     def latency(self) -> float:
@@ -75,8 +77,8 @@ class Sample:
 
     @property
     def lag(self) -> float:
-        """What the generator held it up."""
-        return (self.done if self.sent is None else self.sent) - self.scheduled
+        """What the generator held it up, beyond its want of connections, which is told on its own."""
+        return 0.0 if self.sent is None else self.sent - self.scheduled - self.held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,7 @@ def conclude(plan: Plan, done: Done) -> OpenRun:
         generator_cores=done.cpu_seconds / done.elapsed,
         server=None,
         faults=faults(done),
+        starved=done.starved,
     )
 
 

@@ -96,7 +96,8 @@ class Cell:
 class OpenRun:
     """An open loop: Poisson arrivals at a fixed rate, latencies from the scheduled time.
 
-    `lag_p50`, `lag_p99`: how much later than scheduled the generator sent. `faults`: what makes it INVALID.
+    `lag_p50`, `lag_p99`: how much later than scheduled the generator sent, not counting what it waited for one of its
+    connections; `starved`: how many requests had to wait so. `faults`: what makes it INVALID.
     """
 
     mix: Mix
@@ -112,6 +113,7 @@ class OpenRun:
     generator_cores: float
     server: Server | None
     faults: Sequence[str]
+    starved: int = 0
 
     @property
     def valid(self) -> bool:
