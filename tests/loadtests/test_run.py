@@ -1,0 +1,144 @@
+"""A whole run of a few seconds against the real service, as a person starts it; and what the commands say of it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.server import free_port
+from loadtests import results
+from loadtests.results import Run
+from loadtests.run import INTERRUPTED
+from tests.serving_process import ROOT, ServingProcess
+
+pytestmark = pytest.mark.untraced
+
+QUICK = ("--warm-up", "0.3", "--window", "0.5", "--windows-most", "4")
+HOPELESS = "closed:\n  - {mix: random, workers: 2, min_throughput: 1000000}\n"
+
+
+def loadtests(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "loadtests", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def address(service: ServingProcess) -> str:
+    return f"http://127.0.0.1:{service.port}"
+
+
+@dataclass(frozen=True)
+class Done:
+    folder: Path
+    said: subprocess.CompletedProcess[str]
+    run: Run
+
+    @property
+    def stored(self) -> Path:
+        return self.folder / "run.json"
+
+
+@pytest.fixture(scope="module")
+def done(service: ServingProcess, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    folder = tmp_path_factory.mktemp("results")
+    more = ("--workers", "1,2", "--mixes", "random", "--rates", "20", "--rate-seconds", "2", "--p99-ms", "")
+    said = loadtests("run", "--url", address(service), "--output", folder, "--name", "smoke", *QUICK, *more)
+    assert said.returncode in {0, 2}, said.stderr  # 2: a busy machine held the generator up
+    return Done(folder, said, results.load(folder / "run.json"))
+
+
+def test_every_answer_of_every_loop_was_right(done: Done) -> None:
+    assert [cell.workers for cell in done.run.closed] == [1, 2]
+    for cell in done.run.closed:
+        assert cell.errors == {}
+        assert cell.latency is not None
+        assert set(cell.scenarios) == {"raw", "jpeg", "oip"}
+    [run] = done.run.open
+    assert run.errors == {}
+
+
+def test_the_server_s_own_figures_are_of_the_same_windows(done: Done) -> None:
+    for cell in done.run.closed:
+        assert cell.server is not None
+        assert cell.server.cpu_cores is not None
+        assert set(cell.server.stages) == {"decode", "resize", "queue", "inference"}
+    assert {moment.phase for moment in done.run.moments} >= {"random × 1", "random × 2", "random at 20/s"}
+
+
+def test_the_generators_own_limits_were_measured_first(done: Done) -> None:
+    null = done.run.null
+    assert null is not None
+    assert [(cell.workers, cell.errors) for cell in null.closed] == [(1, {}), (2, {})]
+    assert null.floor is not None
+
+
+def test_the_report_is_written_and_shown(done: Done) -> None:
+    page = (done.folder / "report.html").read_text()
+    assert "smoke" in page
+    assert page.count("<svg") >= 4
+    assert (done.folder / "report.md").read_text().strip() == done.said.stdout.strip()
+
+
+def test_progress_is_told_while_it_runs(done: Done) -> None:
+    assert "random × 2" in done.said.stderr
+    assert "window 1: " in done.said.stderr
+
+
+def test_the_gate_says_no_with_the_reason_and_its_exit_code(done: Done, tmp_path: Path) -> None:
+    objectives = tmp_path / "slo.yaml"
+    objectives.write_text(HOPELESS)
+    settled = next(cell for cell in done.run.closed if cell.workers == 2).settled
+    said = loadtests("gate", done.stored, "--slo", objectives)
+    assert said.returncode == (1 if settled else 2)
+    assert "throughput" in said.stdout
+
+
+def test_a_run_against_itself_has_not_changed(done: Done, tmp_path: Path) -> None:
+    said = loadtests("report", done.stored, "--baseline", done.stored, "--output", tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "worse" not in said.stdout.split("## Against the baseline")[1].split("\n")[0]
+    assert results.load(tmp_path / "run.json") == done.run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        pytest.param(["run", "--url", "{nobody}"], "nothing answers at", id="no server"),
+        pytest.param(["gate", "pyproject.toml"], "is not a stored run", id="no run"),
+        pytest.param(["gate", "{run}", "--slo", "pyproject.toml"], "pyproject.toml", id="no objectives"),
+        pytest.param(["run", "--url", "{server}", "--photos", "docs/decisions"], "no .jpg file", id="no photos"),
+        pytest.param(["run", "--url", "{server}", "--model-repository", "docs"], "--model-repository", id="no model"),
+        pytest.param(["run", "--url", "{server}", "--scenarios", "grpc"], "HTTP only", id="gRPC in an open loop"),
+        pytest.param(["run", "--url", "{server}", "--mixes", "", "--p99-ms", ""], "nothing to measure", id="nothing"),
+        pytest.param(["run", "--workers", "1,0"], "at least 1", id="no workers"),
+        pytest.param(["run", "--mixes", "easy"], "none of random, complex", id="no mix"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_code_2(
+    done: Done, service: ServingProcess, arguments: list[str], told: str, tmp_path: Path
+) -> None:
+    values = {"nobody": f"http://127.0.0.1:{free_port()}", "run": str(done.stored), "server": address(service)}
+    said = loadtests(*(one.format(**values) for one in arguments), *(["--output", tmp_path] * (arguments[0] == "run")))
+    assert said.returncode == 2, said.stderr
+    assert told in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_an_interrupted_run_keeps_what_it_has_and_says_so(service: ServingProcess, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "loadtests", "run", "--url", address(service), "--output", str(tmp_path)]
+    command += ["--no-null", "--workers", "1,2", "--mixes", "random", "--p99-ms", "", *QUICK, "--windows-most", "99"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "random × 2" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 2
+    found = results.load(tmp_path / "run.json")
+    assert found.faults == [INTERRUPTED]
+    assert [cell.workers for cell in found.closed] == [1]
