@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from loadtests import report, slo
+from loadtests.percentiles import summarise
 from loadtests.report import contents, markdown
 from loadtests.report import html as page
 from loadtests.report.tables import Table
@@ -182,8 +183,8 @@ def test_reasons_stand_above_all() -> None:
     assert shown.index("## Verdict: FAIL") < shown.index("## In short")
     rows = [line for line in shown.splitlines() if line.startswith(("| random", "| complex"))]
     assert rows[0].rstrip(" |").endswith("missed")
-    for reason in verdict.reasons:
-        assert f"- {reason}" in shown
+    assert sum("| missed" in line for line in rows) == len(verdict.reasons)
+    assert f"Objectives: {len(verdict.reasons)} missed, " in shown
 
 
 def test_an_invalid_run_says_so_first_even_without_objectives() -> None:
@@ -215,6 +216,22 @@ def test_a_run_in_which_nothing_was_answered_is_drawn_too() -> None:
     seen = _Seen(page.render(shown, shown))
     assert "no right answer" in seen.words
     assert "svg" not in {tag for tag, _ in seen.tags}
+
+
+def test_a_run_of_one_sample_and_one_moment_is_drawn_too() -> None:
+    single = summarise([0.01])
+    short = replace(
+        RUN,
+        closed=[replace(RUN.closed[0], latency=single)],
+        open=[replace(RUN.open[0], latency=single)],
+        shapes=[replace(RUN.shapes[0], points=RUN.shapes[0].points[:1], latency=single)],
+        capacities=(),
+        moments=RUN.moments[1:2],
+        null=None,
+    )
+    seen = _Seen(page.render(short))
+    assert {attributes.get("aria-label") for tag, attributes in seen.tags if tag == "svg"} == PLOTS
+    assert "p99 of 1 samples: too few for any" in seen.words
 
 
 HOSTILE = '<script>alert("1")</script> $x_{$ | `a` [b](http://c) &amp; \n# no'
