@@ -53,13 +53,8 @@ def sections(run: Run, *, baseline: Run | None, verdict: Verdict | None) -> list
 def _judged(run: Run, baseline: Run | None, verdict: Verdict | None) -> Iterator[Section]:
     if verdict:
         notes = [*(f"the run: {fault}" for fault in run.faults), *(f"to note: {note}" for note in verdict.notes)]
-        yield Section(
-            key="verdict",
-            title=f"Verdict: {verdict.outcome}",
-            lead=judged.summary(verdict),
-            tables=judged.checks(verdict),
-            notes=notes,
-        )
+        title, lead = f"Verdict: {verdict.outcome}", judged.summary(verdict)
+        yield Section(key="verdict", title=title, lead=lead, tables=judged.checks(verdict), notes=notes)
     elif run.faults:
         yield Section(key="verdict", title="INVALID run", notes=run.faults)
     if baseline:

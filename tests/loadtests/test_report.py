@@ -183,8 +183,12 @@ def test_reasons_stand_above_all() -> None:
     assert shown.index("## Verdict: FAIL") < shown.index("## In short")
     rows = [line for line in shown.splitlines() if line.startswith(("| random", "| complex"))]
     assert rows[0].rstrip(" |").endswith("missed")
-    assert sum("| missed" in line for line in rows) == len(verdict.reasons)
-    assert f"Objectives: {len(verdict.reasons)} missed, " in shown
+    missed, unsaid = ([check for check in verdict.checks if check.met is met] for met in (False, None))
+    assert missed
+    assert unsaid
+    assert sum("| missed" in line for line in rows) == len(missed)
+    assert sum("| INVALID" in line for line in rows) == len(unsaid)
+    assert f"Objectives: {len(missed)} missed, {len(unsaid)} of which the run cannot tell, " in shown
 
 
 def test_an_invalid_run_says_so_first_even_without_objectives() -> None:
