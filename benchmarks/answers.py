@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.client import Response
 from benchmarks.workloads import TIE
+from loadtests.http1 import Response
 
 OK = 200
 FIRST_INDEX = re.compile(rb'"index": ?(\d+)')

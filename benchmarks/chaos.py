@@ -33,7 +33,6 @@ from benchmarks import (
     verdict,
     workloads,
 )
-from benchmarks.aside import Aside
 from benchmarks.client import ask
 from benchmarks.mix import Ask
 from benchmarks.mob import Mob
@@ -44,6 +43,7 @@ from benchmarks.samples import Sample
 from benchmarks.schedule import Plan
 from benchmarks.server import ROOT, Service
 from benchmarks.verdict import Check
+from loadtests.aside import Aside
 
 KINDS = {**nasty.KINDS, **nasty_messages.KINDS}
 POISON_DELAY_MICROSECONDS = 2000

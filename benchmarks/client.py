@@ -6,35 +6,17 @@ of images, models or the service.
 """
 
 import itertools
-import math
-import re
 import select
 import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+from loadtests.http1 import Response, ResponseParser
+
 PIECE = 16384
 STALL_SECONDS = 20.0  # without any answer for so long the server is taken for dead
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One HTTP answer."""
-
-    status: int
-    body: bytes
-    head: bytes = field(default=b"", compare=False, repr=False)
-
-    def header(self, name: str) -> str | None:
-        """The value of a header, whatever the case of its name."""
-        for line in self.head.split(b"\r\n")[1:]:
-            key, _, value = line.partition(b":")
-            if key.lower() == name.lower().encode():
-                return value.strip().decode("latin-1")
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +51,6 @@ class Load:
         return sum(count / (ended - started) for count, started, ended in spans.values())
 
 
-def render(method: str, target: str, body: bytes = b"", **headers: str) -> bytes:
-    """A whole HTTP request; `Content_Type="image/jpeg"` gives a header."""
-    fields = {"Host": "127.0.0.1", **headers, "Content-Length": str(len(body))}
-    lines = (f"{name.replace('_', '-')}: {value}" for name, value in fields.items())
-    return "\r\n".join((f"{method} {target} HTTP/1.1", *lines, "", "")).encode() + body
-
-
 def ask(address: tuple[str, int], message: bytes) -> Response:
     """One request on a connection of its own, and its answer."""
     with socket.create_connection(address, STALL_SECONDS) as connection:
@@ -85,35 +60,6 @@ def ask(address: tuple[str, int], message: bytes) -> Response:
             if response := parser.feed(piece):
                 return response
     raise ConnectionResetError("the connection was closed before the answer")
-
-
-class ResponseParser:
-    """Collects one answer at a time from pieces cut anywhere. Content-Length framing only, no pipelining."""
-
-    def __init__(self) -> None:
-        self._received = b""
-        self._body = 0
-        self._end: float = math.inf
-
-    def feed(self, piece: bytes) -> Response | None:
-        """The answer, if this piece completes it; the parser is then ready for the next."""
-        self._received = received = self._received + piece if self._received else piece
-        if self._end == math.inf:
-            head = received.find(b"\r\n\r\n")
-            if head < 0:
-                return None
-            length = CONTENT_LENGTH.search(received, 0, head)
-            if length is None or not received.startswith(b"HTTP/1.1 "):
-                raise ValueError(f"not an HTTP/1.1 answer with a Content-Length: {received[:head]!r}")
-            self._body = head + 4
-            self._end = self._body + int(length[1])
-        if len(received) < self._end:
-            return None
-        if len(received) > self._end:
-            raise ValueError("the server sent more than one answer")
-        response = Response(int(received[9:12]), received[self._body :], received[: self._body - 4])
-        self._received, self._end = b"", math.inf
-        return response
 
 
 class Connection:

@@ -12,10 +12,11 @@ import numpy as np
 
 from benchmarks import answers, oip, report, workloads
 from benchmarks.answers import Told
-from benchmarks.client import ask, render
+from benchmarks.client import ask
 from benchmarks.load_figures import OK, REFUSALS, TIMED_OUT
 from benchmarks.schedule import Answer
 from benchmarks.workloads import Payload, Pixels
+from loadtests.http1 import render
 
 RIGHT, REFUSED, WRONG, LOST = "right", "refused", "wrong", "no answer"
 NOT_FOUND = 404

@@ -16,9 +16,9 @@ from urllib.parse import quote
 from PIL import Image
 
 from benchmarks import mutations, oip, repositories
-from benchmarks.client import render
 from benchmarks.nasty import Nastiness, Victim
 from benchmarks.wire import Wire
+from loadtests.http1 import render
 
 BOMB_MEGABYTES = 200
 CRLF = b"\r\n\r\n"

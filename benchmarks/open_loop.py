@@ -18,10 +18,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks import load_figures, verdict, workloads
-from benchmarks.client import Response
 from benchmarks.pool import Line, Pool
-from benchmarks.schedule import MAX_CONNECTIONS, Answer, Plan, Run, arrivals, faults
+from benchmarks.schedule import MAX_CONNECTIONS, Answer, Plan, Run, faults
 from benchmarks.server import Endpoint
+from loadtests.http1 import Response
+from loadtests.poisson import arrivals
 
 PATIENCE_SECONDS = 20.0  # after the last arrival, for whatever is not answered
 BURST = 8  # requests sent before answers are looked at, so that a late generator does not make answers late too

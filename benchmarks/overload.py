@@ -17,12 +17,12 @@ from pathlib import Path
 
 from benchmarks import answers, load_figures, machine, open_loop, schedule, timeline, verdict, workloads
 from benchmarks import overload_verdict as o
-from benchmarks.aside import Aside
 from benchmarks.client import ask, drive
 from benchmarks.overhead import PHOTOS
 from benchmarks.overload_verdict import Phase
 from benchmarks.schedule import Answer, Plan, Run
 from benchmarks.server import ROOT, Endpoint, Service
+from loadtests.aside import Aside
 
 AROUND = (0.95, 1.1)  # of the closed loop's rate: where the peak is looked for in an open loop
 CLOSED_CONNECTIONS = 16

@@ -9,7 +9,7 @@ import socket
 from contextlib import suppress
 from time import monotonic
 
-from benchmarks.client import Response, ResponseParser
+from loadtests.http1 import Response, ResponseParser
 
 PIECE = 65536
 FRESH_SECONDS = 1.0  # idle for longer it is not used again: a server may be about to close it

@@ -17,12 +17,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import answers, mix, nginx, open_loop, schedule, verdict, workloads
-from benchmarks.aside import Aside
 from benchmarks.mix import REFUSED, Ask, Judged
 from benchmarks.overhead import PHOTOS
 from benchmarks.schedule import Plan, Run
 from benchmarks.server import ROOT, Service, free_port
 from benchmarks.verdict import Check
+from loadtests.aside import Aside
 
 REPLICAS = 2
 PHOTO_COUNT = 8

@@ -1,14 +1,14 @@
-"""What an open loop sends and when, and what came of it: the plan, the arrivals, the answers, the faults of a run.
+"""What an open loop sends and when, and what came of it: the plan, the answers, the faults of a run.
 
-Pure: no clock, no socket. What sends it is `open_loop`; what is made of the answers is `load_figures`.
+Pure: no clock, no socket. When is in `loadtests.poisson`; what sends it is `open_loop`; what is made of the answers is
+`load_figures`.
 """
 
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks import answers, verdict
-from benchmarks.client import Response
+from loadtests.http1 import Response
 
 MAX_CONNECTIONS = 512
 # p99 of the generator's own lag above which a run says more of it than of the server: of one that is about latencies,
@@ -63,15 +63,6 @@ class Run:
     connections: int
     starved: int
     cpu_seconds: float
-
-
-def arrivals(rate: float, seconds: float, *, seed: int) -> Iterator[float]:
-    """The times, from 0 to `seconds`, of a Poisson process of so many events per second."""
-    chance = random.Random(seed)
-    now = chance.expovariate(rate)
-    while now < seconds:
-        yield now
-        now += chance.expovariate(rate)
 
 
 def faults(done: Run, *, lag_limit_seconds: float = LAG_LIMIT_SECONDS) -> list[str]:

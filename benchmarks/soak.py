@@ -28,7 +28,6 @@ from benchmarks import (
     verdict,
     workloads,
 )
-from benchmarks.aside import Aside
 from benchmarks.client import drive
 from benchmarks.mix import REFUSED, Ask, Judged
 from benchmarks.mob import Mob
@@ -38,6 +37,7 @@ from benchmarks.samples import Sample, Sampler
 from benchmarks.schedule import Answer, Plan, Run
 from benchmarks.server import ROOT, Service
 from benchmarks.verdict import Check
+from loadtests.aside import Aside
 
 PHOTO_COUNT = 24
 SIDES = ((2, 2), (7, 5), (64, 48), (1, 300), (480, 640))

@@ -19,13 +19,13 @@ from pathlib import Path
 
 from benchmarks import answers, load_figures, mix, open_loop, repositories, schedule, verdict
 from benchmarks.answers import Told
-from benchmarks.aside import Aside
 from benchmarks.load_figures import OK
 from benchmarks.mix import Ask
 from benchmarks.repositories import CHANGING
 from benchmarks.schedule import Answer, Plan
 from benchmarks.server import Service
 from benchmarks.verdict import Check
+from loadtests.aside import Aside
 
 IMAGES = 12
 HEIGHT, WIDTH = 48, 64

@@ -13,7 +13,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from benchmarks.client import PIECE, Response, ResponseParser
+from benchmarks.client import PIECE
+from loadtests.http1 import Response, ResponseParser
 
 CLOSED: Final = "closed"
 RESET: Final = "reset"

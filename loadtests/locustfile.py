@@ -1,75 +1,96 @@
-"""What Locust does to a service: one photo, as a JPEG and as raw pixels of several sizes, and every answer is checked.
+"""What Locust reads, with its page or without: `locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`.
 
-    locust --locustfile loadtests/locustfile.py --host http://127.0.0.1:8000
-
-A user has one request on its way and sends the next with its answer, so N users are N connections that are never idle.
-An answer with another label than the expected one is a failure, as is one with another status than 200.
+What lives here: options, and the order in which things are set up in each of Locust's processes. What is sent, and by
+whom, is in `users`; `python -m loadtests run` starts this by itself and makes a report of it.
 """
 
 from __future__ import annotations
 
-import json
-import random
-from dataclasses import dataclass
-from functools import cache
+import sys
 from pathlib import Path
 from typing import Any, Final
 
-from locust import FastHttpUser, events, task
-from PIL import Image
+import gevent
 
-_RAW_SIZES: Final = ((224, 224), (500, 375), (1280, 960))
-"""Width and height: the model's own, a thumbnail, a screen."""
+# Locust loads this file by its path: the package is beside it, wherever that is.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from locust import LoadTestShape, events
+
+from loadtests import corpus, query_files, shapes, users
+from loadtests.oracle import Oracle
+from loadtests.queries import SCENARIOS
+from loadtests.recorder import Recorder
+from loadtests.results import MIXES
+from loadtests.users import Grpc, Jpeg, Mixed, Oip, Raw
+
+__all__ = ["Grpc", "Jpeg", "Mixed", "Oip", "Raw"]
+
+_FLUSH_SECONDS: Final = 0.1
+_HERE: Final = Path(__file__).resolve().parent
+
+if any(argument.startswith("--load-shape") for argument in sys.argv):
+
+    class Shaped(LoadTestShape):
+        """Asked by Locust once a second; only there when `--load-shape` is, for it overrides `--users`."""
+
+        def tick(self) -> tuple[int, float] | None:
+            options = self.runner.environment.parsed_options
+            plan = shapes.Plan(users=options.shape_users, seconds=options.shape_seconds)
+            count = shapes.users_at(options.load_shape, self.get_run_time(), plan)
+            return None if count is None else (count, float(plan.users))
 
 
 @events.init_command_line_parser.add_listener
 def _add_options(parser: Any) -> None:
-    parser.add_argument("--photo", env_var="LOADTEST_PHOTO", default="docs/coffee.jpg", help="the JPEG to send")
-    parser.add_argument(
-        "--expect", env_var="LOADTEST_EXPECT", default="espresso", help="the label that is right for it"
+    add = parser.add_argument
+    add("--mix", choices=MIXES, default=MIXES[0], env_var="LOADTEST_MIX", help="photos, or the worst that is legal")
+    add(
+        "--scenarios", default="", env_var="LOADTEST_SCENARIOS", help="what users of the class Mixed send: raw,jpeg,oip"
     )
+    add("--photos", default="", env_var="LOADTEST_PHOTOS", help="a folder of JPEG files (default: of packages)")
+    add(
+        "--model-repository",
+        default=str(_HERE.parent / "model_repository"),
+        env_var="LOADTEST_MODEL_REPOSITORY",
+        help="the served graphs, from which the right answers are computed",
+    )
+    add("--model", default="efficientnet_lite0", env_var="LOADTEST_MODEL", help="the model to ask")
+    add("--grpc-target", default="", env_var="LOADTEST_GRPC_TARGET", help="host:port, for users of the class Grpc")
+    add("--seed", default="1", env_var="LOADTEST_SEED", help="of the order of queries")
+    add("--corpus", default="", help="queries made beforehand", include_in_web_ui=False)
+    add("--null", action="store_true", help="expect what the null backend answers", include_in_web_ui=False)
+    add("--samples", default="", help="a folder for every sample", include_in_web_ui=False)
+    add(
+        "--load-shape", choices=sorted(shapes.SHAPES), default=None, help="spike, soak or ramp", include_in_web_ui=False
+    )
+    add("--shape-users", type=int, default=16, help="the most users of the shape", include_in_web_ui=False)
+    add("--shape-seconds", type=float, default=60.0, help="how long the shape lasts", include_in_web_ui=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A request, and its name in the statistics."""
-
-    name: str
-    path: str
-    content_type: str
-    body: bytes
-
-
-@cache
-def queries(photo: Path) -> list[Query]:
-    """What can be sent; made once, so that the load is the service's and not this program's."""
-    made = [Query("JPEG", "/v1/classify", "image/jpeg", photo.read_bytes())]
-    with Image.open(photo) as image:
-        for width, height in _RAW_SIZES:
-            pixels = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC).tobytes()
-            path = f"/v1/classify?height={height}&width={width}"
-            made.append(Query(f"raw {width}x{height}", path, "application/octet-stream", pixels))
-    return made
+@events.init.add_listener
+def _prepare(environment: Any, **_: Any) -> None:
+    options = environment.parsed_options
+    users.prepare_grpc()
+    if options.corpus:
+        environment.queries = query_files.read(Path(options.corpus), null=options.null)
+    else:
+        oracle = Oracle(Path(options.model_repository), options.model)
+        folder = Path(options.photos) if options.photos else None
+        photos = corpus.photos(folder, seed=int(options.seed), size=oracle.size)
+        environment.queries = [*corpus.build(photos, oracle, mixes=MIXES, scenarios=SCENARIOS)]
+    environment.recorder = Recorder(Path(options.samples)) if options.samples else None
+    if environment.recorder:
+        gevent.spawn(_flush_for_ever, environment.recorder)
 
 
-class Classify(FastHttpUser):
-    """Sends one query after the other, each as likely as any."""
+@events.quitting.add_listener
+def _finish(environment: Any, **_: Any) -> None:
+    if environment.recorder:
+        environment.recorder.flush()
 
-    @task
-    def classify(self) -> None:
-        """Send one, and check its answer."""
-        options = self.environment.parsed_options
-        query = random.choice(queries(Path(options.photo)))
-        with self.client.post(
-            query.path,
-            data=query.body,
-            headers={"Content-Type": query.content_type},
-            name=query.name,
-            catch_response=True,
-        ) as answer:
-            if answer.status_code != 200:
-                answer.failure(f"{answer.status_code}: {answer.text or answer.error}")  # 0 where there was no answer
-                return
-            label = json.loads(answer.content)["predictions"][0]["label"]
-            if label != options.expect:
-                answer.failure(f"{label!r} where {options.expect!r} was expected")
+
+def _flush_for_ever(recorder: Recorder) -> None:
+    while True:
+        gevent.sleep(_FLUSH_SECONDS)
+        recorder.flush()

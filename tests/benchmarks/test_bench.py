@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks import workloads
 from benchmarks.bench import interleave
-from benchmarks.client import Response
 from benchmarks.figures import CONFIGS
 from benchmarks.server import means, totals
+from loadtests.http1 import Response
 
 METRICS = """\
 # TYPE topfive_batch_size histogram

@@ -1,46 +1,18 @@
-"""The benchmark's client: answers put together from any pieces, and steady load that is counted once."""
+"""The benchmark's client: steady load that is counted once."""
 
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from benchmarks.client import Exchange, Load, Response, ResponseParser, drive
+from benchmarks.client import Exchange, Load, drive
+from loadtests.http1 import Response
 
 
 def answer(body: bytes, *, status: int = 200) -> bytes:
     head = f"HTTP/1.1 {status} Reason\r\nserver: x\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
-
-
-@given(st.lists(st.binary(max_size=40), min_size=1, max_size=4), st.data())
-def test_an_answer_is_the_same_however_it_was_cut(bodies: list[bytes], data: st.DataObject) -> None:
-    """Split reads, down to single bytes, give each answer exactly once, on its last piece."""
-    parser = ResponseParser()
-    for body in bodies:
-        message = answer(body, status=429)
-        inner = data.draw(st.sets(st.integers(1, len(message) - 1)))
-        pieces = [message[start:end] for start, end in pairwise([0, *sorted(inner), len(message)])]
-        *early, last = [parser.feed(piece) for piece in pieces]
-        assert early == [None] * len(early)
-        assert last == Response(429, body)
-
-
-def test_more_than_one_answer_is_refused() -> None:
-    """An answer nobody asked for would otherwise be taken for the next one."""
-    with pytest.raises(ValueError, match="more than one"):
-        ResponseParser().feed(answer(b"{}") + b"HTTP/1.1")
-
-
-@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"SSH-2.0\r\n\r\n"])
-def test_other_framing_is_refused(head: bytes) -> None:
-    """What the parser does not understand it says, rather than waiting for ever."""
-    with pytest.raises(ValueError, match="Content-Length"):
-        ResponseParser().feed(head)
 
 
 def test_each_connection_counts_over_its_own_time() -> None:

@@ -9,10 +9,11 @@ from math import inf
 import pytest
 
 from benchmarks import open_loop
-from benchmarks.aside import Aside
-from benchmarks.client import Response, ResponseParser, render
-from benchmarks.schedule import Plan, Run, arrivals
+from benchmarks.schedule import Plan, Run
 from benchmarks.server import free_port
+from loadtests.aside import Aside
+from loadtests.http1 import Response, ResponseParser, render
+from loadtests.poisson import arrivals
 
 
 def answer(body: bytes, *, status: int = 200, more: str = "") -> bytes:

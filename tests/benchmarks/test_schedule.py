@@ -1,36 +1,10 @@
-"""The schedule: arrivals that are what they say, latencies that count from them, faults that are told."""
+"""The schedule: latencies that count from them, faults that are told."""
 
 from collections.abc import Sequence
-from itertools import islice, pairwise
-from math import exp, inf, sqrt
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from benchmarks.schedule import Answer, Run, arrivals, faults
-
-
-@given(st.floats(0.1, 1000), st.floats(0, 5), st.integers())
-def test_arrivals_are_in_order_and_within_the_time(rate: float, seconds: float, seed: int) -> None:
-    times = [*islice(arrivals(rate, seconds, seed=seed), 5000)]
-    assert all(0 < first < second for first, second in pairwise(times))
-    assert all(time < seconds for time in times)
-
-
-def test_a_schedule_is_its_seeds() -> None:
-    """The same seed gives the same schedule, another one another."""
-    assert [*arrivals(50, 4, seed=7)] == [*arrivals(50, 4, seed=7)]
-    assert [*arrivals(50, 4, seed=7)] != [*arrivals(50, 4, seed=8)]
-
-
-def test_gaps_are_exponential_with_the_rate_asked_for() -> None:
-    """Kolmogorov-Smirnov: the largest distance from the exponential distribution, as the level of 0.001 bears it."""
-    rate, count = 200.0, 20_000
-    times = [0.0, *islice(arrivals(rate, inf, seed=1), count)]
-    gaps = sorted(second - first for first, second in pairwise(times))
-    distance = max(abs((place + 0.5) / count - (1 - exp(-rate * gap))) for place, gap in enumerate(gaps))
-    assert distance < 1.95 / sqrt(count)
+from benchmarks.schedule import Answer, Run, faults
 
 
 def test_latency_counts_from_when_it_was_due() -> None:

@@ -89,6 +89,16 @@ class Marker:
         }
 
 
+LOAD_TEST = Marker(
+    name="load test",
+    expression="topfive_loadtest_phase",
+    text="{{phase}} ({{run}})",
+    colour="orange",
+    value_is_time=False,
+)
+"""What a run of loadtests/ measures, from its beginning to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Board:
     """A dashboard."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from deploy.grafana.boards import capacity
 from deploy.grafana.boards import panels as p
-from deploy.grafana.boards.layout import Board, Line, Marker, Row, Variable
+from deploy.grafana.boards.layout import LOAD_TEST, Board, Line, Marker, Row, Variable
 from deploy.grafana.boards.panels import Json, Query, heatmap, lines, stat, table
 from deploy.grafana.boards.queries import MODEL, PROCESS, REQUEST, WHERE, mean, per_second, quantile, requests, share
 
@@ -46,6 +46,7 @@ def board() -> Json:
                 colour="blue",
                 value_is_time=False,
             ),
+            LOAD_TEST,
         ],
     ).json()
 

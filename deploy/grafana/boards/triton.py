@@ -6,7 +6,7 @@ Its durations are counters of microseconds; per request, of all requests in a ba
 from typing import Final
 
 from deploy.grafana.boards import panels as p
-from deploy.grafana.boards.layout import Board, Line, Row, Variable
+from deploy.grafana.boards.layout import LOAD_TEST, Board, Line, Row, Variable
 from deploy.grafana.boards.panels import Json, Query, lines, stat
 
 UID: Final = "topfive-triton"
@@ -29,6 +29,7 @@ def board() -> Json:
             Variable("instance", "instance", 'up{job="triton"}'),
             Variable("model", "model", 'nv_inference_count{job="triton", instance=~"$instance"}'),
         ],
+        markers=[LOAD_TEST],
     ).json()
 
 

@@ -4,7 +4,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from benchmarks.aside import Aside
+from loadtests.aside import Aside
 
 
 def double(*, number: int, stop: Connection) -> int:

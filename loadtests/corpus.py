@@ -1,0 +1,219 @@
+"""What is sent: photos as they come, and the worst that is still legal, each with the label that is right for it.
+
+What lives here: the two mixes. What does not: how a query is written for the wire (`encoding`), what is right
+(`oracle`), and the folder in which the queries lie for the generators (`query_files`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from loadtests import encoding
+from loadtests.oracle import Oracle, Pixels
+from loadtests.queries import Query, Scenario
+from loadtests.results import Mix
+
+# Batches of other sizes sum in another order, and another backend by another algorithm: a photo whose second label is
+# nearer than this could be answered with either.
+MARGIN: Final = 0.02
+PHOTOS: Final = 48
+"""How many are drawn of a folder: what they take in memory, and what the oracle takes for them, is bounded by it."""
+
+# Sizes as in a sample of ImageNet, cut from the few large photos that come with packages.
+_SIZES: Final = (*[(500, 375)] * 5, *[(375, 500), (500, 333)] * 2, (333, 500), (640, 480), (400, 300), (500, 500))
+_PACKAGED: Final = {
+    "skimage": ("data/astronaut.png", "data/chelsea.png", "data/coffee.png", "data/rocket.jpg"),
+    "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
+}
+_COFFEE: Final = "coffee.jpg"
+_QUALITY: Final = 90
+
+# Width and height of the largest and the longest.
+TWELVE_MEGAPIXELS: Final = (4000, 3000)
+PANORAMA, TOWER = (8000, 400), (400, 8000)
+_SCREEN: Final = (1600, 1200)
+_TINY: Final = (9, 7)
+
+
+class NoPhotos(Exception):
+    """There is nothing to send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A JPEG file, and its upright RGB pixels."""
+
+    file: bytes
+    pixels: Pixels
+
+
+def photos(folder: Path | None, *, seed: int, size: tuple[int, int] | None = None) -> list[Photo]:
+    """Those of a folder, or, without one, pieces of the photos of installed packages and of this repository.
+
+    `size`: width and height, for a model that takes no other.
+    """
+    files = _of_folder(folder, seed=seed) if folder else _of_packages(seed=seed)
+    if size:
+        files = [_jpeg(size)(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]
+    return [Photo(file, encoding.decode(file)) for file in files]
+
+
+def build(
+    taken: Sequence[Photo], oracle: Oracle, *, mixes: Iterable[Mix], scenarios: Sequence[Scenario]
+) -> Iterator[Query]:
+    """The queries of these mixes in these scenarios; raises `NoPhotos` if none is clear enough to be judged."""
+    makers = {"random": _random, "complex": _complex}
+    for mix in mixes:
+        yield from makers[mix](taken, oracle, scenarios)
+
+
+def _random(taken: Sequence[Photo], oracle: Oracle, scenarios: Sequence[Scenario]) -> Iterator[Query]:
+    clear = 0
+    for photo in taken:
+        top = oracle.top(photo.pixels)
+        if top.margin < MARGIN:
+            continue
+        clear += 1
+        for scenario in scenarios:
+            file = photo.file if scenario == "jpeg" else None
+            yield encoding.query(
+                "random", scenario, "photo", pixels=photo.pixels, file=file, expected=top.label, oracle=oracle
+            )
+    if not clear:
+        raise NoPhotos(f"of {len(taken)} photos the model is sure of none: its first two labels are within {MARGIN}")
+
+
+def _complex(taken: Sequence[Photo], oracle: Oracle, scenarios: Sequence[Scenario]) -> Iterator[Query]:
+    if "jpeg" in scenarios:
+        for kind, encode in _files(oracle.size).items():
+            file, pixels, label = _clearest(kind, taken, oracle, encode)
+            yield encoding.query("complex", "jpeg", kind, pixels=pixels, file=file, expected=label, oracle=oracle)
+    others = [scenario for scenario in scenarios if scenario != "jpeg"]
+    for kind, size in _pixels(oracle.size).items() if others else ():
+        _, pixels, label = _clearest(kind, taken, oracle, _png(size))
+        for scenario in others:
+            if scenario == "grpc" and pixels.nbytes > encoding.GRPC_BYTES:
+                continue  # not legal there: a gRPC server has a bound of its own on messages
+            yield encoding.query("complex", scenario, kind, pixels=pixels, file=None, expected=label, oracle=oracle)
+
+
+def _clearest(
+    kind: str, taken: Sequence[Photo], oracle: Oracle, encode: Callable[[Image.Image], bytes]
+) -> tuple[bytes, Pixels, str]:
+    """The first photo that, made into that kind, the model is sure of: file, pixels as decoded, label."""
+    for photo in taken:
+        file = encode(Image.fromarray(photo.pixels))
+        pixels = encoding.decode(file)
+        top = oracle.top(pixels)
+        if top.margin >= MARGIN:
+            return file, pixels, top.label
+    raise NoPhotos(f"no photo of {len(taken)} is one of which the model is sure as {kind!r}; give others with --photos")
+
+
+def _jpeg(size: tuple[int, int], mode: str = "RGB", **options: object) -> Callable[[Image.Image], bytes]:
+    def encode(photo: Image.Image) -> bytes:
+        return _saved(ImageOps.fit(photo, size).convert(mode), "jpeg", quality=_QUALITY, **options)
+
+    return encode
+
+
+def _rotated(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
+    """Lying on its side, with the EXIF entry that sets it upright, as phones write them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turn it by 90 degrees clockwise to show it
+
+    def encode(photo: Image.Image) -> bytes:
+        lying = ImageOps.fit(photo, size).transpose(Image.Transpose.ROTATE_90)
+        return _saved(lying, "jpeg", quality=_QUALITY, exif=exif)
+
+    return encode
+
+
+def _sixteen_bit(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
+    def encode(photo: Image.Image) -> bytes:
+        grey = np.asarray(ImageOps.fit(photo, size).convert("L")).astype(np.uint16)
+        return _saved(Image.fromarray(grey * 257), "png")
+
+    return encode
+
+
+def _palette(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
+    return lambda photo: _saved(ImageOps.fit(photo, size).quantize(256), "png")
+
+
+def _png(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
+    """For raw pixels: a file without loss, written as fast as it can be."""
+    return lambda photo: _saved(ImageOps.fit(photo, size), "png", compress_level=0)
+
+
+def _files(fixed: tuple[int, int] | None) -> dict[str, Callable[[Image.Image], bytes]]:
+    """By kind, how it is made. A model of one fixed size takes only those that are odd in other ways."""
+    size = fixed or _SCREEN
+    odd = {
+        "progressive JPEG": _jpeg(size, progressive=True),
+        "CMYK JPEG": _jpeg(size, "CMYK"),
+        "EXIF-rotated JPEG": _rotated(size),
+        "16-bit PNG": _sixteen_bit(size),
+        "palette PNG": _palette(size),
+    }
+    if fixed:
+        return odd
+    return {
+        "12 MP JPEG": _jpeg(TWELVE_MEGAPIXELS),
+        "panorama JPEG": _jpeg(PANORAMA),
+        **odd,
+        "tiny JPEG": _jpeg(_TINY),
+    }
+
+
+def _pixels(fixed: tuple[int, int] | None) -> dict[str, tuple[int, int]]:
+    """By kind, its width and height."""
+    if fixed:
+        return {"raw": fixed}
+    return {"12 MP raw": TWELVE_MEGAPIXELS, "panorama raw": PANORAMA, "tower raw": TOWER, "tiny raw": _TINY}
+
+
+def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _of_folder(folder: Path, *, seed: int) -> list[bytes]:
+    files = sorted(path for path in folder.glob("*") if path.suffix.lower() in {".jpg", ".jpeg"})
+    if not files:
+        raise NoPhotos(f"{folder} has no .jpg file; name a folder of photos with --photos")
+    return [path.read_bytes() for path in Random(seed).sample(files, min(PHOTOS, len(files)))]
+
+
+def _of_packages(*, seed: int) -> list[bytes]:
+    chance = Random(seed)
+    sources = [Image.open(path).convert("RGB") for path in _packaged_paths()]
+    pieces = []
+    for number in range(PHOTOS):
+        photo = sources[number % len(sources)]
+        where = (chance.random(), chance.random())
+        piece = ImageOps.fit(photo, chance.choice(_SIZES), centering=where)
+        pieces.append(_saved(piece, "jpeg", quality=_QUALITY))
+    return pieces
+
+
+def _packaged_paths() -> list[Path]:
+    here = Path(__file__).resolve().parent
+    found = [path for path in (here.parent / "docs" / _COFFEE, here / _COFFEE) if path.is_file()]
+    for package, names in _PACKAGED.items():
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            found += [Path(spec.origin).parent / name for name in names]
+    if not found:
+        raise NoPhotos("there are no photos here; name a folder of JPEG files with --photos")
+    return found

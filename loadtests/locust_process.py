@@ -1,0 +1,110 @@
+"""Locust as a program of its own: started with a number of users, watched, ended.
+
+A program, because Locust changes sockets and threads of the whole process that it is imported into; and one for each
+measurement, so that none inherits the connections and the memory of the one before.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import psutil
+
+from loadtests.recorder import Reader, Sample
+from loadtests.results import Mix
+
+_LOCUSTFILE: Final = Path(__file__).resolve().parent / "locustfile.py"
+_STOP_SECONDS: Final = 20.0
+_LOG_TAIL: Final = 3000
+
+
+class GeneratorFailed(Exception):
+    """Locust ended by itself, or did not begin: nothing was measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What Locust is to do. `scenarios`: all over HTTP, or "grpc" alone. `shape`: options of `--load-shape`."""
+
+    url: str
+    corpus: Path
+    mix: Mix
+    workers: int
+    processes: int = 1
+    scenarios: Sequence[str]
+    grpc: str = ""
+    null: bool = False
+    seed: int = 1
+    shape: Sequence[str] = ()
+
+    def arguments(self, samples: Path) -> list[str]:
+        """Of its command line."""
+        asked = ["--headless", "--only-summary", "--loglevel", "WARNING", "--host", self.url]
+        asked += ["--corpus", str(self.corpus), "--samples", str(samples), "--seed", str(self.seed), "--mix", self.mix]
+        asked += self.shape or ["--users", str(self.workers), "--spawn-rate", str(self.workers)]
+        if self.processes > 1:
+            asked += ["--processes", str(self.processes)]
+        if self.null:
+            asked.append("--null")
+        if self.scenarios == ["grpc"]:
+            return [*asked, "--grpc-target", self.grpc, "Grpc"]
+        return [*asked, "--scenarios", ",".join(self.scenarios), "Mixed"]
+
+
+class LocustProcess:
+    """Locust and its processes, from construction to the end of the `with` block."""
+
+    def __init__(self, load: Load) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="topfive-locust-")
+        samples = Path(self._folder.name)
+        self._reader = Reader(samples)
+        self._log = samples / "log"
+        with self._log.open("wb") as log:
+            command = [sys.executable, "-m", "locust", "--locustfile", str(_LOCUSTFILE), *load.arguments(samples)]
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            for one in psutil.Process(self._process.pid).children(recursive=True):
+                one.kill()
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended by itself, as a shape does."""
+        return self._process.poll() is not None
+
+    def samples(self) -> list[Sample]:
+        """Those that were written since the last call."""
+        return self._reader.new()
+
+    def cpu_seconds(self) -> float:
+        """CPU time so far, all its processes; 0 when it has ended."""
+        try:
+            own = psutil.Process(self._process.pid)
+            return sum(sum(one.cpu_times()[:2]) for one in [own, *own.children(recursive=True)])
+        except psutil.NoSuchProcess:
+            return 0.0
+
+    def check(self) -> None:
+        """Raise `GeneratorFailed` if it has ended."""
+        if self.is_over:
+            said = self._log.read_text(errors="replace")[-_LOG_TAIL:]
+            raise GeneratorFailed(f"Locust ended with {self._process.returncode}; the end of what it said:\n{said}")

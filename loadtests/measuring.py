@@ -1,0 +1,145 @@
+"""The measurements of a run in their order, and who is told what is being measured.
+
+What lives here: the null backend first, then closed loops, shapes, open loops and capacities. How each is measured:
+`closed_loop`, `open_loop`, `capacity`, `null_limits`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from loadtests import capacity, closed_loop, null_limits
+from loadtests.locust_process import Load
+from loadtests.marks import Marks
+from loadtests.open_loop import OpenLoop
+from loadtests.plan import Plan
+from loadtests.queries import Query
+from loadtests.results import Capacity, Cell, Mix, Null, OpenRun, ShapeRun
+from loadtests.run_plan import RunPlan
+from loadtests.sampling import Sampler
+from loadtests.shapes import SIZES, Shape
+from loadtests.target import Target
+
+FIRST_RATE = 10.0
+"""Where a search begins that knows nothing of the server, per second."""
+WARM_UP_SECONDS = 3.0
+
+
+@dataclass(slots=True)
+class Measuring:
+    """A run under way, and what it has found so far."""
+
+    target: Target
+    plan: RunPlan
+    folder: Path
+    queries: list[Query]
+    sampler: Sampler
+    marks: Marks | None
+    zero: float
+    say: Callable[[str], None]
+    null: Null | None = None
+    closed: list[Cell] = field(default_factory=list)
+    shapes: list[ShapeRun] = field(default_factory=list)
+    open: list[OpenRun] = field(default_factory=list)
+    capacities: list[Capacity] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def everything(self) -> None:
+        """All of the plan."""
+        plan = self.plan
+        if plan.null:
+            with self._phase("null backend"):
+                load = self._load(plan.all_mixes[0], 1)
+                self.null = null_limits.measure(load, plan.workers, self._of(load.mix), zero=self.zero, say=self._step)
+        for mix in plan.mixes:
+            for workers in plan.workers:
+                with self._phase(f"{mix} × {workers}"):
+                    self.closed.append(self._closed(self._load(mix, workers)))
+        for shape in plan.shapes:
+            with self._phase(shape):
+                self.shapes.append(self._shape(shape))
+        for mix in plan.open_mixes if plan.is_open else ():
+            self._open_loops(mix)
+
+    @contextmanager
+    def _phase(self, phase: str) -> Iterator[None]:
+        """Tell everybody what is being measured."""
+        self._mark(phase)
+        self._say(phase)
+        try:
+            yield
+        finally:
+            self._mark("")
+
+    def _mark(self, phase: str) -> None:
+        self.sampler.phase = phase
+        if self.marks:
+            self.marks.phase = phase
+
+    def _say(self, line: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self.zero), 60)
+        self.say(f"[{minutes}:{seconds:02}] {line}")
+
+    def _step(self, line: str) -> None:
+        self._say(f"  {line}")
+
+    def _of(self, mix: Mix) -> list[Query]:
+        return [one for one in self.queries if one.mix == mix]
+
+    def _load(self, mix: Mix, workers: int) -> Load:
+        return Load(
+            url=self.target.url,
+            corpus=self.folder,
+            mix=mix,
+            workers=workers,
+            processes=min(self.plan.processes, workers),
+            scenarios=self.plan.scenarios,
+            grpc=self.target.grpc,
+            seed=self.plan.seed,
+        )
+
+    def _closed(self, load: Load) -> Cell:
+        return closed_loop.measure(
+            load, self.plan.rule, observe=self.sampler.server, zero=self.zero, progress=self._step
+        )
+
+    def _shape(self, shape: Shape) -> ShapeRun:
+        size = SIZES[shape]
+        options = ["--load-shape", shape, "--shape-users", str(size.users), "--shape-seconds", str(size.seconds)]
+        load = replace(self._load(self.plan.mixes[0], size.users), processes=1, shape=options)
+        return closed_loop.run_shape(shape, load, size, progress=self._step)
+
+    def _open_loops(self, mix: Mix) -> None:
+        """At the rates asked for, then the searches; each begins at half of what the closed loops reached."""
+        plan = self.plan
+        reached = max((cell.throughput for cell in self.closed if cell.mix == mix), default=0.0)
+        start = reached / 2 or FIRST_RATE
+        first = Plan(url=self.target.url, queries=self._of(mix), rate=start, seconds=WARM_UP_SECONDS, seed=plan.seed)
+        with OpenLoop(first) as generator:
+            with self._phase(f"{mix}: warming up at {start:.0f}/s"):
+                generator.run()
+            for rate in plan.open_rates:
+                with self._phase(f"{mix} at {rate:g}/s"):
+                    self.open.append(self._probe(generator, rate, plan.open_seconds, plan.seed))
+            for objective in plan.capacity_p99_seconds:
+                with self._phase(f"{mix}: capacity at p99 ≤ {objective * 1e3:g} ms"):
+                    self.capacities.append(self._capacity(mix, objective, generator, start))
+
+    def _capacity(self, mix: Mix, objective: float, generator: OpenLoop, start: float) -> Capacity:
+        return capacity.find_capacity(
+            lambda rate, seconds, seed: self._probe(generator, rate, seconds, seed),
+            mix=mix,
+            p99_at_most=objective,
+            start_rate=start,
+            seed=self.plan.seed,
+        )
+
+    def _probe(self, generator: OpenLoop, rate: float, seconds: float, seed: int) -> OpenRun:
+        began = time.monotonic()
+        found = generator.run(rate=rate, seconds=seconds, seed=seed)
+        self._step(null_limits.words(found))
+        return replace(found, server=self.sampler.server(began, time.monotonic()))

@@ -1,0 +1,76 @@
+"""Every sample of every generator process, in files: what Locust's own statistics round away.
+
+What lives here: the writing end, in each of Locust's processes, and the reading end, in the driver. One file for each
+process; one line for each answer; times on the machine's monotonic clock, which all its processes share.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_PATTERN: Final = "samples-*.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request. `error`: what was wrong with its answer, "" for a right one. `users`: those of its process then."""
+
+    started: float
+    ended: float
+    scenario: str
+    kind: str
+    error: str
+    users: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, from the first byte sent to the last one read."""
+        return self.ended - self.started
+
+
+class Recorder:
+    """Keeps samples until `flush` writes them, so that writing is not in a request's way."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / _PATTERN.replace("*", str(os.getpid()))
+        self._waiting: list[Sample] = []
+
+    def add(self, sample: Sample) -> None:
+        """Keep one."""
+        self._waiting.append(sample)
+
+    def flush(self) -> None:
+        """Write what was added since."""
+        waiting, self._waiting = self._waiting, []
+        with self._path.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(
+                (repr(one.started), repr(one.ended), one.scenario, one.kind, one.error, one.users) for one in waiting
+            )
+
+
+class Reader:
+    """Reads what was written since the last time, by whichever process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Path, int] = {}
+
+    def new(self) -> list[Sample]:
+        """The samples that came since, of each process in its order; a line that is not yet whole waits."""
+        return [sample for path in sorted(self._folder.glob(_PATTERN)) for sample in self._new_of(path)]
+
+    def _new_of(self, path: Path) -> Iterable[Sample]:
+        with path.open("rb") as file:
+            file.seek(self._read.get(path, 0))
+            whole, _, _ = file.read().rpartition(b"\n")
+        if not whole:
+            return
+        self._read[path] = self._read.get(path, 0) + len(whole) + 1
+        for started, ended, scenario, kind, error, users in csv.reader(whole.decode().split("\n")):
+            yield Sample(float(started), float(ended), scenario, kind, error, int(users))

@@ -1,0 +1,74 @@
+"""A whole run: what is asked for is measured, one thing after another, and kept.
+
+What lives here: the beginning and the end of it. The order of the measurements: `measuring`. What becomes of what they
+found: `report`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loadtests import corpus, environment, query_files
+from loadtests.marks import Marks
+from loadtests.measuring import Measuring
+from loadtests.oracle import Oracle
+from loadtests.queries import Query
+from loadtests.results import Run
+from loadtests.run_plan import RunPlan
+from loadtests.sampling import Sampler
+from loadtests.target import Target
+
+INTERRUPTED = "it was interrupted: what had not been measured by then is missing"
+
+
+def run(
+    target: Target, plan: RunPlan, *, name: str, marks_port: int | None, pid: int | None, say: Callable[[str], None]
+) -> Run:
+    """Measure it all; interrupted by the keyboard, what there is by then. `say` gets a line of progress at a time.
+
+    `marks_port`: where Prometheus is told what is being measured. `pid`: of a server on this machine that does not tell
+    its CPU and memory itself.
+    """
+    zero, began = time.monotonic(), datetime.now(UTC)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="topfive-corpus-")))
+        oracle, queries = _corpus(plan, folder, say=say)
+        sampler = stack.enter_context(Sampler(target.metrics_url, pid=pid, zero=zero))
+        marks = stack.enter_context(Marks(port=marks_port, run=name)) if marks_port is not None else None
+        measuring = Measuring(target, plan, folder, queries, sampler, marks, zero, say)
+        try:
+            measuring.everything()
+        except KeyboardInterrupt:
+            measuring.faults.append(INTERRUPTED)
+    if not sampler.readings:
+        say(f"{target.metrics_url} told nothing: the report has no figures of the server's own")
+    return Run(
+        name=name,
+        url=target.url,
+        began=began.isoformat(timespec="seconds"),
+        seconds=time.monotonic() - zero,
+        environment=environment.describe(target, oracle.graphs, settings=plan.described()),
+        null=measuring.null,
+        closed=measuring.closed,
+        shapes=measuring.shapes,
+        open=measuring.open,
+        capacities=measuring.capacities,
+        moments=sampler.moments,
+        faults=measuring.faults,
+    )
+
+
+def _corpus(plan: RunPlan, folder: Path, *, say: Callable[[str], None]) -> tuple[Oracle, list[Query]]:
+    """The queries, written to the folder for all generators."""
+    say("computing what is right, in process")
+    oracle = Oracle(plan.repository, plan.model)
+    photos = corpus.photos(plan.photos, seed=plan.seed, size=oracle.size)
+    made = corpus.build(photos, oracle, mixes=plan.all_mixes, scenarios=plan.scenarios)
+    count = query_files.write(made, folder)
+    say(f"{count} queries of {len(photos)} photos")
+    return oracle, query_files.read(folder)

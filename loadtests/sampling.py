@@ -1,0 +1,87 @@
+"""Asks a server for its metrics all the while, so that whatever is measured has its server's figures too.
+
+What lives here: the thread that asks, and what it has read so far. What is made of it: `server_metrics`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.request
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import psutil
+
+from loadtests import server_metrics
+from loadtests.results import Moment, Server
+from loadtests.server_metrics import Reading
+
+EVERY_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 5.0
+
+
+class Sampler:
+    """Reads until the end of the `with` block. `pid`: of a server here that does not tell its CPU and memory.
+
+    A reading that fails is left out and counted in `missed`: a server that is overloaded is the rule here.
+    """
+
+    def __init__(self, metrics_url: str, *, pid: int | None, zero: float) -> None:
+        self.missed = 0
+        self.readings: list[Reading] = []
+        self.moments: list[Moment] = []
+        self.phase = ""
+        self._url = metrics_url
+        self._process = psutil.Process(pid) if pid else None
+        self._zero = zero
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def server(self, start: float, end: float) -> Server | None:
+        """What the server did from `start` to `end` (monotonic)."""
+        return server_metrics.between(self.readings, start=start, end=end)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._note(self._read())
+            except OSError:
+                self.missed += 1
+            if self._ended.wait(EVERY_SECONDS):
+                return
+
+    def _read(self) -> Reading:
+        with urllib.request.urlopen(self._url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  # http(s) by `target`
+            reading = server_metrics.parse(answer.read().decode(), at=time.monotonic())
+        if self._process is not None:
+            family = [self._process, *self._process.children(recursive=True)]
+            return reading.with_process(
+                cpu_seconds=sum(sum(one.cpu_times()[:2]) for one in family),
+                resident_bytes=sum(one.memory_info().rss for one in family),
+            )
+        return reading
+
+    def _note(self, reading: Reading) -> None:
+        before: Sequence[Reading] = self.readings[-1:]
+        self.readings.append(reading)
+        used = server_metrics.between([*before, reading], start=0.0, end=reading.at)
+        self.moments.append(
+            Moment(
+                at=reading.at - self._zero,
+                cpu_cores=used.cpu_cores if used else None,
+                resident_bytes=reading.resident_bytes,
+                phase=self.phase,
+            )
+        )

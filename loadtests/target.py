@@ -1,0 +1,90 @@
+"""The server under test: where it is, what it is, whether it is ready.
+
+What lives here: the few questions asked once, before anything is measured. What does not: load.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from loadtests.queries import HTTP_SCENARIOS, Scenario
+
+OURS: Final = "topfive"
+PATIENCE_SECONDS: Final = 5.0
+
+
+class NoTarget(Exception):
+    """There is nothing that could be measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A server of the Open Inference Protocol; `grpc` is host:port, or empty."""
+
+    url: str
+    model: str
+    name: str
+    version: str
+    metrics_url: str
+    grpc: str
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """In which ways it can be asked over HTTP: `/v1/classify` is topfive's own."""
+        return HTTP_SCENARIOS if self.name == OURS else ("oip",)
+
+
+def find(url: str, *, model: str, metrics_url: str = "", grpc: str = "") -> Target:
+    """Ask it who it is; raises `NoTarget` with what to do about it."""
+    url = url.rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
+        raise NoTarget(f"{url!r} is no server: give it as http://host:port")
+    try:
+        told = json.loads(_get(f"{url}/v2"))
+        name, version = str(told["name"]), str(told["version"])
+    except OSError as error:
+        raise NoTarget(
+            f"nothing answers at {url} ({error}): start it (`make run`), or name another with --url"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise NoTarget(f"{url}/v2 does not answer as a server of the Open Inference Protocol does") from error
+    try:
+        _get(f"{url}/v2/models/{model}/ready")
+    except OSError as error:
+        raise NoTarget(f"{url} does not serve {model!r} now ({error}): name its model with --model") from error
+    return Target(
+        url=url, model=model, name=name, version=version, metrics_url=metrics_url or f"{url}/metrics", grpc=grpc
+    )
+
+
+def settings(target: Target) -> dict[str, str]:
+    """What it tells of how it runs: the configuration of the model, as far as two runs could differ in it."""
+    config = _config(target, target.model)
+    steps = config.get("ensemble_scheduling", {}).get("step", [])
+    configs = [_config(target, step["model_name"]) for step in steps] or [config]
+    return {
+        f"{one['name']}: {key}": json.dumps(one[key], separators=(",", ":"))
+        for one in configs
+        for key in ("max_batch_size", "dynamic_batching", "instance_group", "parameters")
+        if one.get(key)
+    }
+
+
+def _config(target: Target, model: str) -> dict[str, Any]:
+    """The configuration of a model; nothing of a server that does not tell it, or not of a part of an ensemble."""
+    try:
+        found: dict[str, Any] = json.loads(_get(f"{target.url}/v2/models/{model}/config"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  # http or https, see `find`
+        body: bytes = answer.read()
+        return body

@@ -1,0 +1,174 @@
+"""The users of Locust: each is one client that has one request in flight, and checks every answer.
+
+What lives here: how a query is sent in Locust's way. What does not: the queries (`corpus`, `query_files`), what a right
+answer is (`queries`), how many users there are (`shapes`, or Locust's own options).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from random import Random
+from time import monotonic
+from typing import Any, ClassVar, Final
+
+import gevent
+import grpc
+import grpc.experimental.gevent
+from locust import FastHttpUser, User, task
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from loadtests import queries
+from loadtests.queries import Query, Scenario
+from loadtests.recorder import Sample
+
+PATIENCE_SECONDS: Final = 60.0
+AFTER_ERROR_SECONDS: Final = 0.1
+"""Without it, users of a server that refuses would send nothing but refusals, thousands a second."""
+
+_numbers = itertools.count()
+
+
+class _Sender:
+    """What all users share: drawing the next query, and noting what became of it."""
+
+    scenarios: ClassVar[tuple[Scenario, ...]]
+
+    def begin(self, environment: Any) -> None:
+        options = environment.parsed_options
+        self._environment = environment
+        every: list[Query] = environment.queries
+        wanted = [one for one in every if one.mix == options.mix and one.scenario in self.scenarios]
+        if not wanted:
+            raise RuntimeError(f"there are no queries for {type(self).__name__} in the mix {options.mix!r}")
+        # By scenario first, so that each is as likely as any, however many queries it has.
+        self._choices = [
+            [one for one in wanted if one.scenario == name] for name in sorted({q.scenario for q in wanted})
+        ]
+        process = getattr(environment.runner, "worker_index", 0)  # there with --processes
+        self._chance = Random(f"{options.seed}/{process}/{next(_numbers)}")
+
+    def draw(self) -> Query:
+        return self._chance.choice(self._chance.choice(self._choices))
+
+    def note(self, query: Query, *, started: float, ended: float, error: str) -> None:
+        environment = self._environment
+        if environment.recorder:
+            users = environment.runner.user_count
+            environment.recorder.add(Sample(started, ended, query.scenario, query.kind, error, users))
+        if error:
+            gevent.sleep(AFTER_ERROR_SECONDS)
+
+
+class _HttpUser(_Sender, FastHttpUser):
+    abstract = True
+    connection_timeout = network_timeout = PATIENCE_SECONDS
+
+    def on_start(self) -> None:
+        self.begin(self.environment)
+
+    @task
+    def classify(self) -> None:
+        """Send one query, and check its answer."""
+        query = self.draw()
+        started = monotonic()
+        with self.client.post(
+            query.path,
+            data=query.body,
+            headers=dict(query.headers),
+            name=f"{query.scenario}: {query.kind}",
+            catch_response=True,
+        ) as answer:
+            ended = monotonic()
+            error = _fault(query, answer)
+            if error:
+                answer.failure(error)
+        self.note(query, started=started, ended=ended, error=error)
+
+
+class Raw(_HttpUser):
+    """Uint8 pixels to `/v1/classify`."""
+
+    scenarios = ("raw",)
+
+
+class Jpeg(_HttpUser):
+    """Encoded files to `/v1/classify`."""
+
+    scenarios = ("jpeg",)
+
+
+class Oip(_HttpUser):
+    """Pixels by the Open Inference Protocol, as a binary tensor: to any server that speaks it."""
+
+    scenarios = ("oip",)
+
+
+class Mixed(_HttpUser):
+    """All that comes over HTTP, or what `--scenarios` names of it."""
+
+    scenarios = queries.HTTP_SCENARIOS
+
+    def begin(self, environment: Any) -> None:
+        named = environment.parsed_options.scenarios
+        if named:
+            self.scenarios = tuple(named.split(","))  # type: ignore[misc]
+        super().begin(environment)
+
+
+class Grpc(_Sender, User):
+    """Pixels by the Open Inference Protocol over gRPC, at `--grpc-target`."""
+
+    scenarios = ("grpc",)
+
+    def on_start(self) -> None:
+        target = self.environment.parsed_options.grpc_target
+        if not target:
+            raise RuntimeError("users of gRPC need --grpc-target host:port")
+        self.begin(self.environment)
+        self._channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        # Parsed once: that is the client's work, and not what is measured.
+        self._requests = {
+            one.body: service_pb2.ModelInferRequest.FromString(one.body) for one in itertools.chain(*self._choices)
+        }
+
+    def on_stop(self) -> None:
+        self._channel.close()
+
+    @task
+    def infer(self) -> None:
+        """Send one query, and check its answer."""
+        query = self.draw()
+        request = self._requests[query.body]
+        answer, error, failure = None, "", None
+        started = monotonic()
+        try:
+            answer = self._stub.ModelInfer(request, timeout=PATIENCE_SECONDS)
+        except grpc.RpcError as raised:
+            error, failure = raised.code().name, raised
+        ended = monotonic()
+        if answer is not None and queries.first_string(answer.raw_output_contents[0]) != query.expected:
+            error = "wrong label"
+            failure = AssertionError(error)
+        self.environment.events.request.fire(
+            request_type="gRPC",
+            name=f"{query.scenario}: {query.kind}",
+            response_time=(ended - started) * 1e3,
+            response_length=answer.ByteSize() if answer is not None else 0,
+            exception=failure,
+            context={},
+        )
+        self.note(query, started=started, ended=ended, error=error)
+
+
+def prepare_grpc() -> None:
+    """Let gRPC wait as gevent does; before the first channel is made."""
+    grpc.experimental.gevent.init_gevent()
+
+
+def _fault(query: Query, answer: Any) -> str:
+    if not answer.status_code:  # Locust's way to say that none came
+        return f"no answer: {type(answer.error).__name__}"
+    headers: Mapping[str, str] = answer.headers
+    return queries.judge(query, status=answer.status_code, headers=headers, body=answer.content)

@@ -1,0 +1,42 @@
+"""A target is asked who it is before anything is measured, and what is wrong with it is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.server import free_port
+from loadtests import target
+from loadtests.run_plan import MODEL
+from loadtests.target import NoTarget
+from tests.serving_process import ServingProcess
+
+
+def address(service: ServingProcess) -> str:
+    return f"http://127.0.0.1:{service.port}"
+
+
+def test_topfive_is_known_and_asked_in_all_ways(service: ServingProcess) -> None:
+    found = target.find(address(service), model=MODEL)
+    assert (found.name, found.scenarios) == ("topfive", ("raw", "jpeg", "oip"))
+    assert found.metrics_url == f"{address(service)}/metrics"
+
+
+def test_what_differs_from_run_to_run_is_told(service: ServingProcess) -> None:
+    settings = target.settings(target.find(address(service), model=MODEL))
+    assert settings["efficientnet_lite0_classify: max_batch_size"] == "16"
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://127.0.0.1:8000/v2"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(NoTarget, match="http://host:port"):
+        target.find(url, model=MODEL)
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with pytest.raises(NoTarget, match=r"nothing answers at .*start it"):
+        target.find(f"http://127.0.0.1:{free_port()}", model=MODEL)
+
+
+def test_a_model_that_is_not_served_is_named(service: ServingProcess) -> None:
+    with pytest.raises(NoTarget, match="does not serve 'flowers'"):
+        target.find(address(service), model="flowers")
