@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from loadtests import report, slo
+from loadtests.objectives import ClosedObjective, Objectives
 from loadtests.percentiles import summarise
 from loadtests.report import contents, markdown
 from loadtests.report import html as page
@@ -190,6 +191,22 @@ def test_reasons_stand_above_all() -> None:
     assert sum("| missed" in line for line in rows) == len(missed)
     assert sum("| INVALID" in line for line in rows) == len(unsaid)
     assert f"Objectives: {len(missed)} missed, {len(unsaid)} of which the run cannot tell, " in shown
+
+
+def test_the_verdict_alone_gives_each_reason_and_every_objective() -> None:
+    found = slo.judge(
+        replace(stored_run(speed=0.3), faults=["it was cut short"], null=None), Objectives(closed=[WANTED])
+    )
+    shown = markdown.verdict(found)
+    assert shown.startswith("## Verdict: INVALID\n")
+    assert found.reasons[0] == "the run: it was cut short"
+    for told in (*found.reasons, *(f"to note: {note}" for note in found.notes)):
+        assert f"- {told}\n" in shown
+    assert "| random × 8: p99 " in shown
+    assert "## Environment" not in shown
+
+
+WANTED = ClosedObjective(mix="random", workers=8, p99_ms=120)
 
 
 def test_an_invalid_run_says_so_first_even_without_objectives() -> None:
