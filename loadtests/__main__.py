@@ -97,7 +97,7 @@ def _measured(options: argparse.Namespace, aim: Target, plan: RunPlan) -> int:
 def _gate(options: argparse.Namespace) -> int:
     """Judge a stored run."""
     verdict = slo.judge(results.load(options.run), slo.load(options.slo))
-    print(report.markdown.verdict_alone(verdict))
+    print(report.markdown.verdict(verdict))
     return verdict.exit_code
 
 

@@ -134,7 +134,7 @@ def capacity_subject(capacity: Capacity) -> str:
 
 def agreed_windows(cell: Cell) -> Sequence[Window]:
     """Those that the cell's figures are made of."""
-    return cell.windows[len(cell.windows) - cell.agreed :]
+    return cell.windows[max(0, len(cell.windows) - cell.agreed) :]
 
 
 _Measured = TypeVar("_Measured")

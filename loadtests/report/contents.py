@@ -50,15 +50,11 @@ def sections(run: Run, *, baseline: Run | None, verdict: Verdict | None) -> list
     return [*_judged(run, baseline, verdict), *_measured(run), _environment(run, baseline)]
 
 
-def judgement(verdict: Verdict) -> Section:
-    """What is said of a verdict."""
-    notes = [*verdict.reasons, *(f"to note: {note}" for note in verdict.notes)]
-    return Section(key="verdict", title=f"Verdict: {verdict.outcome}", tables=judged.checks(verdict), notes=notes)
-
-
 def _judged(run: Run, baseline: Run | None, verdict: Verdict | None) -> Iterator[Section]:
     if verdict:
-        yield judgement(verdict)
+        notes = [*(f"the run: {fault}" for fault in run.faults), *(f"to note: {note}" for note in verdict.notes)]
+        title, lead = f"Verdict: {verdict.outcome}", judged.summary(verdict)
+        yield Section(key="verdict", title=title, lead=lead, tables=judged.checks(verdict), notes=notes)
     elif run.faults:
         yield Section(key="verdict", title="INVALID run", notes=run.faults)
     if baseline:

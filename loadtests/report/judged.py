@@ -43,6 +43,13 @@ def checks(verdict: Verdict) -> list[Table]:
     ]
 
 
+def summary(verdict: Verdict) -> str:
+    """How many objectives came out how."""
+    met = [check.met for check in verdict.checks]
+    told = ((False, "missed"), (None, "of which the run cannot tell"), (True, "met"))
+    return "Objectives: " + ", ".join(f"{met.count(each)} {words}" for each, words in told if each in met)
+
+
 def _amount(value: float | None, check: Check) -> str:
     if value is None:
         return NOTHING
@@ -81,7 +88,8 @@ def _told(change: Change) -> str:
     if change.figure in _BRIEF and "×" in change.subject:
         return f"{change.figure.name} {_percent(change)}"
     before, after = (_figure(value, change.figure) for value in (change.before, change.after))
-    return f"{change.figure.name} {before} → {after} ({_percent(change)})"
+    by = "" if change.ratio is None else f" ({_percent(change)})"
+    return f"{change.figure.name} {before} → {after}{by}"
 
 
 def _listed(figures: Sequence[str], sign: str) -> str:
@@ -104,7 +112,7 @@ def _concerned(change: Change, changes: Sequence[Change]) -> str:
 
 
 def _figure(value: float | None, figure: Figure) -> str:
-    return NOTHING if value is None else f"{_written(value, figure)} {_UNITS[figure.unit]}".replace(" /", "/")
+    return "none" if value is None else f"{_written(value, figure)} {_UNITS[figure.unit]}".replace(" /", "/")
 
 
 def _written(value: float, figure: Figure) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from loadtests.report.contents import Section, judgement, sections
+from loadtests.report import judged
+from loadtests.report.contents import Section, sections
 from loadtests.report.tables import Column, Table
 from loadtests.results import Run
 from loadtests.slo import Verdict
@@ -22,9 +23,12 @@ def render(run: Run, baseline: Run | None = None, verdict: Verdict | None = None
     return "\n".join(lines).rstrip() + "\n"
 
 
-def verdict_alone(verdict: Verdict) -> str:
-    """The verdict alone, with every objective."""
-    return "\n".join(_section(judgement(verdict))).rstrip() + "\n"
+def verdict(found: Verdict) -> str:
+    """The verdict alone: each reason in a line, and what was seen of every objective."""
+    notes = [*found.reasons, *(f"to note: {note}" for note in found.notes)]
+    title, tables = f"Verdict: {found.outcome}", judged.checks(found)
+    section = Section(key="verdict", title=title, lead=judged.summary(found), tables=tables, notes=notes)
+    return "\n".join(_section(section)).rstrip() + "\n"
 
 
 def _section(section: Section) -> Iterator[str]:

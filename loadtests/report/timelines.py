@@ -36,7 +36,7 @@ def resources(run: Run, baseline: Run | None) -> Canvas | None:
         axes.plot(at, _gaps(values, scale), color=COLOURS["random"], linewidth=1.3)
         axes.set_ylabel(title)
         axes.set_ylim(bottom=0)
-        axes.set_xlim(at[0], at[-1])
+        axes.set_xlim(at[0], max(at[-1], at[0] + 1))  # a single moment has a width too
         _shade(axes, moments, named=axes is panels[0])
     panels[-1].set_xlabel("s since the run began")
     return drawn

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from loadtests import report, slo
+from loadtests.objectives import ClosedObjective, Objectives
+from loadtests.percentiles import summarise
 from loadtests.report import contents, markdown
 from loadtests.report import html as page
 from loadtests.report.tables import Table
@@ -180,10 +182,31 @@ def test_reasons_stand_above_all() -> None:
     verdict = slo.judge(stored_run(speed=0.3), slo.load(Path(slo.__file__).with_name("slo.yaml")))
     shown = markdown.render(RUN, None, verdict)
     assert shown.index("## Verdict: FAIL") < shown.index("## In short")
-    rows = [line for line in shown.splitlines() if line.startswith(("| random", "| complex"))]
+    judged = shown[: shown.index("## In short")]
+    rows = [line for line in judged.splitlines() if line.startswith(("| random", "| complex", "| peak"))]
     assert rows[0].rstrip(" |").endswith("missed")
-    for reason in verdict.reasons:
-        assert f"- {reason}" in shown
+    missed, unsaid = ([check for check in verdict.checks if check.met is met] for met in (False, None))
+    assert missed
+    assert unsaid
+    assert sum("| missed" in line for line in rows) == len(missed)
+    assert sum("| INVALID" in line for line in rows) == len(unsaid)
+    assert f"Objectives: {len(missed)} missed, {len(unsaid)} of which the run cannot tell, " in shown
+
+
+def test_the_verdict_alone_gives_each_reason_and_every_objective() -> None:
+    found = slo.judge(
+        replace(stored_run(speed=0.3), faults=["it was cut short"], null=None), Objectives(closed=[WANTED])
+    )
+    shown = markdown.verdict(found)
+    assert shown.startswith("## Verdict: INVALID\n")
+    assert found.reasons[0] == "the run: it was cut short"
+    for told in (*found.reasons, *(f"to note: {note}" for note in found.notes)):
+        assert f"- {told}\n" in shown
+    assert "| random × 8: p99 " in shown
+    assert "## Environment" not in shown
+
+
+WANTED = ClosedObjective(mix="random", workers=8, p99_ms=120)
 
 
 def test_an_invalid_run_says_so_first_even_without_objectives() -> None:
@@ -215,6 +238,22 @@ def test_a_run_in_which_nothing_was_answered_is_drawn_too() -> None:
     seen = _Seen(page.render(shown, shown))
     assert "no right answer" in seen.words
     assert "svg" not in {tag for tag, _ in seen.tags}
+
+
+def test_a_run_of_one_sample_and_one_moment_is_drawn_too() -> None:
+    single = summarise([0.01])
+    short = replace(
+        RUN,
+        closed=[replace(RUN.closed[0], latency=single)],
+        open=[replace(RUN.open[0], latency=single)],
+        shapes=[replace(RUN.shapes[0], points=RUN.shapes[0].points[:1], latency=single)],
+        capacities=(),
+        moments=RUN.moments[1:2],
+        null=None,
+    )
+    seen = _Seen(page.render(short))
+    assert {attributes.get("aria-label") for tag, attributes in seen.tags if tag == "svg"} == PLOTS
+    assert "p99 of 1 samples: too few for any" in seen.words
 
 
 HOSTILE = '<script>alert("1")</script> $x_{$ | `a` [b](http://c) &amp; \n# no'
