@@ -32,7 +32,11 @@ One = TypeVar("One")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, others = parser.parse_known_args(arguments)
+    if others and options.command is not _page:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    options.others = others
     try:
         code: int = options.command(options)
     except (BadObjectives, GeneratorFailed, NoOracle, NoPhotos, NoPlan, NoTarget, UnreadableRun) as error:
@@ -111,7 +115,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _page(options: argparse.Namespace) -> int:
     """Become Locust, with its page; what it does not know itself it is told on."""
-    command = [sys.executable, "-m", "locust", "--locustfile", str(_HERE / "locustfile.py"), *options.locust]
+    command = [sys.executable, "-m", "locust", "--locustfile", str(_HERE / "locustfile.py"), *options.others]
     os.execv(sys.executable, command)  # noqa: S606  # its own program, as a person would start it
 
 
@@ -195,9 +199,8 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("run", type=Path, help="a run.json")
     _add_judging(again)
 
-    page = commands.add_parser("page", help="Locust's own page; what follows is for Locust")
+    page = commands.add_parser("page", add_help=False, help="Locust's own page; what follows is for Locust")
     page.set_defaults(command=_page)
-    page.add_argument("locust", nargs=argparse.REMAINDER)
     return parser
 
 

@@ -54,7 +54,8 @@ class Measuring:
         if plan.null:
             with self._phase("null backend"):
                 load = self._load(plan.all_mixes[0], 1)
-                self.null = null_limits.measure(load, plan.workers, self._of(load.mix), zero=self.zero, say=self._step)
+                queries = self._of(load.mix)
+                self.null = null_limits.measure(load, plan.workers, plan.rule, queries, zero=self.zero, say=self._step)
         for mix in plan.mixes:
             for workers in plan.workers:
                 with self._phase(f"{mix} × {workers}"):

@@ -18,14 +18,12 @@ from loadtests.queries import NULL_LABEL, Query
 from loadtests.results import Null, OpenRun
 from loadtests.windows import Rule
 
-RULE: Final = Rule(warm_up_seconds=1.0, window_seconds=2.0, windows_most=6)
-"""Shorter than a server's: there is nothing to warm up, and little that varies."""
-FLOOR_RATE, FIRST_RATE, LAST_RATE = 50.0, 100.0, 6400.0
+FLOOR_RATE, FIRST_RATE, LAST_RATE = 50.0, 200.0, 6400.0
 SECONDS: Final = 3.0
 
 
 def measure(
-    load: Load, workers: Sequence[int], queries: Sequence[Query], *, zero: float, say: Callable[[str], None]
+    load: Load, workers: Sequence[int], rule: Rule, queries: Sequence[Query], *, zero: float, say: Callable[[str], None]
 ) -> Null:
     """The closed loop with each number of workers, and the open loop slow and as fast as it can."""
     expected = [replace(query, expected=NULL_LABEL) for query in queries]
@@ -34,12 +32,22 @@ def measure(
         for count in workers:
             say(f"{count} workers")
             null = replace(load, url=server.url, workers=count, processes=min(load.processes, count), null=True)
-            closed.append(closed_loop.measure(null, RULE, observe=lambda *_: None, zero=zero, progress=say))
-        plan = Plan(url=server.url, queries=expected, rate=FLOOR_RATE, seconds=SECONDS, seed=load.seed)
+            closed.append(closed_loop.measure(null, shorter(rule), observe=lambda *_: None, zero=zero, progress=say))
+        seconds = min(SECONDS, 2 * rule.window_seconds)
+        plan = Plan(url=server.url, queries=expected, rate=FLOOR_RATE, seconds=seconds, seed=load.seed)
         with OpenLoop(plan) as generator:
             floor = generator.run()
             say(words(floor))
             return Null(closed=closed, floor=floor, ceiling=_ceiling(generator, say))
+
+
+def shorter(rule: Rule) -> Rule:
+    """Than a server's: there is nothing to warm up, and little that varies."""
+    return Rule(
+        warm_up_seconds=min(1.0, rule.warm_up_seconds),
+        window_seconds=min(2.0, rule.window_seconds),
+        windows_most=min(6, rule.windows_most),
+    )
 
 
 def _ceiling(generator: OpenLoop, say: Callable[[str], None]) -> OpenRun | None:

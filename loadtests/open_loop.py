@@ -26,7 +26,7 @@ from loadtests.http1 import Response, render_head
 from loadtests.lines import PIECE, Line, Message, Pool, Target
 from loadtests.plan import Done, Plan, Sample
 from loadtests.poisson import arrivals
-from loadtests.queries import Query
+from loadtests.queries import Query, order
 from loadtests.results import OpenRun
 
 PATIENCE_SECONDS: Final = 20.0
@@ -118,7 +118,7 @@ class _Generator:
         self._plan = plan
         self._messages = messages
         self._schedule = zip(
-            arrivals(plan.rate, plan.seconds, seed=plan.seed), plans.order(len(messages), seed=plan.seed), strict=False
+            arrivals(plan.rate, plan.seconds, seed=plan.seed), order(len(messages), seed=plan.seed), strict=False
         )
         self._due = next(self._schedule, None)
         self._under_way: dict[Line, tuple[int, float, float, float]] = {}  # query, scheduled, sent, held

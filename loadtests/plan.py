@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -92,13 +91,6 @@ class Done:
     connections: int
     starved: int
     cpu_seconds: float
-
-
-def order(count: int, *, seed: int) -> Iterator[int]:
-    """Which query is next, without end: all of them in random order, then all in another."""
-    chance = random.Random(f"order {seed}")  # not the numbers that the arrivals are made of
-    while True:
-        yield from chance.sample(range(count), count)
 
 
 def verdict(plan: Plan, sample: Sample) -> str:

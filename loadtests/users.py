@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from random import Random
 from time import monotonic
 from typing import Any, ClassVar, Final
 
@@ -19,7 +18,7 @@ from locust import FastHttpUser, User, task
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from loadtests import queries
-from loadtests.queries import Query, Scenario
+from loadtests.queries import Query, Scenario, order
 from loadtests.recorder import Sample
 
 PATIENCE_SECONDS: Final = 60.0
@@ -41,15 +40,12 @@ class _Sender:
         wanted = [one for one in every if one.mix == options.mix and one.scenario in self.scenarios]
         if not wanted:
             raise RuntimeError(f"there are no queries for {type(self).__name__} in the mix {options.mix!r}")
-        # By scenario first, so that each is as likely as any, however many queries it has.
-        self._choices = [
-            [one for one in wanted if one.scenario == name] for name in sorted({q.scenario for q in wanted})
-        ]
+        self._queries = wanted
         process = getattr(environment.runner, "worker_index", 0)  # there with --processes
-        self._chance = Random(f"{options.seed}/{process}/{next(_numbers)}")
+        self._order = order(len(wanted), seed=f"{options.seed}/{process}/{next(_numbers)}")
 
     def draw(self) -> Query:
-        return self._chance.choice(self._chance.choice(self._choices))
+        return self._queries[next(self._order)]
 
     def note(self, query: Query, *, started: float, ended: float, error: str) -> None:
         environment = self._environment
@@ -129,9 +125,7 @@ class Grpc(_Sender, User):
         self._channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         # Parsed once: that is the client's work, and not what is measured.
-        self._requests = {
-            one.body: service_pb2.ModelInferRequest.FromString(one.body) for one in itertools.chain(*self._choices)
-        }
+        self._requests = {one.body: service_pb2.ModelInferRequest.FromString(one.body) for one in self._queries}
 
     def on_stop(self) -> None:
         self._channel.close()

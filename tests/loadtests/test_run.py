@@ -45,14 +45,14 @@ class Done:
 @pytest.fixture(scope="module")
 def done(service: ServingProcess, tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("results")
-    more = ("--workers", "1,2", "--mixes", "random", "--rates", "20", "--rate-seconds", "2", "--p99-ms", "")
+    more = ("--workers", "2", "--mixes", "random", "--rates", "20", "--rate-seconds", "2", "--p99-ms", "")
     said = loadtests("run", "--url", address(service), "--output", folder, "--name", "smoke", *QUICK, *more)
     assert said.returncode in {0, 2}, said.stderr  # 2: a busy machine held the generator up
     return Done(folder, said, results.load(folder / "run.json"))
 
 
 def test_every_answer_of_every_loop_was_right(done: Done) -> None:
-    assert [cell.workers for cell in done.run.closed] == [1, 2]
+    assert [cell.workers for cell in done.run.closed] == [2]
     for cell in done.run.closed:
         assert cell.errors == {}
         assert cell.latency is not None
@@ -66,13 +66,13 @@ def test_the_server_s_own_figures_are_of_the_same_windows(done: Done) -> None:
         assert cell.server is not None
         assert cell.server.cpu_cores is not None
         assert set(cell.server.stages) == {"decode", "resize", "queue", "inference"}
-    assert {moment.phase for moment in done.run.moments} >= {"random × 1", "random × 2", "random at 20/s"}
+    assert {moment.phase for moment in done.run.moments} >= {"null backend", "random × 2", "random at 20/s"}
 
 
 def test_the_generators_own_limits_were_measured_first(done: Done) -> None:
     null = done.run.null
     assert null is not None
-    assert [(cell.workers, cell.errors) for cell in null.closed] == [(1, {}), (2, {})]
+    assert [(cell.workers, cell.errors) for cell in null.closed] == [(2, {})]
     assert null.floor is not None
 
 
@@ -122,7 +122,8 @@ def test_what_cannot_be_done_is_said_with_code_2(
     done: Done, service: ServingProcess, arguments: list[str], told: str, tmp_path: Path
 ) -> None:
     values = {"nobody": f"http://127.0.0.1:{free_port()}", "run": str(done.stored), "server": address(service)}
-    said = loadtests(*(one.format(**values) for one in arguments), *(["--output", tmp_path] * (arguments[0] == "run")))
+    given = [one.format(**values) for one in arguments]
+    said = loadtests(*given, *(("--output", str(tmp_path)) if arguments[0] == "run" else ()))
     assert said.returncode == 2, said.stderr
     assert told in said.stderr
     assert "Traceback" not in said.stderr
@@ -130,7 +131,7 @@ def test_what_cannot_be_done_is_said_with_code_2(
 
 def test_an_interrupted_run_keeps_what_it_has_and_says_so(service: ServingProcess, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "loadtests", "run", "--url", address(service), "--output", str(tmp_path)]
-    command += ["--no-null", "--workers", "1,2", "--mixes", "random", "--p99-ms", "", *QUICK, "--windows-most", "99"]
+    command += ["--no-null", "--workers", "1,2", "--mixes", "random", "--p99-ms", "", *QUICK]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
