@@ -15,8 +15,8 @@ from loadtests.results import Latencies
 # As HdrHistogram's percentile plots: each further nine halves what is left often enough to show its shape.
 CURVE: Final = (
     *range(0, 90, 2),
-    *(90 + step / 2 for step in range(20)),
-    *(99 + step / 20 for step in range(20)),
+    *(90 + step / 2 for step in range(18)),
+    *(99 + step / 20 for step in range(18)),
     *(99.9 + step / 200 for step in range(20)),
 )
 
