@@ -38,7 +38,7 @@ from loadtests.results import Latencies
 
 CLOSED, OPEN = "closed loop", "open loop"
 COLOURS = {CLOSED: "#e8590c", OPEN: "#0b7285"}
-WARM_SECONDS = 1.0
+WARM_SECONDS = 0.5
 
 Span = tuple[float, float]
 """From when to when, on the clock of `time.monotonic`, which on Linux `time.perf_counter` is too."""

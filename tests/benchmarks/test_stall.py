@@ -35,7 +35,7 @@ def test_the_command_shows_what_each_loop_saw(tmp_path: Path, capsys: pytest.Cap
     That the percentiles show it too is for a quiet machine to say.
     """
     figures, picture = tmp_path / "stall.json", tmp_path / "stall.png"
-    stall.main(["--seconds", "2", "--stall-every", "1", "--json", str(figures), "--plot", str(picture)])
+    stall.main(["--seconds", "1.5", "--stall-every", "0.7", "--json", str(figures), "--plot", str(picture)])
     loops = json.loads(figures.read_text())["loops"]
     assert 0 < loops[CLOSED]["stalled"] <= loops[CLOSED]["stalls"]
     assert loops[OPEN]["stalled"] / loops[OPEN]["latency"]["count"] > 0.01
