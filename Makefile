@@ -12,13 +12,13 @@ SOURCES := service pipeline benchmarks loadtests deploy tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-export setup-triton run test check fix bench chaos soak export verify dashboards lock clean
+.PHONY: help setup setup-export setup-triton run test check fix bench chaos loadtest soak export verify dashboards lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=$(PYTHON) makes the virtual environment, PORT=$(PORT) and GRPC_PORT=$(GRPC_PORT) are served on,"
-	@echo "  ARGS='…' goes to test, bench, chaos, soak, export."
+	@echo "  ARGS='…' goes to test, bench, chaos, loadtest, soak, export."
 
 run: $(VENV)/.serve ## install what serving needs, then serve on PORT and GRPC_PORT
 	@exec $(BIN)/python -m service --port $(PORT) --grpc-port $(GRPC_PORT)
@@ -51,6 +51,9 @@ bench: setup ## measure what the service costs on top of the bare graphs
 
 chaos: setup ## a minute of everything that clients can do to a service, and what must hold
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+loadtest: setup ## measure a service that runs at PORT: latencies, throughput, capacity, report (docs/load-tests.md)
+	@$(BIN)/python -m loadtests run --url http://127.0.0.1:$(PORT) $(ARGS)
 
 soak: setup ## ten minutes of steady mixed load, and whether memory grows
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 
+from loadtests import sockets
 from loadtests.http1 import Response, ResponseParser
 
 PIECE = 16384
@@ -75,7 +76,7 @@ class Connection:
         self._writing = False
         self._epoll = epoll
         self._socket = socket.create_connection(address)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sockets.prepare(self._socket)
         self._socket.setblocking(False)
         self.fileno, self.close = self._socket.fileno, self._socket.close
         epoll.register(self._socket, select.EPOLLIN)

@@ -9,6 +9,7 @@ import socket
 from contextlib import suppress
 from time import monotonic
 
+from loadtests import sockets
 from loadtests.http1 import Response, ResponseParser
 
 PIECE = 65536
@@ -29,7 +30,7 @@ class Line:
         self._epoll = epoll
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sockets.prepare(self._socket)
         self._socket.connect_ex(address)  # its outcome shows in the first send or receive
         self.file = self._socket.fileno()
         epoll.register(self._socket, select.EPOLLIN)

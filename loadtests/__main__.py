@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,12 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if others and options.command is not _page:
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     options.others = others
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code: int = options.command(options)
     except (BadObjectives, GeneratorFailed, NoOracle, NoPhotos, NoPlan, NoTarget, UnreadableRun) as error:
         print(error, file=sys.stderr)
         return UNKNOWN
     return code
+
+
+def _interrupt(*_: object) -> None:
+    """`docker stop` ends a run as the keyboard does: with a report of what there is."""
+    raise KeyboardInterrupt
 
 
 def _run(options: argparse.Namespace) -> int:

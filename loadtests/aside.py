@@ -4,6 +4,7 @@ It runs one function at a time, each with the keyword `stop`: a connection that 
 """
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -68,6 +69,7 @@ class Aside:
 
 def _serve(commands: Connection) -> None:
     """The process' loop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from the keyboard it goes to all; who asked decides what ends
     while (command := commands.recv()) != QUIT:
         if command == STOP:  # it came when the function had just ended
             continue

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 from urllib.parse import SplitResult, urlsplit
 
+from loadtests import sockets
 from loadtests.http1 import Response, ResponseParser
 
 PIECE: Final = 262_144
@@ -89,6 +90,7 @@ class Line(asyncio.Protocol):
             self._fail(in_words(error))
             return
         line.setblocking(False)
+        sockets.prepare(line)
         try:
             await self._loop.sock_connect(line, target.address)
         except BaseException as error:

@@ -6,6 +6,7 @@ measurement, so that none inherits the connections and the memory of the one bef
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import tempfile
@@ -42,13 +43,17 @@ class Load:
     grpc: str = ""
     null: bool = False
     seed: int = 1
+    seconds_most: float = 600.0  # by when it ends even if nobody is left to end it
     shape: Sequence[str] = ()
 
     def arguments(self, samples: Path) -> list[str]:
         """Of its command line."""
         asked = ["--headless", "--only-summary", "--loglevel", "WARNING", "--host", self.url]
         asked += ["--corpus", str(self.corpus), "--samples", str(samples), "--seed", str(self.seed), "--mix", self.mix]
-        asked += self.shape or ["--users", str(self.workers), "--spawn-rate", str(self.workers)]
+        asked += self.shape or [
+            *("--users", str(self.workers), "--spawn-rate", str(self.workers)),
+            *("--run-time", str(math.ceil(self.seconds_most))),
+        ]
         if self.processes > 1:
             asked += ["--processes", str(self.processes)]
         if self.null:
@@ -68,7 +73,10 @@ class LocustProcess:
         self._log = samples / "log"
         with self._log.open("wb") as log:
             command = [sys.executable, "-m", "locust", "--locustfile", str(_LOCUSTFILE), *load.arguments(samples)]
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+            # A session of its own: an interrupt from the keyboard is for the driver, which then ends this one.
+            self._process = subprocess.Popen(  # noqa: S603
+                command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
 
     def __enter__(self) -> Self:
         return self

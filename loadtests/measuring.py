@@ -27,6 +27,8 @@ from loadtests.target import Target
 FIRST_RATE = 10.0
 """Where a search begins that knows nothing of the server, per second."""
 WARM_UP_SECONDS = 3.0
+START_SECONDS = 60.0
+"""What Locust may take to begin, above which it is taken for dead."""
 
 
 @dataclass(slots=True)
@@ -101,6 +103,7 @@ class Measuring:
             scenarios=self.plan.scenarios,
             grpc=self.target.grpc,
             seed=self.plan.seed,
+            seconds_most=self.plan.rule.seconds_most + START_SECONDS,
         )
 
     def _closed(self, load: Load) -> Cell:

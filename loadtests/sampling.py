@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import threading
 import time
-import urllib.request
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
 import psutil
 
-from loadtests import server_metrics
+from loadtests import server_metrics, target
 from loadtests.results import Moment, Server
 from loadtests.server_metrics import Reading
 
 EVERY_SECONDS: Final = 0.5
-PATIENCE_SECONDS: Final = 5.0
 
 
 class Sampler:
@@ -63,8 +61,7 @@ class Sampler:
                 return
 
     def _read(self) -> Reading:
-        with urllib.request.urlopen(self._url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  # http(s) by `target`
-            reading = server_metrics.parse(answer.read().decode(), at=time.monotonic())
+        reading = server_metrics.parse(target.get(self._url).decode(), at=time.monotonic())
         if self._process is not None:
             family = [self._process, *self._process.children(recursive=True)]
             return reading.with_process(

@@ -15,6 +15,8 @@ from loadtests.queries import HTTP_SCENARIOS, Scenario
 
 OURS: Final = "topfive"
 PATIENCE_SECONDS: Final = 5.0
+# Without the proxies of the environment, through which the generators do not go either.
+_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class NoTarget(Exception):
@@ -45,7 +47,7 @@ def find(url: str, *, model: str, metrics_url: str = "", grpc: str = "") -> Targ
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
         raise NoTarget(f"{url!r} is no server: give it as http://host:port")
     try:
-        told = json.loads(_get(f"{url}/v2"))
+        told = json.loads(get(f"{url}/v2"))
         name, version = str(told["name"]), str(told["version"])
     except OSError as error:
         raise NoTarget(
@@ -54,7 +56,7 @@ def find(url: str, *, model: str, metrics_url: str = "", grpc: str = "") -> Targ
     except (ValueError, KeyError, TypeError) as error:
         raise NoTarget(f"{url}/v2 does not answer as a server of the Open Inference Protocol does") from error
     try:
-        _get(f"{url}/v2/models/{model}/ready")
+        get(f"{url}/v2/models/{model}/ready")
     except OSError as error:
         raise NoTarget(f"{url} does not serve {model!r} now ({error}): name its model with --model") from error
     return Target(
@@ -78,13 +80,14 @@ def settings(target: Target) -> dict[str, str]:
 def _config(target: Target, model: str) -> dict[str, Any]:
     """The configuration of a model; nothing of a server that does not tell it, or not of a part of an ensemble."""
     try:
-        found: dict[str, Any] = json.loads(_get(f"{target.url}/v2/models/{model}/config"))
+        found: dict[str, Any] = json.loads(get(f"{target.url}/v2/models/{model}/config"))
     except (OSError, ValueError):
         return {}
     return found
 
 
-def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  # http or https, see `find`
+def get(url: str) -> bytes:
+    """The body of a good answer; raises `OSError` for any other, and for none."""
+    with _DIRECT.open(url, timeout=PATIENCE_SECONDS) as answer:
         body: bytes = answer.read()
         return body

@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Final
 import gevent
 import grpc
 import grpc.experimental.gevent
+from geventhttpclient.connectionpool import ConnectionPool
 from locust import FastHttpUser, User, task
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from loadtests import queries
+from loadtests import queries, sockets
 from loadtests.queries import Query, Scenario, order
 from loadtests.recorder import Sample
 
@@ -26,6 +27,9 @@ AFTER_ERROR_SECONDS: Final = 0.1
 """Without it, users of a server that refuses would send nothing but refusals, thousands a second."""
 
 _numbers = itertools.count()
+
+# The client library's own hook, of each new connection.
+ConnectionPool.after_connect = lambda _, connection: sockets.prepare(connection)
 
 
 class _Sender:

@@ -29,6 +29,11 @@ class Rule:
     window_seconds: float = 5.0
     windows_most: int = 10
 
+    @property
+    def seconds_most(self) -> float:
+        """By when all of it is over."""
+        return self.warm_up_seconds + self.windows_most * self.window_seconds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.server import free_port
@@ -129,7 +130,11 @@ def test_what_cannot_be_done_is_said_with_code_2(
     assert "Traceback" not in said.stderr
 
 
-def test_an_interrupted_run_keeps_what_it_has_and_says_so(service: ServingProcess, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_it_has_and_says_so(
+    service: ServingProcess, number: signal.Signals, tmp_path: Path
+) -> None:
+    """By the keyboard, or by `docker stop`; nothing of it goes on without it."""
     command = [sys.executable, "-m", "loadtests", "run", "--url", address(service), "--output", str(tmp_path)]
     command += ["--no-null", "--workers", "1,2", "--mixes", "random", "--p99-ms", "", *QUICK]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -137,9 +142,12 @@ def test_an_interrupted_run_keeps_what_it_has_and_says_so(service: ServingProces
         for line in process.stderr:
             if "random × 2" in line:
                 break
-        process.send_signal(signal.SIGINT)
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
         process.communicate()
     assert process.returncode == 2
+    assert started
+    assert [one for one in started if one.is_running()] == []
     found = results.load(tmp_path / "run.json")
     assert found.faults == [INTERRUPTED]
     assert [cell.workers for cell in found.closed] == [1]

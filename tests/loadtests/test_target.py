@@ -26,6 +26,12 @@ def test_what_differs_from_run_to_run_is_told(service: ServingProcess) -> None:
     assert settings["efficientnet_lite0_classify: max_batch_size"] == "16"
 
 
+def test_the_proxy_of_the_environment_is_not_asked(service: ServingProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generators do not go through it either."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    assert target.find(address(service), model=MODEL).name == "topfive"
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://127.0.0.1:8000/v2"])
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(NoTarget, match="http://host:port"):
