@@ -139,9 +139,9 @@ def test_an_interrupted_run_keeps_what_it_has_and_says_so(
     command += ["--no-null", "--workers", "1,2", "--mixes", "random", "--p99-ms", "", *QUICK]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if "random × 2" in line:
-                break
+        said = iter(process.stderr)
+        next(line for line in said if "random × 2" in line)
+        next(line for line in said if "window 1" in line)  # by then Locust is there, and not at the end
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         process.communicate()
