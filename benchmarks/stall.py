@@ -29,10 +29,10 @@ from benchmarks.overhead import PHOTOS
 from benchmarks.plot import STYLE
 from benchmarks.server import ROOT, Address, Service
 from benchmarks.verdict import Check
-from loadtests import open_loop, plan
+from loadtests import open_loop, open_plan
 from loadtests.aside import Aside
+from loadtests.open_plan import Plan
 from loadtests.percentiles import summarise
-from loadtests.plan import Plan
 from loadtests.queries import Query, top_label
 from loadtests.results import Latencies
 
@@ -164,7 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     payloads = workloads.load(options.images or (PHOTOS if PHOTOS.is_dir() else None))[options.scenario]
     requests = [workloads.request(payload) for payload in payloads]
-    with Aside() as aside, closing(Service(options.model_repository.resolve(), *options.service_flag)) as service:
+    # However long the queue is after a stall: a request that is refused has no latency.
+    flags = (f"--max-queue-wait-seconds={options.seconds}", *options.service_flag)
+    with Aside() as aside, closing(Service(options.model_repository.resolve(), *flags)) as service:
         queries = [query(service.address, request) for request in requests]
         with stalling(service.signal, seconds=options.stall_seconds, every=options.stall_every) as stalls:
             waits = aside.run(closed_loop, address=service.address, requests=requests, seconds=options.seconds)
@@ -179,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             done = aside.run(open_loop.drive, plan=planned)
         answered = [one for one in done.samples if one.response is not None]
         opened = seen([(done.began + one.scheduled, done.began + one.done) for one in answered], stalls)
-    ran = plan.conclude(planned, done)
+    ran = open_plan.conclude(planned, done)
     loops = {CLOSED: closed, OPEN: opened}
     judged, faults = checks(loops, stall_seconds=options.stall_seconds), [*ran.faults, *ran.errors]
     print(markdown(loops), verdict.conclude(judged, faults), sep="\n\n")

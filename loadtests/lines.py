@@ -1,7 +1,7 @@
 """Keep-alive connections of the open loop, on asyncio.
 
-What lives here: one connection with at most one request under way, and the pool that lends connections out. What does
-not: when to send (`open_loop`), what an answer means (`queries`).
+What lives here: one connection with at most one request under way. What does not: who lends connections out (`pool`),
+when to send (`open_loop`), what an answer means (`queries`).
 """
 
 from __future__ import annotations
@@ -12,52 +12,20 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, cast
-from urllib.parse import SplitResult, urlsplit
+from typing import Final
 
 from loadtests import sockets
 from loadtests.http1 import Response, ResponseParser
+from loadtests.sockets import Address
 
 PIECE: Final = 262_144
 TURN: Final = 4  # pieces written before other connections have their turn
-FRESH_SECONDS: Final = 1.0  # idle for longer it is not used again: a server may be about to close it
-PROBE_SECONDS: Final = 5.0
-PORTS: Final = {"http": 80, "https": 443}
 CLOSED: Final = "connection closed before the answer"
 
 Message = tuple[bytes, memoryview]
 """What is written at once, the head and the first of the body; and the rest, which is never copied."""
 Ended = Callable[["Line", Response | None, str], None]
 """What became of the request under way: an answer, or none and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where connections go."""
-
-    family: socket.AddressFamily
-    address: tuple[str, int]
-    name: str
-    context: ssl.SSLContext | None
-
-    @classmethod
-    def of(cls, url: str, *, cafile: str | None) -> Target:
-        """Looked up once, so that no request waits for it: the first address that takes a connection, if one does."""
-        parts = urlsplit(url)
-        found = [
-            (family, cast("tuple[str, int]", address))
-            for family, _, _, _, address in socket.getaddrinfo(parts.hostname, _port(parts), type=socket.SOCK_STREAM)
-        ]
-        context = ssl.create_default_context(cafile=cafile) if parts.scheme == "https" else None
-        for family, address in found:
-            with suppress(OSError), socket.create_connection(address[:2], PROBE_SECONDS):
-                return cls(family, address, parts.hostname or "", context)
-        return cls(*found[0], parts.hostname or "", context)
-
-
-def _port(parts: SplitResult) -> int:
-    return parts.port or PORTS[parts.scheme]
 
 
 class Line(asyncio.Protocol):
@@ -82,28 +50,28 @@ class Line(asyncio.Protocol):
         """Whether `lost` will be told of its end."""
         return self._transport is not None
 
-    async def connect(self, target: Target) -> None:
+    async def connect(self, address: Address) -> None:
         """Make it; what `send` was given meanwhile goes out then."""
         try:
-            line = socket.socket(target.family, socket.SOCK_STREAM)
+            line = socket.socket(address.family, socket.SOCK_STREAM)
         except OSError as error:
             self._fail(in_words(error))
             return
         line.setblocking(False)
         sockets.prepare(line)
         try:
-            await self._loop.sock_connect(line, target.address)
+            await self._loop.sock_connect(line, address.where)
         except BaseException as error:
             line.close()
             if not isinstance(error, OSError):
                 raise
             self._fail(in_words(error))
             return
-        if target.context is None:
+        if address.context is None:
             self._socket = line
-        name = target.name if target.context else None
+        name = address.name if address.context else None
         try:
-            await self._loop.create_connection(lambda: self, sock=line, ssl=target.context, server_hostname=name)
+            await self._loop.create_connection(lambda: self, sock=line, ssl=address.context, server_hostname=name)
         except OSError as error:  # of TLS; asyncio has closed the socket
             self._fail(in_words(error))
 
@@ -208,67 +176,3 @@ def in_words(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or type(error).__name__}"
     return os.strerror(error.errno) if error.errno else type(error).__name__
-
-
-class Pool:
-    """Connections to one target, made as they are needed, never more than `limit`."""
-
-    def __init__(self, target: Target, *, limit: int, ended: Ended, freed: Callable[[], None]) -> None:
-        self.most = 0
-        self._loop = asyncio.get_running_loop()
-        self._target = target
-        self._limit = limit
-        self._ended = ended
-        self._freed = freed
-        self._lines: set[Line] = set()
-        self._idle: list[Line] = []
-        self._making: set[asyncio.Task[None]] = set()
-        self._dropped = asyncio.Event()
-
-    def take(self) -> Line | None:
-        """An idle connection, the one used last first, or a new one; None if all are busy and no more are allowed."""
-        while self._idle:
-            line = self._idle.pop()
-            if line.over:
-                continue
-            if self._loop.time() - line.idle_since < FRESH_SECONDS:
-                return line
-            line.abort()
-            self._lines.discard(line)
-        if len(self._lines) >= self._limit:
-            return None
-        line = Line(self._loop, ended=self._ended, lost=self._drop)
-        self._lines.add(line)
-        self.most = max(self.most, len(self._lines))
-        task = self._loop.create_task(line.connect(self._target))
-        self._making.add(task)
-        task.add_done_callback(self._made)
-        return line
-
-    def put(self, line: Line) -> None:
-        """Give a connection back, whatever its state."""
-        if not line.over:
-            line.idle_since = self._loop.time()
-            self._idle.append(line)
-            self._freed()
-
-    async def close(self) -> None:
-        """End all connections, and wait until they are."""
-        for task in self._making:
-            task.cancel()
-        await asyncio.gather(*self._making, return_exceptions=True)
-        for line in self._lines:
-            line.abort()
-        while any(line.is_made for line in self._lines):
-            self._dropped.clear()
-            await self._dropped.wait()
-
-    def _made(self, task: asyncio.Task[None]) -> None:
-        self._making.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            self._loop.call_exception_handler({"message": "a connection", "exception": error})
-
-    def _drop(self, line: Line) -> None:
-        self._lines.discard(line)
-        self._dropped.set()
-        self._freed()

@@ -16,7 +16,7 @@ from loadtests import capacity, closed_loop, null_limits
 from loadtests.locust_process import Load
 from loadtests.marks import Marks
 from loadtests.open_loop import OpenLoop
-from loadtests.plan import Plan
+from loadtests.open_plan import Plan
 from loadtests.queries import Query
 from loadtests.results import Capacity, Cell, Mix, Null, OpenRun, ShapeRun
 from loadtests.run_plan import RunPlan

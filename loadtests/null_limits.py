@@ -13,7 +13,7 @@ from loadtests import closed_loop
 from loadtests.locust_process import Load
 from loadtests.null_server import NullServer
 from loadtests.open_loop import OpenLoop
-from loadtests.plan import Plan
+from loadtests.open_plan import Plan
 from loadtests.queries import NULL_LABEL, Query
 from loadtests.results import Null, OpenRun
 from loadtests.windows import Rule

@@ -19,15 +19,17 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from loadtests import plan as plans
+from loadtests import open_plan as plans
 from loadtests.aside import Aside
 from loadtests.event_loop import punctual
 from loadtests.http1 import Response, render_head
-from loadtests.lines import PIECE, Line, Message, Pool, Target
-from loadtests.plan import Done, Plan, Sample
+from loadtests.lines import PIECE, Line, Message
+from loadtests.open_plan import Done, Plan, Sample
 from loadtests.poisson import arrivals
+from loadtests.pool import Pool
 from loadtests.queries import Query, order
 from loadtests.results import OpenRun
+from loadtests.sockets import Address
 
 PATIENCE_SECONDS: Final = 20.0
 """After the last arrival, for whatever is not answered."""
@@ -94,13 +96,13 @@ def _run_held(*, changes: dict[str, Any], stop: Connection) -> OpenRun:
 
 def drive(plan: Plan, *, stop: Connection | None = None) -> Done:
     """Send everything that is due, until `stop` can be read or the schedule ends, and wait for what is under way."""
-    target = Target.of(plan.url, cafile=plan.cafile)
+    address = Address.of(plan.url, cafile=plan.cafile)
     messages = [_message(plan.url, query) for query in plan.queries]
     gc.collect()
     gc.disable()  # a collection in the middle would be the generator's own lag
     try:
         with asyncio.Runner(loop_factory=punctual) as runner:
-            return runner.run(_Generator(plan, messages).run(target, stop))
+            return runner.run(_Generator(plan, messages).run(address, stop))
     finally:
         gc.enable()
 
@@ -128,11 +130,11 @@ class _Generator:
         self._freed_at = 0.0  # the end of the last such wait
         self._starved = 0
 
-    async def run(self, target: Target, stop: Connection | None) -> Done:
+    async def run(self, address: Address, stop: Connection | None) -> Done:
         self._loop = loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
         loop.set_exception_handler(self._break_off)
-        self._pool = Pool(target, limit=self._plan.max_connections, ended=self._settle, freed=self._on_free)
+        self._pool = Pool(address, limit=self._plan.max_connections, ended=self._settle, freed=self._on_free)
         if stop is not None:
             loop.add_reader(stop.fileno(), self._end_early, stop)
         cpu = time.process_time()

@@ -1,4 +1,4 @@
-"""How the generators' connections send: at once, and as fast as the server takes it.
+"""Where the generators' connections go, and how they send: at once, and as fast as the server takes it.
 
 What a client's kernel adds of its own accord is no latency of the server's. Two things are taken out. Nagle's
 algorithm, which holds a small piece back until the one before is acknowledged. And the pacing of BBR, which some
@@ -10,10 +10,16 @@ per second, on two shared cores, interleaved: p99 48.6 and 48.6 ms with BBR, 27.
 from __future__ import annotations
 
 import socket
-from typing import Final
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, cast
+from urllib.parse import SplitResult, urlsplit
 
 CONGESTION_CONTROL: Final = b"reno"
 """Has no pacing, and every Linux allows it to everybody."""
+PROBE_SECONDS: Final = 5.0
+PORTS: Final = {"http": 80, "https": 443}
 
 
 def prepare(connection: socket.socket) -> None:
@@ -21,3 +27,31 @@ def prepare(connection: socket.socket) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_CONGESTION"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION_CONTROL)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where connections go."""
+
+    family: socket.AddressFamily
+    where: tuple[str, int]
+    name: str
+    context: ssl.SSLContext | None
+
+    @classmethod
+    def of(cls, url: str, *, cafile: str | None) -> Address:
+        """Looked up once, so that no request waits for it: the first address that takes a connection, if one does."""
+        parts = urlsplit(url)
+        found = [
+            (family, cast("tuple[str, int]", address))
+            for family, _, _, _, address in socket.getaddrinfo(parts.hostname, _port(parts), type=socket.SOCK_STREAM)
+        ]
+        context = ssl.create_default_context(cafile=cafile) if parts.scheme == "https" else None
+        for family, address in found:
+            with suppress(OSError), socket.create_connection(address[:2], PROBE_SECONDS):
+                return cls(family, address, parts.hostname or "", context)
+        return cls(*found[0], parts.hostname or "", context)
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or PORTS[parts.scheme]

@@ -20,7 +20,7 @@ from loadtests.aside import Aside
 from loadtests.http1 import render
 from loadtests.null_server import NullServer
 from loadtests.open_loop import OpenLoop
-from loadtests.plan import Plan
+from loadtests.open_plan import Plan
 from loadtests.poisson import arrivals
 from loadtests.queries import Query
 from tests.raw_servers import HangingUp, RawServer, Refusing, answer

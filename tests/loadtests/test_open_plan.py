@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from loadtests.http1 import Response
-from loadtests.plan import Done, Plan, Sample, conclude, faults
+from loadtests.open_plan import Done, Plan, Sample, conclude, faults
 from loadtests.queries import Query
 
 RIGHT = Response(200, b'{"predictions": [{"label": "cat"}]}')
