@@ -107,7 +107,7 @@ def test_the_readme_shows_what_a_reader_needs() -> None:
     """Guards the tests above against finding nothing to run."""
     texts = [block.text for block in commands(README)]
     assert [text for text in texts if text.startswith("docker ")] == ["docker compose up --detach --wait\n"]
-    assert [text for text in texts if text.startswith("make ")] == ["make run\n", "make test\n"]
+    assert [text for text in texts if text.startswith("make ")] == ["make run\n", "make test\n", "make loadtest\n"]
     assert sum("curl" in text for text in texts) >= 3
     assert sum(block.language == "python" for block in commands(README)) == 2
     assert sum(block.shown is not None for block in commands(README)) >= 4
