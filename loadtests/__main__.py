@@ -9,13 +9,13 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 from loadtests import queries, report, results, run, run_plan, shapes, slo, target
 from loadtests.corpus import NoPhotos
-from loadtests.locust_process import GeneratorFailed
 from loadtests.objectives import BadObjectives
 from loadtests.oracle import NoOracle
 from loadtests.results import MIXES, Run, UnreadableRun
@@ -31,6 +31,10 @@ _RULE: Final = Rule()
 One = TypeVar("One")
 
 
+class Unwritable(Exception):
+    """There is no place for the results."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
     parser = _parser()
@@ -41,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code: int = options.command(options)
-    except (BadObjectives, GeneratorFailed, NoOracle, NoPhotos, NoPlan, NoTarget, UnreadableRun) as error:
+    except (BadObjectives, NoOracle, NoPhotos, NoPlan, NoTarget, UnreadableRun, Unwritable) as error:
         print(error, file=sys.stderr)
         return UNKNOWN
     return code
@@ -136,16 +140,16 @@ def _writable(folder: Path) -> Path:
     """The folder for results, which is there after this; before minutes are spent on what could not be kept."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").touch()
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
     except OSError as error:
-        raise SystemExit(
-            f"results cannot be written to {folder} ({error}): name another folder with --output"
-        ) from error
-    return folder
+        raise Unwritable(f"results cannot be written to {folder} ({error}): name another with --output") from error
 
 
 def _target(options: argparse.Namespace) -> Target:
-    return target.find(options.url, model=options.model, metrics_url=options.metrics_url, grpc=options.grpc)
+    found = target.find(options.url, model=options.model, metrics_url=options.metrics_url, grpc=options.grpc)
+    found.check(options.scenarios)
+    return found
 
 
 def _say(line: str) -> None:

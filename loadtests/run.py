@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from loadtests import corpus, environment, query_files
+from loadtests.locust_process import GeneratorFailed
 from loadtests.marks import Marks
 from loadtests.measuring import Measuring
 from loadtests.oracle import Oracle
@@ -29,10 +30,10 @@ INTERRUPTED = "it was interrupted: what had not been measured by then is missing
 def run(
     target: Target, plan: RunPlan, *, name: str, marks_port: int | None, pid: int | None, say: Callable[[str], None]
 ) -> Run:
-    """Measure it all; interrupted by the keyboard, what there is by then. `say` gets a line of progress at a time.
+    """Measure it all; interrupted by the keyboard or by a generator that fails, what there is by then.
 
-    `marks_port`: where Prometheus is told what is being measured. `pid`: of a server on this machine that does not tell
-    its CPU and memory itself.
+    `say` gets a line of progress at a time. `marks_port`: where Prometheus is told what is being measured. `pid`: of a
+    server on this machine that does not tell its CPU and memory itself.
     """
     zero, began = time.monotonic(), datetime.now(UTC)
     with ExitStack() as stack:
@@ -45,6 +46,8 @@ def run(
             measuring.everything()
         except KeyboardInterrupt:
             measuring.faults.append(INTERRUPTED)
+        except GeneratorFailed as error:
+            measuring.faults.append(str(error))
     if not sampler.readings:
         say(f"{target.metrics_url} told nothing: the report has no figures of the server's own")
     return Run(

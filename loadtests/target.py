@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -38,6 +39,16 @@ class Target:
     def scenarios(self) -> tuple[Scenario, ...]:
         """In which ways it can be asked over HTTP: `/v1/classify` is topfive's own."""
         return HTTP_SCENARIOS if self.name == OURS else ("oip",)
+
+    def check(self, scenarios: Iterable[Scenario]) -> None:
+        """Raise `NoTarget` if it cannot be asked in these ways."""
+        for scenario in scenarios:
+            if scenario == "grpc" and not self.grpc:
+                raise NoTarget("to ask over gRPC, say where that is: --grpc host:port")
+            if scenario not in {*self.scenarios, "grpc"}:
+                raise NoTarget(
+                    f"{self.name} at {self.url} has no /v1/classify for {scenario!r}: ask it with oip or grpc"
+                )
 
 
 def find(url: str, *, model: str, metrics_url: str = "", grpc: str = "") -> Target:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,19 @@ def loadtests(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def address(service: ServingProcess) -> str:
     return f"http://127.0.0.1:{service.port}"
+
+
+@contextmanager
+def running(service: ServingProcess, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run that has measured one worker and is measuring two."""
+    command = [sys.executable, "-m", "loadtests", "run", "--url", address(service), "--output", str(folder)]
+    command += ["--no-null", "--workers", "1,2", "--mixes", "random", "--p99-ms", "", *QUICK]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = iter(process.stderr)
+        next(line for line in said if "random × 2" in line)
+        next(line for line in said if "window 1" in line)  # by then Locust is there, and not at the end
+        yield process
 
 
 @dataclass(frozen=True)
@@ -113,7 +128,10 @@ def test_a_run_against_itself_has_not_changed(done: Done, tmp_path: Path) -> Non
         pytest.param(["gate", "{run}", "--slo", "pyproject.toml"], "pyproject.toml", id="no objectives"),
         pytest.param(["run", "--url", "{server}", "--photos", "docs/decisions"], "no .jpg file", id="no photos"),
         pytest.param(["run", "--url", "{server}", "--model-repository", "docs"], "--model-repository", id="no model"),
-        pytest.param(["run", "--url", "{server}", "--scenarios", "grpc"], "HTTP only", id="gRPC in an open loop"),
+        pytest.param(["run", "--url", "{server}", "--scenarios", "grpc"], "--grpc host:port", id="no gRPC target"),
+        pytest.param(
+            ["run", "--url", "{server}", "--scenarios", "grpc", "--grpc", "127.0.0.1:1"], "HTTP only", id="open gRPC"
+        ),
         pytest.param(["run", "--url", "{server}", "--mixes", "", "--p99-ms", ""], "nothing to measure", id="nothing"),
         pytest.param(["run", "--workers", "1,0"], "at least 1", id="no workers"),
         pytest.param(["run", "--mixes", "easy"], "none of random, complex", id="no mix"),
@@ -130,18 +148,32 @@ def test_what_cannot_be_done_is_said_with_code_2(
     assert "Traceback" not in said.stderr
 
 
+def test_what_cannot_be_written_is_said_before_anything_is_measured(service: ServingProcess) -> None:
+    said = loadtests("run", "--url", address(service), "--output", "pyproject.toml")
+    assert said.returncode == 2
+    assert "results cannot be written to pyproject.toml" in said.stderr
+    assert "queries" not in said.stderr
+
+
+def test_a_generator_that_dies_makes_the_run_invalid_with_what_it_has(service: ServingProcess, tmp_path: Path) -> None:
+    with running(service, tmp_path) as process:
+        for one in psutil.Process(process.pid).children():
+            if "locust" in one.cmdline():
+                one.kill()
+        process.communicate()
+    assert process.returncode == 2
+    found = results.load(tmp_path / "run.json")
+    assert [cell.workers for cell in found.closed] == [1]
+    assert found.faults
+    assert found.faults[0].startswith("Locust ended with -9")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_it_has_and_says_so(
     service: ServingProcess, number: signal.Signals, tmp_path: Path
 ) -> None:
     """By the keyboard, or by `docker stop`; nothing of it goes on without it."""
-    command = [sys.executable, "-m", "loadtests", "run", "--url", address(service), "--output", str(tmp_path)]
-    command += ["--no-null", "--workers", "1,2", "--mixes", "random", "--p99-ms", "", *QUICK]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        said = iter(process.stderr)
-        next(line for line in said if "random × 2" in line)
-        next(line for line in said if "window 1" in line)  # by then Locust is there, and not at the end
+    with running(service, tmp_path) as process:
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         process.communicate()

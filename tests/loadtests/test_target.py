@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.server import free_port
@@ -41,6 +43,18 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(NoTarget, match=r"nothing answers at .*start it"):
         target.find(f"http://127.0.0.1:{free_port()}", model=MODEL)
+
+
+def test_a_server_is_not_asked_in_ways_that_it_does_not_have(service: ServingProcess) -> None:
+    ours = target.find(address(service), model=MODEL)
+    ours.check(["raw", "jpeg", "oip"])
+    with pytest.raises(NoTarget, match="--grpc"):
+        ours.check(["grpc"])
+    replace(ours, grpc="127.0.0.1:8001").check(["grpc"])
+    another = replace(ours, name="triton")
+    another.check(another.scenarios)
+    with pytest.raises(NoTarget, match="no /v1/classify for 'jpeg'"):
+        another.check(["jpeg"])
 
 
 def test_a_model_that_is_not_served_is_named(service: ServingProcess) -> None:
