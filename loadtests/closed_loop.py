@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from loadtests import percentiles, shapes, windows
@@ -82,13 +82,13 @@ def run_shape(shape: Shape, load: Load, plan: shapes.Plan, *, progress: Progress
     )
 
 
-def points(samples: list[Sample], *, began: float) -> list[ShapePoint]:
-    """One for each second in which something was answered."""
+def points(samples: Sequence[Sample], *, began: float) -> list[ShapePoint]:
+    """One for each second in which something was answered, but for the last one, which was cut short."""
     seconds: defaultdict[int, list[Sample]] = defaultdict(list)
     for one in samples:
         seconds[int(one.ended - began)].append(one)
     found = []
-    for second, within in sorted(seconds.items()):
+    for second, within in sorted(seconds.items())[:-1]:
         right = sorted(one.seconds for one in within if not one.error)
         found.append(
             ShapePoint(

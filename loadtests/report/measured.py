@@ -34,6 +34,11 @@ def probes_of(run: Run) -> list[OpenRun]:
     return sorted(probes, key=lambda probe: (probe.mix, probe.rate))
 
 
+def workers_in_words(count: int) -> str:
+    """As a person says it."""
+    return "1 worker" if count == 1 else f"{count} workers"
+
+
 def headline(run: Run) -> Table:
     """What somebody asks first."""
     lines = [*_peaks(run), *_tails(run), *(_capacity_line(capacity) for capacity in run.capacities)]
@@ -45,7 +50,7 @@ def _peaks(run: Run) -> Iterator[tuple[str, str, str]]:
         settled = [cell for cell in cells_of(run, mix) if cell.settled]
         if settled:
             best = max(settled, key=lambda cell: cell.throughput)
-            yield f"peak throughput, {mix}", f"{one(best.throughput)} images/s", f"{best.workers} workers"
+            yield f"peak throughput, {mix}", f"{one(best.throughput)} images/s", workers_in_words(best.workers)
 
 
 def _tails(run: Run) -> Iterator[tuple[str, str, str]]:
@@ -55,7 +60,7 @@ def _tails(run: Run) -> Iterator[tuple[str, str, str]]:
             yield (
                 f"p99, {cell.mix}",
                 f"{one(cell.latency.p99, scale=MS)} ms",
-                f"{cell.workers} workers" + (f"; {doubt}" if doubt else ""),
+                workers_in_words(cell.workers) + (f"; {doubt}" if doubt else ""),
             )
 
 

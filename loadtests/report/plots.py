@@ -22,7 +22,7 @@ from loadtests.report.drawing import (
     named,
     one_legend,
 )
-from loadtests.report.measured import cells_of, probes_of
+from loadtests.report.measured import cells_of, probes_of, workers_in_words
 from loadtests.report.tables import MS
 from loadtests.results import MIXES, Cell, Latencies, Mix, OpenRun, Run
 
@@ -110,7 +110,7 @@ def distributions(run: Run, baseline: Run | None) -> Canvas | None:
     for mix, axes in zip(mixes, panels, strict=True):
         measured = [(cell.workers, cell.latency) for cell in cells_of(run, mix) if cell.latency]
         for number, (workers, latency) in enumerate(measured):
-            _distribution(axes, latency, number=number, label=f"{workers} workers" if workers > 1 else "1 worker")
+            _distribution(axes, latency, number=number, label=workers_in_words(workers))
         axes.set_title(f"{mix} queries")
         axes.set_xscale("log")
         axes.set_xlim(1, max(1000.0, *(_nines(latency)[-1] for _, latency in measured)) * 1.1)

@@ -1,0 +1,35 @@
+"""A shape, second by second: who was there, what was answered, and how fast."""
+
+from __future__ import annotations
+
+from loadtests.closed_loop import points
+from loadtests.recorder import Sample
+
+
+def sample(ended: float, *, took: float = 0.1, error: str = "", users: int = 4) -> Sample:
+    return Sample(ended - took, ended, "raw", "photo", error, users)
+
+
+def test_each_second_has_its_own_figures_and_none_the_errors_latency() -> None:
+    samples = [
+        *(sample(10.0 + at / 10, took=0.2) for at in range(10)),
+        sample(11.2, took=0.5, users=32),
+        sample(11.4, took=9.0, error="429 queue_full", users=32),
+        sample(13.1),
+        sample(14.05),
+    ]
+    first, second, fourth = points(samples, began=10.0)
+    assert (first.at, first.users, first.throughput, first.errors) == (0.0, 4, 10.0, 0)
+    assert (second.at, second.users, second.throughput, second.errors) == (1.0, 32, 1.0, 1)
+    assert second.p99 is not None
+    assert round(second.p99, 6) == 0.5
+    assert fourth.at == 3.0
+
+
+def test_a_second_of_errors_alone_has_no_latency() -> None:
+    found, *_ = points([sample(0.5, error="504 deadline_exceeded"), sample(1.5)], began=0.0)
+    assert (found.p50, found.p99, found.throughput, found.errors) == (None, None, 0.0, 1)
+
+
+def test_the_last_second_which_was_cut_short_is_left_out() -> None:
+    assert [point.at for point in points([sample(0.5), sample(1.5), sample(2.1)], began=0.0)] == [0.0, 1.0]
