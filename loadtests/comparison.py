@@ -1,10 +1,9 @@
 """What got better or worse against an earlier run, beyond noise. Pure.
 
-The rule. Of throughput, p50 and p99 each window has its own: they changed if the ranges of the two runs (least to most
-over the windows that agreed) do not overlap and the change is above 10 %, within which windows count as agreeing. Other
-figures are one value a run (p90, CPU, memory, capacities, open loops): they changed if it is above 20 %. An error ratio
-changed if by more than 0.001. Nothing is said of runs that are INVALID, of cells that never settled, of percentiles
-that too few samples were beyond.
+The rule. A figure changed if it is more than 20 % off. Of throughput, p50 and p99 each window has its own: there the
+ranges of the two runs (least to most over the windows that agreed) must not overlap either. An error ratio changed if
+by more than 0.001. Nothing is said of runs that are INVALID, of cells that never settled, of percentiles that too few
+samples were beyond.
 
 What does not live here: judging one run (`slo`), drawing (`report`).
 """
@@ -22,14 +21,14 @@ from loadtests.results import Capacity, Cell, Latencies, OpenRun, Run, Window
 Verdict = Literal["better", "worse", "within noise", "not comparable"]
 Unit = Literal["per second", "seconds", "bytes", "ratio"]
 
-WINDOWS_TOLERANCE: Final = 0.10
-SINGLE_TOLERANCE: Final = 0.20
+# The same service measured twice, 50 minutes apart on a shared machine: up to 13 % apart in throughput and 16 % in p99,
+# with the ranges of the windows apart. A neighbour stays for longer than a window.
+TOLERANCE: Final = 0.20
 ERRORS_TOLERANCE: Final = 0.001
 RULE: Final = (
-    f"Throughput, p50 and p99 changed if the ranges over the two runs' agreed windows do not overlap and the change is "
-    f"above {100 * WINDOWS_TOLERANCE:g} %; figures that are one value a run (p90, CPU, memory, capacity, open loop) if "
-    f"it is above {100 * SINGLE_TOLERANCE:g} %; an error ratio if by more than {ERRORS_TOLERANCE}. The rest is within "
-    "noise."
+    f"A figure changed if it is more than {100 * TOLERANCE:g} % off; of throughput, p50 and p99 the ranges over the "
+    f"two runs' agreed windows must be apart, too. An error ratio changed if by more than {ERRORS_TOLERANCE}. The rest "
+    "is within noise."
 )
 # What a comparison is made for, and what tells two targets apart anyway.
 _EXPECTED_TO_DIFFER: Final = frozenset({"commit"})
@@ -268,15 +267,13 @@ def _verdict(figure: Figure, before: _Value, after: _Value) -> Verdict:
     assert after.value is not None
     if figure is ERRORS:
         changed = abs(after.value - before.value) > ERRORS_TOLERANCE
-    elif before.span and after.span:
-        apart = before.span[1] < after.span[0] or after.span[1] < before.span[0]
-        changed = apart and _beyond(before.value, after.value, WINDOWS_TOLERANCE)
     else:
-        changed = _beyond(before.value, after.value, SINGLE_TOLERANCE)
+        changed = abs(after.value - before.value) > TOLERANCE * before.value and _are_apart(before.span, after.span)
     if not changed:
         return "within noise"
     return "better" if (after.value > before.value) == figure.more_is_better else "worse"
 
 
-def _beyond(before: float, after: float, tolerance: float) -> bool:
-    return abs(after - before) > tolerance * before
+def _are_apart(before: tuple[float, float] | None, after: tuple[float, float] | None) -> bool:
+    """Figures without windows have no ranges that could overlap."""
+    return before is None or after is None or before[1] < after[0] or after[1] < before[0]
