@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from loadtests import queries, report, results, run, run_plan, shapes, slo, target
 from loadtests.corpus import NoPhotos
@@ -58,45 +58,38 @@ def _interrupt(*_: object) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Measure, write the report, and judge it if there are objectives."""
-    aim = _target(options)
-    plan = RunPlan(
+    rule = Rule(warm_up_seconds=options.warm_up, window_seconds=options.window, windows_most=options.windows_most)
+    return _measured(
+        options,
         workers=options.workers,
         mixes=options.mixes,
-        scenarios=options.scenarios or aim.scenarios,
         processes=options.processes,
-        rule=Rule(warm_up_seconds=options.warm_up, window_seconds=options.window, windows_most=options.windows_most),
-        null=not options.no_null,
+        rule=rule,
         shapes=options.shapes,
         open_rates=options.rates,
         open_seconds=options.rate_seconds,
-        capacity_p99_seconds=[one / 1e3 for one in options.p99_ms],
-        open_mixes=options.open_mixes,
-        photos=options.photos,
-        repository=options.model_repository,
-        model=options.model,
-        seed=options.seed,
     )
-    return _measured(options, aim, plan)
 
 
 def _find_capacity(options: argparse.Namespace) -> int:
     """The highest rate that meets an objective, and nothing else; 2 if what was found is INVALID."""
+    return _measured(options, mixes=())
+
+
+def _measured(options: argparse.Namespace, **of_the_command: Any) -> int:
+    """By the options that both commands have, and those that only one has."""
     aim = _target(options)
     plan = RunPlan(
-        mixes=(),
+        scenarios=options.scenarios or aim.scenarios,
         null=not options.no_null,
         capacity_p99_seconds=[one / 1e3 for one in options.p99_ms],
-        scenarios=options.scenarios or aim.scenarios,
         open_mixes=options.open_mixes,
         photos=options.photos,
         repository=options.model_repository,
         model=options.model,
         seed=options.seed,
+        **of_the_command,
     )
-    return _measured(options, aim, plan)
-
-
-def _measured(options: argparse.Namespace, aim: Target, plan: RunPlan) -> int:
     objectives = slo.load(options.slo) if options.slo else None
     baseline = results.load(options.baseline) if options.baseline else None
     folder = _writable(options.output)

@@ -19,6 +19,7 @@ from loadtests.windows import Rule
 
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
+_EARLY_SECONDS: Final = 3.0  # Locust asks a shape once a second, and may have begun a little before its first answer
 # Samples are written ten times a second: by then all that ended in a window are there.
 _WRITTEN_SECONDS: Final = 0.4
 
@@ -71,10 +72,12 @@ def run_shape(shape: Shape, load: Load, plan: shapes.Plan, *, progress: Progress
         samples += _first_samples(locust)
         began = min(one.started for one in samples)
         while not locust.is_over and time.monotonic() < began + plan.seconds:
-            time.sleep(1.0)
+            time.sleep(1.0)  # for a line of progress a second
             fresh = locust.samples()
             samples += fresh
             progress(f"{time.monotonic() - began:.0f} of {plan.seconds:g} s: {len(fresh)} answers in the last")
+        if time.monotonic() < began + plan.seconds - _EARLY_SECONDS:
+            locust.check()  # it ended, and not because the shape did
         samples += locust.samples()
     found = windows.stretch(samples)
     return ShapeRun(
@@ -114,7 +117,7 @@ def _first_samples(locust: LocustProcess) -> list[Sample]:
 
 
 def _wait_until(moment: float, locust: LocustProcess) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))
+    time.sleep(max(0.0, moment - time.monotonic()))  # measuring is waiting
     locust.check()
 
 

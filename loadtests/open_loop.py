@@ -43,12 +43,6 @@ def run(plan: Plan, *, stop: Connection | None = None) -> OpenRun:
     return plans.conclude(plan, drive(plan, stop=stop))
 
 
-def run_aside(plan: Plan) -> OpenRun:
-    """Do it in a process of its own, so that nothing here can hold it up."""
-    with OpenLoop(plan) as generator:
-        return generator.run()
-
-
 class OpenLoop:
     """A process that runs one plan, as it is or with other rates; the queries go there once. For use in `with`."""
 

@@ -50,6 +50,8 @@ def run(
             measuring.faults.append(str(error))
     if not sampler.readings:
         say(f"{target.metrics_url} told nothing: the report has no figures of the server's own")
+    elif sampler.missed:
+        say(f"{target.metrics_url} did not answer {sampler.missed} of {sampler.asked} times")
     return Run(
         name=name,
         url=target.url,

@@ -47,6 +47,11 @@ class Sampler:
         self._ended.set()
         self._thread.join()
 
+    @property
+    def asked(self) -> int:
+        """How often it was asked so far."""
+        return len(self.readings) + self.missed
+
     def server(self, start: float, end: float) -> Server | None:
         """What the server did from `start` to `end` (monotonic)."""
         return server_metrics.between(self.readings, start=start, end=end)

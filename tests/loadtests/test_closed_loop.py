@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from loadtests.closed_loop import points
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadtests import corpus, query_files
+from loadtests.closed_loop import points, run_shape
+from loadtests.locust_process import GeneratorFailed, Load
+from loadtests.oracle import Oracle
 from loadtests.recorder import Sample
+from loadtests.run_plan import MODEL, REPOSITORY
+from loadtests.shapes import Plan
+from tests.serving_process import ServingProcess
 
 
 def sample(ended: float, *, took: float = 0.1, error: str = "", users: int = 4) -> Sample:
@@ -33,3 +44,26 @@ def test_a_second_of_errors_alone_has_no_latency() -> None:
 
 def test_the_last_second_which_was_cut_short_is_left_out() -> None:
     assert [point.at for point in points([sample(0.5), sample(1.5), sample(2.1)], began=0.0)] == [0.0, 1.0]
+
+
+def test_a_shape_whose_generator_dies_is_no_shape(service: ServingProcess, tmp_path: Path) -> None:
+    """Half of it would look like a whole one."""
+    photos = corpus.photos(None, seed=1)[:12]
+    query_files.write(corpus.build(photos, Oracle(REPOSITORY, MODEL), mixes=["random"], scenarios=["raw"]), tmp_path)
+    options = ["--load-shape", "soak", "--shape-users", "1", "--shape-seconds", "60"]
+    load = Load(
+        url=f"http://127.0.0.1:{service.port}",
+        corpus=tmp_path,
+        mix="random",
+        workers=1,
+        scenarios=["raw"],
+        shape=options,
+    )
+
+    def kill(_: str) -> None:
+        for one in psutil.Process().children():
+            if one.status() != psutil.STATUS_ZOMBIE and "locust" in one.cmdline():
+                one.kill()
+
+    with pytest.raises(GeneratorFailed, match="Locust ended with -9"):
+        run_shape("soak", load, Plan(users=1, seconds=60.0), progress=kill)

@@ -51,7 +51,7 @@ def locust(host: str, *options: str) -> Iterator[subprocess.Popen[str]]:
             process.communicate(timeout=DEADLINE_SECONDS)
 
 
-def answered(host: str, queries: Path, folder: Path, *options: str, enough: int, samples: str = "") -> Sequence[Sample]:
+def answered(host: str, queries: Path, folder: Path, *options: str, enough: int) -> Sequence[Sample]:
     """The samples of a load of four users, at least so many."""
     reader, found = Reader(folder), list[Sample]()
     load = ("--headless", "--users", "4", "--spawn-rate", "4", "--corpus", str(queries), "--samples", str(folder))
