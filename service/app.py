@@ -48,7 +48,7 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
     cores = max(1, usable_cores() // settings.workers)
     return Serving(
         settings,
-        stored=read_repository(settings.model_repository, on_triton=settings.backend == "triton"),
+        stored=read_repository(settings.served_repository, on_triton=settings.backend == "triton"),
         factory=_backend_factory(settings, cores),
         cores=cores,
         clock=clock or MonotonicClock(),
@@ -58,10 +58,10 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
 
 
 def _backend_factory(settings: Settings, cores: int) -> BackendFactory:
+    if settings.backend == "null":
+        return NullFactory()
     embedded = EmbeddedFactory(cores=cores, alone_threads=settings.alone_threads)
     match settings.backend:
-        case "null":
-            return NullFactory()
         case "triton":
             assert settings.triton_url is not None
             return TritonFactory(

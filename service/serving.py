@@ -87,7 +87,7 @@ class Serving:
         self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics)
         self.control = ModelControl(
             mode=settings.model_control,
-            repository=settings.model_repository,
+            repository=settings.served_repository,
             on_triton=settings.backend == "triton",
             lifecycle=self.lifecycle,
             live=self._live,

@@ -52,8 +52,10 @@ class Settings(BaseSettings):
         description="Worker processes that share the port and the cores. Raise it when one process' HTTP work, not the "
         "model, fills a core (beyond about 3000 requests/s); each holds its own copy of the models and its own queue.",
     )
-    model_repository: Path = Field(
-        Path("model_repository"), description="Folder of models in Triton's layout. Change it to serve your own."
+    model_repository: Path | None = Field(
+        None,
+        description="Folder of models in Triton's layout. None is the reference model that comes with topfive; name a "
+        "folder to serve your own.",
     )
     backend: Literal["embedded", "triton", "null"] = Field(
         "embedded",
@@ -228,6 +230,18 @@ class Settings(BaseSettings):
     )
     log_requests: bool = Field(True, description="Write one JSON line for each request.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line written.")
+
+    @property
+    def served_repository(self) -> Path:
+        """The folder that `model_repository` means."""
+        return self.model_repository or reference_repository()
+
+
+def reference_repository() -> Path:
+    """The model repository that comes with topfive: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "model_repository"
+    return installed if installed.is_dir() else package.with_name("model_repository")
 
 
 def load_settings(arguments: Sequence[str] | None = None) -> Settings:

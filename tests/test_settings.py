@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import ConfigurationError
-from service.settings import Settings, export_settings, load_settings, shared_metrics_folder
+from service.settings import Settings, export_settings, load_settings, reference_repository, shared_metrics_folder
 
 NAMES: Final = tuple(Settings.model_fields)
 # For each setting a text that is not its default, and what it means.
@@ -118,6 +118,12 @@ def test_the_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> Non
     text = capsys.readouterr().out
     for name in NAMES:
         assert f"--{name.replace('_', '-')}" in text
+
+
+def test_the_reference_model_is_served_unless_another_repository_is_named() -> None:
+    assert Settings().served_repository == reference_repository()
+    assert (reference_repository() / "efficientnet_lite0" / "config.pbtxt").is_file()
+    assert Settings(model_repository=Path("mine")).served_repository == Path("mine")
 
 
 def test_the_defaults_fit_together() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from service.backends.runtime_builds import CHOOSE, check_builds, installed_builds
 from service.errors import ConfigurationError
 from service.model_config import Device
 from service.types import TensorSpec
@@ -21,6 +22,24 @@ _CUDA_OPTIONS: Final = {
     "use_tf32": "0",  # its 10 bits of mantissa would give other probabilities than the CPU
     "cudnn_conv_algo_search": "HEURISTIC",  # an exhaustive search at each new batch size takes seconds
 }
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Any:
+    """The package onnxruntime; raises `ConfigurationError`, and says what to install, if it is not there or not whole.
+
+    Imported when a graph is to be loaded, so that a command which loads none works without it.
+    """
+    check_builds(installed_builds())
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigurationError(f"Python cannot load the ONNX Runtime that is installed: {error}; {CHOOSE}") from error
+    if not hasattr(
+        onnxruntime, "InferenceSession"
+    ):  # a folder without its files, as `pip uninstall` of one of two leaves
+        raise ConfigurationError(f"files of the ONNX Runtime that is installed are missing; {CHOOSE}")
+    return onnxruntime
 
 
 class Graph:
@@ -40,6 +59,7 @@ class Graph:
         outputs: Sequence[TensorSpec],
         device: Device = "cpu",
     ) -> None:
+        ort = runtime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -73,7 +93,7 @@ class Graph:
 
     def give_back_memory(self, tensor: NDArray[Any]) -> None:
         """Run once more, and return to the system what loading and larger runs had taken and freed."""
-        options = ort.RunOptions()
+        options = runtime().RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._session.run(self.outputs, {self._input: tensor}, options)
         give_back_freed_memory()
@@ -81,6 +101,7 @@ class Graph:
 
 def _providers(device: Device) -> list[Any]:
     """What runs a graph on `device`, first choice first; the runtime goes on to the next if one does not work here."""
+    ort = runtime()
     if device == "cpu" or _CUDA not in ort.get_available_providers():
         return [_CPU]
     ort.preload_dlls()  # the libraries of CUDA that pip has installed, which the system's loader does not look for
