@@ -1,7 +1,7 @@
 """What an index has in a year: of every package in requirements/*.txt a version that is newer than the lock's.
 
-`python .ci/newer_packages.py FOLDER` writes them, as wheels of nothing, for `PIP_FIND_LINKS`. An installation that takes
-one of them has resolved something that the locks do not say.
+`python .ci/newer_packages.py FOLDER` writes them, as wheels of nothing, for `PIP_FIND_LINKS`. An installation that has
+taken one of them has resolved something that the locks do not say.
 """
 
 from __future__ import annotations

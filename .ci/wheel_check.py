@@ -1,7 +1,7 @@
 """The installed wheel, as somebody has it who typed `pip install topfive` and then `topfive`.
 
-`python wheel_check.py PHOTO`, with a Python that has nothing but the wheel; PHOTO is an espresso. Takes ONNX Runtime out of
-that environment at the end, to see what is said then.
+`python wheel_check.py PHOTO`, with a Python that has nothing but the wheel; PHOTO is an espresso. At the end it takes
+ONNX Runtime out of that environment, to see what is said then.
 """
 
 from __future__ import annotations
