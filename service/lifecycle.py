@@ -6,6 +6,7 @@ come back; FAILED is ours, and the process ends.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Callable
 from typing import Final
@@ -30,6 +31,22 @@ _ALLOWED: Final = {
     State.DRAINING: {State.STOPPED},
     State.STOPPED: set(),
 }
+
+
+class Bell:
+    """Wakes all who wait whenever it is rung; used on one event loop."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake all who wait now."""
+        self._rung.set()
+        self._rung.clear()
+
+    async def wait(self) -> None:
+        """Return the next time that it is rung."""
+        await self._rung.wait()
 
 
 class Lifecycle:

@@ -6,7 +6,7 @@ What lives here: what a served model is, and finding one. What does not: how it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from service.backends.base import PerImageGraph
@@ -64,6 +64,11 @@ class Models:
 
     def __iter__(self) -> Iterator[ServedModel]:
         return (model for versions in self._served.values() for model in versions.values())
+
+    @property
+    def steps(self) -> Collection[str]:
+        """Names of the models that only prepare images for others, which nobody can call."""
+        return self._steps.keys()
 
     def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
         """The model `name` (the default one if None) in `version` (the highest if None); raises `UnknownModel`."""

@@ -1,6 +1,6 @@
 """The running service: what exists once in a process, and its start and stop.
 
-What lives here: connections, admission, models, lifecycle and their order of coming and going. What does not: HTTP.
+What lives here: connections, admission, models, lifecycle, their order of coming and going. What does not: HTTP.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
 from service.errors import BackendUnreachable, NotReady, TopfiveError
 from service.images import ImageLimits
-from service.lifecycle import Lifecycle, State
+from service.lifecycle import Bell, Lifecycle, State
 from service.live_models import LiveModels
 from service.loading import Loader, QueueDefaults
 from service.metrics import Metrics
@@ -39,8 +39,9 @@ _CHECK_SECONDS: Final = 1.0
 class Serving:
     """Everything that requests share.
 
-    `control` changes the models while they are served. `on_fatal` is called when the process should end, with `failure`
-    set. `is_stuck` says that a call does not end: the watchdog found it, or `stop` has waited as long as it may.
+    `control` changes the models while they are served; `changed` is rung when they, or the state, are others. `on_fatal`
+    is called when the process should end, with `failure` set. `is_stuck` says that a call does not end: the watchdog
+    found it, or `stop` has waited as long as it may.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Serving:
             clock=clock,
             on_closed=lambda reason: metrics.connections_closed.labels(reason).inc(),
         )
+        self.changed = Bell()
         self.lifecycle = Lifecycle(on_change=self._on_state)
         self.failure: BaseException | None = None
         self.is_stuck = False
@@ -84,7 +86,7 @@ class Serving:
         self._factory = factory
         self._cores = cores
         self._on_fatal = on_fatal
-        self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics)
+        self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self.changed.ring)
         self.control = ModelControl(
             mode=settings.model_control,
             repository=settings.served_repository,
@@ -242,6 +244,7 @@ class Serving:
 
     def _on_state(self, state: State) -> None:
         self.metrics.ready.set(state is State.READY)
+        self.changed.ring()
         logger.info("the service is %s", state.value)
 
 

@@ -13,7 +13,9 @@ from typing import Any, Final
 import grpc
 
 from service.api_keys import ApiKeys, read_api_keys
+from service.grpc_api import health
 from service.grpc_api.authentication import Gate
+from service.grpc_api.health import Health
 from service.grpc_api.ports import cannot_listen
 from service.grpc_api.servicer import OPEN, Servicer, path_of
 from service.logs import RequestLog
@@ -43,6 +45,7 @@ class GrpcServer:
         self._credentials = _credentials(settings)
         self._keys = None if settings.api_keys_file is None else ApiKeys(read_api_keys(settings.api_keys_file))
         self._server: Any = None
+        self._health: Health | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -51,11 +54,11 @@ class GrpcServer:
         gates = []
         if self._keys is not None:
             paths = [path_of(name) for name in OPEN]
-            gates.append(Gate(self._keys, open_to_all=paths, metrics=self._serving.metrics))
+            gates.append(Gate(self._keys, open_to_all=[*paths, *health.OPEN], metrics=self._serving.metrics))
         servicer = Servicer(self._serving, self._log)
-        server = grpc.aio.server(
-            handlers=[_Handlers(servicer.handlers)], interceptors=gates, options=_options(settings)
-        )
+        self._health = Health(self._serving)
+        handlers = {**servicer.handlers, **self._health.handlers}
+        server = grpc.aio.server(handlers=[_Handlers(handlers)], interceptors=gates, options=_options(settings))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"{host}:{settings.grpc_port}"
         try:
@@ -74,6 +77,8 @@ class GrpcServer:
         if self._server is not None and self._stopping is None:
             stopping = self._server.stop(self._serving.settings.shutdown_seconds)
             self._stopping = asyncio.get_running_loop().create_task(stopping)
+            if self._health is not None:
+                self._health.end()
 
     async def stop(self) -> None:
         """Return when all RPCs have ended."""
