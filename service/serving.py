@@ -39,9 +39,9 @@ _CHECK_SECONDS: Final = 1.0
 class Serving:
     """Everything that requests share.
 
-    `control` changes the models while they are served; `changed` is rung when they, or the state, are others. `on_fatal`
-    is called when the process should end, with `failure` set. `is_stuck` says that a call does not end: the watchdog
-    found it, or `stop` has waited as long as it may.
+    `control` changes the models while they are served; `changed` is rung when they, or the state, are others.
+    `on_fatal` is called when the process should end, with `failure` set. `is_stuck` says that a call does not end: the
+    watchdog found it, or `stop` has waited as long as it may.
     """
 
     def __init__(
