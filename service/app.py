@@ -39,6 +39,7 @@ from service.routes.models import models_router
 from service.routes.page import page_router
 from service.serving import Serving
 from service.settings import Settings, shared_metrics_folder
+from service.tracing import make_tracing
 
 logger = logging.getLogger("topfive")
 
@@ -46,14 +47,16 @@ logger = logging.getLogger("topfive")
 def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: Clock | None = None) -> Serving:
     """The service of `settings`, not started; raises `ConfigurationError` for what can be seen without loading."""
     cores = max(1, usable_cores() // settings.workers)
+    clock = clock or MonotonicClock()
     return Serving(
         settings,
         stored=read_repository(settings.served_repository, on_triton=settings.backend == "triton"),
         factory=_backend_factory(settings, cores),
         cores=cores,
-        clock=clock or MonotonicClock(),
+        clock=clock,
         metrics=Metrics(shared_folder=shared_metrics_folder()),
         on_fatal=on_fatal,
+        tracing=make_tracing(settings, clock.now),
     )
 
 

@@ -33,6 +33,7 @@ from service.serving import Serving
 from service.settings import Settings, export_settings, load_settings
 from service.supervisor import Supervisor
 from service.tls import TlsServer, server_context
+from service.tracing import check_tracing
 
 logger = logging.getLogger("topfive")
 
@@ -110,6 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         configure_logging(settings.log_level)
         ensure_descriptors(settings.max_connections, listeners=1 + settings.grpc, backlog=_BACKLOG)
         server_context(settings)  # refused here, once, rather than by each worker
+        check_tracing(settings)
         listener = _listen(settings)
         with claim_port(settings) as grpc_port:
             settings = settings.model_copy(update={"grpc_port": grpc_port})

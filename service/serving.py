@@ -23,6 +23,7 @@ from service.loading import Loader, QueueDefaults
 from service.metrics import Metrics
 from service.model_control import ModelControl
 from service.models import Models
+from service.reporting import Tracing
 from service.repository import StoredModel
 from service.settings import Settings
 from service.usage import read_usage
@@ -32,6 +33,8 @@ logger = logging.getLogger("topfive")
 
 _WATCH_SECONDS: Final = 1.0
 """How old the gauges may be that a sibling process is scraped for."""
+_FLUSH_SECONDS: Final = 2.0
+"""How long a stop waits for the last spans to be taken."""
 _CHECK_SECONDS: Final = 1.0
 """How often each model's backend is asked whether it could run a batch."""
 
@@ -54,8 +57,10 @@ class Serving:
         clock: Clock,
         metrics: Metrics,
         on_fatal: Callable[[], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self.settings = settings
+        self.tracing = tracing
         self.clock = clock
         self.metrics = metrics
         self.limits = ImageLimits(
@@ -179,6 +184,8 @@ class Serving:
         self.connections.stop()
         for pool in self._pools:
             self.is_stuck |= not pool.close(timeout_seconds=patience)
+        if self.tracing is not None:
+            await self.tracing.close(seconds=min(_FLUSH_SECONDS, self.settings.shutdown_seconds))
         self.lifecycle.enter(State.STOPPED)
 
     async def _load(self, pool: WorkerPool) -> None:

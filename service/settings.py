@@ -129,6 +129,19 @@ class Settings(BaseSettings):
         description="Longest gRPC message. gRPC holds a message in memory before anything can refuse it, so what "
         "clients can make the service hold is this times grpc_max_requests. The default takes five megapixels.",
     )
+    grpc_max_connection_age_seconds: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="How long a gRPC connection may last, give or take a tenth: then its client is told to make "
+        "another, and what is in flight is still answered. 0 means for ever. Set it (300, say) behind a balancer that "
+        "spreads connections, so that new replicas get their share.",
+    )
+    grpc_reflection: bool = Field(
+        True,
+        description="Describe the gRPC services to clients that ask (grpcurl, Postman). It tells no more than this "
+        "project's documentation does; with api_keys_file it needs a key.",
+    )
     grpc_max_requests: int = Field(
         64,
         ge=1,
@@ -227,6 +240,19 @@ class Settings(BaseSettings):
         gt=0,
         allow_inf_nan=False,
         description="Bound on answering what is left after the grace; then the process ends regardless.",
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="Where to send a trace span for each request: the URL of an OTLP/HTTP receiver, as "
+        "http://collector:4318 (/v1/traces is added where there is no path). Needs the extra 'otel'. None sends none.",
+    )
+    trace_sample_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the requests without a `traceparent` of which a span is sent. Whoever sends one has "
+        "decided itself. Lower it when the receiver cannot take them all.",
     )
     log_requests: bool = Field(True, description="Write one JSON line for each request.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line written.")

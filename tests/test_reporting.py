@@ -14,6 +14,7 @@ from service.logs import RequestLog
 from service.metrics import Metrics
 from service.models import ServedModel
 from service.reporting import Report, Reporter
+from service.trace_context import TraceContext
 from service.types import Timings
 from tests.grpc_api.conftest import served
 
@@ -89,6 +90,17 @@ def test_without_the_log_there_are_only_the_metrics() -> None:
     reported.reporter.finished(Report(None), 200, 0.5)
     assert reported.exposes('topfive_request_duration_seconds_count{code="200",model="",route="/way"} 1.0')
     assert reported.lines == []
+
+
+def test_the_line_of_a_traced_request_names_its_trace() -> None:
+    """And the span it comes from; without a trace there is nothing of it."""
+    reported = Reported()
+    trace = TraceContext("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", sampled=False, state="a=1")
+    reported.reporter.finished(Report(None, trace), 200, 0.5)
+    reported.reporter.finished(Report(None), 200, 0.5)
+    traced, plain = reported.lines
+    assert (traced["trace_id"], traced["span_id"]) == (trace.trace_id, trace.span_id)
+    assert not {"trace_id", "span_id"} & set(plain)
 
 
 def test_only_a_failure_of_ours_leaves_its_trace(caplog: pytest.LogCaptureFixture) -> None:

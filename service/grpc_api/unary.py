@@ -14,7 +14,7 @@ import grpc
 from service.errors import TopfiveError
 from service.grpc_api.codec import read_message
 from service.grpc_api.places import Places
-from service.grpc_api.refusals import given_id, refusal_of, refuse
+from service.grpc_api.refusals import given, refusal_of, refuse
 from service.reporting import log_failure, request_id_of
 
 Answer = Callable[[Any], Awaitable[Any]]
@@ -40,7 +40,7 @@ def answering(places: Places, kind: Any, answer: Answer) -> Handler:
 
 async def refuse_with(context: Any, error: Exception) -> NoReturn:
     """End the RPC of `context` with `error`; one that is our fault is logged."""
-    request_id = request_id_of(given_id(context))
+    request_id = request_id_of(given(context).request_id)
     refusal = refusal_of(error, request_id)
     if refusal.status is grpc.StatusCode.INTERNAL:
         log_failure(request_id, error)
