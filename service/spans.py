@@ -57,8 +57,8 @@ _MAX_TEXT: Final = 1000
 class Spans:
     """Sends spans to the OTLP receiver at `endpoint`; of the traces that begin here, `ratio` are recorded.
 
-    Whoever comes with a trace decides for it. `now` is the clock of the reports. What the receiver does not take in time
-    is dropped: the queue is bounded, and nobody waits for it.
+    Whoever comes with a trace decides for it. `now` is the clock of the reports. What the receiver does not take in
+    time is dropped: the queue is bounded, and nobody waits for it.
     """
 
     def __init__(self, endpoint: str, *, ratio: float, now: Callable[[], float]) -> None:
@@ -139,12 +139,9 @@ class _Recorder:
         """Say how the request ended, by the conventions of its protocol."""
         if self._method is not None:
             name = _grpc_status_of(error, status)
-            service, _, method = self._method.partition("/")
-            # The names of today, and those that most dashboards still know.
-            span.set_attributes(
-                {"rpc.system.name": "grpc", "rpc.method": self._method, "rpc.response.status_code": name}
-            )
-            span.set_attributes({"rpc.system": "grpc", "rpc.service": service})
+            # The names of today, and the two that most dashboards still know.
+            span.set_attributes({"rpc.system.name": "grpc", "rpc.method": self._method})
+            span.set_attributes({"rpc.system": "grpc", "rpc.service": _GRPC_SERVICE, "rpc.response.status_code": name})
             failed = name in _GRPC_FAULTS
         else:
             span.set_attributes({"http.route": self._route, "http.response.status_code": status})
@@ -178,8 +175,8 @@ def _parent(trace: TraceContext | None) -> Context:
 def _stages(report: Report) -> Iterator[tuple[str, float, float]]:
     """Name, start and end of each stage, in seconds after the request's start.
 
-    Their durations are measured. They are laid one after the other from the body's end on: a stage that is split, as the
-    queue is for a photo, is one span.
+    Their durations are measured. They are laid one after the other from the body's end on: a stage that is split, as
+    the queue is for a photo, is one span.
     """
     if report.received is None:
         return

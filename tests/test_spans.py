@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,7 +108,7 @@ def test_a_request_over_http_is_a_span_with_its_five_stages(
     for name in STAGES[1:]:
         assert (found[name].end - found[name].start) / 1e6 == pytest.approx(float(said[name]), abs=0.001)
     assert (whole.end - whole.start) / 1e6 == pytest.approx(float(said["total"]), abs=0.001)
-    for earlier, later in zip(STAGES, STAGES[1:], strict=False):
+    for earlier, later in pairwise(STAGES):
         assert abs(found[later].start - found[earlier].end) <= 1000  # but for rounding
     line = log_line(traced, 1)
     assert (line["trace_id"], line["span_id"]) == (whole.trace_id, whole.span_id)
