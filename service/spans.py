@@ -16,15 +16,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
-    NonRecordingSpan,
-    Span,
     SpanContext,
     SpanKind,
     Status,
@@ -33,7 +32,6 @@ from opentelemetry.trace import (
     TraceState,
     format_span_id,
     format_trace_id,
-    set_span_in_context,
 )
 
 from service import __version__
@@ -52,6 +50,8 @@ _GRPC_SERVICE: Final = "inference.GRPCInferenceService"
 _GRPC_FAULTS: Final = frozenset(("DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED"))
 """Statuses that the conventions call errors of a server."""
 _MAX_TEXT: Final = 1000
+_RECORDED: Final = TraceFlags(TraceFlags.SAMPLED)
+_UNSET: Final = Status(StatusCode.UNSET)
 
 
 class Spans:
@@ -63,17 +63,35 @@ class Spans:
 
     def __init__(self, endpoint: str, *, ratio: float, now: Callable[[], float]) -> None:
         own = Resource({"service.name": "topfive", "service.version": __version__, "process.pid": os.getpid()})
-        self._provider = TracerProvider(
-            sampler=ParentBased(TraceIdRatioBased(ratio)),
-            resource=Resource.create().merge(own).merge(OTELResourceDetector().detect()),
-            shutdown_on_exit=False,  # it would wait for the receiver longer than a stop may take
-        )
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url_of(endpoint))))
-        self._now = now
+        self.resource = Resource.create().merge(own).merge(OTELResourceDetector().detect())
+        self.scope = InstrumentationScope("topfive", __version__)
+        self.now = now
+        self._sampler = TraceIdRatioBased(ratio)
+        self._ids = RandomIdGenerator()
+        self._processor: Any = BatchSpanProcessor(OTLPSpanExporter(endpoint=url_of(endpoint)))
 
     def recorder(self, route: str) -> Recorder:
         """See `Tracing`."""
-        return _Recorder(self._provider.get_tracer("topfive", __version__), route, self._now)
+        return _Recorder(self, route)
+
+    def begin(self, trace: TraceContext | None) -> tuple[SpanContext, SpanContext | None] | None:
+        """A new span in `trace`, and the caller's; None if it is not to be recorded."""
+        if trace is not None:
+            caller = _caller(trace) if trace.sampled else None
+            return None if caller is None else (self.inside(caller), caller)
+        trace_id = self._ids.generate_trace_id()
+        if self._sampler.should_sample(None, trace_id, "").decision is not Decision.RECORD_AND_SAMPLE:
+            return None
+        return SpanContext(trace_id, self._ids.generate_span_id(), is_remote=False, trace_flags=_RECORDED), None
+
+    def inside(self, parent: SpanContext) -> SpanContext:
+        """A new span of the same trace."""
+        own = self._ids.generate_span_id()
+        return SpanContext(parent.trace_id, own, False, _RECORDED, parent.trace_state)
+
+    def send(self, span: ReadableSpan) -> None:
+        """Have `span` sent, when its turn comes."""
+        self._processor.on_end(span)
 
     async def close(self, *, seconds: float) -> None:
         """See `Tracing`."""
@@ -81,7 +99,7 @@ class Spans:
         sent = asyncio.Event()
 
         def flush() -> None:
-            self._provider.shutdown()
+            self._processor.shutdown()
             with contextlib.suppress(RuntimeError):  # nobody waits any more, and the loop is closed
                 loop.call_soon_threadsafe(sent.set)
 
@@ -95,11 +113,10 @@ class Spans:
 
 
 class _Recorder:
-    """Makes the spans of one route."""
+    """Makes the spans of one route: whole at once, which costs a fifth of beginning and ending each by the SDK."""
 
-    def __init__(self, tracer: Any, route: str, now: Callable[[], float]) -> None:
-        self._tracer = tracer
-        self._now = now
+    def __init__(self, spans: Spans, route: str) -> None:
+        self._spans = spans
         self._method = f"{_GRPC_SERVICE}/{route.removeprefix(_GRPC)}" if route.startswith(_GRPC) else None
         self._route = route
 
@@ -111,46 +128,64 @@ class _Recorder:
             return report.trace
 
     def _record(self, report: Report, status: int, total_seconds: float) -> TraceContext | None:
-        # The wall clock is read once, so that the stages keep their durations whatever it does meanwhile.
-        began = time.time_ns() - _ns(self._now() - report.started)
-        name = self._method or f"POST {self._route}"
-        span = self._tracer.start_span(name, _parent(report.trace), kind=SpanKind.SERVER, start_time=began)
-        if not span.is_recording():
+        spans = self._spans
+        begun = spans.begin(report.trace)
+        if begun is None:
             return report.trace
-        attributes = {
+        own, caller = begun
+        # The wall clock is read once, so that the stages keep their durations whatever it does meanwhile.
+        began = time.time_ns() - _ns(spans.now() - report.started)
+        for stage, start, end in _stages(report):
+            self._send(stage, spans.inside(own), own, (began + _ns(start), began + _ns(end)))
+        name = self._method or f"POST {self._route}"
+        attributes, verdict = self._attributes(report, status)
+        times = (began, began + _ns(total_seconds))
+        self._send(name, own, caller, times, kind=SpanKind.SERVER, attributes=attributes, status=verdict)
+        return TraceContext(format_trace_id(own.trace_id), format_span_id(own.span_id), sampled=True, state="")
+
+    def _send(
+        self, name: str, own: SpanContext, parent: SpanContext | None, times: tuple[int, int], **more: Any
+    ) -> None:
+        start, end = times
+        span = ReadableSpan(
+            name,
+            own,
+            parent,
+            resource=self._spans.resource,
+            instrumentation_scope=self._spans.scope,
+            start_time=start,
+            end_time=end,
+            **more,
+        )
+        self._spans.send(span)
+
+    def _attributes(self, report: Report, status: int) -> tuple[dict[str, str | int], Status]:
+        """What there is to say of a request, and how it ended, by the conventions of its protocol."""
+        found: dict[str, str | int] = {
             "topfive.request_id": report.request_id,
             "topfive.images": report.images,
             "topfive.body_bytes": report.nbytes,
             **report.attributes(),
         }
         if report.model is not None:
-            attributes |= {"topfive.model.name": report.model.name, "topfive.model.version": str(report.model.version)}
-        span.set_attributes(attributes)
-        self._judge(span, report.error, status)
-        inside = set_span_in_context(span, Context())
-        for stage, start, end in _stages(report):
-            child = self._tracer.start_span(stage, inside, start_time=began + _ns(start))
-            child.end(began + _ns(end))
-        span.end(began + _ns(total_seconds))
-        known = span.get_span_context()
-        return TraceContext(format_trace_id(known.trace_id), format_span_id(known.span_id), sampled=True, state="")
-
-    def _judge(self, span: Span, error: TopfiveError | None, status: int) -> None:
-        """Say how the request ended, by the conventions of its protocol."""
-        if self._method is not None:
-            name = _grpc_status_of(error, status)
-            # The names of today, and the two that most dashboards still know.
-            span.set_attributes({"rpc.system.name": "grpc", "rpc.method": self._method})
-            span.set_attributes({"rpc.system": "grpc", "rpc.service": _GRPC_SERVICE, "rpc.response.status_code": name})
-            failed = name in _GRPC_FAULTS
-        else:
-            span.set_attributes({"http.route": self._route, "http.response.status_code": status})
-            name, failed = str(status), status >= 500
+            found["topfive.model.name"] = report.model.name
+            found["topfive.model.version"] = str(report.model.version)
+        error = report.error
         if error is not None:
-            span.set_attribute("topfive.code", error.code)
-        if failed:
-            span.set_attribute("error.type", name if error is None else error.code)
-            span.set_status(Status(StatusCode.ERROR, None if error is None else str(error)[:_MAX_TEXT]))
+            found["topfive.code"] = error.code
+        if self._method is None:
+            name, failed = str(status), status >= 500
+            found |= {"http.route": self._route, "http.response.status_code": status}
+        else:
+            name = _grpc_status_of(error, status)
+            failed = name in _GRPC_FAULTS
+            # The names of today, and the two that most dashboards still know.
+            found |= {"rpc.system.name": "grpc", "rpc.method": self._method, "rpc.response.status_code": name}
+            found |= {"rpc.system": "grpc", "rpc.service": _GRPC_SERVICE}
+        if not failed:
+            return found, _UNSET
+        found["error.type"] = name if error is None else error.code
+        return found, Status(StatusCode.ERROR, None if error is None else str(error)[:_MAX_TEXT])
 
 
 def url_of(endpoint: str) -> str:
@@ -159,17 +194,10 @@ def url_of(endpoint: str) -> str:
     return endpoint if urlsplit(bare).path else bare + _PATH
 
 
-def _parent(trace: TraceContext | None) -> Context:
-    if trace is None:
-        return Context()
-    caller = SpanContext(
-        trace_id=int(trace.trace_id, 16),
-        span_id=int(trace.span_id, 16),
-        is_remote=True,
-        trace_flags=TraceFlags(TraceFlags.SAMPLED if trace.sampled else TraceFlags.DEFAULT),
-        trace_state=TraceState.from_header([trace.state]) if trace.state else None,
-    )
-    return set_span_in_context(NonRecordingSpan(caller), Context())
+def _caller(trace: TraceContext) -> SpanContext:
+    """The span that a request comes from."""
+    state = TraceState.from_header([trace.state]) if trace.state else None
+    return SpanContext(int(trace.trace_id, 16), int(trace.span_id, 16), True, _RECORDED, state)
 
 
 def _stages(report: Report) -> Iterator[tuple[str, float, float]]:
