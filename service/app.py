@@ -24,7 +24,7 @@ from service.clock import Clock, MonotonicClock
 from service.cores import usable_cores
 from service.errors import ConfigurationError, TopfiveError
 from service.grpc_api.server import GrpcServer
-from service.logs import RequestLog
+from service.logs import RequestLog, texts_for
 from service.metrics import Metrics
 from service.repository import read_repository
 from service.routes import classify, infer
@@ -38,7 +38,7 @@ from service.routes.infer import InferHandler
 from service.routes.models import models_router
 from service.routes.page import page_router
 from service.serving import Serving
-from service.settings import Settings, shared_metrics_folder
+from service.settings import Settings, shared_metrics_folder, wants_colours
 from service.tracing import make_tracing
 
 logger = logging.getLogger("topfive")
@@ -141,7 +141,8 @@ async def _start(grpc_server: GrpcServer, serving: Serving) -> None:
 
 
 def _request_log(settings: Settings) -> RequestLog:
-    return RequestLog(enabled=settings.log_requests, stream=sys.stderr.buffer)
+    texts = texts_for(settings.log_format, sys.stderr, colours=wants_colours())
+    return RequestLog(enabled=settings.log_requests, stream=sys.stderr.buffer, texts=texts)
 
 
 class _App(FastAPI):

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from service.client_addresses import UNKNOWN, ClientAddresses
 from service.errors import TopfiveError
 from service.logs import RequestLog
 from service.metrics import Metrics
@@ -22,6 +23,9 @@ from service.types import Timings
 logger = logging.getLogger("topfive")
 
 _MAX_REQUEST_ID: Final = 128
+_REFUSED: Final = 400
+_MAX_ERROR: Final = 300
+"""Characters of a message in the log; some quote what the client sent."""
 
 
 class Report:
@@ -47,6 +51,10 @@ class Report:
         """What its protocol knows of it beside that, by the names of OpenTelemetry; for its span."""
         return {}
 
+    def origin(self, clients: ClientAddresses) -> Mapping[str, str]:
+        """What was asked by what method, and by whom; for the line of one that was refused."""
+        return {"method": "", "client": UNKNOWN}
+
 
 Recorder = Callable[[Report, int, float], TraceContext | None]
 """Makes the span of a request, given as to `Reporter.finished`; which one the log is to name, if any."""
@@ -65,10 +73,19 @@ class Tracing(Protocol):
 class Reporter:
     """Reports the requests of one `route`, each once by `finished`; without `tracing` no spans are made."""
 
-    def __init__(self, metrics: Metrics, log: RequestLog, *, route: str, tracing: Tracing | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        log: RequestLog,
+        *,
+        route: str,
+        tracing: Tracing | None = None,
+        clients: ClientAddresses | None = None,
+    ) -> None:
         self._metrics = metrics
         self._log = log
         self._route = route
+        self._clients = clients or ClientAddresses()
         self._record = None if tracing is None else tracing.recorder(route)
 
     def refused(self, report: Report, error: TopfiveError) -> int:
@@ -101,8 +118,19 @@ class Reporter:
                 "total_seconds": round(total_seconds, 6),
                 **_stages(report.timings),
                 **({} if span is None else {"trace_id": span.trace_id, "span_id": span.span_id}),
+                **({} if status < _REFUSED else self._refusal(report)),
             }
         )
+
+    def _refusal(self, report: Report) -> dict[str, str]:
+        """Why, and whose request it was. What is our fault is told apart, with its traceback."""
+        error = report.error
+        told = error is not None and http_status(error) != 500
+        return {
+            "code": "internal" if error is None else error.code,
+            "error": str(error)[:_MAX_ERROR] if told else "see the lines of this request_id",
+            **report.origin(self._clients),
+        }
 
 
 def log_failure(request_id: str, error: Exception) -> None:

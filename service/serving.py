@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from service.admission import Admission
 from service.backends.base import BackendFactory
 from service.classifier import Classifier
+from service.client_addresses import ClientAddresses, read_networks
 from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
 from service.errors import BackendUnreachable, NotReady, TopfiveError
@@ -43,8 +44,9 @@ class Serving:
     """Everything that requests share.
 
     `control` changes the models while they are served; `changed` is rung when they, or the state, are others.
-    `on_fatal` is called when the process should end, with `failure` set. `is_stuck` says that a call does not end: the
-    watchdog found it, or `stop` has waited as long as it may.
+    `on_ready` is called once, when the first models are warm, and `on_fatal` when the process should end, with
+    `failure` set. `is_stuck` says that a call does not end: the watchdog found it, or `stop` has waited as long as it
+    may.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Serving:
         self.tracing = tracing
         self.clock = clock
         self.metrics = metrics
+        self.clients = ClientAddresses(read_networks(settings.trusted_proxies))
         self.limits = ImageLimits(
             max_pixels=settings.max_image_pixels,
             max_dimension=settings.max_image_dimension,
@@ -89,8 +92,9 @@ class Serving:
         self.is_stuck = False
         self._stored = stored
         self._factory = factory
-        self._cores = cores
+        self.cores = cores
         self._on_fatal = on_fatal
+        self.on_ready: Callable[[], None] = lambda: None
         self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self.changed.ring)
         self.control = ModelControl(
             mode=settings.model_control,
@@ -115,6 +119,11 @@ class Serving:
         return models
 
     @property
+    def stored(self) -> Mapping[str, StoredModel]:
+        """What the served models were made from, by name."""
+        return self._live.stored
+
+    @property
     def classifier(self) -> Classifier:
         """The path of a request; raises `NotReady` as `models` does."""
         if self._classifier is None:
@@ -123,8 +132,8 @@ class Serving:
 
     def start(self) -> None:
         """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
-        threads = self.settings.prepare_threads or self._cores
-        compute = WorkerPool(threads=self._cores, name="compute", on_death=self.fail)
+        threads = self.settings.prepare_threads or self.cores
+        compute = WorkerPool(threads=self.cores, name="compute", on_death=self.fail)
         prepare = WorkerPool(threads=threads, name="prepare", on_death=self.fail)
         self._pools = [compute, prepare]
         self._classifier = Classifier(pool=prepare, limits=self.limits, clock=self.clock)
@@ -211,6 +220,7 @@ class Serving:
         else:
             if self.lifecycle.state is State.STARTING:
                 self.lifecycle.enter(State.READY)
+                self.on_ready()
             self._checking = asyncio.get_running_loop().create_task(self._keep_checking())
             if self.settings.model_control == "poll":
                 polling = self.control.keep_polling(self.clock, self.settings.poll_seconds)

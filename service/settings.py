@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.client_addresses import read_networks
+from service.command_line import PREFIX, flag_of, read_flags, unknown_variables
 from service.errors import ConfigurationError
 
-_PREFIX = "TOPFIVE_"
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _MIB = 1 << 20
 
@@ -26,14 +27,9 @@ class Settings(BaseSettings):
     """Serve image classifiers from a Triton-layout model repository over HTTP."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
+        env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_prog_name="topfive",
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on. Change it to 0.0.0.0 in a container.")
@@ -254,8 +250,24 @@ class Settings(BaseSettings):
         description="Share of the requests without a `traceparent` of which a span is sent. Whoever sends one has "
         "decided itself. Lower it when the receiver cannot take them all.",
     )
-    log_requests: bool = Field(True, description="Write one JSON line for each request.")
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of the proxies in front, with commas between them (10.0.0.0/8,::1): of a "
+        "request from one of them, the log names the client that its X-Forwarded-For names.",
+    )
+    log_requests: bool = Field(True, description="Write one line for each request.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto",
+        description="'json' is one JSON object a line, for programs; 'text' is for people; 'auto' is text where the "
+        "log goes to a terminal, else JSON.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line written.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        read_networks(value)
+        return value
 
     @property
     def served_repository(self) -> Path:
@@ -273,14 +285,16 @@ def reference_repository() -> Path:
 def load_settings(arguments: Sequence[str] | None = None) -> Settings:
     """Settings from `arguments` (flags, without the program's name) and the environment.
 
-    Raises `ConfigurationError` naming the setting; `SystemExit` for `--help` and flags that do not exist.
+    Raises `ConfigurationError` naming the setting, or the flag that does not exist.
     """
-    known = {_PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)
+    fields = Settings.model_fields
+    known = {PREFIX + name.upper() for name in fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
-        raise ConfigurationError(f"there is no setting {', '.join(unknown)}; --help lists the settings")
+        raise ConfigurationError(unknown_variables(unknown, fields))
+    flags: dict[str, Any] = {**read_flags(arguments or (), fields)}
     try:
-        settings = Settings(_cli_parse_args=list(arguments or ()))
+        settings = Settings(**flags)
     except ValidationError as error:
         raise ConfigurationError("; ".join(_explain(detail) for detail in error.errors())) from error
     if settings.max_in_flight_bytes < settings.max_body_bytes:
@@ -305,8 +319,13 @@ def export_settings(settings: Settings, folder_for_metrics: str) -> None:
     """
     for name in Settings.model_fields:
         if (value := getattr(settings, name)) is not None:
-            os.environ[_PREFIX + name.upper()] = str(value)
+            os.environ[PREFIX + name.upper()] = str(value)
     os.environ[_METRICS_FOLDER] = folder_for_metrics
+
+
+def wants_colours() -> bool:
+    """Whether a terminal may be sent colours: see no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def shared_metrics_folder() -> str | None:
@@ -317,4 +336,4 @@ def shared_metrics_folder() -> str | None:
 def _explain(detail: object) -> str:
     assert isinstance(detail, dict)
     name = ".".join(map(str, detail["loc"]))
-    return f"setting {_PREFIX}{name.upper()} (--{name.replace('_', '-')}) is {detail['input']!r}: {detail['msg']}"
+    return f"setting {PREFIX}{name.upper()} ({flag_of(name)}) is {detail['input']!r}: {detail['msg']}"

@@ -126,3 +126,20 @@ def test_any_other_id_is_a_new_one(given: bytes | None) -> None:
     first, second = Report(given).request_id, Report(given).request_id
     assert first != second
     assert len(first) == 16
+
+
+def test_the_line_of_a_refusal_says_why_and_whose_it_was() -> None:
+    reported, report = Reported(), Report(b"a1")
+    status = reported.reporter.refused(report, MalformedRequest("x" * 1000))
+    reported.reporter.finished(report, status, 0.5)
+    (line,) = reported.lines
+    assert (line["code"], line["error"]) == ("malformed_request", "x" * 300)
+    assert (line["method"], line["client"]) == ("", "unknown")
+
+
+def test_the_line_of_a_failure_of_ours_points_at_its_traceback() -> None:
+    reported, report = Reported(), Report(b"a1")
+    reported.reporter.finished(report, 500, 0.5)
+    (line,) = reported.lines
+    assert line["code"] == "internal"
+    assert "request_id" in line["error"]

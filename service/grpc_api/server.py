@@ -35,11 +35,13 @@ _MIN_PING_SECONDS: Final = 10
 class GrpcServer:
     """Serves `serving` on the port of its settings.
 
-    Raises `ConfigurationError` for a TLS file or a file of API keys that cannot be used.
+    `port` is the one that it listens on, 0 until then. Raises `ConfigurationError` for a TLS file or a file of API keys
+    that cannot be used.
     """
 
     def __init__(self, serving: Serving, log: RequestLog) -> None:
         settings = serving.settings
+        self.port = 0
         self._serving = serving
         self._log = log
         self._credentials = _credentials(settings)
@@ -63,14 +65,14 @@ class GrpcServer:
         address = f"{host}:{settings.grpc_port}"
         try:
             if self._credentials is None:
-                port = server.add_insecure_port(address)
+                self.port = server.add_insecure_port(address)
             else:
-                port = server.add_secure_port(address, self._credentials)
+                self.port = server.add_secure_port(address, self._credentials)
         except RuntimeError as error:
             raise cannot_listen(settings, error) from error
         await server.start()
         self._server = server
-        logger.info("gRPC listening on %s:%d", host, port)
+        logger.info("gRPC listening on %s:%d", host, self.port)
 
     def begin_stop(self) -> None:
         """Refuse new RPCs from now on; those that run have `shutdown_seconds` to end."""

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from service.client_addresses import ClientAddresses
 from service.entry import Entry
 from service.errors import NotReady, TopfiveError
 from service.logs import RequestLog
@@ -94,6 +95,13 @@ class Exchange(Report):
             "network.protocol.version": scope["http_version"],
         }
 
+    def origin(self, clients: ClientAddresses) -> Mapping[str, str]:
+        """See `Report`."""
+        peer = self.scope.get("client")
+        forwarded = b",".join(value for name, value in self.scope["headers"] if name == b"x-forwarded-for")
+        address = clients.find(peer[0] if peer else None, forwarded.decode("latin-1"))
+        return {"method": self.scope["method"], "client": address}
+
 
 Handler = Callable[[Exchange], Awaitable[Reply]]
 
@@ -102,7 +110,7 @@ class Endpoint:
     """The ASGI application for one route: `handler` answers or raises one of `service.errors`."""
 
     def __init__(self, serving: Serving, log: RequestLog, *, route: str, handler: Handler) -> None:
-        self._reporter = Reporter(serving.metrics, log, route=route, tracing=serving.tracing)
+        self._reporter = Reporter(serving.metrics, log, route=route, tracing=serving.tracing, clients=serving.clients)
         self._handler = handler
         self._now = serving.clock.now
 
@@ -116,6 +124,7 @@ class Endpoint:
             status, body, headers = self._refusal(error, exchange)
         except asyncio.CancelledError:  # the stop's bound is reached: uvicorn ends what is left
             stopped = NotReady("the service stopped before it could answer; send the request to another replica")
+            exchange.error = stopped
             status, body, headers = 503, error_body(str(stopped), stopped.code), [JSON, *retry_headers(stopped)]
         except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
             status, body, headers = 500, internal_error_body(exchange.request_id), [JSON]
