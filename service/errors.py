@@ -54,6 +54,12 @@ class TooLarge(TopfiveError):
     code = "too_large"
 
 
+class MessageTooLarge(TopfiveError):
+    """A gRPC message is over the limit; HTTP has none like it."""
+
+    code = "message_too_large"
+
+
 class UnsupportedMediaType(TopfiveError):
     """The Content-Type or Content-Encoding is not one that is served."""
 

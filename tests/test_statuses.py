@@ -26,6 +26,7 @@ STATUSES: Final = {
     "unauthenticated": (401, "UNAUTHENTICATED"),
     "unknown_model": (404, "NOT_FOUND"),
     "too_large": (413, "INVALID_ARGUMENT"),
+    "message_too_large": (413, "RESOURCE_EXHAUSTED"),
     "unsupported_media_type": (415, "INVALID_ARGUMENT"),
     "undecodable_image": (422, "INVALID_ARGUMENT"),
     "queue_full": (429, "RESOURCE_EXHAUSTED"),
