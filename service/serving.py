@@ -33,8 +33,6 @@ logger = logging.getLogger("topfive")
 
 _WATCH_SECONDS: Final = 1.0
 """How old the gauges may be that a sibling process is scraped for."""
-_FLUSH_SECONDS: Final = 2.0
-"""How long a stop waits for the last spans to be taken."""
 _CHECK_SECONDS: Final = 1.0
 """How often each model's backend is asked whether it could run a batch."""
 
@@ -42,9 +40,8 @@ _CHECK_SECONDS: Final = 1.0
 class Serving:
     """Everything that requests share.
 
-    `control` changes the models while they are served; `changed` is rung when they, or the state, are others.
-    `on_fatal` is called when the process should end, with `failure` set. `is_stuck` says that a call does not end: the
-    watchdog found it, or `stop` has waited as long as it may.
+    `control` changes the models; `changed` is rung when they, or the state, are others. `on_fatal` is called when the
+    process should end, with `failure` set. `is_stuck`: a call does not end, as the watchdog, or `stop`, has found.
     """
 
     def __init__(
@@ -68,10 +65,7 @@ class Serving:
             max_dimension=settings.max_image_dimension,
             max_images=settings.max_images_per_request,
         )
-        self.admission = Admission(
-            max_requests=settings.max_in_flight_requests,
-            max_bytes=settings.max_in_flight_bytes,
-        )
+        self.admission = Admission(max_requests=settings.max_in_flight_requests, max_bytes=settings.max_in_flight_bytes)
         self.connections = Connections(
             ConnectionLimits(
                 max_connections=settings.max_connections,
@@ -185,7 +179,7 @@ class Serving:
         for pool in self._pools:
             self.is_stuck |= not pool.close(timeout_seconds=patience)
         if self.tracing is not None:
-            await self.tracing.close(seconds=min(_FLUSH_SECONDS, self.settings.shutdown_seconds))
+            await self.tracing.close(seconds=self.settings.shutdown_seconds)
         self.lifecycle.enter(State.STOPPED)
 
     async def _load(self, pool: WorkerPool) -> None:
@@ -200,7 +194,9 @@ class Serving:
             clock=self.clock,
             metrics=self.metrics,
             on_failure=self.fail,
-            on_batch_failure=_log_batch_failure,
+            on_batch_failure=lambda model, size, error: logger.error(
+                "a batch of %d failed in model %s", size, model, exc_info=error
+            ),
         )
         try:
             await self._load_first(loader)
@@ -243,8 +239,7 @@ class Serving:
     def fail(self, error: BaseException) -> None:
         """Say why the service cannot go on, and have the process ended."""
         self.failure = error
-        expected = isinstance(error, TopfiveError)
-        logger.critical("the service has failed: %s", error, exc_info=None if expected else error)
+        logger.critical("the service has failed: %s", error, exc_info=not isinstance(error, TopfiveError) and error)
         if self.lifecycle.state in (State.STARTING, State.READY, State.UNREACHABLE):
             self.lifecycle.enter(State.FAILED)
         self._on_fatal()
@@ -253,7 +248,3 @@ class Serving:
         self.metrics.ready.set(state is State.READY)
         self.changed.ring()
         logger.info("the service is %s", state.value)
-
-
-def _log_batch_failure(model: str, size: int, error: BaseException) -> None:
-    logger.error("a batch of %d failed in model %s", size, model, exc_info=error)

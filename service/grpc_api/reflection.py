@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import grpc
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from service.errors import MalformedRequest, TopfiveError
@@ -25,7 +24,7 @@ _MAX_REQUESTS: Final = 1000
 """On one stream: a client asks once for each file, of which there are five."""
 _MAX_BYTES: Final = 1 << 12
 """Of a question: a name."""
-_POOLS: Final[tuple[Any, ...]] = (POOL, descriptor_pool.Default())
+_POOLS: Final[tuple[Any, ...]] = (POOL, INFERENCE.file.pool)
 _NOT_FOUND, _UNIMPLEMENTED = (code.value[0] for code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED))
 
 
@@ -86,7 +85,7 @@ class Reflection:
 
     def _describe(self, name: str | None, answer: Any) -> None:
         """The file `name` and all that it needs, which saves the client asking for these."""
-        if name not in self._files:
+        if name is None or name not in self._files:
             _refuse(answer, _NOT_FOUND, "this is not described here; list_services has what is")
             return
         answer.file_descriptor_response.file_descriptor_proto.extend(self._files[name])

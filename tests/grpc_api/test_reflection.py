@@ -71,7 +71,7 @@ def test_every_listed_service_can_be_built_from_what_is_told(channel: Channel, v
     pixels = np.full((1, 4, 4, 3), 7, np.uint8)
     request = kind.FromString(image_message(pixels, model_name="efficientnet_lite0").SerializeToString())
     reply = channel.infer(request.SerializeToString())
-    answered = message_factory.GetMessageClass(method.output_type).FromString(reply.message)
+    answered: Any = message_factory.GetMessageClass(method.output_type).FromString(reply.message)
     assert answered.model_name == "efficientnet_lite0"
 
 
