@@ -54,10 +54,8 @@ class TooLarge(TopfiveError):
     code = "too_large"
 
 
-class MessageTooLarge(TopfiveError):
-    """A gRPC message is over the limit; HTTP has none like it."""
-
-    code = "message_too_large"
+class MessageTooLarge(TooLarge):
+    """A gRPC message is over the limit, whatever is in it."""
 
 
 class UnsupportedMediaType(TopfiveError):

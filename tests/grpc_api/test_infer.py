@@ -100,11 +100,11 @@ def test_a_message_that_is_too_long_is_told_what_to_do(channel: Channel) -> None
     """Over HTTP the same image is welcome. The limit is of the message, whatever it is a message of."""
     images = np.zeros((1, 620, 620, 3), np.uint8)
     assert MEBIBYTE < images.nbytes < MEBIBYTE * 5 / 4
-    text = channel.infer(image_message(images)).assert_error("RESOURCE_EXHAUSTED", "message_too_large")
+    text = channel.infer(image_message(images)).assert_error("RESOURCE_EXHAUSTED", "too_large")
     for named in (str(MEBIBYTE), "grpc_max_message_bytes", "HTTP", "JPEG", "smaller"):
         assert named in text
     other = channel.ask("ModelMetadata", bytes(MEBIBYTE + 1))
-    other.assert_error("RESOURCE_EXHAUSTED", "message_too_large")
+    other.assert_error("RESOURCE_EXHAUSTED", "too_large")
     assert_still_answers(channel)
 
 
