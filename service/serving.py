@@ -34,8 +34,6 @@ logger = logging.getLogger("topfive")
 
 _WATCH_SECONDS: Final = 1.0
 """How old the gauges may be that a sibling process is scraped for."""
-_FLUSH_SECONDS: Final = 2.0
-"""How long a stop waits for the last spans to be taken."""
 _CHECK_SECONDS: Final = 1.0
 """How often each model's backend is asked whether it could run a batch."""
 
@@ -71,10 +69,7 @@ class Serving:
             max_dimension=settings.max_image_dimension,
             max_images=settings.max_images_per_request,
         )
-        self.admission = Admission(
-            max_requests=settings.max_in_flight_requests,
-            max_bytes=settings.max_in_flight_bytes,
-        )
+        self.admission = Admission(max_requests=settings.max_in_flight_requests, max_bytes=settings.max_in_flight_bytes)
         self.connections = Connections(
             ConnectionLimits(
                 max_connections=settings.max_connections,
@@ -194,7 +189,7 @@ class Serving:
         for pool in self._pools:
             self.is_stuck |= not pool.close(timeout_seconds=patience)
         if self.tracing is not None:
-            await self.tracing.close(seconds=min(_FLUSH_SECONDS, self.settings.shutdown_seconds))
+            await self.tracing.close(seconds=self.settings.shutdown_seconds)
         self.lifecycle.enter(State.STOPPED)
 
     async def _load(self, pool: WorkerPool) -> None:
@@ -209,7 +204,9 @@ class Serving:
             clock=self.clock,
             metrics=self.metrics,
             on_failure=self.fail,
-            on_batch_failure=_log_batch_failure,
+            on_batch_failure=lambda model, size, error: logger.error(
+                "a batch of %d failed in model %s", size, model, exc_info=error
+            ),
         )
         try:
             await self._load_first(loader)
@@ -253,8 +250,7 @@ class Serving:
     def fail(self, error: BaseException) -> None:
         """Say why the service cannot go on, and have the process ended."""
         self.failure = error
-        expected = isinstance(error, TopfiveError)
-        logger.critical("the service has failed: %s", error, exc_info=None if expected else error)
+        logger.critical("the service has failed: %s", error, exc_info=not isinstance(error, TopfiveError) and error)
         if self.lifecycle.state in (State.STARTING, State.READY, State.UNREACHABLE):
             self.lifecycle.enter(State.FAILED)
         self._on_fatal()
@@ -263,7 +259,3 @@ class Serving:
         self.metrics.ready.set(state is State.READY)
         self.changed.ring()
         logger.info("the service is %s", state.value)
-
-
-def _log_batch_failure(model: str, size: int, error: BaseException) -> None:
-    logger.error("a batch of %d failed in model %s", size, model, exc_info=error)

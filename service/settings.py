@@ -123,7 +123,8 @@ class Settings(BaseSettings):
         16 * _MIB,
         ge=1,
         description="Longest gRPC message. gRPC holds a message in memory before anything can refuse it, so what "
-        "clients can make the service hold is this times grpc_max_requests. The default takes five megapixels.",
+        "clients can make the service hold is this, and a quarter, times grpc_max_requests. The default takes five "
+        "megapixels.",
     )
     grpc_max_connection_age_seconds: float = Field(
         0.0,

@@ -50,6 +50,8 @@ _GRPC_SERVICE: Final = "inference.GRPCInferenceService"
 _GRPC_FAULTS: Final = frozenset(("DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED"))
 """Statuses that the conventions call errors of a server."""
 _MAX_TEXT: Final = 1000
+_FLUSH_SECONDS: Final = 2.0
+"""How long a stop waits at most for the last spans to be taken."""
 _RECORDED: Final = TraceFlags(TraceFlags.SAMPLED)
 _UNSET: Final = Status(StatusCode.UNSET)
 
@@ -106,10 +108,10 @@ class Spans:
         # A thread that does not keep the process: the receiver may not answer.
         threading.Thread(target=flush, name="last-spans", daemon=True).start()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(min(seconds, _FLUSH_SECONDS)):
                 await sent.wait()
         except TimeoutError:
-            logger.warning("the last spans were not taken within %.1f s; leaving without them", seconds)
+            logger.warning("the last spans were not taken in time; leaving without them")
 
 
 class _Recorder:

@@ -24,6 +24,8 @@ SERVICE: Final = POOL.FindServiceByName("grpc.health.v1.Health")
 OPEN: Final = tuple(f"/{SERVICE.full_name}/{method.name}" for method in SERVICE.methods)
 """Paths of its RPCs: a probe has no API key."""
 
+_MAX_BYTES: Final = 1 << 12
+"""Of a question: a name."""
 _SERVING, _NOT_SERVING, _UNKNOWN = "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"
 _WHOLE: Final = ("", INFERENCE.full_name)
 """What the server is asked by: nothing, or the name of the one service that does work."""
@@ -36,7 +38,7 @@ class Health:
         settings = serving.settings
         self._serving = serving
         # Its own places, so that no other RPC can keep a probe out.
-        self._places = Places(settings.grpc_max_requests, seconds=settings.head_seconds)
+        self._places = Places(settings.grpc_max_requests, seconds=settings.head_seconds, max_bytes=_MAX_BYTES)
         self._watchers = 0
         self._ended = False
 

@@ -17,6 +17,7 @@ from service.grpc_api import health
 from service.grpc_api.authentication import Gate
 from service.grpc_api.health import Health
 from service.grpc_api.ports import cannot_listen
+from service.grpc_api.reflection import Reflection
 from service.grpc_api.servicer import OPEN, Servicer, path_of
 from service.logs import RequestLog
 from service.serving import Serving
@@ -28,6 +29,9 @@ logger = logging.getLogger("topfive")
 _MILLISECONDS: Final = 1000
 _ANSWER_BYTES: Final = 1 << 20
 """For each image of the largest request, far more than its answer has."""
+_LEEWAY: Final = 1.25
+"""Of what is longer than this many times the limit gRPC refuses the rest unseen, in its own words. What is between is
+taken in only to be told what to do: `Places`."""
 _MIN_PING_SECONDS: Final = 10
 """How often a client may ask whether the connection is alive; gRPC's own 300 s hang up on many a client's settings."""
 
@@ -60,6 +64,8 @@ class GrpcServer:
         servicer = Servicer(self._serving, self._log)
         self._health = Health(self._serving)
         handlers = {**servicer.handlers, **self._health.handlers}
+        if settings.grpc_reflection:
+            handlers |= Reflection(settings).handlers
         server = grpc.aio.server(handlers=[_Handlers(handlers)], interceptors=gates, options=_options(settings))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"{host}:{settings.grpc_port}"
@@ -103,7 +109,8 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # published with
 def _options(settings: Settings) -> list[tuple[str, int]]:
     idle_seconds = settings.keep_alive_seconds
     return [
-        ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
+        *_age(settings),
+        ("grpc.max_receive_message_length", int(settings.grpc_max_message_bytes * _LEEWAY)),
         (
             "grpc.max_send_message_length",
             max(settings.grpc_max_message_bytes, settings.max_images_per_request * _ANSWER_BYTES),
@@ -119,6 +126,17 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _MIN_PING_SECONDS * _MILLISECONDS),
         # Two processes on one port by mistake would each get some of the clients.
         ("grpc.so_reuseport", int(settings.workers > 1)),
+    ]
+
+
+def _age(settings: Settings) -> list[tuple[str, int]]:
+    """How long a connection lasts; the grace for what is in flight then is longer than any RPC may take."""
+    if not settings.grpc_max_connection_age_seconds:
+        return []
+    grace_seconds = settings.body_seconds + settings.stuck_batch_seconds
+    return [
+        ("grpc.max_connection_age_ms", max(1, int(settings.grpc_max_connection_age_seconds * _MILLISECONDS))),
+        ("grpc.max_connection_age_grace_ms", int(grace_seconds * _MILLISECONDS)),
     ]
 
 

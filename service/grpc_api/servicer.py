@@ -52,8 +52,9 @@ class Servicer:
         self._serving = serving
         self._changes: set[asyncio.Task[None]] = set()
         # Two sets of places, so that clients that are slow to ask for descriptions keep none from inference.
-        places = Places(settings.grpc_max_requests, seconds=settings.head_seconds)
-        inferring = Places(settings.grpc_max_requests, seconds=settings.body_seconds)
+        most, longest = settings.grpc_max_requests, settings.grpc_max_message_bytes
+        places = Places(most, seconds=settings.head_seconds, max_bytes=longest)
+        inferring = Places(most, seconds=settings.body_seconds, max_bytes=longest)
         answers: dict[str, Answer] = {
             "ModelReady": self.model_ready,
             "ServerMetadata": self.server_metadata,

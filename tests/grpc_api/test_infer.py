@@ -96,11 +96,23 @@ def test_an_rpc_without_a_message_is_refused(channel: Channel) -> None:
 # What is held.
 
 
-def test_a_message_that_is_too_long_is_refused(channel: Channel) -> None:
-    """By gRPC itself, so without a code of ours."""
+def test_a_message_that_is_too_long_is_told_what_to_do(channel: Channel) -> None:
+    """Over HTTP the same image is welcome. The limit is of the message, whatever it is a message of."""
+    images = np.zeros((1, 620, 620, 3), np.uint8)
+    assert MEBIBYTE < images.nbytes < MEBIBYTE * 5 / 4
+    text = channel.infer(image_message(images)).assert_error("RESOURCE_EXHAUSTED", "too_large")
+    for named in (str(MEBIBYTE), "grpc_max_message_bytes", "HTTP", "JPEG", "smaller"):
+        assert named in text
+    other = channel.ask("ModelMetadata", bytes(MEBIBYTE + 1))
+    other.assert_error("RESOURCE_EXHAUSTED", "too_large")
+    assert_still_answers(channel)
+
+
+def test_a_message_that_is_much_too_long_is_refused(channel: Channel) -> None:
+    """By gRPC itself, before it is here, so without a code of ours."""
     images = np.zeros((1, 700, 700, 3), np.uint8)
     reply = channel.infer(image_message(images))
-    assert (reply.status, str(MEBIBYTE) in reply.text) == ("RESOURCE_EXHAUSTED", True)
+    assert (reply.status, str(MEBIBYTE * 5 // 4) in reply.text) == ("RESOURCE_EXHAUSTED", True)
     assert_still_answers(channel)
 
 
