@@ -26,7 +26,7 @@ from service.errors import ConfigurationError, TopfiveError
 from service.grpc_api.server import GrpcServer
 from service.logs import RequestLog
 from service.metrics import Metrics
-from service.repository import read_repository
+from service.repository import Repository
 from service.routes import classify, infer
 from service.routes.authentication import Gate
 from service.routes.classify import ClassifyHandler
@@ -46,9 +46,11 @@ logger = logging.getLogger("topfive")
 def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: Clock | None = None) -> Serving:
     """The service of `settings`, not started; raises `ConfigurationError` for what can be seen without loading."""
     cores = max(1, usable_cores() // settings.workers)
+    repository = Repository(settings.served_repository, on_triton=settings.backend == "triton")
     return Serving(
         settings,
-        stored=read_repository(settings.served_repository, on_triton=settings.backend == "triton"),
+        repository=repository,
+        stored=repository.read(may_be_empty=settings.model_control != "none"),
         factory=_backend_factory(settings, cores),
         cores=cores,
         clock=clock or MonotonicClock(),

@@ -11,7 +11,6 @@ import enum
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 from service.clock import Clock, sleep
@@ -19,7 +18,7 @@ from service.errors import BackendUnreachable, ConfigurationError, NotReady, Unk
 from service.lifecycle import Lifecycle
 from service.live_models import LiveModels
 from service.loading import Loader
-from service.repository import StoredModel, read_with_steps, survey
+from service.repository import Repository, StoredModel
 from service.wiring import related
 
 logger = logging.getLogger("topfive")
@@ -63,12 +62,9 @@ class _Refused:
 class ModelControl:
     """Loads and unloads models while others are served; `live` is what they are loaded into."""
 
-    def __init__(
-        self, *, mode: Mode, repository: Path, lifecycle: Lifecycle, live: LiveModels, on_triton: bool = False
-    ) -> None:
+    def __init__(self, *, mode: Mode, repository: Repository, lifecycle: Lifecycle, live: LiveModels) -> None:
         self._mode = mode
         self._repository = repository
-        self._on_triton = on_triton
         self._lifecycle = lifecycle
         self._live = live
         self._loader: Loader | None = None
@@ -169,9 +165,7 @@ class ModelControl:
                 return
             stored = self._live.stored
             try:
-                found = await asyncio.to_thread(
-                    survey, self._repository, known=tuple(stored), on_triton=self._on_triton
-                )
+                found = await asyncio.to_thread(self._repository.survey, known=tuple(stored), may_be_empty=True)
             except ConfigurationError as error:
                 self._refuse(dict.fromkeys(stored), error)
                 return
@@ -221,7 +215,7 @@ class ModelControl:
 
     async def _read(self, name: str) -> dict[str, StoredModel]:
         try:
-            return await asyncio.to_thread(read_with_steps, self._repository, name, on_triton=self._on_triton)
+            return await asyncio.to_thread(self._repository.read_with_steps, name)
         except ConfigurationError as error:
             self._refuse({name: None}, error)
             raise

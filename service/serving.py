@@ -23,7 +23,7 @@ from service.loading import Loader, QueueDefaults
 from service.metrics import Metrics
 from service.model_control import ModelControl
 from service.models import Models
-from service.repository import StoredModel
+from service.repository import Repository, StoredModel
 from service.settings import Settings
 from service.usage import read_usage
 from service.workers import WorkerPool
@@ -39,6 +39,8 @@ _CHECK_SECONDS: Final = 1.0
 class Serving:
     """Everything that requests share.
 
+    `stored` is what `repository` held at the start.
+
     `control` changes the models while they are served. `on_fatal` is called when the process should end, with `failure`
     set. `is_stuck` says that a call does not end: the watchdog found it, or `stop` has waited as long as it may.
     """
@@ -47,6 +49,7 @@ class Serving:
         self,
         settings: Settings,
         *,
+        repository: Repository,
         stored: dict[str, StoredModel],
         factory: BackendFactory,
         cores: int,
@@ -87,8 +90,7 @@ class Serving:
         self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics)
         self.control = ModelControl(
             mode=settings.model_control,
-            repository=settings.served_repository,
-            on_triton=settings.backend == "triton",
+            repository=repository,
             lifecycle=self.lifecycle,
             live=self._live,
         )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import ConfigurationError, UnknownModel
-from service.repository import read_repository, read_with_steps, survey
+from service.repository import Repository, read_repository
 
 REPOSITORY: Final = Path(__file__).parents[1] / "model_repository"
 CONFIG: Final = """
@@ -211,9 +211,9 @@ def test_a_survey_tells_of_each_model_by_itself(tmp_path: Path) -> None:
     write_model(tmp_path, "whole")
     for name in ("lost", "notes"):
         (tmp_path / name).mkdir()
-    found = survey(tmp_path, known=["lost", "removed", "whole"])
+    found = Repository(tmp_path).survey(known=["lost", "removed", "whole"])
     assert list(found) == ["broken", "lost", "whole"]
-    assert found["whole"] == read_with_steps(tmp_path, "whole")["whole"]
+    assert found["whole"] == Repository(tmp_path).read_with_steps("whole")["whole"]
     for name in ("broken", "lost"):
         error = found[name]
         assert isinstance(error, ConfigurationError)
@@ -223,19 +223,19 @@ def test_a_survey_tells_of_each_model_by_itself(tmp_path: Path) -> None:
 def test_a_repository_that_cannot_be_surveyed(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "gone"):
         with pytest.raises(ConfigurationError, match=re.escape(str(folder))):
-            survey(folder)
+            Repository(folder).survey()
 
 
 def test_an_ensemble_is_read_with_its_steps(tmp_path: Path) -> None:
     """As far as they are there."""
     write_model(tmp_path, "pet", config=ENSEMBLE, graph="")
-    assert list(read_with_steps(tmp_path, "pet")) == ["pet"]
+    assert list(Repository(tmp_path).read_with_steps("pet")) == ["pet"]
     write_model(tmp_path, "cat")
     write_model(tmp_path, "dog")
-    assert list(read_with_steps(tmp_path, "pet")) == ["pet", "cat"]
+    assert list(Repository(tmp_path).read_with_steps("pet")) == ["pet", "cat"]
     (tmp_path / "cat" / "config.pbtxt").write_text("max_batch_size: x", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="cat"):
-        read_with_steps(tmp_path, "pet")
+        Repository(tmp_path).read_with_steps("pet")
 
 
 @pytest.mark.parametrize("name", ["dog", "", ".", "..", "../other", "cat/1", "/", "notes"])
@@ -244,4 +244,4 @@ def test_what_is_no_model_of_the_repository_cannot_be_read(tmp_path: Path, name:
     write_model(tmp_path, "other")
     (tmp_path / "repository" / "notes").mkdir()
     with pytest.raises(UnknownModel):
-        read_with_steps(tmp_path / "repository", name)
+        Repository(tmp_path / "repository").read_with_steps(name)

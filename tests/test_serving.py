@@ -13,7 +13,7 @@ from service.errors import BackendFailure, BackendMismatch, BackendUnreachable, 
 from service.lifecycle import State
 from service.metrics import Metrics
 from service.model_config import ModelConfig
-from service.repository import read_repository
+from service.repository import Repository
 from service.serving import Serving
 from service.settings import Settings
 from service.workers import WorkerPool
@@ -69,7 +69,8 @@ class Bench:
         self.failures: list[BaseException | None] = []
         self.serving = Serving(
             Settings(model_repository=repository, shutdown_seconds=shutdown_seconds, **settings),
-            stored=read_repository(repository),
+            repository=Repository(repository),
+            stored=Repository(repository).read(may_be_empty=True),
             factory=self.factory,
             cores=cores,
             clock=self.clock,
