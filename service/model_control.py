@@ -70,6 +70,7 @@ class ModelControl:
         self._loader: Loader | None = None
         self._lock = asyncio.Lock()
         self._refused: dict[str, _Refused] = {}
+        self._unreadable: str | None = None
 
     async def start(self, loader: Loader, stored: Mapping[str, StoredModel]) -> None:
         """Load all that is `stored`; raises `ConfigurationError` if any of it cannot be served."""
@@ -168,7 +169,11 @@ class ModelControl:
                 found = await asyncio.to_thread(self._repository.survey, known=tuple(stored), may_be_empty=True)
             except ConfigurationError as error:
                 self._refuse(dict.fromkeys(stored), error)
+                if not stored and self._unreadable != str(error):
+                    logger.error("no model is served: %s", error)
+                self._unreadable = str(error)
                 return
+            self._unreadable = None
             wanted = {name: found.get(name) for name in (*found, *stored)}
             changed = {name: model for name, model in wanted.items() if model != stored.get(name)}
             self._refused = {name: refused for name, refused in self._refused.items() if name in changed}
@@ -192,7 +197,7 @@ class ModelControl:
             self._refused.pop(name, None)  # it is not in the repository any more
 
     async def _change(self, loader: Loader, changes: Mapping[str, StoredModel | None]) -> None:
-        before = self._live.stored
+        before, units = self._live.stored, self._live.units
         try:
             await self._live.change(loader, changes)
         except ConfigurationError as error:
@@ -201,14 +206,16 @@ class ModelControl:
         for name in changes:
             self._refused.pop(name, None)
         for name in before.keys() - self._live.stored.keys():
-            self._refused[name] = _Refused(_UNLOADED, before[name].versions)
+            self._refused[name] = _Refused(_UNLOADED, tuple(version for unit, version in units if unit == name))
 
     def _refuse(
         self, changes: Mapping[str, StoredModel | ConfigurationError | None], error: ConfigurationError
     ) -> None:
         """Keep in mind, and log once, why `changes` were not made."""
         for name, model in changes.items():
-            refused = _Refused(str(error), model.versions if isinstance(model, StoredModel) else ())
+            # An ensemble has its classifier's version, whichever that would have been.
+            versions = model.versions if isinstance(model, StoredModel) and not model.config.steps else ()
+            refused = _Refused(str(error), versions)
             if self._refused.get(name) != refused:
                 self._refused[name] = refused
                 logger.error("model '%s' stays as it was: %s", name, error)

@@ -15,7 +15,7 @@ from service.backends.base import BackendFactory
 from service.classifier import Classifier
 from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
-from service.errors import BackendUnreachable, NotReady, TopfiveError
+from service.errors import BackendUnreachable, ConfigurationError, NotReady, TopfiveError, UnknownModel
 from service.images import ImageLimits
 from service.lifecycle import Lifecycle, State
 from service.live_models import LiveModels
@@ -194,6 +194,7 @@ class Serving:
             metrics=self.metrics,
             on_failure=self.fail,
             on_batch_failure=_log_batch_failure,
+            default_model=self.settings.default_model,
         )
         try:
             await self._load_first(loader)
@@ -214,10 +215,23 @@ class Serving:
         while True:
             await self._factory.wait_until_reachable()
             try:
-                return await self.control.start(loader, self._stored)
+                await self.control.start(loader, self._stored)
             except BackendUnreachable as error:
                 logger.warning("the models are not loaded yet: %s", error)
                 await sleep(self.clock, _CHECK_SECONDS)
+            else:
+                return self._check_default_model()
+
+    def _check_default_model(self) -> None:
+        """Raise `ConfigurationError` if the default model is not served, nor ever will be; else say so."""
+        if self.settings.default_model is None:
+            return
+        try:
+            self.models.find()
+        except UnknownModel as error:
+            if self.settings.model_control == "none":
+                raise ConfigurationError(str(error)) from error
+            logger.warning("%s", error)
 
     async def _keep_checking(self) -> None:
         """Be ready only while every model's backend is."""
@@ -243,8 +257,11 @@ class Serving:
         self._on_fatal()
 
     def _on_state(self, state: State) -> None:
-        self.metrics.ready.set(state is State.READY)
-        logger.info("the service is %s", state.value)
+        self.metrics.ready.set(self.lifecycle.ready)
+        if state is State.READY and not self.lifecycle.ready:
+            logger.warning("the service is not ready: %s", self.lifecycle.why_not_ready)
+        else:
+            logger.info("the service is %s", state.value)
 
 
 def _log_batch_failure(model: str, size: int, error: BaseException) -> None:

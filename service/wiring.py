@@ -76,6 +76,14 @@ def version_of_step(step: EnsembleStep, versions: Sequence[int], ensemble: Store
     return version
 
 
+def served_versions(model: StoredModel, stored: Stored) -> tuple[int, ...]:
+    """The versions in which clients find `model`: an ensemble in that of its classifier, for that is who answers."""
+    if not model.config.steps:
+        return model.versions
+    step = model.config.steps[-1]
+    return (version_of_step(step, stored[step.model].versions, model),)
+
+
 def _unused(stored: Stored) -> list[str]:
     used = {step.model for model in stored.values() for step in model.config.steps}
     return [

@@ -70,6 +70,7 @@ class ModelBench:
 
     repository: Path
     mode: Mode = "explicit"
+    default_model: str | None = None
     clock: FakeClock = field(default_factory=FakeClock)
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -89,6 +90,7 @@ class ModelBench:
             metrics=self.metrics,
             on_failure=lambda error: pytest.fail(f"the batcher failed: {error}"),
             on_batch_failure=lambda model, size, error: pytest.fail(f"a batch failed: {error}"),
+            default_model=self.default_model,
         )
 
     async def start(self) -> ModelBench:

@@ -78,3 +78,18 @@ def test_what_is_told_is_the_whole_life(wanted: list[State]) -> None:
     assert set(zip([STARTING, *told], told, strict=False)) <= ALLOWED
     if DRAINING in told:
         assert told[told.index(DRAINING) + 1 :] in ([], [STOPPED])
+
+
+def test_who_serves_nothing_is_not_ready_and_says_what_to_do() -> None:
+    """Told of as the states are, each change once, and only while it could be ready."""
+    told: list[bool] = []
+    life = Lifecycle(on_change=lambda state: told.append(life.ready))
+    life.serve(anything=False)
+    assert told == []
+    assert "starting" in life.why_not_ready
+    life.enter(READY)
+    assert "no model is served" in life.why_not_ready
+    for anything in (False, True, True, False):
+        life.serve(anything=anything)
+    assert told == [False, True, False]
+    assert life.started

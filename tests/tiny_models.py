@@ -135,6 +135,12 @@ def shrink_graph(image: Tensor = IMAGE, pixels: Tensor = PIXELS) -> bytes:
     )
 
 
+def commented(graph: bytes, comment: str = "the same in other bytes") -> bytes:
+    """A graph that does what `graph` does, and is another file."""
+    doc_string = 6
+    return graph + _field(doc_string, comment)
+
+
 def _declared(tensor: Tensor) -> str:
     name, kind, shape = tensor
     dims = ", ".join(map(str, shape[1:]))
