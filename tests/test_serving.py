@@ -20,7 +20,7 @@ from service.workers import WorkerPool
 from tests.fakes import FakeClock, HeldBackend, LocalFactory, image, settle
 from tests.model_bench import until
 from tests.threads import run_deadly
-from tests.tiny_models import classifier_graph, write_tiny_repository, write_version
+from tests.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model, write_tiny_repository, write_version
 
 
 class CheckedBackend(HeldBackend):

@@ -116,9 +116,13 @@ def give_back_freed_memory() -> None:
 
 
 _ONNX_TYPES: Final[Mapping[str, str]] = {
+    "BOOL": "tensor(bool)",
     "UINT8": "tensor(uint8)",
+    "INT32": "tensor(int32)",
     "INT64": "tensor(int64)",
+    "FP16": "tensor(float16)",
     "FP32": "tensor(float)",
+    "FP64": "tensor(double)",
     "BYTES": "tensor(string)",
 }
 
