@@ -350,6 +350,27 @@ def _constant(name: str, kind: int, shape: tuple[int, ...], raw: bytes) -> bytes
     return dims + _field(2, kind) + _field(8, name) + _field(9, raw)
 
 
+def with_weights_beside(file: str) -> bytes:
+    """The classifier, whose probabilities are in `file` beside it."""
+    raw = struct.pack("<5f", *PROBABILITIES)
+    name, dims = _field(8, "shares"), _field(1, 1) + _field(1, 5) + _field(2, _FLOAT)
+    inside = _constant("shares", _FLOAT, (1, 5), raw)
+    outside = dims + name + _field(13, _field(1, "location") + _field(2, file)) + _field(14, 1)
+    constants = _label_constants(HIGHEST_VALUE + 5, "value")
+    assert inside in constants
+    return _model(
+        [
+            _node("Cast", [PIXELS[0]], "numbers", to=_INT64),
+            _node("ReduceMax", ["numbers"], "brightest", axes=[1, 2, 3], keepdims=0),
+            _node("Unsqueeze", ["brightest", "one"], "column"),
+            *_labelling(),
+        ],
+        initializers=[outside if constant == inside else constant for constant in constants],
+        inputs=[PIXELS],
+        outputs=OUTPUTS,
+    )
+
+
 def _strings(name: str, values: Sequence[bytes]) -> bytes:
     return (
         _field(1, len(values)) + _field(2, _STRING) + _field(8, name) + b"".join(_field(6, value) for value in values)
