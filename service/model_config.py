@@ -165,8 +165,9 @@ def config_text(data: bytes, *, where: str) -> str:
     for mark, encoding in _OTHER_MARKS:
         if data.startswith(mark):
             raise ConfigurationError(f"{where}: it is {encoding} text; save it as UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(
