@@ -6,7 +6,6 @@ every other field of a model that it is to run. What does not: the file system (
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -37,12 +36,6 @@ _DEVICES: Final[dict[int, Device]] = {
     pb.ModelInstanceGroup.KIND_GPU: "gpu",
 }
 _MICROSECONDS: Final = 1e-6
-_OTHER_MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,27 +148,6 @@ def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = Fa
         ),
         message=config,
     )
-
-
-def config_text(data: bytes, *, where: str) -> str:
-    """The text of a `config.pbtxt` that holds `data`, without what Windows adds: a byte order mark and CRs.
-
-    Raises `ConfigurationError` for what is not UTF-8.
-    """
-    for mark, encoding in _OTHER_MARKS:
-        if data.startswith(mark):
-            raise ConfigurationError(f"{where}: it is {encoding} text; save it as UTF-8")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(
-            f"{where}: it is not UTF-8 text: byte 0x{data[error.start]:02x} in line {line}; save it as UTF-8"
-        ) from error
-    if "\0" in text:
-        raise ConfigurationError(f"{where}: it holds zero bytes, so it is no text, or UTF-16 text; save it as UTF-8")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def check_honoured(message: Any, where: str) -> None:

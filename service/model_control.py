@@ -73,10 +73,18 @@ class ModelControl:
         self._unreadable: str | None = None
 
     async def start(self, loader: Loader, stored: Mapping[str, StoredModel]) -> None:
-        """Load all that is `stored`; raises `ConfigurationError` if any of it cannot be served."""
+        """Load all that is `stored`; raises `ConfigurationError` if any of it cannot be served.
+
+        So is a default model that is not among it, where it cannot come later.
+        """
         self._loader = loader
         async with self._lock:
             await self._live.change(loader, stored)
+        amiss = self._live.current.why_no_default() if self._live.current is not None else None
+        if amiss is not None and self._mode == "none":
+            raise ConfigurationError(amiss)
+        if amiss is not None:
+            logger.warning("%s", amiss)
 
     async def load(self, name: str) -> None:
         """Serve the model `name` as it lies in the repository now, of an ensemble its steps too.

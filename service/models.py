@@ -73,6 +73,12 @@ class Models:
     def __iter__(self) -> Iterator[ServedModel]:
         return (model for versions in self._served.values() for model in versions.values())
 
+    def why_no_default(self) -> str | None:
+        """What is wrong where a default model is set that is not served; else None."""
+        if self._default is None or self._default in self._served:
+            return None
+        return self._why_unknown(self._default, is_default=True)
+
     def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
         """The model `name` (the default one if None) in `version` (the highest if None); raises `UnknownModel`."""
         is_default = name is None
@@ -91,7 +97,7 @@ class Models:
     def _why_unknown(self, name: str | None, *, is_default: bool) -> str:
         served = ", ".join(self._offered)
         if not served:
-            return "no model is served; load one"
+            return "no model is served; load one, or put one into the model repository"
         if name is None:
             return (
                 f"several models are served; choose one with ?model=: {served}; or have the operator set "

@@ -1,8 +1,8 @@
 """The model repository on disk: which models and versions are there, where their graphs lie, and whether they changed.
 
 Layout, as Triton's: `<repository>/<model>/config.pbtxt` and `<repository>/<model>/<version>/<file>`. What is named with
-a leading dot is no model, no version and no part of one, so that new things can be written aside and then renamed.
-Whatever else lies there is left out, and said so in the log, once.
+a leading dot is no part of it, so that new things can be written aside and then renamed. What else lies there is left
+out, and told once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from service.config_text import config_text
 from service.errors import ConfigurationError, UnknownModel
 from service.file_contents import Contents
 from service.leftovers import Leftovers
@@ -23,12 +24,16 @@ from service.misplaced import (
     why_no_model,
     why_no_version,
 )
-from service.model_config import ModelConfig, config_text, parse_model_config
+from service.model_config import ModelConfig, parse_model_config
 from service.repository_entries import Entries, LeftOut, read_entries, reason_of, shown
 
 _MAX_CONFIG_BYTES: Final = 1 << 20
 _EXPECTED: Final = frozenset({CONFIG, "labels.txt", "SHA256SUMS"})
 """Files whose place is beside the models or the versions; they are left out without a word."""
+
+_NEEDED_BY_TRITON: Final = LeftOut(
+    "it is not there; make this folder, empty, if Triton is to serve the ensemble too", suspect=True
+)
 
 Files = tuple[tuple[str, int, bytes], ...]
 """Name, size and digest of each file: what tells a version from a later one."""
@@ -169,16 +174,17 @@ class Repository:
         for name in entries.folders:
             if not is_version(name):
                 self._leftovers.add(folder / name, why_no_version(name))
-        try:
-            text = config_text(_bytes_of(path), where=str(path))
-        except OSError as error:
-            raise ConfigurationError(
-                f"{path}: cannot be read ({reason_of(error)}); let the service's user read it"
-            ) from error
+        return self._stored(folder, entries)
+
+    def _stored(self, folder: Path, entries: Entries) -> StoredModel:
+        path = folder / CONFIG
+        text = config_text(_bytes_of(path), where=str(path))
         config = parse_model_config(text, name=folder.name, where=str(path), on_triton=self._on_triton)
         present = [int(name) for name in entries.folders if is_version(name)]
         if config.steps and not present:
             present = [1]  # of an ensemble that folder is empty, and neither git nor an object store keeps such
+            if self._on_triton:
+                self._leftovers.add(folder / "1", _NEEDED_BY_TRITON)
         versions = tuple(config.versions.choose(present))
         if not versions:
             what = (
@@ -199,9 +205,7 @@ class Repository:
             if path.is_file():
                 return _files_beside(path, self._contents)
         except OSError as error:
-            raise ConfigurationError(
-                f"{path}: cannot be read ({reason_of(error)}); let the service's user read it"
-            ) from error
+            raise _unreadable(path, error) from error
         raise ConfigurationError(f"{path} is missing; {how_to_get_a_graph(path)}")
 
     def _no_model(self, folder: Path, why: LeftOut) -> LeftOut:
@@ -228,11 +232,18 @@ def read_repository(folder: Path, *, on_triton: bool = False) -> dict[str, Store
 
 
 def _bytes_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(_MAX_CONFIG_BYTES + 1)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from error
     if len(data) > _MAX_CONFIG_BYTES:
         raise ConfigurationError(f"{path}: it is longer than {_MAX_CONFIG_BYTES} bytes; is it a config.pbtxt?")
     return data
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"{path}: cannot be read ({reason_of(error)}); let the service's user read it")
 
 
 def _files_beside(path: Path, contents: Contents) -> Files:

@@ -15,7 +15,7 @@ from service.backends.base import BackendFactory
 from service.classifier import Classifier
 from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
-from service.errors import BackendUnreachable, ConfigurationError, NotReady, TopfiveError, UnknownModel
+from service.errors import BackendUnreachable, NotReady, TopfiveError
 from service.images import ImageLimits
 from service.lifecycle import Lifecycle, State
 from service.live_models import LiveModels
@@ -215,23 +215,10 @@ class Serving:
         while True:
             await self._factory.wait_until_reachable()
             try:
-                await self.control.start(loader, self._stored)
+                return await self.control.start(loader, self._stored)
             except BackendUnreachable as error:
                 logger.warning("the models are not loaded yet: %s", error)
                 await sleep(self.clock, _CHECK_SECONDS)
-            else:
-                return self._check_default_model()
-
-    def _check_default_model(self) -> None:
-        """Raise `ConfigurationError` if the default model is not served, nor ever will be; else say so."""
-        if self.settings.default_model is None:
-            return
-        try:
-            self.models.find()
-        except UnknownModel as error:
-            if self.settings.model_control == "none":
-                raise ConfigurationError(str(error)) from error
-            logger.warning("%s", error)
 
     async def _keep_checking(self) -> None:
         """Be ready only while every model's backend is."""

@@ -455,3 +455,14 @@ def test_a_repository_that_may_not_be_entered(shared: Path) -> None:
     said = looked_at_by_nobody(shared / "models")
     assert said.count(f"refused: model repository '{shared / 'models'}'") == 2
     assert "Permission denied" in said
+
+
+def test_on_triton_an_ensemble_without_its_version_folder_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is served here, and would not be there."""
+    write_model(tmp_path, config=ENSEMBLE, versions=())
+    repository = Repository(tmp_path, on_triton=True)
+    for _ in range(2):
+        assert list(repository.survey()) == ["cat"]
+    assert caplog.text.count(f"'{tmp_path / 'cat' / '1'}': it is not there; make this folder, empty") == 1
