@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from service.config_text import config_text
+from service.config_text import read_config
 from service.errors import ConfigurationError, UnknownModel
 from service.file_contents import Contents
 from service.leftovers import Leftovers
@@ -27,7 +27,6 @@ from service.misplaced import (
 from service.model_config import ModelConfig, parse_model_config
 from service.repository_entries import Entries, LeftOut, read_entries, reason_of, shown
 
-_MAX_CONFIG_BYTES: Final = 1 << 20
 _EXPECTED: Final = frozenset({CONFIG, "labels.txt", "SHA256SUMS"})
 """Files whose place is beside the models or the versions; they are left out without a word."""
 
@@ -178,7 +177,10 @@ class Repository:
 
     def _stored(self, folder: Path, entries: Entries) -> StoredModel:
         path = folder / CONFIG
-        text = config_text(_bytes_of(path), where=str(path))
+        try:
+            text = read_config(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
         config = parse_model_config(text, name=folder.name, where=str(path), on_triton=self._on_triton)
         present = [int(name) for name in entries.folders if is_version(name)]
         if config.steps and not present:
@@ -229,17 +231,6 @@ class Repository:
 def read_repository(folder: Path, *, on_triton: bool = False) -> dict[str, StoredModel]:
     """All models in `folder` by name, looked at once; see `Repository.read`."""
     return Repository(folder, on_triton=on_triton).read()
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if len(data) > _MAX_CONFIG_BYTES:
-        raise ConfigurationError(f"{path}: it is longer than {_MAX_CONFIG_BYTES} bytes; is it a config.pbtxt?")
-    return data
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigurationError:

@@ -53,7 +53,7 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
     (
         ["output.name", "output.data_type", "output.dims"],
         "refused",
-        "the same. What a classifier puts out beside `classes`, `probabilities` and `indices` is answered over OIP only",
+        "the same. What a classifier puts out beside `classes`, `probabilities` and `indices` is only in OIP's answers",
     ),
     (
         ["version_policy.latest.num_versions", "version_policy.specific.versions", "version_policy.all"],
