@@ -105,8 +105,8 @@ class Models:
             )
         if is_default:
             return (
-                f"the default model '{name}' (TOPFIVE_DEFAULT_MODEL) is not served now; ?model= chooses one of those that "
-                f"are: {served}"
+                f"the default model '{name}' (TOPFIVE_DEFAULT_MODEL) is not served now; ?model= chooses one of those "
+                f"that are: {served}"
             )
         if name in self._steps:
             return f"model '{name}' only runs as a step of the ensemble '{self._steps[name]}'; served are: {served}"
