@@ -37,6 +37,8 @@ def read_config(path: Path) -> str:
         raise ConfigurationError(
             f"{path}: it is not UTF-8 text: byte 0x{data[error.start]:02x} in line {line}; save it as UTF-8"
         ) from error
+    if not text.strip():
+        raise ConfigurationError(f"{path}: it is empty; docs/settings.md lists what stands in it")
     if "\0" in text:
         raise ConfigurationError(f"{path}: it holds zero bytes, so it is no text, or UTF-16 text; save it as UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -39,9 +40,10 @@ def why_no_model(folder: Path, entries: Entries) -> LeftOut:
     return LeftOut(f"it has no {CONFIG}, so it is no model", suspect=False)
 
 
-def why_no_version(name: str) -> LeftOut:
-    """Why the folder `name` of a model is no version."""
-    if (number := _NUMBER.fullmatch(name)) and name.isascii():
+def why_no_version(name: str, beside: Collection[str]) -> LeftOut:
+    """Why the folder `name` of a model, with others `beside` it, is no version."""
+    number = _NUMBER.fullmatch(name)
+    if number and name.isascii() and number[1] not in beside:
         return LeftOut(f"it is no version, for versions are plain numbers: rename it to '{number[1]}'", suspect=True)
     return LeftOut("it is no version, for versions are plain numbers", suspect=False)
 

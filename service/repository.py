@@ -172,7 +172,7 @@ class Repository:
         self._leave_out(folder, entries, files=f"it is neither {CONFIG} nor the folder of a version")
         for name in entries.folders:
             if not is_version(name):
-                self._leftovers.add(folder / name, why_no_version(name))
+                self._leftovers.add(folder / name, why_no_version(name, entries.folders))
         return self._stored(folder, entries)
 
     def _stored(self, folder: Path, entries: Entries) -> StoredModel:

@@ -132,7 +132,12 @@ def test_what_lies_nearly_right_beside_models_holds_none_of_them_up(
 @pytest.mark.parametrize("name", ["latest", "configs", "1.5", "0", "a1b2", "\N{FULLWIDTH DIGIT TWO}"])
 def test_what_is_no_number_is_not_guessed_at(name: str) -> None:
     assert not is_version(name)
-    assert "rename" not in why_no_version(name).reason
+    assert "rename" not in why_no_version(name, ()).reason
+
+
+def test_what_is_taken_is_not_a_name_to_rename_to() -> None:
+    assert "rename it to '1'" in why_no_version("v1", ["v1", "2"]).reason
+    assert "rename" not in why_no_version("v1", ["v1", "1"]).reason
 
 
 def test_the_refusal_is_a_configuration_error_also_where_the_folder_is_gone(tmp_path: Path) -> None:

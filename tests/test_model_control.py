@@ -575,6 +575,32 @@ async def test_a_repository_that_seems_to_have_lost_everything_is_not_believed(p
     assert polled.reason("tiny") == ""
 
 
+async def test_the_first_model_may_be_loaded_by_request(tmp_path: Path) -> None:
+    """Into a service that serves nothing, which is not ready until then; and again when the last one has left."""
+    bench = await ModelBench(tmp_path, "explicit").start()
+    assert bench.entries() == []
+    ready = [bench.lifecycle.ready]
+    write_model(tmp_path, "first", CLASSIFIER_CONFIG, classifier_graph())
+    for _ in range(2):
+        await bench.control.load("first")
+        ready.append(bench.lifecycle.ready)
+        assert await bench.label(7) == "value 7"
+        await bench.control.unload("first")
+        ready.append(bench.lifecycle.ready)
+        await bench.retired()
+        assert bench.index("first") == [("1", "UNAVAILABLE")]
+    assert ready == [False, True, False, True, False]
+    await bench.close()
+
+
+async def test_an_unloaded_ensemble_is_listed_in_the_version_that_was_served(bench: ModelBench) -> None:
+    second_version(bench)
+    await bench.control.load("tiny")
+    assert bench.index("tiny") == [("2", "READY")]
+    await bench.control.unload("tiny")
+    assert (bench.index("tiny"), bench.reason("tiny")) == ([("2", "UNAVAILABLE")], "unloaded")
+
+
 async def test_a_look_that_finds_no_repository_where_none_was_says_so_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -290,6 +290,13 @@ def test_a_configuration_that_is_not_utf_8_says_what_it_is(tmp_path: Path, encod
     assert message.endswith("save it as UTF-8")
 
 
+@pytest.mark.parametrize("data", [b"", b"\r\n", b"\xef\xbb\xbf\n"])
+def test_a_configuration_of_nothing_is_said_to_be_empty(tmp_path: Path, data: bytes) -> None:
+    folder = write_model(tmp_path)
+    (folder / "config.pbtxt").write_bytes(data)
+    assert f"{folder / 'config.pbtxt'}: it is empty" in refusal(tmp_path)
+
+
 def test_a_byte_that_is_not_utf_8_is_shown_with_its_line(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     (folder / "config.pbtxt").write_bytes(b"# one\n# two\n# caf\xe9\n" + CONFIG.encode())
