@@ -26,7 +26,7 @@ from service.errors import ConfigurationError, TopfiveError
 from service.grpc_api.server import GrpcServer
 from service.logs import RequestLog, texts_for
 from service.metrics import Metrics
-from service.repository import read_repository
+from service.repository import Repository
 from service.routes import classify, infer
 from service.routes.authentication import Gate
 from service.routes.classify import ClassifyHandler
@@ -48,9 +48,11 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
     """The service of `settings`, not started; raises `ConfigurationError` for what can be seen without loading."""
     cores = max(1, usable_cores() // settings.workers)
     clock = clock or MonotonicClock()
+    repository = Repository(settings.served_repository, on_triton=settings.backend == "triton")
     return Serving(
         settings,
-        stored=read_repository(settings.served_repository, on_triton=settings.backend == "triton"),
+        repository=repository,
+        stored=repository.read(may_be_empty=settings.model_control != "none"),
         factory=_backend_factory(settings, cores),
         cores=cores,
         clock=clock,

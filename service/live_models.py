@@ -20,7 +20,7 @@ from service.metrics import Metrics, ModelMetrics
 from service.models import Models
 from service.repository import StoredModel
 from service.types import Fill
-from service.wiring import Changes, apply
+from service.wiring import Changes, apply, served_versions
 
 logger = logging.getLogger("topfive")
 
@@ -63,12 +63,12 @@ class LiveModels:
         `NotReady` if the service has begun to end meanwhile.
         """
         wanted = apply(self.stored, changes)
-        if wanted == self.stored:
+        if wanted == self.stored and self.current is not None:
             return
         units: dict[Key, Unit] = {}
         try:
             for model in wanted.values():
-                for version in model.versions:
+                for version in served_versions(model, wanted):
                     units[model.config.name, version] = await self._unit(loader, model, version)
             if self._lifecycle.state in _ENDING:
                 raise NotReady("the service is about to end, so its models change no more")
@@ -145,6 +145,7 @@ class LiveModels:
         came = [unit for key, unit in units.items() if self.units.get(key) is not unit]
         went = [unit for key, unit in self.units.items() if units.get(key) is not unit]
         self.stored, self.units, self.current = stored, units, models
+        self._lifecycle.serve(anything=bool(units))
         for unit in went:
             logger.info("model '%s' version %d is no longer served", unit.name, unit.version)
             if isinstance(unit, BatchedUnit):

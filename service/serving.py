@@ -25,7 +25,7 @@ from service.metrics import Metrics
 from service.model_control import ModelControl
 from service.models import Models
 from service.reporting import Tracing
-from service.repository import StoredModel
+from service.repository import Repository, StoredModel
 from service.settings import Settings
 from service.usage import read_usage
 from service.workers import WorkerPool
@@ -41,16 +41,17 @@ _CHECK_SECONDS: Final = 1.0
 class Serving:
     """Everything that requests share.
 
-    `control` changes the models while they are served; `changed` is rung when they, or the state, are others.
-    `on_ready` is called once, when the first models are warm, and `on_fatal` when the process should end, with
-    `failure` set. `is_stuck` says that a call does not end: the watchdog found it, or `stop` has waited as long as it
-    may.
+    `stored` is what `repository` held at the start. `control` changes the models while they are served; `changed` is
+    rung when they, or the state, are others. `on_ready` is called once, when the first model is served, and `on_fatal`
+    when the process should end, with `failure` set. `is_stuck` says that a call does not end: the watchdog found it, or
+    `stop` has waited as long as it may.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
+        repository: Repository,
         stored: dict[str, StoredModel],
         factory: BackendFactory,
         cores: int,
@@ -90,11 +91,11 @@ class Serving:
         self.cores = cores
         self._on_fatal = on_fatal
         self.on_ready: Callable[[], None] = lambda: None
+        self._was_ready = False
         self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self.changed.ring)
         self.control = ModelControl(
             mode=settings.model_control,
-            repository=settings.served_repository,
-            on_triton=settings.backend == "triton",
+            repository=repository,
             lifecycle=self.lifecycle,
             live=self._live,
         )
@@ -207,6 +208,7 @@ class Serving:
             on_batch_failure=lambda model, size, error: logger.error(
                 "a batch of %d failed in model %s", size, model, exc_info=error
             ),
+            default_model=self.settings.default_model,
         )
         try:
             await self._load_first(loader)
@@ -217,7 +219,6 @@ class Serving:
         else:
             if self.lifecycle.state is State.STARTING:
                 self.lifecycle.enter(State.READY)
-                self.on_ready()
             self._checking = asyncio.get_running_loop().create_task(self._keep_checking())
             if self.settings.model_control == "poll":
                 polling = self.control.keep_polling(self.clock, self.settings.poll_seconds)
@@ -256,6 +257,12 @@ class Serving:
         self._on_fatal()
 
     def _on_state(self, state: State) -> None:
-        self.metrics.ready.set(state is State.READY)
+        self.metrics.ready.set(self.lifecycle.ready)
         self.changed.ring()
-        logger.info("the service is %s", state.value)
+        if state is State.READY and not self.lifecycle.ready:
+            logger.warning("the service is not ready: %s", self.lifecycle.why_not_ready)
+        else:
+            logger.info("the service is %s", state.value)
+        if self.lifecycle.ready and not self._was_ready:
+            self._was_ready = True
+            self.on_ready()

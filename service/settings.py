@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         description="Folder of models in Triton's layout. None is the reference model that comes with topfive; name a "
         "folder to serve your own.",
     )
+    default_model: str | None = Field(
+        None,
+        description="The model that answers requests to /v1/classify that name none. None is the only ensemble, or the "
+        "only model; set it where the repository holds several.",
+    )
     backend: Literal["embedded", "triton", "null"] = Field(
         "embedded",
         description="What runs the graphs: 'embedded' is ONNX Runtime in this process; 'triton' is a Triton at "

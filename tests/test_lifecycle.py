@@ -93,3 +93,18 @@ async def test_a_bell_wakes_all_who_wait_and_nobody_who_comes_later() -> None:
     assert not late.done()
     bell.ring()
     await late
+
+
+def test_who_serves_nothing_is_not_ready_and_says_what_to_do() -> None:
+    """Told of as the states are, each change once, and only while it could be ready."""
+    told: list[bool] = []
+    life = Lifecycle(on_change=lambda state: told.append(life.ready))
+    life.serve(anything=False)
+    assert told == []
+    assert "starting" in life.why_not_ready
+    life.enter(READY)
+    assert "no model is served" in life.why_not_ready
+    for anything in (False, True, True, False):
+        life.serve(anything=anything)
+    assert told == [False, True, False]
+    assert life.started

@@ -22,6 +22,7 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "grpc_port": ("0", 0),
     "workers": ("3", 3),
     "model_repository": ("/somewhere/else", Path("/somewhere/else")),
+    "default_model": ("flowers", "flowers"),
     "backend": ("null", "null"),
     "triton_url": ("triton:8001", "triton:8001"),
     "triton_slots": ("6", 6),

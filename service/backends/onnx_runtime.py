@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from service.backends.graph_files import why_not_loaded
 from service.backends.runtime_builds import CHOOSE, check_builds, installed_builds
 from service.errors import ConfigurationError
 from service.model_config import Device
@@ -69,7 +70,8 @@ class Graph:
         try:
             self._session: Any = ort.InferenceSession(path, options, providers=_providers(device))
         except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
-            raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {error}") from error
+            why = why_not_loaded(path, error)
+            raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {why}") from error
         self.on_gpu = self._session.get_providers()[0] == _CUDA
         if device == "gpu" and not self.on_gpu:
             raise ConfigurationError(
@@ -116,9 +118,13 @@ def give_back_freed_memory() -> None:
 
 
 _ONNX_TYPES: Final[Mapping[str, str]] = {
+    "BOOL": "tensor(bool)",
     "UINT8": "tensor(uint8)",
+    "INT32": "tensor(int32)",
     "INT64": "tensor(int64)",
+    "FP16": "tensor(float16)",
     "FP32": "tensor(float)",
+    "FP64": "tensor(double)",
     "BYTES": "tensor(string)",
 }
 

@@ -10,12 +10,20 @@ from typing import Any, Final
 import grpc
 import numpy as np
 import pytest
+import tritonclient.grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.grpc_api.messages import image_message
 from tests.grpc_api.rpc import Channel, answer_of, channel_to, reply_of
 from tests.serving_process import ServingProcess, serving
-from tests.tiny_models import HIGHEST_VALUE, WAITING_CONFIG, write_tiny_repository
+from tests.tiny_models import (
+    FURTHER,
+    HIGHEST_VALUE,
+    WAITING_CONFIG,
+    further,
+    write_further_repository,
+    write_tiny_repository,
+)
 
 ROUTE: Final = "grpc ModelInfer"
 DARK: Final = np.full((1, 4, 4, 3), 7, np.uint8)
@@ -72,6 +80,27 @@ def log_line(process: ServingProcess, request_id: str) -> dict[str, Any]:
 def test_images_are_answered_one_by_one_in_their_order(channel: Channel) -> None:
     images = np.stack([np.full((3, 5, 3), value, np.uint8) for value in (9, 3, 200, 3)])
     assert labels(channel.infer(image_message(images))) == ["value 9", "value 3", "value 200", "value 3"]
+
+
+def test_further_outputs_are_answered_in_the_order_of_the_images(tmp_path: Path) -> None:
+    """All of them, or those asked for."""
+    images = np.stack([np.full((3, 5, 3), value, np.uint8) for value in (9, 3, 200, 3)])
+    with (
+        serving("--model-repository", str(write_further_repository(tmp_path))) as process,
+        tritonclient.grpc.InferenceServerClient(process.grpc_address) as client,
+    ):
+        tensor = tritonclient.grpc.InferInput("image", images.shape, "UINT8")
+        tensor.set_data_from_numpy(images)
+        answer = client.infer("tiny", [tensor])
+        for name, _, _ in FURTHER:
+            expected = [further(value)[name] for value in (9, 3, 200, 3)]
+            found = answer.as_numpy(name)
+            assert (found.astype(str) if name == "tags" else found).tolist() == expected
+        asked = [tritonclient.grpc.InferRequestedOutput("embedding")]
+        only = client.infer("tiny", [tensor], outputs=asked).get_response()
+        assert [output.name for output in only.outputs] == ["embedding"]
+        described = client.get_model_metadata("tiny").outputs
+        assert [(output.name, output.datatype) for output in described][3] == ("embedding", "FP32")
 
 
 def test_pixels_may_come_as_numbers(channel: Channel) -> None:
