@@ -23,6 +23,8 @@ _CMYK: Final = 4
 _END: Final = bytes((0xFF, EOI))
 _EXTRANEOUS: Final = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _BLANK: Final = re.compile(rb"[\x00\xff]*\Z")
+_STAND_IN: Final = b"\xff\x00" * 16
+"""What libjpeg looks ahead; as data it would make up a few blocks."""
 _IS_ODD: Final = "subsampling"
 """What simplejpeg says of sampling factors that its interface has no name for."""
 
@@ -69,14 +71,15 @@ def _decoded_in_part(body: Buffer, head: JpegHead) -> NDArray[np.uint8]:
 
 
 def _decoded_by_pillow(body: Buffer, head: JpegHead) -> NDArray[np.uint8]:
-    """Without its end marker, where data that are missing would be made up: Pillow then tells that they are.
+    """With a few bits more in the end marker's place, at which libjpeg would make up what is missing.
 
-    Damage in the middle goes unnoticed here.
+    Without that marker it waits for data, and Pillow tells that they are missing. Damage in the middle goes unnoticed.
     """
     data = bytes(body)
-    end = data.rfind(_END)
-    if not _has_scans(body, head) and end > 0:
-        data = data[:end]
+    start = head.segments[-1].end
+    end = data.find(_END, start)
+    if not _has_scans(body, head):
+        data = data[: len(data) if end < 0 else end] + _STAND_IN
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             image.load()

@@ -20,9 +20,10 @@ _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11
 _NUMBERS: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
-_STRIPS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _SUBFILES = 273, 277, 322, 323, 324, 330
-_SAMPLE_FORMAT, _DNG = 339, 0xC612
+_STRIPS, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _SUBFILES = 273, 322, 323, 324, 330
+_PLANES, _SAMPLE_FORMAT, _DNG = 284, 339, 0xC612
 _OLD_JPEG: Final = 6
+_SEPARATE: Final = 2
 _UNSIGNED: Final = (1, 4)
 _FILTERED: Final = (32803, 34892)
 """What a camera's sensor saw through its filters, not yet an image."""
@@ -63,6 +64,8 @@ def check_tiff(body: Buffer, check_size: Callable[[int, int], None]) -> Tags:
         raise _not_served("samples that are signed or floating-point, of which only you know the range")
     if any(bits > 16 for bits in tags.get(_BITS, ())):
         raise _not_served("samples of more than 16 bits, of which only you know the range")
+    if _first(tags, _PLANES, 1) == _SEPARATE and any(bits > 8 for bits in tags.get(_BITS, ())):
+        raise _not_served("samples of more than 8 bits in separate planes")
     return tags
 
 
@@ -119,4 +122,4 @@ def _first(tags: Tags, tag: int, default: int) -> int:
 
 
 def _not_served(what: str) -> UndecodableImage:
-    return UndecodableImage(f"the TIFF has {what}; this is not decoded: save it with 8 or 16 bits a sample, or as PNG")
+    return UndecodableImage(f"the TIFF has {what}; this is not decoded: save it with 8 bits a sample, or as PNG")
