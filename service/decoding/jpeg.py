@@ -25,6 +25,14 @@ _EXTRANEOUS: Final = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _BLANK: Final = re.compile(rb"[\x00\xff]*\Z")
 _STAND_IN: Final = b"\xff\x00" * 16
 """What libjpeg looks ahead; as data it would make up a few blocks."""
+_HARMLESS: Final = (
+    "Premature end of JPEG file",
+    "extraneous bytes before marker",
+    "JFIF revision",
+    "Adobe color transform",
+    "Invalid SOS parameters",
+)
+"""What libjpeg warns of although the pixels may be all there: `_mended` then shows whether they are."""
 _IS_ODD: Final = "subsampling"
 """What simplejpeg says of sampling factors that its interface has no name for."""
 
@@ -40,15 +48,21 @@ def decode_jpeg(body: Buffer, head: JpegHead, *, allow_damaged: bool) -> NDArray
     try:
         return _decoded(body, head, strict=True)
     except ValueError as error:
-        if _IS_ODD in str(error):
-            return _decoded_by_pillow(body, head)
-        mended = _mended(body, head, str(error))
+        reason = str(error)
+    if _IS_ODD in reason:
+        return _decoded_by_pillow(body, head)
+    if any(warning in reason for warning in _HARMLESS):
+        body = _mended(body, head, reason)
         try:
-            return _decoded(mended, head, strict=True)
-        except ValueError as second:
-            if allow_damaged:
-                return _decoded_in_part(mended, head)
-            raise _damaged(str(second)) from error
+            return _decoded(body, head, strict=True)
+        except ValueError as error:
+            reason = str(error)
+    if not allow_damaged:
+        raise _damaged(reason)
+    try:
+        return _decoded(body, head, strict=False)
+    except ValueError as error:
+        raise _damaged(str(error)) from error
 
 
 def _has_scans(body: Buffer, head: JpegHead) -> bool:
@@ -58,16 +72,11 @@ def _has_scans(body: Buffer, head: JpegHead) -> bool:
 
 def _decoded(body: Buffer, head: JpegHead, *, strict: bool) -> NDArray[np.uint8]:
     if len(head.components) != _CMYK:
-        return simplejpeg.decode_jpeg(body, "RGB", strict=strict)
-    ink = simplejpeg.decode_jpeg(body, "CMYK", strict=strict)
-    return np.invert(ink, out=ink)  # as Adobe writes it, and so all do: 0 is full ink
-
-
-def _decoded_in_part(body: Buffer, head: JpegHead) -> NDArray[np.uint8]:
-    try:
-        return _decoded(body, head, strict=False)
-    except ValueError as error:
-        raise _damaged(str(error)) from error
+        rgb: NDArray[np.uint8] = simplejpeg.decode_jpeg(body, "RGB", strict=strict)
+        return rgb
+    ink: NDArray[np.uint8] = simplejpeg.decode_jpeg(body, "CMYK", strict=strict)
+    np.invert(ink, out=ink)  # as Adobe writes it, and so all do: 0 is full ink
+    return ink
 
 
 def _decoded_by_pillow(body: Buffer, head: JpegHead) -> NDArray[np.uint8]:

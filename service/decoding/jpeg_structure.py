@@ -63,7 +63,7 @@ def read_head(body: Buffer) -> JpegHead:
     profile: dict[int, bytes] = {}
     for segment in _segments(body, 2, _NEXT):
         marker = segment.marker
-        content = memoryview(body)[segment.content : segment.end]
+        content = bytes(body[segment.content : segment.end])
         head.segments.append(segment)
         if marker == SOS:
             if not head.components:
@@ -75,9 +75,9 @@ def read_head(body: Buffer) -> JpegHead:
         if (0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES) or marker == _LS:
             _read_frame(head, marker, content)
         elif marker == _APP1 and head.exif is None and content[:6] == b"Exif\0\0":
-            head.exif = bytes(content)
+            head.exif = content
         elif marker == _APP2 and content[:12] == b"ICC_PROFILE\0" and len(content) > 14:
-            profile.setdefault(content[12], bytes(content))
+            profile.setdefault(content[12], content)
     raise UndecodableImage("the JPEG ends before its image data; send the whole file")
 
 
@@ -130,7 +130,7 @@ def _segments(body: Buffer, at: int, pattern: re.Pattern[bytes]) -> Iterator[Seg
     raise UndecodableImage(f"the JPEG has more than {_MAX_SEGMENTS} segments; save it without its metadata")
 
 
-def _read_frame(head: JpegHead, marker: int, content: memoryview) -> None:
+def _read_frame(head: JpegHead, marker: int, content: bytes) -> None:
     if marker == _LS:
         raise _not_served("a JPEG-LS")
     if len(content) < 6 or len(content) < 6 + 3 * content[5]:

@@ -13,8 +13,7 @@ PROFILES: Final = ColourProfiles()
 """Kept for all threads; nothing in it depends on settings."""
 
 _KEPT: Final = ("RGB", "RGBA", "L", "LA", "CMYK")
-_OPAQUE: Final = (255, 255)
-_BLANK: Final = (0, 0)
+_OPAQUE: Final = 255
 
 
 def plain(image: Image.Image, *, bits: int, is_inverted: bool) -> Image.Image:
@@ -54,7 +53,7 @@ def to_rgb(image: Image.Image, profile: bytes | None, *, ignore_blank_alpha: boo
         image = PROFILES.to_srgb(image, profile)
     if image.mode != "RGBA":
         return image.convert("RGB") if image.mode != "RGB" else image
-    alpha = image.getchannel("A").getextrema()
-    if alpha == _OPAQUE or (ignore_blank_alpha and alpha == _BLANK):
+    least, most = image.getchannel("A").getextrema()
+    if least == _OPAQUE or (ignore_blank_alpha and most == 0):
         return image.convert("RGB")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

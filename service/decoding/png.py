@@ -87,7 +87,7 @@ def _profile(content: memoryview | None) -> bytes | None:
     if content is None:
         return None
     name_end = bytes(content[: _MAX_NAME_BYTES + 1]).find(b"\0")
-    if name_end < 0 or content[name_end + 1 : name_end + 2] != b"\0":
+    if name_end < 0 or bytes(content[name_end + 1 : name_end + 2]) != b"\0":
         return None
     inflater = zlib.decompressobj()
     try:

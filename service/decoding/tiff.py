@@ -81,7 +81,7 @@ def is_inverted(tags: Tags) -> bool:
 
 def _read(view: memoryview) -> tuple[Tags, int]:
     """The numbers in the first directory, and how many strips or tiles it lists."""
-    order = "<" if view[:2] == b"II" else ">"
+    order = "<" if bytes(view[:2]) == b"II" else ">"
     is_big = struct.unpack_from(f"{order}H", view, 2)[0] == 43
     begin, many, entry = ("Q", "Q", "HHQ8s") if is_big else ("I", "H", "HHI4s")
     (directory,) = struct.unpack_from(order + begin, view, 8 if is_big else 4)
