@@ -10,7 +10,7 @@ import struct
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, Image, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError
 
 from service.decoding import gif, heic, tiff
 from service.decoding.exif import UPRIGHT, orientation, turned
@@ -20,6 +20,7 @@ from service.decoding.jpeg_structure import Buffer
 from service.decoding.limits import DecodingRules, ImageLimits
 from service.decoding.modes import plain, to_rgb
 from service.decoding.png import read_png
+from service.decoding.tiff_data import check_pieces
 from service.errors import UndecodableImage
 
 # The limits are ours, per service, and checked before decoding; Pillow's is one global that only warns.
@@ -66,6 +67,8 @@ def _decoded(body: Buffer, kind: Format, limits: ImageLimits, rules: DecodingRul
         for name in ("xmp", "XML:com.adobe.xmp"):  # where Pillow would look for an orientation
             image.info.pop(name, None)
         box = gif.extent(image) if kind is GIF else None
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            check_pieces(body, image.tag_v2, limits)
         image.load()
         if kind in _SAYS_ORIENTATION:
             block = image.info.get("exif")
