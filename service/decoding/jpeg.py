@@ -62,7 +62,7 @@ def decode_jpeg(body: Buffer, head: JpegHead, *, allow_damaged: bool) -> NDArray
     try:
         return _decoded(body, head, strict=False)
     except ValueError as error:
-        raise _damaged(str(error)) from error
+        raise UndecodableImage(f"the JPEG is damaged beyond reading: {error}; send the file as it was") from error
 
 
 def _has_scans(body: Buffer, head: JpegHead) -> bool:
