@@ -147,6 +147,8 @@ def _boxes(head: bytes) -> Format | None:
         return Format(f"{_VIDEO} (QuickTime)") if kind in _QUICKTIME_BOXES else None
     length = min(int.from_bytes(head[:4], "big"), 8 + 4 * _MAX_BRANDS)
     major = head[8:12]
+    if len(major) < 4:
+        return None
     brands = {major} | {head[at : at + 4] for at in range(16, length, 4)}
     if major in _AVIF_BRANDS or (major in _HEIF_BRANDS and brands & set(_AVIF_BRANDS)):
         return AVIF

@@ -24,6 +24,18 @@ _STRIPS, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _SUBFILES = 273, 322, 323, 324, 330
 _PLANES, _SAMPLE_FORMAT, _DNG = 284, 339, 0xC612
 _OLD_JPEG: Final = 6
 _SEPARATE: Final = 2
+_READ: Final = (
+    _SUBFILE,
+    _WIDTH,
+    _HEIGHT,
+    _BITS,
+    _COMPRESSION,
+    _PHOTOMETRIC,
+    _TILE_WIDTH,
+    _TILE_HEIGHT,
+    _PLANES,
+    _SAMPLE_FORMAT,
+)
 _UNSIGNED: Final = (1, 4)
 _FILTERED: Final = (32803, 34892)
 """What a camera's sensor saw through its filters, not yet an image."""
@@ -80,7 +92,7 @@ def is_inverted(tags: Tags) -> bool:
 
 
 def _read(view: memoryview) -> tuple[Tags, int]:
-    """The numbers in the first directory, and how many strips or tiles it lists."""
+    """The tags in the first directory, with the numbers that are asked for, and how many strips or tiles it lists."""
     order = "<" if bytes(view[:2]) == b"II" else ">"
     is_big = struct.unpack_from(f"{order}H", view, 2)[0] == 43
     begin, many, entry = ("Q", "Q", "HHQ8s") if is_big else ("I", "H", "HHI4s")
@@ -99,10 +111,8 @@ def _read(view: memoryview) -> tuple[Tags, int]:
         total += count * _BYTES.get(kind, 1)
         if tag in (_STRIPS, _TILES):
             pieces = max(pieces, count)
-        if kind in _NUMBERS and 0 < count <= 8:  # no more are asked for
-            tags[tag] = _numbers(view, f"{order}{count}{_NUMBERS[kind]}", value, order + begin)
-        else:
-            tags[tag] = ()
+        is_read = tag in _READ and kind in _NUMBERS and count <= 8
+        tags[tag] = _numbers(view, f"{order}{count}{_NUMBERS[kind]}", value, order + begin) if is_read else ()
     if total > _MAX_TAG_BYTES:
         raise UndecodableImage(f"the TIFF's tags hold {total} bytes; at most {_MAX_TAG_BYTES} are read")
     return tags, pieces
