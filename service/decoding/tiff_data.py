@@ -49,14 +49,16 @@ def _check_deflated(pieces: list[memoryview], budget: int) -> None:
     for piece in pieces:
         inflater = zlib.decompressobj()
         rest: bytes | memoryview = piece
-        while not inflater.eof and budget > 0:
+        while budget > 0:
             try:
                 found = len(inflater.decompress(rest, _AT_ONCE))
             except zlib.error as error:
                 raise UndecodableImage(f"the TIFF is damaged: {error}; send the file as it was written") from error
             rest = inflater.unconsumed_tail
             budget -= found
-            if not inflater.eof and not found and not rest:
+            if inflater.eof:
+                break
+            if not found and not rest:
                 raise UndecodableImage(
                     "the TIFF is cut short: the data of a strip or tile end early; send the whole file"
                 )
