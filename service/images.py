@@ -11,14 +11,13 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from service.decoding.exif import UPRIGHT, orientation, turned
 from service.decoding.formats import JPEG, SERVED, SNIFFED_BYTES, refusal, sniff
 from service.decoding.jpeg import decode_jpeg
 from service.decoding.jpeg_structure import read_head
 from service.decoding.limits import USUAL_RULES, DecodingRules, ImageLimits
-from service.decoding.modes import PROFILES, to_rgb
+from service.decoding.modes import array_to_rgb
 from service.decoding.pillow_files import decode_with_pillow
 from service.errors import MalformedRequest, TooLarge
 
@@ -36,9 +35,6 @@ __all__ = [
 ENCODED_MEDIA_TYPES: Final = tuple(kind.media_type for kind in SERVED if kind.media_type)
 """Those of the formats that every installation decodes; what a client announces is a hint, and any will do."""
 ANY_IMAGE: Final = "image/*"
-
-_MODES: Final = {1: "L", 3: "RGB", 4: "CMYK"}
-"""Of a JPEG, by its components."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +90,6 @@ def _decode_jpeg(body: bytes | bytearray | memoryview, limits: ImageLimits, rule
     head = read_head(body)
     limits.check(head.height, head.width)
     pixels = decode_jpeg(body, head, allow_damaged=rules.allow_damaged_images)
-    mode = _MODES[len(head.components)]
-    profile = head.icc if rules.convert_colour_profiles else None
-    if mode == "CMYK" or PROFILES.changes(profile, mode):
-        stored = np.ascontiguousarray(pixels[..., 0]) if mode == "L" else pixels
-        image = Image.frombytes(mode, (head.width, head.height), stored.data)
-        del pixels, stored
-        pixels = np.asarray(to_rgb(image, profile))
+    pixels = array_to_rgb(pixels, len(head.components), head.icc if rules.convert_colour_profiles else None)
     turn = orientation(head.exif)
     return pixels if turn == UPRIGHT else np.ascontiguousarray(turned(pixels, turn))

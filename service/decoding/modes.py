@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from service.decoding.colour import ColourProfiles
@@ -13,6 +14,8 @@ PROFILES: Final = ColourProfiles()
 """Kept for all threads; nothing in it depends on settings."""
 
 _KEPT: Final = ("RGB", "RGBA", "L", "LA", "CMYK")
+_MODES: Final = {1: "L", 3: "RGB", 4: "CMYK"}
+"""Of a JPEG, by its components."""
 _OPAQUE: Final = 255
 
 
@@ -38,6 +41,17 @@ def plain(image: Image.Image, *, bits: int, is_inverted: bool) -> Image.Image:
     if image.has_transparency_data and image.mode != "LA":
         return image.convert("RGBA")
     return image if image.mode in _KEPT else image.convert("RGB")
+
+
+def array_to_rgb(pixels: NDArray[np.uint8], components: int, profile: bytes | None) -> NDArray[np.uint8]:
+    """[H, W, 3] in sRGB of a JPEG's `pixels`: [H, W, 3], also of grey, or of ink [H, W, 4]."""
+    mode = _MODES[components]
+    if mode != "CMYK" and not PROFILES.changes(profile, mode):
+        return pixels
+    height, width = pixels.shape[:2]
+    if mode == "L":
+        pixels = np.ascontiguousarray(pixels[..., 0])
+    return np.asarray(to_rgb(Image.frombytes(mode, (width, height), pixels.data), profile))
 
 
 def to_rgb(image: Image.Image, profile: bytes | None, *, ignore_blank_alpha: bool = False) -> Image.Image:
