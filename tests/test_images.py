@@ -182,6 +182,45 @@ def test_other_bitmaps() -> None:
         decode(bitmap(runs, (2001, 2000), 8, compression=1, palette=palette), ImageLimits(10**8, 10**4, 1))
 
 
+@pytest.mark.parametrize("header_bytes", [40, 56, 108, 124])
+@pytest.mark.parametrize(
+    ("bits", "masks"),
+    [
+        (32, (0xFF0000, 0xFF00, 0xFF)),
+        (32, (0xFF, 0xFF00, 0xFF0000)),
+        (32, (0xFF000000, 0xFF0000, 0xFF00)),
+        (32, (0x3FF00000, 0xFFC00, 0x3FF)),
+        (16, (0xF800, 0x7E0, 0x1F)),
+        (16, (0x7C00, 0x3E0, 0x1F)),
+        (16, (0xF00, 0xF0, 0xF)),
+    ],
+)
+@pytest.mark.parametrize("alpha", [0, 1])
+def test_a_bitmap_of_any_bit_fields(header_bytes: int, bits: int, masks: tuple[int, ...], alpha: int) -> None:
+    """Also with a mask for alpha that is set nowhere, of whatever bits the colours leave over."""
+    if alpha and (header_bytes == 40 or not ~sum(masks) & ((1 << bits) - 1)):
+        masks_with_alpha = masks
+    else:
+        masks_with_alpha = (*masks, (~sum(masks) & ((1 << bits) - 1)) if alpha else 0)[: 3 if header_bytes == 40 else 4]
+    stored = np.zeros((5, 8), np.uint32)
+    for channel, mask in enumerate(masks):
+        lowest = mask & -mask
+        most = mask // lowest
+        stored[:, :7] |= (np.round(RGB[::-1, :, channel] / 255 * most)).astype(np.uint32) * np.uint32(lowest)
+    rows = stored.astype(np.uint16).tobytes() if bits == 16 else np.ascontiguousarray(stored[:, :7]).tobytes()
+    body = bitmap(rows, (5, 7), bits, compression=3, masks=masks_with_alpha, header_bytes=header_bytes)
+    largest_step = max(255 // (mask // (mask & -mask)) for mask in masks)
+    assert np.abs(decoded(body, "image/bmp").astype(int) - RGB).max() <= largest_step // 2 + 1
+    with pytest.raises(UndecodableImage):
+        decoded(body[:-9], "image/bmp")
+
+
+def test_a_bitmap_of_masks_with_gaps_is_refused() -> None:
+    body = bitmap(bytes(5 * 7 * 4), (5, 7), 32, compression=3, masks=(0xF0F0, 0xFF, 0xFF0000), header_bytes=108)
+    with pytest.raises(UndecodableImage, match="gaps"):
+        decoded(body, "image/bmp")
+
+
 def gif_on_canvas(frame: bytes, canvas: tuple[int, int], at: tuple[int, int]) -> bytes:
     """`frame`, a GIF that Pillow wrote, on a canvas (height, width), its upper left corner `at` (row, column)."""
     head = bytearray(frame)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError
 
 from service.decoding import gif, heic, tiff
+from service.decoding.bitfields import read_bitfields
 from service.decoding.exif import UPRIGHT, orientation, turned
 from service.decoding.formats import AVIF, BMP, GIF, HEIC, PNG, TIFF, WEBP, Format
 from service.decoding.headers import check_bitmap, webp_size
@@ -61,6 +62,8 @@ def _decoded(body: Buffer, kind: Format, limits: ImageLimits, rules: DecodingRul
         tags = tiff.check_tiff(body, limits.check)
     else:
         _check_head(body, kind, limits)
+    if kind is BMP and (fields := read_bitfields(body, limits)) is not None:
+        return np.asarray(to_rgb(fields, None, ignore_blank_alpha=True))
     assert kind.pillow is not None
     with Image.open(io.BytesIO(data), formats=(kind.pillow,)) as image:
         limits.check(image.height, image.width)
