@@ -87,6 +87,29 @@ def test_the_first_page_becomes_rgb_exactly(kind: str) -> None:
     assert np.array_equal(pixels(body), expected)
 
 
+FOUR: Final = _random.integers(0, 1 << 16, (40, 50, 4), np.uint16)
+BYTES: Final = (FOUR >> 8).astype(np.uint8)
+SHARE: Final = BYTES[..., 3:] / 255
+INK: Final = (255 - BYTES[..., :3].astype(float)) * (1 - SHARE)
+DIMMED: Final = np.dstack([(BYTES[..., :3] * SHARE).astype(np.uint8), BYTES[..., 3]])
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (tiff(FOUR, photometric="rgb", extrasamples=["unassalpha"]), BYTES[..., :3] * SHARE + 255 * (1 - SHARE)),
+        (tiff(BYTES, photometric="rgb", extrasamples=["unassalpha"]), BYTES[..., :3] * SHARE + 255 * (1 - SHARE)),
+        (tiff(DIMMED, photometric="rgb", extrasamples=["assocalpha"]), DIMMED[..., :3] + 255 * (1 - SHARE)),
+        (tiff(BYTES, photometric="rgb", extrasamples=["unspecified"]), BYTES[..., :3]),
+        (tiff(FOUR, photometric="separated"), INK),
+        (tiff(BYTES, photometric="separated"), INK),
+    ],
+    ids=["16-bit RGBA", "RGBA", "colours times alpha", "a channel of no meaning", "16-bit CMYK", "CMYK"],
+)
+def test_four_samples_become_rgb(body: bytes, expected: NDArray[Any]) -> None:
+    assert np.abs(pixels(body) - expected.astype(float)).max() <= 1
+
+
 def test_cielab_and_jpeg_come_out_nearly_as_they_went_in() -> None:
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     stored = ImageCms.profileToProfile(Image.fromarray(PHOTO), srgb, lab, outputMode="LAB")
@@ -166,6 +189,16 @@ EIGHT: Final = ((258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1))
 def test_what_is_not_decoded_is_refused_by_what_it_is(body: bytes, error: type[TopfiveError], words: str) -> None:
     with pytest.raises(error, match=words):
         pixels(body)
+
+
+def test_grey_of_twelve_bits_keeps_the_highest_eight() -> None:
+    samples = np.arange(0, 4096, 41)[:100].reshape(10, 10)
+    packed = int("".join(format(value, "012b") for value in samples.ravel()), 2).to_bytes(150, "big")
+    head = directory(
+        *((256, 4, 1, 10), (257, 4, 1, 10), (258, 3, 1, 12), (259, 3, 1, 1), (262, 3, 1, 1)),
+        *((273, 4, 1, 200), (277, 3, 1, 1), (278, 4, 1, 10), (279, 4, 1, 150)),
+    )
+    assert np.array_equal(pixels(head.ljust(200, b"\0") + packed), as_rgb(samples >> 4))
 
 
 def test_strips_that_lie_over_each_other_cost_no_more_than_an_image() -> None:
