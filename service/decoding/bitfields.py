@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.decoding.jpeg_structure import Buffer
-from service.decoding.limits import ImageLimits
+from service.decoding.limits import Buffer, ImageLimits
 from service.errors import UndecodableImage
 
 _SIZED: Final = 40

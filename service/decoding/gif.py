@@ -6,7 +6,7 @@ from typing import Final
 
 from PIL import Image
 
-from service.decoding.jpeg_structure import Buffer
+from service.decoding.limits import Buffer
 from service.errors import UndecodableImage
 
 _SCREEN_BYTES: Final = 13

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.decoding.jpeg_structure import Buffer
+from service.decoding.limits import Buffer
 from service.errors import TooLarge
 
 _RUN_LENGTHS: Final = (1, 2)

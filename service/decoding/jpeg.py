@@ -16,7 +16,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.decoding.jpeg_structure import APP0, APP14, EOI, SOS, Buffer, JpegHead, check_scans
+from service.decoding.jpeg_structure import APP0, APP14, EOI, SOS, JpegHead, check_scans
+from service.decoding.limits import Buffer
 from service.errors import UndecodableImage
 
 _CMYK: Final = 4

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from service.decoding.limits import Buffer
 from service.errors import UndecodableImage
-
-Buffer = bytes | bytearray | memoryview
 
 _MAX_SEGMENTS: Final = 4096
 """Before and between the scans. XMP of several megabytes takes some hundred."""

@@ -1,4 +1,4 @@
-"""The bounds on images, and what an operator may choose about decoding."""
+"""What decoding is given: a body, the bounds on images, and what an operator may choose."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.errors import TooLarge
+
+Buffer = bytes | bytearray | memoryview
+"""What a body may be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from service.decoding.bitfields import read_bitfields
 from service.decoding.exif import UPRIGHT, orientation, turned
 from service.decoding.formats import AVIF, BMP, GIF, HEIC, PNG, TIFF, WEBP, Format
 from service.decoding.headers import check_bitmap, webp_size
-from service.decoding.jpeg_structure import Buffer
-from service.decoding.limits import DecodingRules, ImageLimits
+from service.decoding.limits import Buffer, DecodingRules, ImageLimits
 from service.decoding.modes import plain, to_rgb
 from service.decoding.png import read_png
 from service.decoding.tiff_data import check_pieces

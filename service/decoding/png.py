@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.decoding.colour import MAX_PROFILE_BYTES
-from service.decoding.jpeg_structure import Buffer
+from service.decoding.limits import Buffer
 from service.errors import UndecodableImage
 
 _SIGNATURE_BYTES: Final = 8

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from service.decoding.jpeg_structure import Buffer
+from service.decoding.limits import Buffer
 from service.errors import UndecodableImage, UnsupportedMediaType
 
 _MAX_ENTRIES: Final = 512

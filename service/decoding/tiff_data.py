@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import simplejpeg
 
-from service.decoding.jpeg_structure import Buffer, read_head
-from service.decoding.limits import ImageLimits
+from service.decoding.jpeg_structure import read_head
+from service.decoding.limits import Buffer, ImageLimits
 from service.errors import UndecodableImage
 
 _COMPRESSION, _TABLES = 259, 347

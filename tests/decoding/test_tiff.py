@@ -107,7 +107,7 @@ DIMMED: Final = np.dstack([(BYTES[..., :3] * SHARE).astype(np.uint8), BYTES[...,
     ids=["16-bit RGBA", "RGBA", "colours times alpha", "a channel of no meaning", "16-bit CMYK", "CMYK"],
 )
 def test_four_samples_become_rgb(body: bytes, expected: NDArray[Any]) -> None:
-    assert np.abs(pixels(body) - expected.astype(float)).max() <= 1
+    assert np.abs(pixels(body) - expected.astype(float)).max() <= 2
 
 
 def test_cielab_and_jpeg_come_out_nearly_as_they_went_in() -> None:
