@@ -6,10 +6,19 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.backends.null import NullPerImageGraph
-from service.errors import BackendFailure, BackendMismatch, BackendUnreachable, ConfigurationError, NotReady
+from service.errors import (
+    BackendFailure,
+    BackendMismatch,
+    BackendUnreachable,
+    ConfigurationError,
+    NotReady,
+    UndecodableImage,
+)
+from service.images import DecodingRules, decode
 from service.lifecycle import State
 from service.metrics import Metrics
 from service.model_config import ModelConfig
@@ -18,6 +27,7 @@ from service.serving import Serving
 from service.settings import Settings
 from service.workers import WorkerPool
 from tests.fakes import FakeClock, HeldBackend, LocalFactory, image, settle
+from tests.image_files import encode
 from tests.model_bench import until
 from tests.threads import run_deadly
 from tests.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model, write_tiny_repository, write_version
@@ -95,6 +105,20 @@ class Bench:
 @pytest.fixture
 def bench(tiny_repository: Path) -> Bench:
     return Bench(tiny_repository)
+
+
+async def test_what_the_settings_say_of_decoding_reaches_those_who_decode(tiny_repository: Path) -> None:
+    bench = Bench(tiny_repository, allow_damaged_images=True, convert_colour_profiles=False)
+    await bench.start()
+    body = encode(np.zeros((16, 16, 3), np.uint8), "JPEG")
+    damaged = body[: body.index(b"\xff\xda") + 14] + b"\xff\xd9"
+    served = bench.serving.classifier
+    assert served._rules == DecodingRules(allow_damaged_images=True, convert_colour_profiles=False)
+    images = decode(damaged, bench.serving.limits, served._rules)
+    assert images.shape == (1, 16, 16, 3)
+    with pytest.raises(UndecodableImage):
+        decode(damaged, bench.serving.limits)
+    await bench.serving.stop()
 
 
 async def test_nothing_is_served_before_the_models_are_warm(bench: Bench) -> None:

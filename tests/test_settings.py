@@ -41,6 +41,8 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "max_image_pixels": ("2000", 2000),
     "max_image_dimension": ("300", 300),
     "max_images_per_request": ("4", 4),
+    "allow_damaged_images": ("true", True),
+    "convert_colour_profiles": ("false", False),
     "max_in_flight_requests": ("5", 5),
     "max_in_flight_bytes": ("80000000", 80_000_000),
     "max_queue_items": ("6", 6),
