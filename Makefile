@@ -133,13 +133,15 @@ $(VENV)/.triton: requirements/triton.txt | $(BIN)/python
 # The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. A later one takes
 # its versions from an earlier one, so that all of them fit into one environment. export.txt holds only what dev.txt does not;
 # it is resolved as for a platform whose torch has no CUDA parts, which export-cuda.txt has. gpu.txt is for an image
-# (Dockerfile), and leaves out the ONNX Runtime that the GPU's takes the place of; triton.txt is for the tritonserver of the
-# tests; build.txt is what makes our own wheel.
+# (Dockerfile), and leaves out the ONNX Runtime that the GPU's takes the place of; loadtest.txt has nothing that only serving
+# needs; triton.txt is for the tritonserver of the tests; build.txt is what makes our own wheel.
 COMPILE := $(BIN)/uv --quiet pip compile --python-version 3.11 --no-strip-extras --custom-compile-command 'make lock' \
 	$(if $(UPGRADE),--upgrade)
 UV := $(COMPILE) pyproject.toml
 HASHED := --universal --fork-strategy fewest --generate-hashes
 LINUX := --python-platform x86_64-manylinux_2_35 --generate-hashes
+LOADTEST := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["loadtest"], \
+	sep="\n")
 BUILD := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", sep="\n")
 
 lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (UPGRADE=1: to the newest versions)
@@ -147,7 +149,8 @@ lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (
 	@echo "Locking serve, dev, loadtest, gpu, build, export, export-cuda and triton"
 	@$(UV) $(HASHED) --output-file requirements/serve.txt
 	@$(UV) $(HASHED) --extra dev --no-emit-package topfive --constraint requirements/serve.txt --output-file requirements/dev.txt
-	@$(UV) $(HASHED) --extra loadtest --constraint requirements/dev.txt --output-file requirements/loadtest.txt
+	@$(BIN)/python -c '$(LOADTEST)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt \
+		--output-file requirements/loadtest.txt
 	@$(UV) $(LINUX) --extra gpu --no-emit-package onnxruntime --constraint requirements/serve.txt \
 		--output-file requirements/gpu.txt
 	@$(BIN)/python -c '$(BUILD)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt --output-file requirements/build.txt
