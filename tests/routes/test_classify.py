@@ -367,7 +367,7 @@ UNSUPPORTED: list[Row] = [
     ("text", "", "text/plain", b"x"),
     ("none", "", None, b"x"),
     ("empty", "", "", b"x"),
-    ("tiff", "", "image/tiff", b"x"),
+    ("icon", "", "image/x-icon", b"x"),
     ("any", "", "image/*", b"x"),
     ("json", "", "application/json", b"{}"),
     ("in a form", "", form()[1], form(("image", "text/plain", b"x"))[0]),
