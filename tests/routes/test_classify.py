@@ -532,16 +532,20 @@ def test_no_content_encoding_is_served(service: ServingProcess, coding: str) -> 
     assert service.ask("POST", classify_path(height=1, width=1), b"rgb", headers).status == 200
 
 
+def test_the_bytes_count_not_the_announced_type(service: ServingProcess, cat: Photo, encode: Encode) -> None:
+    file = encode(cat, "PNG")
+    assert service.classify(file, "image/jpeg").labels == service.classify(file, "image/png").labels
+
+
 @pytest.mark.parametrize(
     ("media_type", "damage"),
     [
         ("image/jpeg", lambda file: b"hello"),
-        ("image/jpeg", lambda file: file),
         ("image/png", lambda file: file[:200]),
         ("image/png", lambda file: file[:2000]),
         ("image/png", lambda file: file[:20] + b"\0\0\0\0" + file[24:]),
     ],
-    ids=["no image", "another format", "cut in its head", "cut", "damaged"],
+    ids=["no image", "cut in its head", "cut", "damaged"],
 )
 def test_422_for_bytes_that_are_not_the_image_they_claim_to_be(
     service: ServingProcess, cat: Photo, encode: Encode, media_type: str, damage: Callable[[bytes], bytes]
