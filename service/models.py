@@ -74,9 +74,9 @@ class Models:
         return (model for versions in self._served.values() for model in versions.values())
 
     @property
-    def steps(self) -> Collection[str]:
-        """Names of the models that are steps of others, which people are not offered."""
-        return self._steps.keys()
+    def only_steps(self) -> Collection[str]:
+        """Names of the models that only prepare images for others, which nobody can call."""
+        return self._steps.keys() - self._served.keys()
 
     def why_no_default(self) -> str | None:
         """What is wrong where a default model is set that is not served; else None."""

@@ -82,9 +82,10 @@ class Health:
             index = self._serving.control.index()
         except NotReady:
             return []
-        steps = self._serving.models.steps
+        steps = self._serving.models.only_steps
         entries = [entry for entry in index if entry.name not in steps]
-        return [*{entry.name: None for entry in entries}, *(f"{entry.name}/{entry.version}" for entry in entries)]
+        versions = [f"{entry.name}/{entry.version}" for entry in entries if entry.version]
+        return [*{entry.name: None for entry in entries}, *versions]
 
     async def _check(self, request: Any) -> Any:
         status = self.status(request.service)

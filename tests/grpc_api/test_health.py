@@ -211,3 +211,21 @@ def test_each_of_several_processes_answers(several: ServingProcess) -> None:
     for _ in range(4):
         with channel_to(several) as channel:
             assert check(channel, MODEL) == "SERVING"
+
+
+def test_who_serves_nothing_is_not_serving(tmp_path: Path) -> None:
+    """Watchers of the server hear of it, and of its end."""
+    repository = write_tiny_repository(tmp_path / "models")
+    with (
+        serving("--model-repository", str(repository), "--model-control", "explicit") as process,
+        channel_to(process) as channel,
+    ):
+        watch = Watch(channel, "")
+        assert watch.next() == "SERVING"
+        unload = pb.RepositoryModelUnloadRequest(model_name="tiny")
+        unload.parameters["unload_dependents"].bool_param = True
+        assert channel.ask("RepositoryModelUnload", unload).status == "OK"
+        assert watch.next() == "NOT_SERVING"
+        assert [check(channel, name) for name in ("", INFERENCE, "tiny")] == ["NOT_SERVING"] * 3
+        ask_control(channel, "RepositoryModelLoad", "tiny")
+        assert watch.next() == "SERVING"
