@@ -26,10 +26,12 @@ from service.errors import ConfigurationError, TopfiveError
 from service.grpc_api.server import GrpcServer
 from service.logs import RequestLog, texts_for
 from service.metrics import Metrics
+from service.origins import read_origins
 from service.repository import Repository
 from service.routes import classify, infer
 from service.routes.authentication import Gate
 from service.routes.classify import ClassifyHandler
+from service.routes.cors import Cors
 from service.routes.docs import add_docs, classify_route, corrected, infer_route
 from service.routes.endpoint import Endpoint
 from service.routes.error_responses import error_headers, status_of
@@ -37,6 +39,7 @@ from service.routes.health import health_router
 from service.routes.infer import InferHandler
 from service.routes.models import models_router
 from service.routes.page import page_router
+from service.routes.prefix import without
 from service.serving import Serving
 from service.settings import Settings, shared_metrics_folder, wants_colours
 from service.tracing import make_tracing
@@ -112,12 +115,15 @@ def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastA
         title="topfive",
         version=__version__,
         summary="Any-size uint8 images in, five labels with their probabilities out.",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
     )
     settings = serving.settings
+    app.prefix = settings.root_path
+    app.cors = Cors(read_origins(settings.cors_origins)) if settings.cors_origins else None
     app.gate = None
     if settings.api_keys_file is not None:
         keys = ApiKeys(read_api_keys(settings.api_keys_file))
@@ -130,7 +136,7 @@ def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastA
     app.include_router(health_router(serving))
     app.include_router(models_router(serving))
     app.include_router(page_router())
-    add_docs(app)
+    add_docs(app, root_path=settings.root_path)
     _add_error_handlers(app)
     return app
 
@@ -153,6 +159,8 @@ class _App(FastAPI):
     classify: ASGIApp
     infer: ASGIApp
     gate: Gate | None
+    cors: Cors | None
+    prefix: str
 
     def openapi(self) -> dict[str, Any]:
         """The document at `/openapi.json`."""
@@ -164,6 +172,12 @@ class _App(FastAPI):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
+        if self.cors is not None:
+            if await self.cors.answers(scope, send):
+                return
+            send = self.cors.adding(scope, send)
+        if self.prefix:
+            scope = without(scope, self.prefix)
         path, method = scope["path"], scope["method"]
         if self.gate is not None and not self.gate.lets_in(path, scope["headers"]):
             await self.gate.refuse(send)

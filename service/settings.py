@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.client_addresses import read_networks
 from service.command_line import PREFIX, flag_of, read_flags, unknown_variables
 from service.errors import ConfigurationError
+from service.origins import read_origins
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _MIB = 1 << 20
@@ -40,6 +41,17 @@ class Settings(BaseSettings):
     )
     grpc_port: int = Field(
         8001, ge=0, le=65535, description="TCP port of the gRPC server; 0 takes a free one and logs it."
+    )
+    root_path: str = Field(
+        "",
+        pattern=r"^((/[A-Za-z0-9._~-]+)+)?$",
+        description="Path that a proxy in front puts before all others and leaves there, such as /topfive. One that it "
+        "takes away again needs no setting.",
+    )
+    cors_origins: str = Field(
+        "",
+        description="Origins whose pages may call the service from a browser, with commas between them "
+        "(https://shop.example,http://localhost:5173), or * for all. None are by default.",
     )
     workers: int = Field(
         1,
@@ -227,9 +239,10 @@ class Settings(BaseSettings):
         description="How long a client may read nothing of an answer that waits for it; its connection is cut then.",
     )
     keep_alive_seconds: int = Field(
-        30,
+        75,
         ge=1,
-        description="How long an idle connection stays open. Set it above the idle timeout of a proxy in front.",
+        description="How long an idle connection stays open. Keep it above the idle timeout of the balancer in front, "
+        "60 s for many, or a request may run into the closing: docs/operations.md has a table.",
     )
     api_keys_file: Path | None = Field(
         None,
@@ -283,6 +296,12 @@ class Settings(BaseSettings):
     @classmethod
     def _are_networks(cls, value: str) -> str:
         read_networks(value)
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        read_origins(value)
         return value
 
     @property

@@ -20,6 +20,8 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "port": ("0", 0),
     "grpc": ("false", False),
     "grpc_port": ("0", 0),
+    "root_path": ("/cats/topfive", "/cats/topfive"),
+    "cors_origins": ("https://a.example", "https://a.example"),
     "workers": ("3", 3),
     "model_repository": ("/somewhere/else", Path("/somewhere/else")),
     "default_model": ("flowers", "flowers"),
@@ -198,6 +200,18 @@ def test_variables_of_others_are_left_alone(environment: dict[str, str]) -> None
 @pytest.mark.parametrize("arguments", [["--bogus"], ["--max_body_bytes", "5"], ["--po", "5"], ["5"], ["--port"]])
 def test_what_is_no_flag_is_refused(arguments: list[str]) -> None:
     assert arguments[0] in refusal(arguments)
+
+
+@pytest.mark.parametrize(
+    ("flag_text", "setting"),
+    [
+        ("--root-path=cats", "ROOT_PATH"),
+        ("--root-path=/cats/", "ROOT_PATH"),
+        ("--cors-origins=a.example", "CORS_ORIGINS"),
+    ],
+)
+def test_a_prefix_is_a_path_and_an_origin_has_a_scheme(flag_text: str, setting: str) -> None:
+    assert f"TOPFIVE_{setting}" in refusal([flag_text])
 
 
 @pytest.mark.parametrize("text", ["localhost", "10.0.0.0/33", "10.0.0.1;10.0.0.2", "::1/129"])

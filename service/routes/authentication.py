@@ -12,8 +12,9 @@ from service.api_keys import ApiKeys, unauthenticated
 from service.metrics import Metrics
 from service.routes.body import Send
 from service.routes.error_responses import error_body, error_headers, status_of
+from service.routes.health import LIVE, READY
 
-OPEN: Final = ("/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json")
+OPEN: Final = (*LIVE, *READY, "/", "/docs", "/openapi.json")
 _OPEN_FOLDER: Final = "/static/"
 _METRICS: Final = "/metrics"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Query, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -18,6 +18,7 @@ from service.routes.authentication import OPEN
 from service.routes.error_responses import STATUS
 from service.routes.multipart import FIELD
 from service.routes.parameters import MULTIPART, RAW
+from service.routes.prefix import server_url
 from service.routes.schemas import (
     AnswerSchema,
     ErrorSchema,
@@ -112,18 +113,23 @@ def infer_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
     )
 
 
-def add_docs(app: FastAPI) -> None:
-    """Serve `/docs` and its assets."""
+def add_docs(app: FastAPI, *, root_path: str = "") -> None:
+    """Serve `/openapi.json`, `/docs` and its assets, with addresses that hold behind any prefix of a proxy."""
+
+    async def openapi(request: Request) -> JSONResponse:
+        document = {**app.openapi(), "servers": [{"url": server_url(request.headers, root_path)}]}
+        return JSONResponse(document, headers={"Vary": "X-Forwarded-Prefix"})
 
     async def docs() -> HTMLResponse:
         return get_swagger_ui_html(
-            openapi_url="/openapi.json",
+            openapi_url="openapi.json",
             title=app.title,
-            swagger_js_url="/static/swagger/swagger-ui-bundle.js",
-            swagger_css_url="/static/swagger/swagger-ui.css",
-            swagger_favicon_url="/static/swagger/favicon-32x32.png",
+            swagger_js_url="static/swagger/swagger-ui-bundle.js",
+            swagger_css_url="static/swagger/swagger-ui.css",
+            swagger_favicon_url="static/swagger/favicon-32x32.png",
         )
 
+    app.add_api_route("/openapi.json", openapi, include_in_schema=False)
     app.add_api_route("/docs", docs, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=ASSETS), name="static")
 

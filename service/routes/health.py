@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from fastapi import APIRouter, Response
 
 from service.errors import NotReady
@@ -9,32 +11,41 @@ from service.metrics import CONTENT_TYPE
 from service.routes.schemas import ErrorSchema, HealthSchema
 from service.serving import Serving
 
+LIVE: Final = ("/v2/health/live", "/healthz", "/livez")
+"""Whether the process answers: whoever sees it fail restarts it."""
+READY: Final = ("/v2/health/ready", "/readyz", "/health", "/ping")
+"""Whether to send requests here: what balancers ask. All but the first of each are names that others use by habit."""
+_NOT_KEPT: Final = {"Cache-Control": "no-store"}
+
 
 def health_router(serving: Serving) -> APIRouter:
-    """Routes `/v2/health/live`, `/v2/health/ready` and `/metrics` of `serving`."""
+    """The routes `LIVE`, `READY` and `/metrics` of `serving`."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/v2/health/live", response_model=HealthSchema, response_model_exclude_none=True)
-    async def live() -> dict[str, object]:
+    async def live(response: Response) -> dict[str, object]:
         """200 as long as the process answers."""
+        response.headers.update(_NOT_KEPT)
         return {"live": True, "state": serving.lifecycle.state.value}
 
-    @router.get(
-        "/v2/health/ready",
-        response_model=HealthSchema,
-        response_model_exclude_none=True,
-        responses={
-            503: {
-                "model": ErrorSchema,
-                "description": "Starting, draining, failed, or no model is served.",
-            }
-        },
-    )
-    async def ready() -> dict[str, object]:
+    async def ready(response: Response) -> dict[str, object]:
         """200 when new requests should be sent here."""
         if not serving.lifecycle.ready:
             raise NotReady(serving.lifecycle.why_not_ready)
+        response.headers.update(_NOT_KEPT)
         return {"ready": True, "state": serving.lifecycle.state.value}
+
+    unready: dict[int | str, dict[str, Any]] = {
+        503: {"model": ErrorSchema, "description": "Starting, draining, failed, or no model is served."}
+    }
+    answers: tuple[tuple[tuple[str, ...], Any, dict[int | str, dict[str, Any]]], ...] = (
+        (LIVE, live, {}),
+        (READY, ready, unready),
+    )
+    for paths, answer, responses in answers:
+        for path in paths:
+            router.add_api_route(
+                path, answer, response_model=HealthSchema, response_model_exclude_none=True, responses=responses
+            )
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE: {}}}})
     async def metrics() -> Response:

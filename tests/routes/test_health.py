@@ -9,6 +9,7 @@ import pytest
 import tritonclient.grpc
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.routes.health import LIVE, READY
 from tests.serving_process import RAW, HeldRequest, ServingProcess, classify_path, serving
 from tests.tiny_models import WAITING_CONFIG, write_tiny_repository
 
@@ -143,3 +144,13 @@ def test_refusals_are_counted_by_reason(service: ServingProcess) -> None:
     before = service.metric("topfive_rejected_total", reason="unsupported_media_type")
     service.classify(b"x", "text/plain")
     assert service.metric("topfive_rejected_total", reason="unsupported_media_type") == before + 1
+
+
+@pytest.mark.parametrize("path", [*LIVE, *READY])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_every_name_of_a_probe_answers_and_is_not_kept(method: str, path: str, service: ServingProcess) -> None:
+    answer = service.ask(method, path)
+    assert answer.status == 200
+    assert answer.headers["cache-control"] == "no-store"
+    if method == "GET":
+        assert answer.json == service.ask("GET", LIVE[0] if path in LIVE else READY[0]).json

@@ -1,0 +1,158 @@
+"""Behind a proxy's prefix, pages and API work: stripped or left, told or not. In front is the real nginx."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from benchmarks.nginx import AROUND, is_there
+from benchmarks.server import POLL_SECONDS, START_SECONDS, free_port
+from service.routes.prefix import HERE, server_url, without
+from tests.browser import CHROMIUM, launched
+from tests.serving_process import Answer, ServingProcess, serving
+
+ROOT_PATH: Final = "/cats/topfive"
+COMMAND: Final = ("-c", "nginx.conf", "-e", "error.log")
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [
+        ("/a/v1/classify", "/v1/classify"),
+        ("/a", "/"),
+        ("/a/", "/"),
+        ("/ab", "/ab"),
+        ("/v1/classify", "/v1/classify"),
+        ("/b/a/x", "/b/a/x"),
+    ],
+)
+def test_a_prefix_is_taken_off_where_it_is(path: str, inside: str) -> None:
+    assert without({"path": path}, "/a")["path"] == inside
+
+
+@pytest.mark.parametrize(
+    ("said", "url"),
+    [
+        ("/a", "/a"),
+        ("/a/", "/a"),
+        ("/a/b-c_d.e", "/a/b-c_d.e"),
+        ("", HERE),
+        ("/", HERE),
+        ("//evil.example", HERE),
+        ("https://evil.example", HERE),
+        ("/a/../b", HERE),
+        ("/a?b", HERE),
+        ("/a" * 200, HERE),
+    ],
+)
+def test_only_a_plain_path_is_believed(said: str, url: str) -> None:
+    assert server_url({"x-forwarded-prefix": said}, "") == url
+    assert server_url({}, "/set") == "/set"
+
+
+class Proxy:
+    """nginx that serves `service` under a path: with the prefix taken off, told or not, or left."""
+
+    def __init__(self, folder: Path, service: ServingProcess, *, location: str) -> None:
+        folder.chmod(0o755)
+        self.port = free_port()
+        (folder / "nginx.conf").write_text(AROUND, "utf-8")
+        there = f"http://127.0.0.1:{service.port}"
+        (folder / "topfive.conf").write_text(
+            # All in memory: its workers, which are not root, may not enter the folder.
+            "log_format topfive '$request'; client_max_body_size 80m; client_body_buffer_size 80m;"
+            "proxy_max_temp_file_size 0;"
+            f"server {{ listen 127.0.0.1:{self.port}; {location.replace('SERVICE', there)} }}",
+            "utf-8",
+        )
+        self._process = subprocess.Popen(("nginx", "-p", str(folder), *COMMAND))
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except ConnectionRefusedError:
+                assert self._process.poll() is None, (folder / "error.log").read_text("utf-8")
+                assert time.monotonic() < deadline
+                time.sleep(POLL_SECONDS)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+KINDS: Final = {
+    "stripped": (f"location {ROOT_PATH}/ {{ proxy_pass SERVICE/; }}", (), HERE),
+    "stripped and told": (
+        f"location {ROOT_PATH}/ {{ proxy_set_header X-Forwarded-Prefix {ROOT_PATH}; proxy_pass SERVICE/; }}",
+        (),
+        ROOT_PATH,
+    ),
+    "left": (f"location {ROOT_PATH}/ {{ proxy_pass SERVICE; }}", ("--root-path", ROOT_PATH), ROOT_PATH),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
+    """The port of nginx, and what the API's description must say of its server."""
+    if not is_there():
+        pytest.skip("needs nginx")
+    location, flags, expected = KINDS[request.param]
+    with serving("--backend", "null", *flags) as service:
+        proxy = Proxy(tmp_path_factory.mktemp("nginx"), service, location=location)
+        try:
+            yield proxy.port, expected
+        finally:
+            proxy.close()
+
+
+def ask(
+    port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Through nginx."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request(method, ROOT_PATH + path, body, dict(headers or {}))
+        response = connection.getresponse()
+        return Answer(response.status, response.headers, response.read())
+
+
+def test_the_api_and_what_pages_are_made_of_are_there(behind: tuple[int, str]) -> None:
+    port, expected = behind
+    raw = {"Content-Type": "application/octet-stream"}
+    assert ask(port, "POST", "/v1/classify?height=1&width=1", b"abc", raw).status == 200
+    for path in ("/", "/docs", "/static/page/page.js", "/static/swagger/swagger-ui-bundle.js", "/health"):
+        assert ask(port, "GET", path).status == 200, path
+    assert ask(port, "GET", "/openapi.json").json["servers"] == [{"url": expected}]
+    described: Any = ask(port, "GET", "/v2/models/efficientnet_lite0").json
+    assert described["name"] == "efficientnet_lite0"
+
+
+@pytest.mark.skipif(CHROMIUM is None or shutil.which("nginx") is None, reason="needs chromium and nginx")
+def test_both_pages_work_in_a_browser(behind: tuple[int, str]) -> None:
+    port, _ = behind
+    ask(port, "GET", "/")
+    with launched() as browser:
+        page = browser.new_page()
+        failed: list[str] = []
+        page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
+        page.goto(f"http://127.0.0.1:{port}{ROOT_PATH}/")
+        with page.expect_response("**/v1/classify*") as answered:
+            page.locator("#sample").click()
+        assert answered.value.status == 200
+        page.goto(f"http://127.0.0.1:{port}{ROOT_PATH}/docs")
+        page.get_by_text("/v2/health/live").click()
+        page.get_by_role("button", name="Try it out").click()
+        with page.expect_response("**/v2/health/live") as answered:
+            page.get_by_role("button", name="Execute").click()
+        assert answered.value.url == f"http://127.0.0.1:{port}{ROOT_PATH}/v2/health/live"
+        assert answered.value.status == 200
+        assert failed == []
