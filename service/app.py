@@ -21,7 +21,7 @@ from service.backends.embedded import EmbeddedFactory
 from service.backends.null import NullFactory
 from service.backends.triton.backend import TritonFactory
 from service.clock import Clock, MonotonicClock
-from service.cores import usable_cores
+from service.cores import share_of_cores, usable_cores
 from service.errors import ConfigurationError, TopfiveError
 from service.grpc_api.server import GrpcServer
 from service.logs import RequestLog
@@ -45,7 +45,7 @@ logger = logging.getLogger("topfive")
 
 def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: Clock | None = None) -> Serving:
     """The service of `settings`, not started; raises `ConfigurationError` for what can be seen without loading."""
-    cores = max(1, usable_cores() // settings.workers)
+    cores = share_of_cores(usable_cores(settings.cores), settings.workers)
     return Serving(
         settings,
         stored=read_repository(settings.model_repository, on_triton=settings.backend == "triton"),

@@ -97,6 +97,14 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How often the repository is looked at when model_control is 'poll'.",
     )
+    cores: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Cores to use, shared by all workers; all numbers of threads follow from it. 0 finds out: those of "
+        "the affinity mask, cut by the CPU quotas of the process' control groups, where a started core counts whole. "
+        "Set it to leave cores to other programs, or where the quota is not visible to the process.",
+    )
     alone_threads: int = Field(
         0,
         ge=0,
