@@ -38,7 +38,7 @@ logger = logging.getLogger("topfive")
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG: Final = 2048
-_STOP_MARGIN_SECONDS: Final = 5.0
+_STOP_MARGIN_SECONDS: Final = 2.0
 """What a worker may need beyond its own bounds to end, before it is killed."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -32,6 +33,8 @@ logger = logging.getLogger("topfive")
 
 _WATCH_SECONDS: Final = 1.0
 """How old the gauges may be that a sibling process is scraped for."""
+_LAST_BATCH_SECONDS: Final = 0.5
+"""What a batch that runs is given when the time for the stop is up."""
 _CHECK_SECONDS: Final = 1.0
 """How often each model's backend is asked whether it could run a batch."""
 
@@ -92,6 +95,8 @@ class Serving:
             lifecycle=self.lifecycle,
             live=self._live,
         )
+        self._leaving = asyncio.Event()
+        self._ends = math.inf
         self._pools: list[WorkerPool] = []
         self._classifier: Classifier | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -129,9 +134,11 @@ class Serving:
         self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
 
     async def wait_until_loaded(self) -> None:
-        """Return when the models are warm, or when loading has failed."""
+        """Return when the models are warm, when loading has failed, or when the service is told to stop."""
         if self._loading is not None:
-            await asyncio.wait([self._loading])
+            leaving = asyncio.get_running_loop().create_task(self._leaving.wait())
+            await asyncio.wait([self._loading, leaving], return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
 
     def publish(self) -> None:
         """Set the gauges to what is so now."""
@@ -157,17 +164,24 @@ class Serving:
         self.lifecycle.enter(State.DRAINING)
 
     def hurry(self) -> None:
-        """Make nobody wait for company in a batch any more; what comes in is still served."""
+        """Begin to stop: what is whole is answered, nobody waits for company in a batch, what is not whole is let go.
+
+        From now on it counts how long the stop takes.
+        """
+        self._ends = min(self._ends, self.clock.now() + self.settings.shutdown_seconds)
+        self._leaving.set()
+        self.connections.hurry()
         self._live.hurry()
 
     async def stop(self) -> None:
         """Answer what waits, end the threads."""
+        self.hurry()
         self.begin_drain()
         for task in (self._loading, self._watching, self._checking, self._polling):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
-        patience = 0.0 if self.is_stuck else self.settings.shutdown_seconds
+        patience = self._patience()
         try:
             async with asyncio.timeout(patience):
                 await self._live.drain()
@@ -176,8 +190,15 @@ class Serving:
         await self._factory.close()
         self.connections.stop()
         for pool in self._pools:
-            self.is_stuck |= not pool.close(timeout_seconds=patience)
+            self.is_stuck |= not pool.close(timeout_seconds=self._patience())
         self.lifecycle.enter(State.STOPPED)
+
+    def _patience(self) -> float:
+        """How long what still runs may take: what is left of the stop, and a moment where nothing is left of it."""
+        if self.is_stuck:
+            return 0.0
+        least = min(_LAST_BATCH_SECONDS, self.settings.shutdown_seconds)
+        return max(least, self._ends - self.clock.now())
 
     async def _load(self, pool: WorkerPool) -> None:
         loader = Loader(

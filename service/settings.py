@@ -229,10 +229,12 @@ class Settings(BaseSettings):
         "can notice. Set it above the balancer's probe interval.",
     )
     shutdown_seconds: float = Field(
-        20.0,
+        7.0,
         gt=0,
         allow_inf_nan=False,
-        description="Bound on answering what is left after the grace; then the process ends regardless.",
+        description="Bound on answering what is left after the grace; then the process ends regardless. Requests whose "
+        "body is not whole after the first two seconds of it are let go with 503. What kills the process must wait for "
+        "the grace, this and two seconds; the default fits into Docker's ten.",
     )
     log_requests: bool = Field(True, description="Write one JSON line for each request.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line written.")

@@ -59,6 +59,35 @@ def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.parametrize("line", ["fresh", "head", "body", "reader", "idle"])
+def test_a_stop_lets_go_who_is_waited_for_two_seconds_after_it(bench: Bench, line: str) -> None:
+    """However long they have been waited for before, and those who come to wait after it too; as nobody's fault."""
+    client = bench.client(line)
+    bench.clock.advance(8.0)
+    bench.books.hurry()
+    bench.books.hurry()  # which changes nothing
+    bench.clock.advance(1.0)
+    late = bench.client(line)
+    bench.clock.advance(0.9)
+    assert not client.is_closed
+    for _ in range(2):
+        bench.clock.advance(0.25)
+    assert client.is_closed
+    assert not late.is_closed
+    for _ in range(4):
+        bench.clock.advance(0.25)
+    assert late.is_closed
+    assert bench.closed == []
+    assert bench.books.closing
+
+
+def test_a_stop_lets_nobody_go_who_waits_for_an_answer(bench: Bench) -> None:
+    client = bench.client("answering")
+    bench.books.hurry()
+    bench.clock.advance(3600.0)
+    assert not client.is_closed
+
+
 @pytest.mark.parametrize(
     ("line", "seconds", "reason"),
     [

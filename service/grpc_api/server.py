@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import grpc
 
 from service.api_keys import ApiKeys, read_api_keys
+from service.connections import LAST_SECONDS
 from service.grpc_api.authentication import Gate
 from service.grpc_api.ports import cannot_listen
 from service.grpc_api.servicer import OPEN, Servicer, path_of
@@ -23,6 +25,8 @@ from service.tls import server_context
 
 logger = logging.getLogger("topfive")
 
+_LOOK_SECONDS: Final = 0.25
+"""How late a stop may find that the last RPC has ended."""
 _MILLISECONDS: Final = 1000
 _ANSWER_BYTES: Final = 1 << 20
 """For each image of the largest request, far more than its answer has."""
@@ -42,7 +46,9 @@ class GrpcServer:
         self._log = log
         self._credentials = _credentials(settings)
         self._keys = None if settings.api_keys_file is None else ApiKeys(read_api_keys(settings.api_keys_file))
+        self._let_go_at = math.inf
         self._server: Any = None
+        self._servicer: Servicer | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -66,20 +72,31 @@ class GrpcServer:
         except RuntimeError as error:
             raise cannot_listen(settings, error) from error
         await server.start()
-        self._server = server
+        self._server, self._servicer = server, servicer
         logger.info("gRPC listening on %s:%d", host, port)
 
     def begin_stop(self) -> None:
-        """Refuse new RPCs from now on; those that run have `shutdown_seconds` to end."""
+        """Refuse new RPCs from now on; those that run have `shutdown_seconds` to end, less to send their message."""
         if self._server is not None and self._stopping is None:
             stopping = self._server.stop(self._serving.settings.shutdown_seconds)
             self._stopping = asyncio.get_running_loop().create_task(stopping)
+            self._let_go_at = asyncio.get_running_loop().time() + LAST_SECONDS + _LOOK_SECONDS
+            if self._servicer is not None:
+                self._servicer.hurry(LAST_SECONDS)
 
     async def stop(self) -> None:
-        """Return when all RPCs have ended."""
+        """Return when all RPCs have ended.
+
+        gRPC's core waits also for clients that have not begun to speak HTTP/2, for `head_seconds`: it is left to that.
+        """
         self.begin_stop()
-        if self._stopping is not None:
-            await self._stopping
+        if self._stopping is None or self._servicer is None:
+            return
+        now = asyncio.get_running_loop().time
+        while not self._stopping.done():
+            if now() > self._let_go_at and not self._servicer.busy:
+                self._stopping.cancel()
+            await asyncio.wait([self._stopping], timeout=_LOOK_SECONDS)
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # published without types

@@ -70,6 +70,7 @@ class Servicer:
         }
         # A unary RPC is taken as a stream of one message, because its handler is then called before that is received.
         unary = grpc.stream_unary_rpc_method_handler
+        self._inferring = inferring
         self._handlers = {method.name: unary(_not_offered(method.name)) for method in SERVICE.methods}
         self._handlers |= {
             name: unary(self._answering(SERVICE.methods_by_name[name], answer)) for name, answer in answers.items()
@@ -82,6 +83,16 @@ class Servicer:
     def handlers(self) -> Mapping[str, grpc.RpcMethodHandler]:
         """The handler of each RPC, by its path."""
         return {path_of(name): handler for name, handler in self._handlers.items()}
+
+    @property
+    def busy(self) -> bool:
+        """Whether an RPC that has a message is received or answered."""
+        return self._places.taken or self._inferring.taken
+
+    def hurry(self, seconds: float) -> None:
+        """The service stops: messages that are still on their way have so many `seconds`."""
+        self._places.hurry(seconds)
+        self._inferring.hurry(seconds)
 
     async def _live(self, _: object, context: Any) -> bytes:
         """As long as the process answers; its empty message is not even waited for."""
