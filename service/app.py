@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
-from service.api_keys import ApiKeys, read_api_keys
 from service.backends.base import BackendFactory
 from service.backends.embedded import EmbeddedFactory
 from service.backends.null import NullFactory
@@ -114,9 +113,8 @@ def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastA
     )
     settings = serving.settings
     app.gate = None
-    if settings.api_keys_file is not None:
-        keys = ApiKeys(read_api_keys(settings.api_keys_file))
-        app.gate = Gate(keys, metrics_need_key=settings.metrics_need_key, metrics=serving.metrics)
+    if serving.credentials.keys is not None:
+        app.gate = Gate(serving.credentials.keys, metrics_need_key=settings.metrics_need_key, metrics=serving.metrics)
     log = _request_log(settings)
     app.classify = Endpoint(serving, log, route=classify.PATH, handler=ClassifyHandler(serving))
     app.infer = Endpoint(serving, log, route=infer.ROUTE, handler=InferHandler(serving))

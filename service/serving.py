@@ -16,6 +16,7 @@ from service.backends.base import BackendFactory
 from service.classifier import Classifier
 from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
+from service.credentials import Credentials
 from service.errors import BackendUnreachable, NotReady, TopfiveError
 from service.images import ImageLimits
 from service.lifecycle import Lifecycle, State
@@ -87,6 +88,7 @@ class Serving:
         self._factory = factory
         self._cores = cores
         self._on_fatal = on_fatal
+        self.credentials = Credentials(settings)
         self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics)
         self.control = ModelControl(
             mode=settings.model_control,
@@ -103,6 +105,7 @@ class Serving:
         self._watching: asyncio.Task[None] | None = None
         self._checking: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def models(self) -> Models:
@@ -132,6 +135,7 @@ class Serving:
         self.metrics.connections_limit.set(self.settings.max_connections)
         self._loading = asyncio.get_running_loop().create_task(self._load(compute))
         self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
+        self._reading = asyncio.get_running_loop().create_task(self._keep_current())
 
     async def wait_until_loaded(self) -> None:
         """Return when the models are warm, when loading has failed, or when the service is told to stop."""
@@ -177,7 +181,7 @@ class Serving:
         """Answer what waits, end the threads."""
         self.hurry()
         self.begin_drain()
-        for task in (self._loading, self._watching, self._checking, self._polling):
+        for task in (self._loading, self._watching, self._checking, self._polling, self._reading):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
@@ -260,6 +264,16 @@ class Serving:
         if self.lifecycle.state in (State.STARTING, State.READY, State.UNREACHABLE):
             self.lifecycle.enter(State.FAILED)
         self._on_fatal()
+
+    def reload(self) -> None:
+        """Look now whether keys and certificates have changed, and the repository if that is polled."""
+        self.credentials.reload()
+
+    async def _keep_current(self) -> None:
+        try:
+            await self.credentials.keep_current(self.clock, when_told=self.control.look)
+        except Exception as error:  # noqa: BLE001  # as for `_keep_watch`
+            self.fail(error)
 
     def _on_state(self, state: State) -> None:
         self.metrics.ready.set(state is State.READY)

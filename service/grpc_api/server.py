@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import grpc
 
-from service.api_keys import ApiKeys, read_api_keys
 from service.connections import LAST_SECONDS
 from service.grpc_api.authentication import Gate
 from service.grpc_api.ports import cannot_listen
@@ -21,7 +20,7 @@ from service.grpc_api.servicer import OPEN, Servicer, path_of
 from service.logs import RequestLog
 from service.serving import Serving
 from service.settings import Settings
-from service.tls import server_context
+from service.tls import Certificate
 
 logger = logging.getLogger("topfive")
 
@@ -35,17 +34,12 @@ _MIN_PING_SECONDS: Final = 10
 
 
 class GrpcServer:
-    """Serves `serving` on the port of its settings.
-
-    Raises `ConfigurationError` for a TLS file or a file of API keys that cannot be used.
-    """
+    """Serves `serving` on the port of its settings."""
 
     def __init__(self, serving: Serving, log: RequestLog) -> None:
-        settings = serving.settings
         self._serving = serving
         self._log = log
-        self._credentials = _credentials(settings)
-        self._keys = None if settings.api_keys_file is None else ApiKeys(read_api_keys(settings.api_keys_file))
+        self._credentials = _credentials(serving.credentials.certificate)
         self._let_go_at = math.inf
         self._server: Any = None
         self._servicer: Servicer | None = None
@@ -55,9 +49,9 @@ class GrpcServer:
         """Listen; raises `ConfigurationError` if the port cannot be had."""
         settings = self._serving.settings
         gates = []
-        if self._keys is not None:
+        if self._serving.credentials.keys is not None:
             paths = [path_of(name) for name in OPEN]
-            gates.append(Gate(self._keys, open_to_all=paths, metrics=self._serving.metrics))
+            gates.append(Gate(self._serving.credentials.keys, open_to_all=paths, metrics=self._serving.metrics))
         servicer = Servicer(self._serving, self._log)
         server = grpc.aio.server(
             handlers=[_Handlers(servicer.handlers)], interceptors=gates, options=_options(settings)
@@ -132,10 +126,21 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     ]
 
 
-def _credentials(settings: Settings) -> Any:
-    """What TLS needs, None without it."""
-    chain, key = settings.tls_certificate_file, settings.tls_key_file
-    # Raises for files that cannot be used, of which gRPC's core would say nothing until a client comes.
-    if server_context(settings) is None or chain is None or key is None:
+def _credentials(certificate: Certificate | None) -> Any:
+    """What TLS needs, None without it; the core asks for the pair at each handshake."""
+    if certificate is None:
         return None
-    return grpc.ssl_server_credentials([(key.read_bytes(), chain.read_bytes())])
+    told = certificate.context
+
+    def news() -> Any:
+        nonlocal told
+        if certificate.context is told:
+            return None
+        told = certificate.context
+        return _pair(certificate)
+
+    return grpc.dynamic_ssl_server_credentials(_pair(certificate), news)
+
+
+def _pair(certificate: Certificate) -> Any:
+    return grpc.ssl_server_certificate_configuration([(certificate.key, certificate.chain)])
