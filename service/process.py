@@ -20,7 +20,7 @@ from typing import Final
 import uvicorn
 
 from service.app import create_app, create_grpc_server, create_serving
-from service.descriptors import ensure_descriptors
+from service.descriptors import fit_descriptors
 from service.errors import ConfigurationError
 from service.grpc_api.ports import claim_port
 from service.grpc_api.server import GrpcServer
@@ -111,7 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level)
-        ensure_descriptors(settings.max_connections, listeners=1 + settings.grpc, backlog=_BACKLOG)
+        fitting = fit_descriptors(settings.max_connections, listeners=1 + settings.grpc, backlog=_BACKLOG)
+        settings = settings.model_copy(update={"max_connections": fitting})
         server_context(settings)  # refused here, once, rather than by each worker
         listener = _listen(settings)
         with claim_port(settings) as grpc_port:

@@ -184,8 +184,8 @@ class Settings(BaseSettings):
         4096,
         ge=1,
         description="Most HTTP connections at once, in each worker process. One more closes the one whose client has "
-        "kept the service waiting longest, the idle ones first; each needs an open file (ulimit -n). gRPC has as many "
-        "of its own, and refuses one more.",
+        "kept the service waiting longest, the idle ones first. Each needs an open file (ulimit -n), and where that "
+        "limit is low, there are fewer, with a warning. gRPC has as many of its own, and refuses one more.",
     )
     head_seconds: float = Field(
         10.0,
