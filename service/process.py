@@ -13,7 +13,6 @@ import logging
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -27,8 +26,9 @@ from service.grpc_api.server import GrpcServer
 from service.http_protocol import LeanHttpProtocol
 from service.logs import configure_logging
 from service.metrics import forget_process
+from service.metrics_files import metrics_folder
 from service.serving import Serving
-from service.settings import Settings, export_settings, load_settings
+from service.settings import Settings, export_settings, load_settings, named_temp_folder
 from service.signals import signals_of_this_process
 from service.supervisor import Life, Supervisor, end_with_supervisor, take_signals
 from service.tls import Certificate, TlsServer, server_context
@@ -186,7 +186,7 @@ def _uvicorn_config(serving: Serving, app: object) -> uvicorn.Config:
 def _run_workers(settings: Settings, listener: socket.socket) -> int:
     """Serve in several processes, which inherit `listener` and are replaced when they die."""
     signals = signals_of_this_process()
-    with tempfile.TemporaryDirectory(prefix="topfive-metrics-") as folder:
+    with metrics_folder(named_temp_folder(), workers=settings.workers) as folder:
         export_settings(settings, folder)
         return Supervisor(
             _work,

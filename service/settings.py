@@ -279,6 +279,11 @@ def export_settings(settings: Settings, folder_for_metrics: str) -> None:
     os.environ[_METRICS_FOLDER] = folder_for_metrics
 
 
+def named_temp_folder() -> str | None:
+    """The folder for temporary files that the environment names, None if it names none."""
+    return os.environ.get("TMPDIR") or None
+
+
 def shared_metrics_folder() -> str | None:
     """Where worker processes' metrics meet; None in a process that serves alone."""
     return os.environ.get(_METRICS_FOLDER)

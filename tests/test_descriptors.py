@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from service import descriptors
 from service.descriptors import fit_descriptors
 from tests.serving_process import ROOT
 
@@ -79,8 +78,8 @@ def test_a_system_that_allows_less_than_it_says_is_asked_for_less(
             raise ValueError("current limit exceeds maximum limit")
         limits[:] = new
 
-    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda kind: tuple(limits))
-    monkeypatch.setattr(descriptors.resource, "setrlimit", set_limits)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: tuple(limits))
+    monkeypatch.setattr(resource, "setrlimit", set_limits)
     assert fit_descriptors(200, listeners=2, backlog=100) == fitting
     assert limits[0] == limit
     assert "cannot be raised" in caplog.text
