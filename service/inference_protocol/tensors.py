@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 
 from service.backends.base import Row
-from service.errors import MalformedRequest
-from service.types import TensorSpec
-
-_WIRE_DTYPES: Final = {"UINT8": "u1", "INT64": "<i8", "FP32": "<f4"}
+from service.errors import BackendFailure, MalformedRequest
+from service.types import WIRE_DTYPES, TensorSpec
 
 
 def to_bytes(spec: TensorSpec, rows: Sequence[Row]) -> bytes:
     """The output `spec` of all `rows` as one binary tensor."""
     if spec.datatype == "BYTES":
         return b"".join(_element(text) for row in rows for text in row[spec.name].flat)
-    dtype = _WIRE_DTYPES[spec.datatype]
+    dtype = WIRE_DTYPES[spec.datatype]
     return b"".join(row[spec.name].astype(dtype, copy=False).tobytes() for row in rows)
 
 
@@ -28,8 +26,11 @@ def to_json(spec: TensorSpec, rows: Sequence[Row]) -> list[Any]:
 
 
 def shape_of(spec: TensorSpec, rows: Sequence[Row]) -> list[int]:
-    """The shape of that tensor, images first."""
-    return [len(rows), *rows[0][spec.name].shape]
+    """The shape of that tensor, images first; raises `BackendFailure` if not all have the same."""
+    first = rows[0][spec.name].shape
+    if -1 in spec.shape[1:] and any(row[spec.name].shape != first for row in rows):
+        raise BackendFailure(f"the output '{spec.name}' differs in shape from image to image; ask for one at a time")
+    return [len(rows), *first]
 
 
 @lru_cache(maxsize=4096)
