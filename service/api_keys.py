@@ -22,6 +22,10 @@ class ApiKeys:
     """The keys, as digests of one length, so that a comparison tells nothing of them by its time."""
 
     def __init__(self, keys: Iterable[str]) -> None:
+        self.replace(keys)
+
+    def replace(self, keys: Iterable[str]) -> None:
+        """From the next request on, know `keys` and no others; from any thread."""
         self._digests = [_digest(key) for key in keys]
 
     def is_known(self, authorization: str) -> bool:

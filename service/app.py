@@ -15,13 +15,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
-from service.api_keys import ApiKeys, read_api_keys
 from service.backends.base import BackendFactory
 from service.backends.embedded import EmbeddedFactory
 from service.backends.null import NullFactory
 from service.backends.triton.backend import TritonFactory
 from service.clock import Clock, MonotonicClock
-from service.cores import usable_cores
+from service.cores import share_of_cores, usable_cores
 from service.errors import ConfigurationError, TopfiveError
 from service.grpc_api.server import GrpcServer
 from service.logs import RequestLog, texts_for
@@ -49,7 +48,7 @@ logger = logging.getLogger("topfive")
 
 def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: Clock | None = None) -> Serving:
     """The service of `settings`, not started; raises `ConfigurationError` for what can be seen without loading."""
-    cores = max(1, usable_cores() // settings.workers)
+    cores = share_of_cores(usable_cores(settings.cores), settings.workers)
     clock = clock or MonotonicClock()
     repository = Repository(settings.served_repository, on_triton=settings.backend == "triton")
     return Serving(
@@ -125,9 +124,8 @@ def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastA
     app.prefix = settings.root_path
     app.cors = Cors(read_origins(settings.cors_origins)) if settings.cors_origins else None
     app.gate = None
-    if settings.api_keys_file is not None:
-        keys = ApiKeys(read_api_keys(settings.api_keys_file))
-        app.gate = Gate(keys, metrics_need_key=settings.metrics_need_key, metrics=serving.metrics)
+    if serving.credentials.keys is not None:
+        app.gate = Gate(serving.credentials.keys, metrics_need_key=settings.metrics_need_key, metrics=serving.metrics)
     log = _request_log(settings)
     app.classify = Endpoint(serving, log, route=classify.PATH, handler=ClassifyHandler(serving))
     app.infer = Endpoint(serving, log, route=infer.ROUTE, handler=InferHandler(serving))

@@ -17,8 +17,15 @@ from service.clock import Clock, TimerHandle
 
 _SWEEP_SECONDS: Final = 1.0
 """How late an overdue client may be found; less where a bound is shorter than that."""
+_LAST_SWEEP_SECONDS: Final = 0.25
+"""The same while the service stops."""
 _FAREWELL_SECONDS: Final = 2.0
 """How long a client that is refused may go on sending: one who is cut off while it sends may never read why."""
+_LAST_FAREWELL_SECONDS: Final = 1.0
+"""The same while the service stops."""
+LAST_SECONDS: Final = 2.0
+"""How long, once the service stops, a request may take to be whole, and a client to read on. What is on its way on any
+fair link is here by then, and a stop ends well before a container engine's 10 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +72,8 @@ class Connections:
         self.limits = limits
         self.closing = False
         """Whether each connection is to be closed once it owes no answer; for a service that drains."""
+        self.stopping = False
+        """Whether those are let go whose requests are not whole."""
         self.fresh = Line(limits.head_seconds, "head_timeout")  # has not sent a byte
         self.idle = Line(limits.idle_seconds)  # between two requests
         self.head = Line(limits.head_seconds, "head_timeout")
@@ -115,6 +124,21 @@ class Connections:
     def start(self) -> None:
         """Begin to close who is overdue."""
         self._timer = self._clock.call_at(self._now() + self._sweep_seconds, self._sweep)
+
+    def hurry(self) -> None:
+        """From now on everybody who is waited for has `LAST_SECONDS`, or less where the bound is shorter anyway."""
+        if self.stopping:
+            return
+        self.closing = self.stopping = True
+        now = self._now()
+        for line in self._bounded:
+            line.seconds = min(line.seconds, _LAST_FAREWELL_SECONDS if line is self.farewell else LAST_SECONDS)
+            line.reason = None
+            line.since = dict.fromkeys(line.since, now)
+        if self._timer is not None:
+            self.stop()
+            self._sweep_seconds = min(self._sweep_seconds, _LAST_SWEEP_SECONDS)
+            self.start()
 
     def stop(self) -> None:
         """Let everybody wait."""

@@ -1,18 +1,143 @@
-"""How many cores this process may use: the affinity mask, cut by the container's CPU quota."""
+"""How many cores this process may use: the affinity mask, cut by the CPU quotas of its control groups.
+
+A quota is written where the group was made, which is seldom where the process looks: a container sees its own group as
+the root, or its whole path; systemd's `CPUQuota` stands in a slice or a service below the root; and every group above
+counts too. So the kernel is asked where the process is (`/proc/self/cgroup`) and what is mounted where
+(`/proc/self/mountinfo`), and each folder from there up to the mount is read, of version 2 and of version 1.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
 import os
-from pathlib import Path
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
 
-_QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
+logger = logging.getLogger("topfive")
+
+_ROOT: Final = Path("/")
+_MEMBERSHIP: Final = "proc/self/cgroup"
+_MOUNTS: Final = "proc/self/mountinfo"
+_DELETED: Final = " (deleted)"
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 
-def usable_cores(quota_file: Path = _QUOTA_FILE) -> int:
-    """At least 1. `quota_file` is cgroup v2's `cpu.max`: quota and period in microseconds, or `max`."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not quota_file.is_file():
-        return allowed
-    quota, period = quota_file.read_text(encoding="ascii").split()
-    return allowed if quota == "max" else max(1, min(allowed, math.ceil(int(quota) / int(period))))
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """One hierarchy of control groups, of which the group `root` is what `point` shows."""
+
+    root: str
+    point: str
+    version: int
+
+
+def usable_cores(wanted: int = 0, *, root: Path = _ROOT) -> int:
+    """At least 1; a core of which the quota allows a part counts whole, for a half one would be left idle else.
+
+    `wanted`, if it is not 0, is above all, with a warning where the system allows less. `root` is where `proc` and the
+    mounts are.
+    """
+    allowed = _allowed_cores(root)
+    if wanted > allowed:
+        logger.warning(
+            "cores is %d, but this process may use %d (affinity and CPU quota): its threads will wait for each other",
+            wanted,
+            allowed,
+        )
+    return wanted or allowed
+
+
+def share_of_cores(cores: int, processes: int) -> int:
+    """How many of `cores` each of so many `processes` takes, at least 1."""
+    return max(1, cores // processes)
+
+
+def _allowed_cores(root: Path) -> int:
+    present = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = min(_quotas(root), default=math.inf)
+    return present if quota == math.inf else max(1, min(present, math.ceil(quota)))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Every quota that holds for this process, in cores."""
+    try:
+        groups = dict(_groups((root / _MEMBERSHIP).read_text(encoding="utf-8", errors="surrogateescape")))
+        mounts = list(_mounts((root / _MOUNTS).read_text(encoding="utf-8", errors="surrogateescape")))
+    except OSError:
+        return  # no Linux, or a /proc that is not mounted: nothing to be found out
+    for version, group in groups.items():
+        for folder in _folders(group, [mount for mount in mounts if mount.version == version]):
+            quota = _read(root / folder.lstrip("/"), version)
+            if quota is not None:
+                yield quota
+
+
+def _groups(text: str) -> Iterator[tuple[int, str]]:
+    """The process' group in version 2, and in the hierarchy of version 1 that has the `cpu` controller."""
+    for line in text.splitlines():
+        number, controllers, group = line.split(":", 2)
+        if number == "0":
+            yield 2, group.removesuffix(_DELETED)
+        elif "cpu" in controllers.split(","):
+            yield 1, group.removesuffix(_DELETED)
+
+
+def _mounts(text: str) -> Iterator[_Mount]:
+    """The mounts of these hierarchies."""
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        root, point = (_OCTAL.sub(lambda found: chr(int(found[1], 8)), word) for word in before.split(" ")[3:5])
+        kind, _, options = after.split(" ", 2)
+        if kind == "cgroup2":
+            yield _Mount(root, point, 2)
+        elif kind == "cgroup" and "cpu" in options.split(","):
+            yield _Mount(root, point, 1)
+
+
+def _folders(group: str, mounts: Iterable[_Mount]) -> Iterator[str]:
+    """The folders of `group` and of the groups above it, as far as they are mounted.
+
+    A mount that does not show `group`, because its root lies outside of this process' namespace, is at least read at
+    its top: it was made for this process. But not beside one that does show it.
+    """
+    inside = {mount.point: below for mount in mounts if (below := _below(group, mount.root)) is not None}
+    for point, below in (inside or dict.fromkeys((mount.point for mount in mounts), PurePosixPath())).items():
+        yield point
+        for part in (below, *below.parents):
+            if part.parts:
+                yield f"{point}/{part}"
+
+
+def _below(group: str, root: str) -> PurePosixPath | None:
+    """The way from the group `root` down to `group`, None if there is none."""
+    if ".." in PurePosixPath(group).parts or ".." in PurePosixPath(root).parts:
+        return None
+    try:
+        return PurePosixPath(group).relative_to(root)
+    except ValueError:
+        return None
+
+
+def _read(folder: Path, version: int) -> float | None:
+    """The quota of one group in cores, None if it has none."""
+    try:
+        if version == 2:
+            words = (folder / "cpu.max").read_text(encoding="ascii").split()
+        else:
+            words = [
+                (folder / f"cpu.cfs_{name}_us").read_text(encoding="ascii").strip() for name in ("quota", "period")
+            ]
+        if words[0] in ("max", "-1"):
+            return None
+        return int(words[0]) / int(words[1])
+    except FileNotFoundError:
+        return None  # the root of all groups has none, nor has one whose parent does not hand the controller down
+    except (OSError, ValueError, IndexError, ZeroDivisionError) as error:
+        logger.warning(
+            "the CPU quota in %s cannot be read, and is left out: %r; the setting cores is above it", folder, error
+        )
+        return None

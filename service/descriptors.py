@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from typing import Final
 
 from service.errors import ConfigurationError
 
+logger = logging.getLogger("topfive")
+
 _OTHER_FILES: Final = 256
 """What is open beside connections: libraries, models while they load, metrics, the log."""
+_FEWEST: Final = 16
+"""Connections, with fewer than which a service is of no use: a balancer's, a few clients', a probe's."""
 
 
-def ensure_descriptors(max_connections: int, *, listeners: int, backlog: int) -> None:
-    """Raise the soft limit to what so many `listeners` need that take `max_connections` each.
+def fit_descriptors(max_connections: int, *, listeners: int, backlog: int) -> int:
+    """Raise the soft limit to what so many `listeners` need that take `max_connections` each; how many of them fit.
 
-    Raises `ConfigurationError` if the hard limit forbids it.
+    Fewer than asked for, with a warning, where the hard limit forbids it; raises `ConfigurationError` where it leaves
+    next to none.
 
     More is worth having: a second one for each connection, whose client may be reading a static file, and `backlog`
     for those that are accepted before one of them is looked at.
     """
     soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
     needed = max_connections * listeners + _OTHER_FILES
-    if needed > hard:
+    limit = _raise_limit(soft, needed=min(needed, hard), wanted=min(needed + max_connections + backlog, hard))
+    if needed <= limit:
+        return max_connections
+    fitting = int(limit - _OTHER_FILES) // listeners
+    if fitting < min(_FEWEST, max_connections):
+        least = min(_FEWEST, max_connections) * listeners + _OTHER_FILES
         raise ConfigurationError(
-            f"max_connections is {max_connections}, which needs {needed} open files; the hard limit of this process is "
-            f"{hard:.0f} (ulimit -Hn): raise it, or set max_connections to at most "
-            f"{max(0, hard - _OTHER_FILES) // listeners:.0f}"
+            f"this process may have {limit:.0f} files open, which leaves no room for connections: max_connections "
+            f"{max_connections} needs {needed}, and the least is {least}; raise the limit with `ulimit -n {needed}` in "
+            f"the shell that starts it (as root where the hard limit is lower), LimitNOFILE={needed} in its systemd "
+            f"unit, or `docker run --ulimit nofile={needed}`"
         )
-    wanted = min(needed + max_connections + backlog, hard)
-    if wanted <= soft:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (int(wanted), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    except (OSError, ValueError) as error:  # macOS has a lower bound than it says
-        raise ConfigurationError(
-            f"max_connections is {max_connections}, and the limit of open files cannot be raised from {soft:.0f} to "
-            f"{wanted:.0f} for it ({error}); lower it"
-        ) from error
+    logger.warning(
+        "max_connections is lowered from %d to %d, for this process may have %d files open: for all of them raise the "
+        "limit to %d (ulimit -n, systemd's LimitNOFILE, Docker's --ulimit nofile)",
+        max_connections,
+        fitting,
+        limit,
+        needed,
+    )
+    return fitting
+
+
+def _raise_limit(soft: float, *, needed: float, wanted: float) -> float:
+    """Raise the soft limit to `wanted`, or at least to `needed`, if the system lets us; what it is then."""
+    for target in (wanted, needed):
+        if target <= soft:
+            break
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (int(target), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        except (OSError, ValueError) as error:  # macOS has a lower bound than it says
+            logger.warning("the limit of open files cannot be raised from %.0f to %.0f: %s", soft, target, error)
+        else:
+            return target
+    return soft
 
 
 def _finite(limit: int) -> float:

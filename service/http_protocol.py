@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from service.http_parsing import RequestReader
-from service.refusals import Refusal, too_slow
+from service.refusals import STOPPING, Refusal, too_slow
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Transport
@@ -133,7 +133,8 @@ class LeanHttpProtocol(RequestReader):
         books = self._books
         if line is books.head or line is books.body:
             limits = books.limits
-            self.refuse(too_slow(head_seconds=limits.head_seconds, body_seconds=limits.body_seconds))
+            slow = too_slow(head_seconds=limits.head_seconds, body_seconds=limits.body_seconds)
+            self.refuse(STOPPING if books.stopping else slow)
         else:
             self.abort()
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told: the only file that imports its client.
+"""What Prometheus is told: with `metrics_files`, the only file that imports its client.
 
 What lives here: the metrics, their one place of definition, and their exposition. Every number is also in the log line
 and the `Server-Timing` header of its request. With several worker processes the client library keeps its values in
@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from service.metrics_files import keep_room
 from service.statuses import HTTP
 from service.types import Fill, Timings
 from service.usage import Usage
@@ -71,6 +72,8 @@ class Metrics:
 
     def __init__(self, *, shared_folder: str | None = None) -> None:
         self._shared_folder = shared_folder
+        if shared_folder is not None:
+            keep_room()
         registry = CollectorRegistry()
         self._registry = registry
         self._request_durations: dict[tuple[str, str, int], Histogram] = {}

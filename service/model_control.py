@@ -153,14 +153,20 @@ class ModelControl:
         """Look at the repository every so many `seconds`, for ever."""
         while True:
             await sleep(clock, seconds)
-            try:
-                await self.poll()
-            except BackendUnreachable as error:
-                logger.warning("the models stay as they were: %s", error)
-            except NotReady:
-                return
-            except Exception as error:  # a look that fails must not be the last one
-                logger.error("the look at the model repository failed", exc_info=error)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look at the repository once, if it is polled; what goes wrong is logged, for it must not be the last look."""
+        if self._mode != "poll":
+            return
+        try:
+            await self.poll()
+        except BackendUnreachable as error:
+            logger.warning("the models stay as they were: %s", error)
+        except NotReady:
+            return  # it stops
+        except Exception as error:  # see above
+            logger.error("the look at the model repository failed", exc_info=error)
 
     async def poll(self) -> None:
         """Serve the repository as it lies there now; what cannot be is refused and stays as it was.

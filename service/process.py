@@ -11,12 +11,9 @@ import contextlib
 import functools
 import logging
 import os
-import signal
 import socket
-import ssl
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -24,24 +21,32 @@ import uvicorn
 
 from service.announcement import announcement
 from service.app import create_app, create_grpc_server, create_serving
-from service.descriptors import ensure_descriptors
+from service.descriptors import fit_descriptors
 from service.errors import ConfigurationError
 from service.grpc_api.ports import claim_port
 from service.grpc_api.server import GrpcServer
 from service.http_protocol import LeanHttpProtocol
 from service.logs import configure_logging, texts_for
 from service.metrics import forget_process
+from service.metrics_files import metrics_folder
 from service.serving import Serving
-from service.settings import Settings, export_settings, load_settings, shared_metrics_folder, wants_colours
-from service.supervisor import Supervisor
-from service.tls import TlsServer, server_context
+from service.settings import (
+    Settings,
+    export_settings,
+    load_settings,
+    named_temp_folder,
+    shared_metrics_folder,
+    wants_colours,
+)
+from service.signals import signals_of_this_process
+from service.supervisor import Life, Supervisor, end_with_supervisor, take_signals
+from service.tls import Certificate, TlsServer, server_context
 from service.tracing import check_tracing
 
 logger = logging.getLogger("topfive")
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG: Final = 2048
-_STOP_MARGIN_SECONDS: Final = 5.0
+_STOP_MARGIN_SECONDS: Final = 2.0
 """What a worker may need beyond its own bounds to end, before it is killed."""
 
 
@@ -53,41 +58,46 @@ class _Server(uvicorn.Server):
         config: uvicorn.Config,
         serving: Serving,
         *,
-        tls: ssl.SSLContext | None,
         grpc_server: GrpcServer | None,
+        take_signals: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._serving = serving
-        self._tls = tls
         self._grpc_server = grpc_server
+        self._take_signals = take_signals
         self._draining = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen; with TLS by a server of ours, which uvicorn stops like its own."""
-        if self._tls is None:
+        certificate = self._serving.credentials.certificate
+        if certificate is None:
             await super().startup(sockets)
             return
         await super().startup([])
-        self.servers = [self._tls_server(listener, self._tls) for listener in sockets or []]  # type: ignore[misc]  # theirs
+        self.servers = [self._tls_server(listener, certificate) for listener in sockets or []]  # type: ignore[misc]  # theirs
 
-    def _tls_server(self, listener: socket.socket, context: ssl.SSLContext) -> TlsServer:
+    def _tls_server(self, listener: socket.socket, certificate: Certificate) -> TlsServer:
         connections = self._serving.connections
 
         def make_protocol() -> LeanHttpProtocol:
             return LeanHttpProtocol(self.config, self.server_state, self.lifespan.state, connections=connections)
 
-        return TlsServer(listener, context, make_protocol=make_protocol, connections=connections)
+        return TlsServer(listener, certificate, make_protocol=make_protocol, connections=connections)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Drain on SIGTERM and SIGINT; a second one ends the grace."""
+        """Drain on the signals that stop, a second of which ends the grace; read again on the others."""
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        signals = signals_of_this_process()
+        for number in signals.stop:
             loop.add_signal_handler(number, self._drain)
+        for number in signals.reload:
+            loop.add_signal_handler(number, self._serving.reload)
+        self._take_signals()
         try:
             yield
         finally:
-            for number in _SIGNALS:
+            for number in (*signals.stop, *signals.reload):
                 loop.remove_signal_handler(number)
 
     def _drain(self) -> None:
@@ -111,7 +121,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(sys.argv[1:] if arguments is None else arguments)
         _configure_logging(settings)
-        ensure_descriptors(settings.max_connections, listeners=1 + settings.grpc, backlog=_BACKLOG)
+        fitting = fit_descriptors(settings.max_connections, listeners=1 + settings.grpc, backlog=_BACKLOG)
+        settings = settings.model_copy(update={"max_connections": fitting})
         server_context(settings)  # refused here, once, rather than by each worker
         check_tracing(settings)
         listener = _listen(settings)
@@ -149,19 +160,19 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _run(settings: Settings, sockets: list[socket.socket]) -> int:
-    """Serve on `sockets` in this process."""
+def _run(settings: Settings, sockets: list[socket.socket], *, take_signals: Callable[[], None] = lambda: None) -> int:
+    """Serve on `sockets` in this process; `take_signals` is called once it handles them."""
 
     def leave() -> None:
         server.exit()
 
-    tls = server_context(settings)
     serving = create_serving(settings, on_fatal=leave)
     grpc_server = create_grpc_server(serving)
     app = create_app(serving, grpc_server)
-    server = _Server(_uvicorn_config(serving, app), serving, tls=tls, grpc_server=grpc_server)
+    config = _uvicorn_config(serving, app)
+    server = _Server(config, serving, grpc_server=grpc_server, take_signals=take_signals)
     host, port = sockets[0].getsockname()[:2]
-    scheme = "http" if tls is None else "https"
+    scheme = "http" if serving.credentials.certificate is None else "https"
     logger.info("listening on %s://%s:%d", scheme, host, port)
 
     def announce() -> None:
@@ -219,7 +230,8 @@ def _uvicorn_config(serving: Serving, app: object) -> uvicorn.Config:
 
 def _run_workers(settings: Settings, listener: socket.socket) -> int:
     """Serve in several processes, which inherit `listener` and are replaced when they die."""
-    with tempfile.TemporaryDirectory(prefix="topfive-metrics-") as folder:
+    signals = signals_of_this_process()
+    with metrics_folder(named_temp_folder(), workers=settings.workers) as folder:
         export_settings(settings, folder)
         return Supervisor(
             _work,
@@ -227,14 +239,17 @@ def _run_workers(settings: Settings, listener: socket.socket) -> int:
             count=settings.workers,
             stop_seconds=settings.drain_grace_seconds + settings.shutdown_seconds + _STOP_MARGIN_SECONDS,
             on_death=lambda pid: forget_process(pid, folder),
+            stops=signals.stop,
+            passed_on=signals.reload,
         ).run()
 
 
-def _work(listener: socket.socket) -> None:
+def _work(listener: socket.socket, life: Life) -> None:
     """A worker process: settings come through the environment."""
+    end_with_supervisor(life)
     settings = load_settings()
     _configure_logging(settings)
     try:
-        sys.exit(_run(settings, [listener]))
+        sys.exit(_run(settings, [listener], take_signals=take_signals))
     except ConfigurationError as error:
         sys.exit(_refuse(error))

@@ -40,6 +40,13 @@ def too_slow(*, head_seconds: float, body_seconds: float) -> Refusal:
     return _refusal(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", message, reason=None)
 
 
+STOPPING: Final = _refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "not_ready",
+    "the service is stopping, and the rest of this request did not come in time; send it again",
+    reason=None,
+)
+"""For a request that is not whole when the service stops."""
 HEAD_TOO_LARGE: Final = _refusal(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "head_too_large",

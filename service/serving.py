@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -16,6 +17,7 @@ from service.classifier import Classifier
 from service.client_addresses import ClientAddresses, read_networks
 from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
+from service.credentials import Credentials
 from service.errors import BackendUnreachable, NotReady, TopfiveError
 from service.images import DecodingRules, ImageLimits
 from service.lifecycle import Bell, Lifecycle, State
@@ -34,6 +36,8 @@ logger = logging.getLogger("topfive")
 
 _WATCH_SECONDS: Final = 1.0
 """How old the gauges may be that a sibling process is scraped for."""
+_LAST_BATCH_SECONDS: Final = 0.5
+"""What a batch that runs is given when the time for the stop is up."""
 _CHECK_SECONDS: Final = 1.0
 """How often each model's backend is asked whether it could run a batch."""
 
@@ -90,6 +94,7 @@ class Serving:
         self._factory = factory
         self.cores = cores
         self._on_fatal = on_fatal
+        self.credentials = Credentials(settings)
         self.on_ready: Callable[[], None] = lambda: None
         self._was_ready = False
         self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self.changed.ring)
@@ -99,12 +104,15 @@ class Serving:
             lifecycle=self.lifecycle,
             live=self._live,
         )
+        self._leaving = asyncio.Event()
+        self._ends = math.inf
         self._pools: list[WorkerPool] = []
         self._classifier: Classifier | None = None
         self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._checking: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def models(self) -> Models:
@@ -147,11 +155,14 @@ class Serving:
         self.metrics.connections_limit.set(self.settings.max_connections)
         self._loading = asyncio.get_running_loop().create_task(self._load(compute))
         self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
+        self._reading = asyncio.get_running_loop().create_task(self._keep_current())
 
     async def wait_until_loaded(self) -> None:
-        """Return when the models are warm, or when loading has failed."""
+        """Return when the models are warm, when loading has failed, or when the service is told to stop."""
         if self._loading is not None:
-            await asyncio.wait([self._loading])
+            leaving = asyncio.get_running_loop().create_task(self._leaving.wait())
+            await asyncio.wait([self._loading, leaving], return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
 
     def publish(self) -> None:
         """Set the gauges to what is so now."""
@@ -177,17 +188,24 @@ class Serving:
         self.lifecycle.enter(State.DRAINING)
 
     def hurry(self) -> None:
-        """Make nobody wait for company in a batch any more; what comes in is still served."""
+        """Begin to stop: what is whole is answered, nobody waits for company in a batch, what is not whole is let go.
+
+        From now on it counts how long the stop takes.
+        """
+        self._ends = min(self._ends, self.clock.now() + self.settings.shutdown_seconds)
+        self._leaving.set()
+        self.connections.hurry()
         self._live.hurry()
 
     async def stop(self) -> None:
         """Answer what waits, end the threads."""
+        self.hurry()
         self.begin_drain()
-        for task in (self._loading, self._watching, self._checking, self._polling):
+        for task in (self._loading, self._watching, self._checking, self._polling, self._reading):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
-        patience = 0.0 if self.is_stuck else self.settings.shutdown_seconds
+        patience = self._patience()
         try:
             async with asyncio.timeout(patience):
                 await self._live.drain()
@@ -196,10 +214,17 @@ class Serving:
         await self._factory.close()
         self.connections.stop()
         for pool in self._pools:
-            self.is_stuck |= not pool.close(timeout_seconds=patience)
+            self.is_stuck |= not pool.close(timeout_seconds=self._patience())
         if self.tracing is not None:
-            await self.tracing.close(seconds=self.settings.shutdown_seconds)
+            await self.tracing.close(seconds=self._patience())
         self.lifecycle.enter(State.STOPPED)
+
+    def _patience(self) -> float:
+        """How long what still runs may take: what is left of the stop, and a moment where nothing is left of it."""
+        if self.is_stuck:
+            return 0.0
+        least = min(_LAST_BATCH_SECONDS, self.settings.shutdown_seconds)
+        return max(least, self._ends - self.clock.now())
 
     async def _load(self, pool: WorkerPool) -> None:
         loader = Loader(
@@ -263,6 +288,16 @@ class Serving:
         if self.lifecycle.state in (State.STARTING, State.READY, State.UNREACHABLE):
             self.lifecycle.enter(State.FAILED)
         self._on_fatal()
+
+    def reload(self) -> None:
+        """Look now whether keys and certificates have changed, and the repository if that is polled."""
+        self.credentials.reload()
+
+    async def _keep_current(self) -> None:
+        try:
+            await self.credentials.keep_current(self.clock, when_told=self.control.look)
+        except Exception as error:  # noqa: BLE001  # as for `_keep_watch`
+            self.fail(error)
 
     def _on_state(self, state: State) -> None:
         self.metrics.ready.set(self.lifecycle.ready)

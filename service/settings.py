@@ -112,6 +112,14 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How often the repository is looked at when model_control is 'poll'.",
     )
+    cores: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Cores to use, shared by all workers; all numbers of threads follow from it. 0 finds out: those of "
+        "the affinity mask, cut by the CPU quotas of the process' control groups, where a started core counts whole. "
+        "Set it to leave cores to other programs, or where the quota is not visible to the process.",
+    )
     alone_threads: int = Field(
         0,
         ge=0,
@@ -215,8 +223,8 @@ class Settings(BaseSettings):
         4096,
         ge=1,
         description="Most HTTP connections at once, in each worker process. One more closes the one whose client has "
-        "kept the service waiting longest, the idle ones first; each needs an open file (ulimit -n). gRPC has as many "
-        "of its own, and refuses one more.",
+        "kept the service waiting longest, the idle ones first. Each needs an open file (ulimit -n), and where that "
+        "limit is low, there are fewer, with a warning. gRPC has as many of its own, and refuses one more.",
     )
     head_seconds: float = Field(
         10.0,
@@ -261,10 +269,12 @@ class Settings(BaseSettings):
         "can notice. Set it above the balancer's probe interval.",
     )
     shutdown_seconds: float = Field(
-        20.0,
+        7.0,
         gt=0,
         allow_inf_nan=False,
-        description="Bound on answering what is left after the grace; then the process ends regardless.",
+        description="Bound on answering what is left after the grace; then the process ends regardless. Requests whose "
+        "body is not whole after the first two seconds of it are let go with 503. What kills the process must wait for "
+        "the grace, this and two seconds; the default fits into Docker's ten.",
     )
     otlp_endpoint: str | None = Field(
         None,
@@ -356,6 +366,11 @@ def export_settings(settings: Settings, folder_for_metrics: str) -> None:
         if (value := getattr(settings, name)) is not None:
             os.environ[PREFIX + name.upper()] = str(value)
     os.environ[_METRICS_FOLDER] = folder_for_metrics
+
+
+def named_temp_folder() -> str | None:
+    """The folder for temporary files that the environment names, None if it names none."""
+    return os.environ.get("TMPDIR") or None
 
 
 def wants_colours() -> bool:

@@ -65,6 +65,45 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+class Certificate:
+    """The certificate and key of `settings` as their files were last read, for whoever shakes hands next.
+
+    Raises `ConfigurationError` as `server_context` does.
+    """
+
+    def __init__(self, settings: Settings, certificate: Path, key: Path) -> None:
+        self._settings = settings
+        self.paths = (certificate, key)
+        self.read()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Certificate | None:
+        """None if `settings` ask for no TLS."""
+        server_context(settings)  # first, for it tells of one that lacks the other
+        certificate, key = settings.tls_certificate_file, settings.tls_key_file
+        return None if certificate is None or key is None else cls(settings, certificate, key)
+
+    def read(self) -> None:
+        """Read both files again; if they cannot be used, raise `ConfigurationError` and keep what there is.
+
+        From any thread: who shakes hands meanwhile uses the old pair or the new one, whole.
+        """
+        before = self._contents()
+        context = server_context(self._settings)
+        assert context is not None
+        chain, key = self._contents()
+        if (chain, key) != before:
+            raise ConfigurationError("tls_certificate_file and tls_key_file changed while they were read")
+        self.context, self.chain, self.key = context, chain, key
+
+    def _contents(self) -> tuple[bytes, bytes]:
+        try:
+            chain, key = (path.read_bytes() for path in self.paths)
+        except OSError as error:
+            raise ConfigurationError(f"the TLS file {error.filename} cannot be read: {error.strerror}") from error
+        return chain, key
+
+
 def _check_readable(name: str, path: Path) -> None:
     try:
         path.read_bytes()
@@ -87,14 +126,14 @@ class TlsServer:
     def __init__(
         self,
         listener: socket.socket,
-        context: ssl.SSLContext,
+        certificate: Certificate,
         *,
         make_protocol: Callable[[], LeanHttpProtocol],
         connections: Connections,
     ) -> None:
         listener.setblocking(False)
         self._listener = listener
-        self._context = context
+        self._certificate = certificate
         self._make_protocol = make_protocol
         self._connections = connections
         self._loop = asyncio.get_running_loop()
@@ -144,7 +183,7 @@ class TlsServer:
         protocol.accepted(this.cancel)
         try:
             with contextlib.suppress(OSError, asyncio.CancelledError):
-                await self._loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._context)
+                await self._loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._certificate.context)
         finally:
             if protocol.is_shaking_hands:
                 self._connections.lost(protocol)

@@ -146,9 +146,12 @@ class AnswerReader(io.BufferedReader):
 
 
 class ServingProcess:
-    """`python -m service` on free ports, unless `flags` say others; ends with the `with` block at the latest."""
+    """`python -m service` on free ports, unless `flags` say others; ends with the `with` block at the latest.
 
-    def __init__(self, *flags: str, environment: Mapping[str, str] | None = None) -> None:
+    `detached` starts it without a terminal, whether the tests have one or not.
+    """
+
+    def __init__(self, *flags: str, environment: Mapping[str, str] | None = None, detached: bool = False) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "service", "--port", "0", "--grpc-port", "0", *flags],
@@ -157,6 +160,7 @@ class ServingProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=detached,
         )
         self.log: list[str] = []
         self._ended = False

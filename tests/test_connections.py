@@ -59,6 +59,31 @@ def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.parametrize("line", ["fresh", "head", "body", "reader", "idle"])
+def test_a_stop_lets_go_who_is_waited_for_two_seconds_after_it(bench: Bench, line: str) -> None:
+    """However long they have been waited for before, and those who come to wait after it too; as nobody's fault."""
+    early = bench.client(line)
+    bench.clock.advance(8.0)
+    bench.books.hurry()
+    bench.books.hurry()  # which changes nothing
+    bench.clock.advance(1.0)
+    late = bench.client(line)
+    closed = []
+    for _ in range(10):
+        closed.append((early.is_closed, late.is_closed))
+        bench.clock.advance(0.25)
+    assert [sum(each) for each in zip(*closed, strict=True)] == [6, 2]
+    assert bench.closed == []
+    assert bench.books.closing
+
+
+def test_a_stop_lets_nobody_go_who_waits_for_an_answer(bench: Bench) -> None:
+    client = bench.client("answering")
+    bench.books.hurry()
+    bench.clock.advance(3600.0)
+    assert not client.is_closed
+
+
 @pytest.mark.parametrize(
     ("line", "seconds", "reason"),
     [

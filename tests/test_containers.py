@@ -31,7 +31,7 @@ from tests.container_files import (
 from tests.serving_process import ROOT
 
 DEPLOYED: Final = ROOT / "deploy"
-STOP_MARGIN_SECONDS: Final = 5.0
+STOP_MARGIN_SECONDS: Final = 2.0
 """What a worker process may need beyond its own bounds."""
 ENDS_BY_ITSELF: Final = "loadtest"
 """It measures once."""

@@ -1,46 +1,85 @@
-"""Open files: raised to what the connections need, and refused where the system forbids it."""
+"""Open files: raised to what the connections need; where the system forbids it there are fewer connections."""
 
 from __future__ import annotations
 
+import logging
 import resource
 import subprocess
 import sys
 
-from tests.serving_process import ROOT
+import pytest
 
-INFINITE = resource.RLIM_INFINITY
+from service.descriptors import fit_descriptors
+from tests.serving_process import ROOT
 
 
 def limited(soft: int, hard: int, then: str) -> subprocess.CompletedProcess[str]:
     """Run `then` in a process of these limits."""
     lower = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))"
-    code = f"{lower}\nfrom service.descriptors import ensure_descriptors\n{then}"
+    code = f"{lower}\nfrom service.descriptors import fit_descriptors\n{then}"
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def soft_after(soft: int, hard: int, max_connections: int, backlog: int, *, listeners: int = 1) -> int:
-    then = f"ensure_descriptors({max_connections}, listeners={listeners}, backlog={backlog})\n"
-    ended = limited(soft, hard, then + "print(*resource.getrlimit(resource.RLIMIT_NOFILE))")
+def found_after(soft: int, hard: int, most: int, backlog: int, *, listeners: int = 1) -> tuple[int, int, str]:
+    """How many connections fit, the soft limit then, and what is said."""
+    then = f"fitting = fit_descriptors({most}, listeners={listeners}, backlog={backlog})\n"
+    ended = limited(soft, hard, then + "print(fitting, *resource.getrlimit(resource.RLIMIT_NOFILE))")
     assert ended.returncode == 0, ended.stderr
-    found, still = map(int, ended.stdout.split())
+    fitting, now, still = map(int, ended.stdout.split())
     assert still == hard
-    return found
+    return fitting, now, ended.stderr
 
 
 def test_the_soft_limit_is_raised_as_far_as_needed_and_never_lowered() -> None:
     """Room for other files, static ones and a burst of new connections comes on top, up to the hard limit."""
-    assert soft_after(64, 2000, 100, 50) == 2 * 100 + 50 + 256
-    assert soft_after(64, 400, 100, 50) == 400
-    assert soft_after(1000, 2000, 100, 50) == 1000
-    assert soft_after(64, 2000, 100, 50, listeners=2) == 3 * 100 + 50 + 256
+    assert found_after(64, 2000, 100, 50) == (100, 2 * 100 + 50 + 256, "")
+    assert found_after(64, 400, 100, 50) == (100, 400, "")
+    assert found_after(1000, 2000, 100, 50) == (100, 1000, "")
+    assert found_after(64, 2000, 100, 50, listeners=2) == (100, 3 * 100 + 50 + 256, "")
 
 
-def test_more_connections_than_the_hard_limit_holds_are_refused_at_the_start() -> None:
-    """With exit code 2 and how to put it right; gRPC has as many connections as HTTP."""
-    for grpc, words in (("--no-grpc", ("456", "300", "at most 44")), ("--grpc", ("656", "300", "at most 22"))):
-        arguments = ["--port", "0", "--max-connections", "200", grpc]
-        ended = limited(300, 300, f"import sys; from service.process import main; sys.exit(main({arguments}))")
-        assert ended.returncode == 2
-        assert ended.stdout == ""
-        (line,) = ended.stderr.splitlines()
-        assert [word for word in ("max_connections is 200", *words) if word not in line] == []
+def test_a_low_hard_limit_lowers_the_connections_with_a_warning() -> None:
+    """GRPC has as many connections as HTTP."""
+    for listeners, fitting in ((1, 44), (2, 22)):
+        found, now, said = found_after(300, 300, 200, 50, listeners=listeners)
+        assert (found, now) == (fitting, 300)
+        needed = 200 * listeners + 256
+        assert [word for word in (f"from 200 to {fitting}", "300 files", f"to {needed}") if word not in said] == []
+
+
+def test_a_service_with_a_low_limit_starts_and_says_so() -> None:
+    run = "import sys; from service.process import main; sys.exit(main({}))"
+    arguments = ["--port", "0", "--grpc-port", "0", "--model-repository", "docs", "--log-level", "warning"]
+    ended = limited(400, 400, run.format(arguments))
+    assert "max_connections is lowered from 4096 to 72" in ended.stderr
+    assert "config.pbtxt" in ended.stderr  # what it ends for is something else
+
+
+def test_next_to_no_files_are_refused_with_the_way_to_have_more() -> None:
+    """Exit code 2."""
+    arguments = ["--port", "0", "--grpc-port", "0", "--max-connections", "200"]
+    ended = limited(270, 270, f"import sys; from service.process import main; sys.exit(main({arguments}))")
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert [word for word in ("max_connections 200", "ulimit -n 656", "LimitNOFILE=656") if word not in line] == []
+
+
+@pytest.mark.parametrize(("allows", "fitting", "limit"), [(700, 200, 656), (300, 150, 556)])
+def test_a_system_that_allows_less_than_it_says_is_asked_for_less(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, allows: int, fitting: int, limit: int
+) -> None:
+    """As macOS: no hard limit, but none above a bound of its own."""
+    caplog.set_level(logging.WARNING)
+    limits = [556, resource.RLIM_INFINITY]
+
+    def set_limits(kind: int, new: tuple[int, int]) -> None:
+        if new[0] > allows:
+            raise ValueError("current limit exceeds maximum limit")
+        limits[:] = new
+
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: tuple(limits))
+    monkeypatch.setattr(resource, "setrlimit", set_limits)
+    assert fit_descriptors(200, listeners=2, backlog=100) == fitting
+    assert limits[0] == limit
+    assert "cannot be raised" in caplog.text

@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -112,14 +114,40 @@ def test_the_grace_reports_not_ready_and_still_serves() -> None:
         assert process.stop() == 0
 
 
-def test_a_client_that_never_finishes_does_not_stop_the_stop() -> None:
-    """After `shutdown_seconds` it is told to come again, and the process ends well."""
-    with serving("--backend", "null", "--shutdown-seconds", "1") as process:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_clients_that_never_finish_do_not_stop_the_stop(workers: str) -> None:
+    """Who is silent, has sent half of a head or of a body, or reads nothing: all are let go long before Docker kills.
+
+    Whose body is not whole is told to come again. Here the bound on the whole stop is far away.
+    """
+    flags = ("--backend", "null", "--workers", workers, "--shutdown-seconds", "3600")
+    with ServingProcess(*flags) as process, ExitStack() as stack:
+        process.wait_for_log(READY, count=int(workers))
         held = HeldRequest(process, classify_path(height=1, width=1), b"rgb", RAW)
         held.send(1)
+        _, head, reader, grpc = [stack.enter_context(process.open_socket()) for _ in range(3)] + [
+            stack.enter_context(socket.create_connection(("127.0.0.1", process.grpc_port)))
+        ]
+        head.sendall(b"POST /v1/cl")
+        grpc.sendall(b"PRI * HTTP/2.0")
+        reader.sendall(b"GET /static/swagger/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        process.wait_until(lambda: process.ask("GET", "/v2/health/live").status == 200)
+        began = time.monotonic()
         assert process.stop() == 0
+        assert time.monotonic() - began < 8.0, "Docker kills after 10"
         held.answer().assert_error(503, "not_ready")
         assert "Traceback" not in "".join(process.log)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_breaks_the_start_of_workers_off(tmp_path: Path, number: int) -> None:
+    """While their models load, which here takes for ever: the exit code is 0."""
+    repository = str(endless_start(tmp_path / "models"))
+    with ServingProcess("--workers", "2", "--model-repository", repository, "--shutdown-seconds", "3600") as process:
+        process.wait_for_log("Waiting for application startup", count=2)
+        process.signal(number)
+        assert process.wait() == 0
+        assert READY not in "".join(process.log)
 
 
 def test_a_batch_that_does_not_end_ends_the_process(tmp_path: Path) -> None:

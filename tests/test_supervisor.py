@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from service import supervisor
-from service.supervisor import Supervisor
+from service.supervisor import Life, Supervisor
 from tests.serving_process import RAW, READY, HeldRequest, ServingProcess, classify_path
 from tests.tiny_models import CLASSIFIER_CONFIG, write_model
 
@@ -71,7 +71,7 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def tell_pid(listener: socket.socket) -> None:
+def tell_pid(listener: socket.socket, life: Life) -> None:
     """A worker that tells everybody who connects its process id, and ends well on SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
@@ -80,7 +80,7 @@ def tell_pid(listener: socket.socket) -> None:
             connection.sendall(str(os.getpid()).encode())
 
 
-def tell_pid_and_stay(listener: socket.socket) -> None:
+def tell_pid_and_stay(listener: socket.socket, life: Life) -> None:
     """The same, but deaf to SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
@@ -89,7 +89,7 @@ def tell_pid_and_stay(listener: socket.socket) -> None:
             connection.sendall(str(os.getpid()).encode())
 
 
-def fail_when_asked(listener: socket.socket) -> None:
+def fail_when_asked(listener: socket.socket, life: Life) -> None:
     """A worker that fails for whoever connects, and until then dies of SIGTERM, as one that is starting does."""
     listener.accept()
     sys.exit(3)
@@ -102,7 +102,7 @@ def ask_pid(listener: socket.socket) -> int:
 
 
 def supervise(
-    work: Callable[[socket.socket], None],
+    work: Callable[[socket.socket, Life], None],
     listener: socket.socket,
     meanwhile: Callable[[], None],
     *,

@@ -24,7 +24,7 @@ from service.connections import ConnectionLimits, Connections
 from service.errors import ConfigurationError
 from service.http_protocol import LeanHttpProtocol
 from service.settings import Settings
-from service.tls import TlsServer, server_context
+from service.tls import Certificate, TlsServer, server_context
 from tests.serving_process import RAW, READY, Answer, AnswerReader, ServingProcess, ask, classify_path
 
 OPENSSL = shutil.which("openssl")
@@ -197,14 +197,14 @@ async def test_without_a_descriptor_left_it_pauses_and_then_accepts_again(
     connections = Connections(limits, clock=MonotonicClock(), on_closed=pytest.fail)
     config = uvicorn.Config(no_content, ws="none", lifespan="off", log_config=None)
     state = uvicorn.server.ServerState()
-    context = server_context(Settings(tls_certificate_file=pair.certificate, tls_key_file=pair.key))
-    assert context is not None
+    certificate = Certificate.of(Settings(tls_certificate_file=pair.certificate, tls_key_file=pair.key))
+    assert certificate is not None
     with Exhausted() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         server = TlsServer(
             listener,
-            context,
+            certificate,
             make_protocol=lambda: LeanHttpProtocol(config, state, {}, connections=connections),
             connections=connections,
         )

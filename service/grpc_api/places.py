@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self
 
-from service.errors import DeadlineExceeded, MalformedRequest, MessageTooLarge, QueueFull
+from service.errors import DeadlineExceeded, MalformedRequest, MessageTooLarge, NotReady, QueueFull
 
 _PATIENCE_SECONDS: Final = 1.0
 """How long a message may take where others wait for its place: on any fair link it is here by then."""
@@ -35,6 +35,7 @@ class Places:
         self._max_bytes = max_bytes
         self._seconds = seconds
         self._patience_seconds = patience_seconds
+        self._stopping = False
         self._taken = 0
         self._waited_for: dict[asyncio.Timeout, float] = {}  # in the order in which they began
 
@@ -55,8 +56,25 @@ class Places:
     ) -> None:
         self._taken -= 1
 
+    @property
+    def taken(self) -> bool:
+        """Whether any is."""
+        return self._taken > 0
+
+    def hurry(self, seconds: float) -> None:
+        """The service stops: no message has more than `seconds` from now on."""
+        self._stopping = True
+        self._seconds = min(self._seconds, seconds)
+        latest = asyncio.get_running_loop().time() + seconds
+        for bound in self._waited_for:
+            when = bound.when()
+            if not bound.expired() and (when is None or when > latest):
+                bound.reschedule(latest)
+
     async def receive(self, read: Callable[[], Awaitable[object]]) -> bytes:
         """The message that `read` gives; raises as `receive_next`, and `MalformedRequest` if there is none.
+
+        Raises `NotReady` if it is slow while the service stops.
 
         Of a stream that gRPC has cut off, because its client has left or its message is too long, it first says that
         it has ended, and then cancels the task; an end that stays without that is one without a message.
@@ -77,6 +95,8 @@ class Places:
                 finally:
                     self._waited_for.pop(bound, None)
         except TimeoutError:
+            if self._stopping:
+                raise NotReady("the service is stopping, and the message did not come in time; send it again") from None
             raise DeadlineExceeded(
                 f"the message did not come within {self._seconds:g} s, or kept others waiting; send it faster"
             ) from None

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import grpc
 
-from service.api_keys import ApiKeys, read_api_keys
+from service.connections import LAST_SECONDS
 from service.grpc_api import health
 from service.grpc_api.authentication import Gate
 from service.grpc_api.health import Health
@@ -22,10 +23,12 @@ from service.grpc_api.servicer import OPEN, Servicer, path_of
 from service.logs import RequestLog
 from service.serving import Serving
 from service.settings import Settings
-from service.tls import server_context
+from service.tls import Certificate
 
 logger = logging.getLogger("topfive")
 
+_LOOK_SECONDS: Final = 0.25
+"""How late a stop may find that the last RPC has ended."""
 _MILLISECONDS: Final = 1000
 _ANSWER_BYTES: Final = 1 << 20
 """For each image of the largest request, far more than its answer has."""
@@ -37,20 +40,16 @@ _MIN_PING_SECONDS: Final = 10
 
 
 class GrpcServer:
-    """Serves `serving` on the port of its settings.
-
-    `port` is the one that it listens on, 0 until then. Raises `ConfigurationError` for a TLS file or a file of API keys
-    that cannot be used.
-    """
+    """Serves `serving` on the port of its settings; `port` is the one that it listens on, 0 until then."""
 
     def __init__(self, serving: Serving, log: RequestLog) -> None:
-        settings = serving.settings
         self.port = 0
         self._serving = serving
         self._log = log
-        self._credentials = _credentials(settings)
-        self._keys = None if settings.api_keys_file is None else ApiKeys(read_api_keys(settings.api_keys_file))
+        self._credentials = _credentials(serving.credentials.certificate)
+        self._let_go_at = math.inf
         self._server: Any = None
+        self._servicer: Servicer | None = None
         self._health: Health | None = None
         self._stopping: asyncio.Task[None] | None = None
 
@@ -58,9 +57,10 @@ class GrpcServer:
         """Listen; raises `ConfigurationError` if the port cannot be had."""
         settings = self._serving.settings
         gates = []
-        if self._keys is not None:
+        if self._serving.credentials.keys is not None:
             paths = [path_of(name) for name in OPEN]
-            gates.append(Gate(self._keys, open_to_all=[*paths, *health.OPEN], metrics=self._serving.metrics))
+            keys, metrics = self._serving.credentials.keys, self._serving.metrics
+            gates.append(Gate(keys, open_to_all=[*paths, *health.OPEN], metrics=metrics))
         servicer = Servicer(self._serving, self._log)
         self._health = Health(self._serving)
         handlers = {**servicer.handlers, **self._health.handlers}
@@ -77,22 +77,33 @@ class GrpcServer:
         except RuntimeError as error:
             raise cannot_listen(settings, error) from error
         await server.start()
-        self._server = server
+        self._server, self._servicer = server, servicer
         logger.info("gRPC listening on %s:%d", host, self.port)
 
     def begin_stop(self) -> None:
-        """Refuse new RPCs from now on; those that run have `shutdown_seconds` to end."""
+        """Refuse new RPCs from now on; those that run have `shutdown_seconds` to end, less to send their message."""
         if self._server is not None and self._stopping is None:
             stopping = self._server.stop(self._serving.settings.shutdown_seconds)
             self._stopping = asyncio.get_running_loop().create_task(stopping)
+            self._let_go_at = asyncio.get_running_loop().time() + LAST_SECONDS + _LOOK_SECONDS
+            if self._servicer is not None:
+                self._servicer.hurry(LAST_SECONDS)
             if self._health is not None:
                 self._health.end()
 
     async def stop(self) -> None:
-        """Return when all RPCs have ended."""
+        """Return when all RPCs have ended.
+
+        gRPC's core waits also for clients that have not begun to speak HTTP/2, for `head_seconds`: it is left to that.
+        """
         self.begin_stop()
-        if self._stopping is not None:
-            await self._stopping
+        if self._stopping is None or self._servicer is None:
+            return
+        now = asyncio.get_running_loop().time
+        while not self._stopping.done():
+            if now() > self._let_go_at and not self._servicer.busy:
+                self._stopping.cancel()
+            await asyncio.wait([self._stopping], timeout=_LOOK_SECONDS)
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # published without types
@@ -140,10 +151,21 @@ def _age(settings: Settings) -> list[tuple[str, int]]:
     ]
 
 
-def _credentials(settings: Settings) -> Any:
-    """What TLS needs, None without it."""
-    chain, key = settings.tls_certificate_file, settings.tls_key_file
-    # Raises for files that cannot be used, of which gRPC's core would say nothing until a client comes.
-    if server_context(settings) is None or chain is None or key is None:
+def _credentials(certificate: Certificate | None) -> Any:
+    """What TLS needs, None without it; the core asks for the pair at each handshake."""
+    if certificate is None:
         return None
-    return grpc.ssl_server_credentials([(key.read_bytes(), chain.read_bytes())])
+    told = certificate.context
+
+    def news() -> Any:
+        nonlocal told
+        if certificate.context is told:
+            return None
+        told = certificate.context
+        return _pair(certificate)
+
+    return grpc.dynamic_ssl_server_credentials(_pair(certificate), news)
+
+
+def _pair(certificate: Certificate) -> Any:
+    return grpc.ssl_server_certificate_configuration([(certificate.key, certificate.chain)])

@@ -67,6 +67,7 @@ class Servicer:
         }
         # A unary RPC is taken as a stream of one message, because its handler is then called before that is received.
         unary = grpc.stream_unary_rpc_method_handler
+        self._all_places = (places, inferring)
         self._handlers = {method.name: unary(_not_offered(method.name)) for method in SERVICE.methods}
         self._handlers |= {
             name: unary(answering(places, getattr(pb, SERVICE.methods_by_name[name].input_type.name), answer))
@@ -80,6 +81,16 @@ class Servicer:
     def handlers(self) -> Mapping[str, grpc.RpcMethodHandler]:
         """The handler of each RPC, by its path."""
         return {path_of(name): handler for name, handler in self._handlers.items()}
+
+    @property
+    def busy(self) -> bool:
+        """Whether an RPC that has a message is received or answered."""
+        return any(places.taken for places in self._all_places)
+
+    def hurry(self, seconds: float) -> None:
+        """The service stops: messages that are still on their way have so many `seconds`."""
+        for places in self._all_places:
+            places.hurry(seconds)
 
     async def _live(self, _: object, context: Any) -> bytes:
         """As long as the process answers; its empty message is not even waited for."""
