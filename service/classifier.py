@@ -14,7 +14,7 @@ from service.backends.base import Row
 from service.batch import Payload, Reservation, Unprepared
 from service.clock import Clock
 from service.errors import ClientDisconnected, DeadlineExceeded, MalformedRequest
-from service.images import ImageLimits, RawShape, decode, view_raw
+from service.images import USUAL_RULES, DecodingRules, ImageLimits, RawShape, decode, view_raw
 from service.models import ServedModel
 from service.types import Timings
 from service.workers import WorkerPool
@@ -29,9 +29,7 @@ batch, which saves two changes of thread and never prepares what has expired."""
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """A body that holds one encoded image of `media_type`."""
-
-    media_type: str
+    """A body that holds one image file, whose own bytes say of which format."""
 
 
 Source = RawShape | EncodedImage
@@ -62,9 +60,12 @@ class Classifier:
     slot.
     """
 
-    def __init__(self, *, pool: WorkerPool, limits: ImageLimits, clock: Clock) -> None:
+    def __init__(
+        self, *, pool: WorkerPool, limits: ImageLimits, rules: DecodingRules = USUAL_RULES, clock: Clock
+    ) -> None:
         self._pool = pool
         self._limits = limits
+        self._rules = rules
         self._clock = clock
 
     def aside(self, call: Callable[..., T], *arguments: Any) -> Awaitable[T]:
@@ -136,10 +137,7 @@ class Classifier:
         started = self._clock.now()
         if started >= deadline:
             raise DeadlineExceeded("the deadline passed before decoding; allow more time or send less load")
-        if isinstance(source, RawShape):
-            images = view_raw(body, source)
-        else:
-            images = decode(body, source.media_type, self._limits)
+        images = view_raw(body, source) if isinstance(source, RawShape) else decode(body, self._limits, self._rules)
         check_size(model, *images.shape[1:3])
         decoded = self._clock.now()
         if model.per_image is not None:

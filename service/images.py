@@ -4,7 +4,7 @@ What lives here: raw views and Pillow. What does not: resizing (a graph does tha
 
 Rules for encoded images, applied in this order:
 
-- the format must be the announced one; the first frame of an animation is taken;
+- the format is what the first bytes say; the first frame of an animation is taken;
 - EXIF orientation is applied; a broken EXIF block counts as none;
 - 16-bit grey keeps its high byte (as Pillow does for 16-bit colour); palette, grey, CMYK and YCbCr become RGB;
 - alpha is composed over white, as a page shows it.
@@ -21,21 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from service.decoding.formats import SERVED, SNIFFED_BYTES, refusal, sniff
 from service.errors import MalformedRequest, TooLarge, UndecodableImage
 
 # The limits below are ours, per service, and checked before decoding; Pillow's is one global that only warns.
 Image.MAX_IMAGE_PIXELS = None
 
-_FORMATS: Final = {
-    "image/jpeg": "JPEG",
-    "image/png": "PNG",
-    "image/webp": "WEBP",
-    "image/gif": "GIF",
-    "image/bmp": "BMP",
-}
-ENCODED_MEDIA_TYPES: Final = tuple(_FORMATS)
+ENCODED_MEDIA_TYPES: Final = tuple(kind.media_type for kind in SERVED if kind.media_type)
+"""Those of the formats that every installation decodes; what a client announces is a hint, and any will do."""
 ANY_IMAGE: Final = "image/*"
-"""Media type that stands for "one of the encoded formats, look for yourself"."""
 
 _TRANSPOSITIONS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -97,14 +91,31 @@ def view_raw(body: bytes | bytearray | memoryview, shape: RawShape) -> NDArray[n
     return np.frombuffer(body, np.uint8).reshape(shape.count, shape.height, shape.width, 3)
 
 
-def decode(body: bytes | bytearray | memoryview, media_type: str, limits: ImageLimits) -> NDArray[np.uint8]:
-    """Decode one image to UINT8 [1, H, W, 3] RGB.
+@dataclass(frozen=True, slots=True)
+class DecodingRules:
+    """What an operator may choose about decoding: see the settings of the same names."""
 
-    `media_type`: one of `ENCODED_MEDIA_TYPES`, or `ANY_IMAGE`. Raises `UndecodableImage` or `TooLarge`.
+    allow_damaged_images: bool = False
+    convert_colour_profiles: bool = True
+
+
+USUAL_RULES: Final = DecodingRules()
+"""Those of a service that is told nothing else."""
+
+
+def decode(
+    body: bytes | bytearray | memoryview, limits: ImageLimits, rules: DecodingRules = USUAL_RULES
+) -> NDArray[np.uint8]:
+    """Decode one image to UINT8 [1, H, W, 3] RGB, whatever served format its first bytes show.
+
+    Raises `UndecodableImage`, `UnsupportedMediaType` or `TooLarge`.
     """
-    formats = tuple(_FORMATS.values()) if media_type == ANY_IMAGE else (_FORMATS[media_type],)
+    head = memoryview(body)[:SNIFFED_BYTES]
+    found = sniff(head)
+    if found is None or found.pillow is None:
+        raise refusal(head, found)
     try:
-        with Image.open(io.BytesIO(body), formats=formats) as image:
+        with Image.open(io.BytesIO(body), formats=(found.pillow,)) as image:
             limits.check(image.height, image.width)
             # Before the EXIF block is asked for: a PNG's is looked for behind the pixels, where damage to them would be
             # taken for damage to the block, and Pillow does not report it twice.
@@ -112,10 +123,7 @@ def decode(body: bytes | bytearray | memoryview, media_type: str, limits: ImageL
             rgb = _to_rgb(_upright(image))
             return np.asarray(rgb)[np.newaxis]
     except UnidentifiedImageError:
-        raise UndecodableImage(
-            f"the body is not the {' or '.join(formats)} image that its Content-Type announces; "
-            "send the file's own bytes and media type"
-        ) from None
+        raise UndecodableImage(f"the image begins like {found.name} and is damaged or cut short right there") from None
     except (
         *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, OverflowError, MemoryError),
         *(AssertionError, AttributeError, TypeError),

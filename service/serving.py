@@ -16,7 +16,7 @@ from service.classifier import Classifier
 from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
 from service.errors import BackendUnreachable, NotReady, TopfiveError
-from service.images import ImageLimits
+from service.images import DecodingRules, ImageLimits
 from service.lifecycle import Lifecycle, State
 from service.live_models import LiveModels
 from service.loading import Loader, QueueDefaults
@@ -120,7 +120,15 @@ class Serving:
         compute = WorkerPool(threads=self._cores, name="compute", on_death=self.fail)
         prepare = WorkerPool(threads=threads, name="prepare", on_death=self.fail)
         self._pools = [compute, prepare]
-        self._classifier = Classifier(pool=prepare, limits=self.limits, clock=self.clock)
+        self._classifier = Classifier(
+            pool=prepare,
+            limits=self.limits,
+            rules=DecodingRules(
+                allow_damaged_images=self.settings.allow_damaged_images,
+                convert_colour_profiles=self.settings.convert_colour_profiles,
+            ),
+            clock=self.clock,
+        )
         self.connections.start()
         self.metrics.process_started()
         self.metrics.in_flight_limit.set(self.settings.max_in_flight_requests)

@@ -140,6 +140,16 @@ class Settings(BaseSettings):
         "each prepare thread may need eight bytes a pixel.",
     )
     max_image_dimension: int = Field(32_768, ge=1, description="Longest side of an image in pixels.")
+    allow_damaged_images: bool = Field(
+        False,
+        description="Answer for JPEGs whose data are damaged or missing in the middle, as far as they can be read, "
+        "rather than refuse them with 422. The missing part is grey or smeared, and the labels may be wrong.",
+    )
+    convert_colour_profiles: bool = Field(
+        True,
+        description="Convert images whose embedded ICC profile is not sRGB (Display P3, Adobe RGB, CMYK) to sRGB, as "
+        "browsers do. Turn it off to take their numbers as they stand.",
+    )
     max_images_per_request: int = Field(64, ge=1, description="Most images in one request (?count=).")
     max_in_flight_requests: int = Field(
         512,

@@ -132,7 +132,7 @@ async def test_an_answer_has_a_row_for_every_image_and_says_who_gave_it(bench: B
 
 async def test_an_encoded_image_is_decoded_at_its_own_size(bench: Bench, cat: Photo, encode: Encode) -> None:
     await bench.classifier.classify(
-        bench.model, encode(cat, "PNG"), EncodedImage("image/png"), deadline=NEVER, abandoned=here
+        bench.model, encode(cat, "PNG"), EncodedImage(), deadline=NEVER, abandoned=here
     )
     assert bench.resize.seen == [(1, *cat.shape)]
 
@@ -171,7 +171,7 @@ async def test_a_client_that_has_hung_up_costs_no_batch(bench: Bench) -> None:
     ("body", "source", "expected"),
     [
         (bytes(11), TINY, MalformedRequest),
-        (b"no image", EncodedImage("image/png"), UndecodableImage),
+        (b"no image", EncodedImage(), UndecodableImage),
     ],
 )
 async def test_what_the_client_did_wrong_never_joins_a_batch(
@@ -186,7 +186,7 @@ async def test_what_the_client_did_wrong_never_joins_a_batch(
 async def test_an_image_over_the_limits_is_not_decoded(bench: Bench, encode: Encode) -> None:
     file = encode(np.zeros((500, 500, 3), np.uint8), "PNG")
     with pytest.raises(TooLarge):
-        await bench.classifier.classify(bench.model, file, EncodedImage("image/png"), deadline=NEVER, abandoned=here)
+        await bench.classifier.classify(bench.model, file, EncodedImage(), deadline=NEVER, abandoned=here)
     assert bench.resize.seen == []
 
 

@@ -94,4 +94,4 @@ def source_of(media_type: str, parameters: Parameters, *, in_form: bool = False)
         )
     if has_size:
         raise MalformedRequest("height, width and count are for raw pixels; an encoded image knows its own size")
-    return EncodedImage(media_type if media_type in ENCODED_MEDIA_TYPES else ANY_IMAGE)
+    return EncodedImage()

@@ -121,14 +121,14 @@ SIZE: Final = "height=3&width=4"
 @pytest.mark.parametrize(
     ("media_type", "query", "in_form", "expected"),
     [
-        *((media_type, "model=a", False, EncodedImage(media_type)) for media_type in ENCODED_MEDIA_TYPES),
-        *((media_type, "", True, EncodedImage(media_type)) for media_type in ENCODED_MEDIA_TYPES),
+        *((media_type, "model=a", False, EncodedImage()) for media_type in ENCODED_MEDIA_TYPES),
+        *((media_type, "", True, EncodedImage()) for media_type in ENCODED_MEDIA_TYPES),
         (RAW, SIZE, False, RawShape(3, 4, 1)),
         (RAW, SIZE + "&count=9", False, RawShape(3, 4, 9)),
         (RAW, SIZE, True, RawShape(3, 4, 1)),
-        (RAW, "", True, EncodedImage(ANY_IMAGE)),
-        (ANY_IMAGE, "", True, EncodedImage(ANY_IMAGE)),
-        ("", "", True, EncodedImage(ANY_IMAGE)),
+        (RAW, "", True, EncodedImage()),
+        (ANY_IMAGE, "", True, EncodedImage()),
+        ("", "", True, EncodedImage()),
     ],
 )
 def test_the_type_and_the_size_decide_how_a_body_is_read(
@@ -166,7 +166,7 @@ def test_a_raw_body_needs_its_size() -> None:
         ("", False),
         (ANY_IMAGE, False),
         (MULTIPART, True),
-        ("image/tiff", False),
+        ("image/x-icon", False),
         ("image/svg+xml", True),
         ("application/json", False),
         ("text/plain", True),
@@ -178,7 +178,7 @@ def test_other_types_are_refused_with_those_that_are_served(media_type: str, in_
         source_of(media_type, parameters(query), in_form=in_form)
     assert f"'{media_type[:100]}'" in str(caught.value)
     assert all(served in str(caught.value) for served in (RAW, MULTIPART, *ENCODED_MEDIA_TYPES))
-    assert len(str(caught.value)) < 400
+    assert len(str(caught.value)) < 450
 
 
 @given(st.binary(max_size=40), st.booleans())
