@@ -39,8 +39,8 @@ def meaning(request: InferRequest) -> Meaning:
     timeout = request.timeout_seconds
     return Meaning(
         request.id,
-        (request.shape.count, request.shape.height, request.shape.width, 3),
-        bytes(request.pixels),
+        (request.source.count, request.source.height, request.source.width, 3),
+        bytes(request.body),
         tuple((output.spec.name, True) for output in request.outputs),
         0 if timeout is None else round(timeout * 1e6),
         request.priority,
@@ -87,9 +87,10 @@ def test_a_message_gone_wrong_is_refused_or_read_by_the_protocols_text(
 def test_pixels_are_a_view_of_the_message(served: dict[str, ServedModel]) -> None:
     message = image_message(PIXELS).SerializeToString()
     request = read(served["tiny"], message)
-    assert isinstance(request.pixels, memoryview)
-    assert request.pixels.obj is message
-    images = view_raw(request.pixels, request.shape)
+    assert isinstance(request.body, memoryview)
+    assert request.body.obj is message
+    assert isinstance(request.source, RawShape)
+    images = view_raw(request.body, request.source)
     assert np.array_equal(images, PIXELS)
     assert not images.flags.owndata
 
