@@ -131,9 +131,7 @@ async def test_an_answer_has_a_row_for_every_image_and_says_who_gave_it(bench: B
 
 
 async def test_an_encoded_image_is_decoded_at_its_own_size(bench: Bench, cat: Photo, encode: Encode) -> None:
-    await bench.classifier.classify(
-        bench.model, encode(cat, "PNG"), EncodedImage(), deadline=NEVER, abandoned=here
-    )
+    await bench.classifier.classify(bench.model, encode(cat, "PNG"), EncodedImage(), deadline=NEVER, abandoned=here)
     assert bench.resize.seen == [(1, *cat.shape)]
 
 

@@ -24,7 +24,9 @@ json_values = st.recursive(
 edges = st.sampled_from([-1, 0, 1, 2, 3, 4, 5, 8, 9, 100, 101, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, 1.0, True, None])
 
 
-def check(model: ServedModel, *, name: Any = "image", datatype: Any = "UINT8", shape: Any = (1, 1, 1, 3)) -> RawShape | EncodedImages:
+def check(
+    model: ServedModel, *, name: Any = "image", datatype: Any = "UINT8", shape: Any = (1, 1, 1, 3)
+) -> RawShape | EncodedImages:
     as_read = list(shape) if isinstance(shape, tuple) else shape  # which no JSON has
     return check_input(model, LIMITS, name=name, datatype=datatype, shape=as_read)
 

@@ -98,6 +98,12 @@ def form(*parts: tuple[str, str | None, bytes], boundary: str = "xyz") -> tuple[
     return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
+def text_form(field: str, data: bytes, *headers: str) -> bytes:
+    """A form with one field that is no file; its boundary is that of `form`."""
+    head = "\r\n".join(["--xyz", f'Content-Disposition: form-data; name="{field}"', *headers])
+    return head.encode() + b"\r\n\r\n" + data + b"\r\n--xyz--\r\n"
+
+
 # What is answered.
 
 
@@ -316,7 +322,9 @@ Row = tuple[str, str, str | None, bytes]
 SIZED = "height=2&width=2"
 MALFORMED: list[Row] = [
     ("no height", "width=2", RAW, b"x" * 12),
-    ("no size", "", RAW, b"x" * 12),
+    ("no width", "height=2", "application/x-www-form-urlencoded", b"x" * 12),
+    ("count alone", "count=2", None, b"x" * 12),
+    ("size of JSON", SIZED, "application/json", b"{}"),
     ("one byte short", SIZED, RAW, b"x" * 11),
     ("one byte long", SIZED, RAW, b"x" * 13),
     ("wrong count", SIZED + "&count=2", RAW, b"x" * 12),
@@ -345,8 +353,27 @@ MALFORMED: list[Row] = [
     ("form that is none", "", "multipart/form-data; boundary=b", b"x"),
     ("form cut short", "", form()[1], form(("image", None, b"x"))[0][:-9]),
     ("form without a part", "", form()[1], form()[0]),
-    ("form with another field", "", form()[1], form(("picture", None, b"x"))[0]),
-    ("form with two files", "", form()[1], form(("image", None, b"x"), ("image", None, b"x"))[0]),
+    ("form with text only", "", form()[1], text_form("title", b"x")),
+    ("form with two files of raw pixels", SIZED, form()[1], form(("a", RAW, b"x" * 12), ("b", RAW, b"x" * 12))[0]),
+    ("form with an image and its size", SIZED, form()[1], form(("image", "image/png", b"x" * 12))[0]),
+    (
+        "form in quoted-printable",
+        "",
+        form()[1],
+        text_form("image", b"x", "Content-Transfer-Encoding: quoted-printable"),
+    ),
+    ("JSON that is none", "", "application/json", b'{"image": '),
+    ("JSON of another shape", "", "application/json", b'{"picture": {"b64": "/9j/"}}'),
+    ("JSON with two shapes", "", "application/json", b'{"image": {"b64": "/9j/"}, "images": []}'),
+    ("JSON with pixels", "", "application/json", b'{"instances": [[[1, 2, 3]]]}'),
+    ("JSON with bad base64", "", "application/json", b'{"image": {"b64": "/9j/*A=="}}'),
+    ("JSON with an empty image", "", "application/json", b'{"image": {"b64": ""}}'),
+    ("JSON with no images", "", "application/json", b'{"instances": []}'),
+    ("more labels than there are", "top=6", None, b"x"),
+    ("no labels", "top=0", None, b"x"),
+    ("threshold above one", "threshold=1.01", None, b"x"),
+    ("negative threshold", "threshold=-0.1", None, b"x"),
+    ("threshold that is none", "threshold=nan", None, b"x"),
     ("form with a wrong length", SIZED, form()[1], form(("image", RAW, b"x" * 11))[0]),
 ]
 UNKNOWN: list[Row] = [
@@ -364,14 +391,11 @@ TOO_LARGE: list[Row] = [
     ("form", "height=40000&width=1", form()[1], form(("image", RAW, b"x"))[0]),
 ]
 UNSUPPORTED: list[Row] = [
-    ("text", "", "text/plain", b"x"),
-    ("none", "", None, b"x"),
-    ("empty", "", "", b"x"),
-    ("tiff", "", "image/tiff", b"x"),
-    ("any", "", "image/*", b"x"),
-    ("json", "", "application/json", b"{}"),
-    ("in a form", "", form()[1], form(("image", "text/plain", b"x"))[0]),
+    ("PDF", "", "image/jpeg", b"%PDF-1.7\n"),
+    ("SVG", "", "image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+    ("in a form", "", form()[1], form(("image", "application/pdf", b"%PDF-1.7"))[0]),
 ]
+"""Files of known kinds that are not served; what their type says does not matter."""
 
 
 def refusals(rows: list[Row]) -> pytest.MarkDecorator:
