@@ -136,7 +136,23 @@ def test_a_threshold_is_a_share(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-0", "1.1", "2", "nan", "inf", "1e-3", "0,5", " 0.5", "0_1", "5.", "0x1", "\N{ARABIC-INDIC DIGIT ZERO}", "1" * 30]
+    "text",
+    [
+        "",
+        "-0",
+        "1.1",
+        "2",
+        "nan",
+        "inf",
+        "1e-3",
+        "0,5",
+        " 0.5",
+        "0_1",
+        "5.",
+        "0x1",
+        "\N{ARABIC-INDIC DIGIT ZERO}",
+        "1" * 30,
+    ],
 )
 def test_any_other_threshold_is_refused(text: str) -> None:
     assert "'threshold' must be a number from 0 to 1" in query_error(f"threshold={quote(text)}".encode())
