@@ -10,30 +10,40 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT
 # It has no pip of its own, and needs none: the one of the base image fills it from outside.
 RUN python -m venv --without-pip /opt/topfive
 
+# A lock is installed as it is written: nothing is resolved, whatever the index has by then. Then it is asked whether the
+# lock was whole.
+
 FROM installer AS wheel
+COPY requirements/build.txt /tmp/
+RUN pip install --no-deps --require-hashes --requirement /tmp/build.txt
 COPY pyproject.toml README.md LICENSE NOTICE /source/
+COPY deploy/wheel.py /source/deploy/
+COPY model_repository /source/model_repository
 COPY service /source/service
-RUN pip wheel --no-deps --wheel-dir /wheels /source
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /source
 
 FROM installer AS installed-cpu
 COPY requirements/serve.txt /tmp/
-RUN pip --python /opt/topfive/bin/python install --require-hashes --requirement /tmp/serve.txt
+RUN pip --python /opt/topfive/bin/python install --no-deps --require-hashes --requirement /tmp/serve.txt
 COPY --from=wheel /wheels /wheels
-RUN pip --python /opt/topfive/bin/python install --no-deps /wheels/*.whl
+RUN pip --python /opt/topfive/bin/python install --no-deps /wheels/*.whl \
+    && pip --python /opt/topfive/bin/python check
 COPY deploy/slim.sh /tmp/
 RUN sh /tmp/slim.sh /opt/topfive
 
 FROM installer AS installed-gpu
 COPY requirements/gpu.txt /tmp/
-RUN pip --python /opt/topfive/bin/python install --require-hashes --requirement /tmp/gpu.txt
+RUN pip --python /opt/topfive/bin/python install --no-deps --require-hashes --requirement /tmp/gpu.txt
 COPY --from=wheel /wheels /wheels
-RUN pip --python /opt/topfive/bin/python install --no-deps /wheels/*.whl
+RUN pip --python /opt/topfive/bin/python install --no-deps /wheels/*.whl \
+    && ! pip --python /opt/topfive/bin/python check | grep -v -e 'requires onnxruntime, which' -e '^No broken'
 COPY deploy/slim.sh /tmp/
 RUN sh /tmp/slim.sh /opt/topfive
 
 FROM installer AS installed-loadtest
 COPY requirements/loadtest.txt /tmp/
-RUN pip --python /opt/topfive/bin/python install --require-hashes --requirement /tmp/loadtest.txt
+RUN pip --python /opt/topfive/bin/python install --no-deps --require-hashes --requirement /tmp/loadtest.txt \
+    && pip --python /opt/topfive/bin/python check
 COPY deploy/slim.sh /tmp/
 RUN sh /tmp/slim.sh /opt/topfive
 

@@ -8,7 +8,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
-SOURCES := service pipeline benchmarks loadtests deploy tests
+SOURCES := .ci service pipeline benchmarks loadtests deploy tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -52,7 +52,7 @@ bench: setup ## measure what the service costs on top of the bare graphs
 chaos: setup ## a minute of everything that clients can do to a service, and what must hold
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)
 
-loadtest: setup ## measure a service that runs at PORT: latencies, throughput, capacity, report (docs/load-tests.md)
+loadtest: $(VENV)/.loadtest ## measure a service that runs at PORT: latencies, throughput, capacity, report (docs/load-tests.md)
 	@$(BIN)/python -m loadtests run --url http://127.0.0.1:$(PORT) $(ARGS)
 
 soak: setup ## ten minutes of steady mixed load, and whether memory grows
@@ -83,24 +83,41 @@ $(BIN)/python:
 	@$(PYTHON) -m venv --clear $(VENV) || \
 		{ rm -rf $(VENV); echo "Python's venv module is incomplete; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/.serve: requirements/serve.txt pyproject.toml | $(BIN)/python
+# A lock is installed as it is written: `--no-deps`, so that nothing is resolved, whatever the index has by now and however
+# old pip is. Whether the lock is whole is asked afterwards. (timm comes without its own dependencies: see `export` in
+# pyproject.toml.)
+INSTALL := $(PIP) install --no-deps --require-hashes
+WHOLE := ! $(BIN)/python -m pip --disable-pip-version-check check | grep -v -e '^timm ' -e '^No broken'
+OURSELVES := $(INSTALL) -r requirements/build.txt && $(PIP) install --no-deps --no-build-isolation --editable .
+
+$(VENV)/.serve: requirements/serve.txt requirements/build.txt pyproject.toml | $(BIN)/python
 	@echo "Installing what serving needs (requirements/serve.txt)"
-	@$(PIP) install --require-hashes -r requirements/serve.txt
-	@$(PIP) install --no-deps --editable .
+	@$(INSTALL) -r requirements/serve.txt
+	@$(OURSELVES)
+	@$(WHOLE)
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt requirements/serve.txt pyproject.toml | $(BIN)/python
-	@echo "Installing what serving, tests, checks and benchmarks need (requirements/dev.txt)"
-	@$(PIP) install --require-hashes -r requirements/dev.txt
-	@$(PIP) install --no-deps --editable .
-	@touch $(VENV)/.serve $@
+$(VENV)/.loadtest: requirements/loadtest.txt | $(BIN)/python
+	@echo "Installing what load tests need (requirements/loadtest.txt)"
+	@$(INSTALL) -r requirements/loadtest.txt
+	@$(WHOLE)
+	@touch $@
 
-# The second line is for builds of torch that need more than the lock can know, as those with CUDA do; with a plain build
-# it finds everything there. timm comes without its own dependencies, because only its label files are read.
-$(VENV)/.export: requirements/export.txt $(VENV)/.dev
+$(VENV)/.dev: requirements/dev.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what serving, tests, checks and benchmarks need (requirements/dev.txt)"
+	@$(INSTALL) -r requirements/dev.txt
+	@$(OURSELVES)
+	@$(WHOLE)
+	@touch $(VENV)/.serve $(VENV)/.loadtest $@
+
+# Without hashes, for a machine may be given another build of the same torch. One for CUDA names its parts, which are
+# locked apart.
+$(VENV)/.export: requirements/export.txt requirements/export-cuda.txt $(VENV)/.dev
 	@echo "Installing what export and verify need (requirements/export.txt)"
 	@$(PIP) install --no-deps -r requirements/export.txt
-	@$(PIP) install --constraint requirements/export.txt torch
+	@! $(BIN)/python -c 'from importlib.metadata import requires; print(requires("torch"))' | grep -q nvidia- || \
+		$(INSTALL) -r requirements/export-cuda.txt
+	@$(WHOLE)
 	@touch $@
 
 # A virtual environment within: this server needs a NumPy that the rest cannot use. Its packages come without their own
@@ -113,24 +130,35 @@ $(VENV)/.triton: requirements/triton.txt | $(BIN)/python
 	@$(PIP) --python $(VENV)/triton/bin/python install --no-deps --require-hashes -r requirements/triton.txt
 	@touch $@
 
-# The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. export.txt holds
-# only what dev.txt does not; it is resolved as for a platform whose torch has no CUDA parts (see .venv/.export). gpu.txt and
-# loadtest.txt are for images (Dockerfile), triton.txt for the tritonserver of the tests.
-COMPILE := $(BIN)/uv --quiet pip compile --python-version 3.11 --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+# The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. A later one takes
+# its versions from an earlier one, so that all of them fit into one environment. export.txt holds only what dev.txt does not;
+# it is resolved as for a platform whose torch has no CUDA parts, which export-cuda.txt has. gpu.txt is for an image
+# (Dockerfile), and leaves out the ONNX Runtime that the GPU's takes the place of; loadtest.txt has nothing that only serving
+# needs; triton.txt is for the tritonserver of the tests; build.txt is what makes our own wheel.
+COMPILE := $(BIN)/uv --quiet pip compile --python-version 3.11 --no-strip-extras --custom-compile-command 'make lock' \
+	$(if $(UPGRADE),--upgrade)
 UV := $(COMPILE) pyproject.toml
 HASHED := --universal --fork-strategy fewest --generate-hashes
 LINUX := --python-platform x86_64-manylinux_2_35 --generate-hashes
+LOADTEST := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["loadtest"], \
+	sep="\n")
+BUILD := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", sep="\n")
 
 lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (UPGRADE=1: to the newest versions)
 	@$(PIP) install uv==0.13.8
-	@echo "Locking serve.txt, gpu.txt, loadtest.txt, dev.txt, export.txt and triton.txt"
-	@$(UV) $(HASHED) --extra cpu --output-file requirements/serve.txt
-	@$(UV) $(LINUX) --extra gpu --constraint requirements/serve.txt --output-file requirements/gpu.txt
-	@$(UV) $(LINUX) --extra loadtest --constraint requirements/serve.txt --output-file requirements/loadtest.txt
-	@$(UV) $(HASHED) --extra cpu --extra dev --constraint requirements/serve.txt --output-file requirements/dev.txt
+	@echo "Locking serve, dev, loadtest, gpu, build, export, export-cuda and triton"
+	@$(UV) $(HASHED) --output-file requirements/serve.txt
+	@$(UV) $(HASHED) --extra dev --no-emit-package topfive --constraint requirements/serve.txt --output-file requirements/dev.txt
+	@$(BIN)/python -c '$(LOADTEST)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt \
+		--output-file requirements/loadtest.txt
+	@$(UV) $(LINUX) --extra gpu --no-emit-package onnxruntime --constraint requirements/serve.txt \
+		--output-file requirements/gpu.txt
+	@$(BIN)/python -c '$(BUILD)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt --output-file requirements/build.txt
 	@MACOSX_DEPLOYMENT_TARGET=14.0 $(UV) --python-platform aarch64-apple-darwin --no-annotate \
 		--extra export --constraint requirements/dev.txt --output-file requirements/export.txt
-	@grep -oE '^[a-z0-9.-]+==[^ ;]+' requirements/dev.txt > $(VENV)/pins
-	@grep -vxFf $(VENV)/pins requirements/export.txt > $(VENV)/export.txt
+	@sed -E 's/\[.*\]//' requirements/dev.txt | grep -oE '^[a-z0-9.-]+==[^ ;]+' > $(VENV)/pins
+	@sed -E 's/\[.*\]//' requirements/export.txt | grep -vxFf $(VENV)/pins > $(VENV)/export.txt
 	@mv $(VENV)/export.txt requirements/export.txt
+	@grep '^torch==' requirements/export.txt | $(COMPILE) - $(LINUX) --constraint requirements/dev.txt \
+		--constraint requirements/export.txt --no-emit-package torch --output-file requirements/export-cuda.txt
 	@$(COMPILE) requirements/triton.in $(LINUX) --no-deps --output-file requirements/triton.txt

@@ -1,14 +1,36 @@
 """`python -m service`, and the command `topfive`."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
 
-# Importing what follows takes most of a start, and the first process of a container loses a signal that nobody handles:
-# stopped in its first second, it would have to be killed. Nothing has begun that would have to be ended.
+# Importing what serving needs takes most of a start, and the first process of a container loses a signal that nobody
+# handles: stopped in its first second, it would have to be killed. Nothing has begun that would have to be ended.
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
-from service.process import main  # noqa: E402
+
+def main() -> int:
+    """Do what the command line asks for; the exit code."""
+    arguments = sys.argv[1:]
+    # Answered before anything is imported that could be missing, or read that could be wrong.
+    if "--version" in arguments:
+        from service import __version__
+
+        print(f"topfive {__version__}")
+        return 0
+    if "--help" in arguments or "-h" in arguments:
+        from service.command_line import help_text
+        from service.settings import Settings
+
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who reads it may have read enough
+        print(help_text(Settings.model_fields))
+        return 0
+    from service.process import main
+
+    return main(arguments)
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -24,9 +24,9 @@ from service.clock import Clock, MonotonicClock
 from service.cores import usable_cores
 from service.errors import ConfigurationError, TopfiveError
 from service.grpc_api.server import GrpcServer
-from service.logs import RequestLog
+from service.logs import RequestLog, texts_for
 from service.metrics import Metrics
-from service.repository import read_repository
+from service.repository import Repository
 from service.routes import classify, infer
 from service.routes.authentication import Gate
 from service.routes.classify import ClassifyHandler
@@ -38,7 +38,8 @@ from service.routes.infer import InferHandler
 from service.routes.models import models_router
 from service.routes.page import page_router
 from service.serving import Serving
-from service.settings import Settings, shared_metrics_folder
+from service.settings import Settings, shared_metrics_folder, wants_colours
+from service.tracing import make_tracing
 
 logger = logging.getLogger("topfive")
 
@@ -46,22 +47,26 @@ logger = logging.getLogger("topfive")
 def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: Clock | None = None) -> Serving:
     """The service of `settings`, not started; raises `ConfigurationError` for what can be seen without loading."""
     cores = max(1, usable_cores() // settings.workers)
+    clock = clock or MonotonicClock()
+    repository = Repository(settings.served_repository, on_triton=settings.backend == "triton")
     return Serving(
         settings,
-        stored=read_repository(settings.model_repository, on_triton=settings.backend == "triton"),
+        repository=repository,
+        stored=repository.read(may_be_empty=settings.model_control != "none"),
         factory=_backend_factory(settings, cores),
         cores=cores,
-        clock=clock or MonotonicClock(),
+        clock=clock,
         metrics=Metrics(shared_folder=shared_metrics_folder()),
         on_fatal=on_fatal,
+        tracing=make_tracing(settings, clock.now),
     )
 
 
 def _backend_factory(settings: Settings, cores: int) -> BackendFactory:
+    if settings.backend == "null":
+        return NullFactory()
     embedded = EmbeddedFactory(cores=cores, alone_threads=settings.alone_threads)
     match settings.backend:
-        case "null":
-            return NullFactory()
         case "triton":
             assert settings.triton_url is not None
             return TritonFactory(
@@ -138,7 +143,8 @@ async def _start(grpc_server: GrpcServer, serving: Serving) -> None:
 
 
 def _request_log(settings: Settings) -> RequestLog:
-    return RequestLog(enabled=settings.log_requests, stream=sys.stderr.buffer)
+    texts = texts_for(settings.log_format, sys.stderr, colours=wants_colours())
+    return RequestLog(enabled=settings.log_requests, stream=sys.stderr.buffer, texts=texts)
 
 
 class _App(FastAPI):

@@ -54,6 +54,10 @@ class TooLarge(TopfiveError):
     code = "too_large"
 
 
+class MessageTooLarge(TooLarge):
+    """A gRPC message is over the limit, whatever is in it."""
+
+
 class UnsupportedMediaType(TopfiveError):
     """The Content-Type or Content-Encoding is not one that is served."""
 

@@ -1,61 +1,40 @@
 """From bytes to UINT8 [N, H, W, 3] RGB: limits first, then decoding with stated rules.
 
-What lives here: raw views and Pillow. What does not: resizing (a graph does that) and HTTP.
-
-Rules for encoded images, applied in this order:
-
-- the format is what the first bytes say; the first frame of an animation is taken;
-- EXIF orientation is applied; a broken EXIF block counts as none;
-- 16-bit grey keeps its high byte (as Pillow does for 16-bit colour); palette, grey, CMYK and YCbCr become RGB;
-- alpha is composed over white, as a page shows it.
+What lives here: raw views, and the way of a file through `service.decoding`. What does not: resizing (a graph does
+that) and HTTP. What is made of each kind of file is in docs/images.md.
 """
 
 from __future__ import annotations
 
-import io
-import struct
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
 
-from service.decoding.formats import SERVED, SNIFFED_BYTES, refusal, sniff
-from service.errors import MalformedRequest, TooLarge, UndecodableImage
+from service.decoding.exif import UPRIGHT, orientation, turned
+from service.decoding.formats import JPEG, SERVED, SNIFFED_BYTES, refusal, sniff
+from service.decoding.jpeg import decode_jpeg
+from service.decoding.jpeg_structure import read_head
+from service.decoding.limits import USUAL_RULES, DecodingRules, ImageLimits
+from service.decoding.modes import array_to_rgb
+from service.decoding.pillow_files import decode_with_pillow
+from service.errors import MalformedRequest, TooLarge
 
-# The limits below are ours, per service, and checked before decoding; Pillow's is one global that only warns.
-Image.MAX_IMAGE_PIXELS = None
+__all__ = [
+    "ANY_IMAGE",
+    "ENCODED_MEDIA_TYPES",
+    "USUAL_RULES",
+    "DecodingRules",
+    "ImageLimits",
+    "RawShape",
+    "decode",
+    "view_raw",
+]
 
 ENCODED_MEDIA_TYPES: Final = tuple(kind.media_type for kind in SERVED if kind.media_type)
 """Those of the formats that every installation decodes; what a client announces is a hint, and any will do."""
 ANY_IMAGE: Final = "image/*"
-
-_TRANSPOSITIONS: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """Largest image that is accepted: pixels of one image, pixels along one side, images in one request."""
-
-    max_pixels: int
-    max_dimension: int
-    max_images: int
-
-    def check(self, height: int, width: int) -> None:
-        """Raise `TooLarge` if an image of that size may not come in."""
-        if max(height, width) > self.max_dimension:
-            raise TooLarge(f"the image is {height}x{width}; a side may have at most {self.max_dimension} pixels")
-        if height * width > self.max_pixels:
-            raise TooLarge(f"the image has {height * width} pixels; at most {self.max_pixels} are accepted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +70,6 @@ def view_raw(body: bytes | bytearray | memoryview, shape: RawShape) -> NDArray[n
     return np.frombuffer(body, np.uint8).reshape(shape.count, shape.height, shape.width, 3)
 
 
-@dataclass(frozen=True, slots=True)
-class DecodingRules:
-    """What an operator may choose about decoding: see the settings of the same names."""
-
-    allow_damaged_images: bool = False
-    convert_colour_profiles: bool = True
-
-
-USUAL_RULES: Final = DecodingRules()
-"""Those of a service that is told nothing else."""
-
-
 def decode(
     body: bytes | bytearray | memoryview, limits: ImageLimits, rules: DecodingRules = USUAL_RULES
 ) -> NDArray[np.uint8]:
@@ -112,42 +79,17 @@ def decode(
     """
     head = memoryview(body)[:SNIFFED_BYTES]
     found = sniff(head)
-    if found is None or found.pillow is None:
+    if found is None or not found.is_served:
         raise refusal(head, found)
-    try:
-        with Image.open(io.BytesIO(body), formats=(found.pillow,)) as image:
-            limits.check(image.height, image.width)
-            # Before the EXIF block is asked for: a PNG's is looked for behind the pixels, where damage to them would be
-            # taken for damage to the block, and Pillow does not report it twice.
-            image.load()
-            rgb = _to_rgb(_upright(image))
-            return np.asarray(rgb)[np.newaxis]
-    except UnidentifiedImageError:
-        raise UndecodableImage(f"the image begins like {found.name} and is damaged or cut short right there") from None
-    except (
-        *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, OverflowError, MemoryError),
-        *(AssertionError, AttributeError, TypeError),
-    ) as error:
-        # Pillow's plug-ins raise any of these on damaged files.
-        raise UndecodableImage(f"the image is damaged or cut short: {error}") from error
+    if found is JPEG:
+        return _decode_jpeg(body, limits, rules)[np.newaxis]
+    return decode_with_pillow(body, found, limits, rules)[np.newaxis]
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (SyntaxError, ValueError, OSError, struct.error, TypeError, KeyError):
-        orientation = 1
-    transposition = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
-    return image if transposition is None else image.transpose(transposition)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        coloured = image.convert("RGBA")
-        white = Image.new("RGBA", coloured.size, "white")
-        return Image.alpha_composite(white, coloured).convert("RGB")
-    return image.convert("RGB")
+def _decode_jpeg(body: bytes | bytearray | memoryview, limits: ImageLimits, rules: DecodingRules) -> NDArray[np.uint8]:
+    head = read_head(body)
+    limits.check(head.height, head.width)
+    pixels = decode_jpeg(body, head, allow_damaged=rules.allow_damaged_images)
+    pixels = array_to_rgb(pixels, len(head.components), head.icc if rules.convert_colour_profiles else None)
+    turn = orientation(head.exif)
+    return pixels if turn == UPRIGHT else np.ascontiguousarray(turned(pixels, turn))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from service.batcher import Batcher
@@ -20,7 +20,7 @@ from service.metrics import Metrics, ModelMetrics
 from service.models import Models
 from service.repository import StoredModel
 from service.types import Fill
-from service.wiring import Changes, apply
+from service.wiring import Changes, apply, served_versions
 
 logger = logging.getLogger("topfive")
 
@@ -30,17 +30,18 @@ _ENDING: Final = (State.FAILED, State.DRAINING, State.STOPPED)
 class LiveModels:
     """The models that are served, those on their way in, and those on their way out; used on one event loop.
 
-    `current` is what a request finds; it is replaced as a whole. `stored` is what it was made from. Changes are made
-    one at a time: the caller sees to that.
+    `current` is what a request finds; it is replaced as a whole, and `on_swap` is told. `stored` is what it was made
+    from. Changes are made one at a time: the caller sees to that.
     """
 
-    def __init__(self, *, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    def __init__(self, *, lifecycle: Lifecycle, metrics: Metrics, on_swap: Callable[[], None] = lambda: None) -> None:
         self.current: Models | None = None
         self.stored: Mapping[str, StoredModel] = {}
         self.units: Units = {}
         self.loading: Key | None = None
         self._lifecycle = lifecycle
         self._metrics = metrics
+        self._on_swap = on_swap
         self._retiring: dict[BatchedUnit, asyncio.Task[None]] = {}
         self._broken: dict[Key, tuple[Fingerprint, str]] = {}
         self._published: dict[str, ModelMetrics] = {}
@@ -62,12 +63,12 @@ class LiveModels:
         `NotReady` if the service has begun to end meanwhile.
         """
         wanted = apply(self.stored, changes)
-        if wanted == self.stored:
+        if wanted == self.stored and self.current is not None:
             return
         units: dict[Key, Unit] = {}
         try:
             for model in wanted.values():
-                for version in model.versions:
+                for version in served_versions(model, wanted):
                     units[model.config.name, version] = await self._unit(loader, model, version)
             if self._lifecycle.state in _ENDING:
                 raise NotReady("the service is about to end, so its models change no more")
@@ -144,6 +145,7 @@ class LiveModels:
         came = [unit for key, unit in units.items() if self.units.get(key) is not unit]
         went = [unit for key, unit in self.units.items() if units.get(key) is not unit]
         self.stored, self.units, self.current = stored, units, models
+        self._lifecycle.serve(anything=bool(units))
         for unit in went:
             logger.info("model '%s' version %d is no longer served", unit.name, unit.version)
             if isinstance(unit, BatchedUnit):
@@ -153,6 +155,7 @@ class LiveModels:
             logger.info("model '%s' version %d is served", unit.name, unit.version)
             if isinstance(unit, BatchedUnit):
                 self._metrics.describe_model(unit.labels)
+        self._on_swap()
         # What is alive now stays alive: the collector need not walk it again with every generation. What leaves later
         # is freed by its last reference, for which the units hold none in circles.
         gc.collect()

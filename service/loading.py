@@ -23,7 +23,7 @@ from service.model_config import ModelConfig, VersionPolicy
 from service.models import Models, ServedModel
 from service.repository import Files, StoredModel
 from service.statistics import Statistics
-from service.wiring import classifies, version_of_step
+from service.wiring import classifies, served_versions, version_of_step
 from service.workers import WorkerPool
 
 
@@ -89,7 +89,8 @@ Units = Mapping[Key, Unit]
 
 def fingerprint(model: StoredModel, version: int) -> Fingerprint:
     """Of `version` of `model`, as it lies in the repository."""
-    return Fingerprint(replace(model.config, versions=VersionPolicy()), model.files[version])
+    files = () if model.config.steps else model.files[version]
+    return Fingerprint(replace(model.config, versions=VersionPolicy()), files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Loader:
     metrics: Metrics
     on_failure: Callable[[BaseException], None]
     on_batch_failure: Callable[[str, int, BaseException], None]
+    default_model: str | None = None
 
     async def load(self, model: StoredModel, version: int) -> Unit:
         """Load `version` and warm it up; raises `ConfigurationError` naming what cannot be served."""
@@ -123,15 +125,14 @@ class Loader:
         for name, model in stored.items():
             if model.config.steps:
                 first, second = model.config.steps
-                steps[first.model] = name
+                steps[first.model] = steps[second.model] = name
                 preparing = units[first.model, version_of_step(first, stored[first.model].versions, model)]
-                batched = served[second.model][version_of_step(second, stored[second.model].versions, model)]
                 assert isinstance(preparing, PreparingUnit)
                 served[name] = {
-                    version: _ensemble(model, units[name, version], preparing.graph, batched)
-                    for version in model.versions
+                    version: _ensemble(model, units[name, version], preparing.graph, served[second.model][version])
+                    for version in served_versions(model, stored)
                 }
-        return Models(served, steps)
+        return Models(served, steps, default=self.default_model)
 
     async def _per_image(self, model: StoredModel, version: int) -> PreparingUnit:
         path = model.graph_path(version)

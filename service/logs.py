@@ -1,4 +1,4 @@
-"""Log lines: JSON, one a line, on standard error.
+"""Log lines on standard error: JSON, one object a line, or text for people (`log_texts`).
 
 What lives here: the formatter for the program's own loggers and the request line. Bodies, query values and header
 values other than the request id are never logged.
@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import Any, BinaryIO, TextIO
 
 import orjson
+
+from service.log_texts import LogTexts, TextFormatter
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
@@ -39,28 +41,46 @@ class JsonFormatter(logging.Formatter):
             return json.dumps(line, default=str)
 
 
-def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
-    """Send every logger's lines to `stream` as JSON, from `level` on."""
+def texts_for(log_format: str, stream: TextIO, *, colours: bool) -> LogTexts | None:
+    """How to write for people, by the setting `log_format`; None for programs. Only a terminal gets `colours`."""
+    if log_format == "json" or (log_format == "auto" and not stream.isatty()):
+        return None
+    return LogTexts(colours=colours and stream.isatty())
+
+
+def configure_logging(level: str, stream: TextIO = sys.stderr, *, texts: LogTexts | None = None) -> None:
+    """Send every logger's lines to `stream`, from `level` on: as JSON, or as `texts` has them."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter() if texts is None else TextFormatter(texts))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)  # Pillow warns of files that it can still read
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    # Its steps of starting and stopping are ours, told once more.
+    logging.getLogger("uvicorn").setLevel(logging.NOTSET if texts is None else logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET if texts is None else logging.WARNING)
 
 
 class RequestLog:
-    """One line for each request, written straight to `stream`: the logging package costs five times as much."""
+    """One line for each request, written straight to `stream`: the logging package costs five times as much.
 
-    def __init__(self, *, enabled: bool, stream: BinaryIO) -> None:
+    JSON, or as `texts` has it.
+    """
+
+    def __init__(self, *, enabled: bool, stream: BinaryIO, texts: LogTexts | None = None) -> None:
         self.enabled = enabled
         self._stream = stream
+        self._texts = texts
 
     def write(self, fields: Mapping[str, Any]) -> None:
         """Write one line with `fields` beside the time."""
         now = time.time()  # noqa: TID251  # a timestamp, not a duration
+        if self._texts is not None:
+            self._stream.write(f"{self._texts.request(fields, now)}\n".encode())
+            self._stream.flush()
+            return
         line = {"time": _timestamp(now), "level": "info", "logger": "topfive.request", **fields}
         self._stream.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         self._stream.flush()

@@ -21,9 +21,13 @@ Device = Literal["auto", "cpu", "gpu"]
 """Where a graph is run; "auto" is a GPU if there is one."""
 
 _DATATYPES: Final = {
+    pb.TYPE_BOOL: "BOOL",
     pb.TYPE_UINT8: "UINT8",
+    pb.TYPE_INT32: "INT32",
     pb.TYPE_INT64: "INT64",
+    pb.TYPE_FP16: "FP16",
     pb.TYPE_FP32: "FP32",
+    pb.TYPE_FP64: "FP64",
     pb.TYPE_STRING: "BYTES",
 }
 _DEVICES: Final[dict[int, Device]] = {
@@ -208,7 +212,12 @@ def _check_priorities(config: Any, where: str) -> None:
 def _tensor_spec(tensor: Any, where: str) -> TensorSpec:
     if tensor.data_type not in _DATATYPES:
         served = ", ".join(pb.DataType.Name(number) for number in _DATATYPES)
-        raise ConfigurationError(f"{where}: the data_type of '{tensor.name}' is not one that is served ({served})")
+        raise ConfigurationError(
+            f"{where}: the data_type of '{tensor.name}', {pb.DataType.Name(tensor.data_type)}, is not one that is "
+            f"served ({served})"
+        )
+    if not tensor.dims:
+        raise ConfigurationError(f"{where}: '{tensor.name}' has no dims; give one number for each image dims: [ 1 ]")
     if any(size < 1 and size != -1 for size in tensor.dims):
         raise ConfigurationError(f"{where}: the dims of '{tensor.name}' must be sizes, or -1 for any")
     return TensorSpec(tensor.name, _DATATYPES[tensor.data_type], (-1, *tensor.dims))

@@ -11,7 +11,6 @@ import enum
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 from service.clock import Clock, sleep
@@ -19,7 +18,7 @@ from service.errors import BackendUnreachable, ConfigurationError, NotReady, Unk
 from service.lifecycle import Lifecycle
 from service.live_models import LiveModels
 from service.loading import Loader
-from service.repository import StoredModel, read_with_steps, survey
+from service.repository import Repository, StoredModel
 from service.wiring import related
 
 logger = logging.getLogger("topfive")
@@ -63,23 +62,29 @@ class _Refused:
 class ModelControl:
     """Loads and unloads models while others are served; `live` is what they are loaded into."""
 
-    def __init__(
-        self, *, mode: Mode, repository: Path, lifecycle: Lifecycle, live: LiveModels, on_triton: bool = False
-    ) -> None:
+    def __init__(self, *, mode: Mode, repository: Repository, lifecycle: Lifecycle, live: LiveModels) -> None:
         self._mode = mode
         self._repository = repository
-        self._on_triton = on_triton
         self._lifecycle = lifecycle
         self._live = live
         self._loader: Loader | None = None
         self._lock = asyncio.Lock()
         self._refused: dict[str, _Refused] = {}
+        self._unreadable: str | None = None
 
     async def start(self, loader: Loader, stored: Mapping[str, StoredModel]) -> None:
-        """Load all that is `stored`; raises `ConfigurationError` if any of it cannot be served."""
+        """Load all that is `stored`; raises `ConfigurationError` if any of it cannot be served.
+
+        So is a default model that is not among it, where it cannot come later.
+        """
         self._loader = loader
         async with self._lock:
             await self._live.change(loader, stored)
+        amiss = self._live.current.why_no_default() if self._live.current is not None else None
+        if amiss is not None and self._mode == "none":
+            raise ConfigurationError(amiss)
+        if amiss is not None:
+            logger.warning("%s", amiss)
 
     async def load(self, name: str) -> None:
         """Serve the model `name` as it lies in the repository now, of an ensemble its steps too.
@@ -169,12 +174,14 @@ class ModelControl:
                 return
             stored = self._live.stored
             try:
-                found = await asyncio.to_thread(
-                    survey, self._repository, known=tuple(stored), on_triton=self._on_triton
-                )
+                found = await asyncio.to_thread(self._repository.survey, known=tuple(stored), may_be_empty=True)
             except ConfigurationError as error:
                 self._refuse(dict.fromkeys(stored), error)
+                if not stored and self._unreadable != str(error):
+                    logger.error("no model is served: %s", error)
+                self._unreadable = str(error)
                 return
+            self._unreadable = None
             wanted = {name: found.get(name) for name in (*found, *stored)}
             changed = {name: model for name, model in wanted.items() if model != stored.get(name)}
             self._refused = {name: refused for name, refused in self._refused.items() if name in changed}
@@ -198,7 +205,7 @@ class ModelControl:
             self._refused.pop(name, None)  # it is not in the repository any more
 
     async def _change(self, loader: Loader, changes: Mapping[str, StoredModel | None]) -> None:
-        before = self._live.stored
+        before, units = self._live.stored, self._live.units
         try:
             await self._live.change(loader, changes)
         except ConfigurationError as error:
@@ -207,21 +214,23 @@ class ModelControl:
         for name in changes:
             self._refused.pop(name, None)
         for name in before.keys() - self._live.stored.keys():
-            self._refused[name] = _Refused(_UNLOADED, before[name].versions)
+            self._refused[name] = _Refused(_UNLOADED, tuple(version for unit, version in units if unit == name))
 
     def _refuse(
         self, changes: Mapping[str, StoredModel | ConfigurationError | None], error: ConfigurationError
     ) -> None:
         """Keep in mind, and log once, why `changes` were not made."""
         for name, model in changes.items():
-            refused = _Refused(str(error), model.versions if isinstance(model, StoredModel) else ())
+            # An ensemble has its classifier's version, whichever that would have been.
+            versions = model.versions if isinstance(model, StoredModel) and not model.config.steps else ()
+            refused = _Refused(str(error), versions)
             if self._refused.get(name) != refused:
                 self._refused[name] = refused
                 logger.error("model '%s' stays as it was: %s", name, error)
 
     async def _read(self, name: str) -> dict[str, StoredModel]:
         try:
-            return await asyncio.to_thread(read_with_steps, self._repository, name, on_triton=self._on_triton)
+            return await asyncio.to_thread(self._repository.read_with_steps, name)
         except ConfigurationError as error:
             self._refuse({name: None}, error)
             raise

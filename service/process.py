@@ -17,22 +17,25 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import uvicorn
 
+from service.announcement import announcement
 from service.app import create_app, create_grpc_server, create_serving
 from service.descriptors import ensure_descriptors
 from service.errors import ConfigurationError
 from service.grpc_api.ports import claim_port
 from service.grpc_api.server import GrpcServer
 from service.http_protocol import LeanHttpProtocol
-from service.logs import configure_logging
+from service.logs import configure_logging, texts_for
 from service.metrics import forget_process
 from service.serving import Serving
-from service.settings import Settings, export_settings, load_settings
+from service.settings import Settings, export_settings, load_settings, shared_metrics_folder, wants_colours
 from service.supervisor import Supervisor
 from service.tls import TlsServer, server_context
+from service.tracing import check_tracing
 
 logger = logging.getLogger("topfive")
 
@@ -107,9 +110,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run until stopped; the exit code."""
     try:
         settings = load_settings(sys.argv[1:] if arguments is None else arguments)
-        configure_logging(settings.log_level)
+        _configure_logging(settings)
         ensure_descriptors(settings.max_connections, listeners=1 + settings.grpc, backlog=_BACKLOG)
         server_context(settings)  # refused here, once, rather than by each worker
+        check_tracing(settings)
         listener = _listen(settings)
         with claim_port(settings) as grpc_port:
             settings = settings.model_copy(update={"grpc_port": grpc_port})
@@ -118,6 +122,10 @@ def main(arguments: list[str] | None = None) -> int:
             return _run(settings, [listener])
     except ConfigurationError as error:
         return _refuse(error)
+
+
+def _configure_logging(settings: Settings) -> None:
+    configure_logging(settings.log_level, texts=texts_for(settings.log_format, sys.stderr, colours=wants_colours()))
 
 
 def _refuse(error: ConfigurationError) -> int:
@@ -133,7 +141,10 @@ def _listen(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
         listener.listen(_BACKLOG)
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on {settings.host} port {settings.port}: {error}") from error
+        raise ConfigurationError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}; choose another with "
+            "--port (TOPFIVE_PORT)"
+        ) from error
     listener.set_inheritable(True)
     return listener
 
@@ -150,7 +161,21 @@ def _run(settings: Settings, sockets: list[socket.socket]) -> int:
     app = create_app(serving, grpc_server)
     server = _Server(_uvicorn_config(serving, app), serving, tls=tls, grpc_server=grpc_server)
     host, port = sockets[0].getsockname()[:2]
-    logger.info("listening on %s://%s:%d", "http" if tls is None else "https", host, port)
+    scheme = "http" if tls is None else "https"
+    logger.info("listening on %s://%s:%d", scheme, host, port)
+
+    def announce() -> None:
+        if settings.workers > 1 and not _is_last_of(settings.workers):
+            return
+        grpc_port = None if grpc_server is None else grpc_server.port or settings.grpc_port
+        said = announcement(serving, scheme=scheme, port=port, grpc_port=grpc_port)
+        if texts_for(settings.log_format, sys.stderr, colours=False) is None:
+            logger.info("classifying at %s", said.url, extra=said.fields())
+        else:
+            sys.stderr.write(f"{said.text()}\n")
+            sys.stderr.flush()
+
+    serving.on_ready = announce
     server.run(sockets)
     if serving.is_stuck:
         # A thread is still inside the runtime, whose destructors would abort the process.
@@ -159,6 +184,19 @@ def _run(settings: Settings, sockets: list[socket.socket]) -> int:
     if serving.failure is not None:
         return 2 if isinstance(serving.failure, ConfigurationError) else 1
     return 0
+
+
+def _is_last_of(workers: int) -> bool:
+    """Whether this is the worker process by which all of them have become ready; one alone is told so, once."""
+    folder = Path(shared_metrics_folder() or "")
+    (folder / f"{os.getpid()}.ready").touch()
+    if len(list(folder.glob("*.ready"))) < workers:
+        return False
+    try:
+        (folder / "announced").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _uvicorn_config(serving: Serving, app: object) -> uvicorn.Config:
@@ -195,7 +233,7 @@ def _run_workers(settings: Settings, listener: socket.socket) -> int:
 def _work(listener: socket.socket) -> None:
     """A worker process: settings come through the environment."""
     settings = load_settings()
-    configure_logging(settings.log_level)
+    _configure_logging(settings)
     try:
         sys.exit(_run(settings, [listener]))
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""What is reported of a request, whichever way it came: statistics, one metric and one log line, with the same numbers.
+"""What is reported of a request, whichever way it came: statistics, metric, log line and span, with the same numbers.
 
 What lives here: what is learnt of a request on its way, and where it goes. What does not: answers to clients (`routes`,
 `grpc_api`).
@@ -8,43 +8,89 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
+from service.client_addresses import UNKNOWN, ClientAddresses
 from service.errors import TopfiveError
 from service.logs import RequestLog
 from service.metrics import Metrics
 from service.models import ServedModel
 from service.statuses import http_status
+from service.trace_context import TraceContext
 from service.types import Timings
 
 logger = logging.getLogger("topfive")
 
 _MAX_REQUEST_ID: Final = 128
+_REFUSED: Final = 400
+_MAX_ERROR: Final = 300
+"""Characters of a message in the log; some quote what the client sent."""
 
 
 class Report:
-    """What is known of one request; `given_id` is the id that its client gave it."""
+    """What is known of one request: `given_id` is the id that its client gave it, `trace` the span that it comes from.
 
-    __slots__ = ("images", "model", "nbytes", "request_id", "timings")
+    `started` and, once its body is whole, `received` are seconds of the service's clock.
+    """
 
-    def __init__(self, given_id: bytes | None) -> None:
+    __slots__ = ("error", "images", "model", "nbytes", "received", "request_id", "started", "timings", "trace")
+
+    def __init__(self, given_id: bytes | None, trace: TraceContext | None = None, *, started: float = 0.0) -> None:
         self.request_id = request_id_of(given_id)
+        self.trace = trace
+        self.started = started
+        self.received: float | None = None
+        self.error: TopfiveError | None = None
         self.model: ServedModel | None = None
         self.images = 0
         self.nbytes = 0
         self.timings: Timings | None = None
 
+    def attributes(self) -> Mapping[str, str]:
+        """What its protocol knows of it beside that, by the names of OpenTelemetry; for its span."""
+        return {}
+
+    def origin(self, clients: ClientAddresses) -> Mapping[str, str]:
+        """What was asked by what method, and by whom; for the line of one that was refused."""
+        return {"method": "", "client": UNKNOWN}
+
+
+Recorder = Callable[[Report, int, float], TraceContext | None]
+"""Makes the span of a request, given as to `Reporter.finished`; which one the log is to name, if any."""
+
+
+class Tracing(Protocol):
+    """Where spans go."""
+
+    def recorder(self, route: str) -> Recorder:
+        """What makes the spans of a route."""
+
+    async def close(self, *, seconds: float) -> None:
+        """Send what is left, for so many seconds at most."""
+
 
 class Reporter:
-    """Reports the requests of one `route`, each once by `finished`."""
+    """Reports the requests of one `route`, each once by `finished`; without `tracing` no spans are made."""
 
-    def __init__(self, metrics: Metrics, log: RequestLog, *, route: str) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        log: RequestLog,
+        *,
+        route: str,
+        tracing: Tracing | None = None,
+        clients: ClientAddresses | None = None,
+    ) -> None:
         self._metrics = metrics
         self._log = log
         self._route = route
+        self._clients = clients or ClientAddresses()
+        self._record = None if tracing is None else tracing.recorder(route)
 
     def refused(self, report: Report, error: TopfiveError) -> int:
         """Count a refusal; the HTTP status of `error`, by which all protocols are reported. A 500 is logged."""
+        report.error = error
         self._metrics.rejected.labels(error.code).inc()
         status = http_status(error)
         if status == 500:
@@ -58,6 +104,7 @@ class Reporter:
             model.count(report.images, report.timings, total_seconds)
         name = "" if model is None else model.name
         self._metrics.observe_request(self._route, name, status, total_seconds)
+        span = report.trace if self._record is None else self._record(report, status, total_seconds)
         if not self._log.enabled:
             return
         self._log.write(
@@ -70,8 +117,20 @@ class Reporter:
                 "body_bytes": report.nbytes,
                 "total_seconds": round(total_seconds, 6),
                 **_stages(report.timings),
+                **({} if span is None else {"trace_id": span.trace_id, "span_id": span.span_id}),
+                **({} if status < _REFUSED else self._refusal(report)),
             }
         )
+
+    def _refusal(self, report: Report) -> dict[str, str]:
+        """Why, and whose request it was. What is our fault is told apart, with its traceback."""
+        error = report.error
+        told = error is not None and http_status(error) != 500
+        return {
+            "code": "internal" if error is None else error.code,
+            "error": str(error)[:_MAX_ERROR] if told else "see the lines of this request_id",
+            **report.origin(self._clients),
+        }
 
 
 def log_failure(request_id: str, error: Exception) -> None:

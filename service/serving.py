@@ -1,29 +1,31 @@
 """The running service: what exists once in a process, and its start and stop.
 
-What lives here: connections, admission, models, lifecycle and their order of coming and going. What does not: HTTP.
+What lives here: connections, admission, models, lifecycle, their order of coming and going. What does not: HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from service.admission import Admission
 from service.backends.base import BackendFactory
 from service.classifier import Classifier
+from service.client_addresses import ClientAddresses, read_networks
 from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
 from service.errors import BackendUnreachable, NotReady, TopfiveError
 from service.images import DecodingRules, ImageLimits
-from service.lifecycle import Lifecycle, State
+from service.lifecycle import Bell, Lifecycle, State
 from service.live_models import LiveModels
 from service.loading import Loader, QueueDefaults
 from service.metrics import Metrics
 from service.model_control import ModelControl
 from service.models import Models
-from service.repository import StoredModel
+from service.reporting import Tracing
+from service.repository import Repository, StoredModel
 from service.settings import Settings
 from service.usage import read_usage
 from service.workers import WorkerPool
@@ -39,33 +41,36 @@ _CHECK_SECONDS: Final = 1.0
 class Serving:
     """Everything that requests share.
 
-    `control` changes the models while they are served. `on_fatal` is called when the process should end, with `failure`
-    set. `is_stuck` says that a call does not end: the watchdog found it, or `stop` has waited as long as it may.
+    `stored` is what `repository` held at the start. `control` changes the models while they are served; `changed` is
+    rung when they, or the state, are others. `on_ready` is called once, when the first model is served, and `on_fatal`
+    when the process should end, with `failure` set. `is_stuck` says that a call does not end: the watchdog found it, or
+    `stop` has waited as long as it may.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
+        repository: Repository,
         stored: dict[str, StoredModel],
         factory: BackendFactory,
         cores: int,
         clock: Clock,
         metrics: Metrics,
         on_fatal: Callable[[], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self.settings = settings
+        self.tracing = tracing
         self.clock = clock
         self.metrics = metrics
+        self.clients = ClientAddresses(read_networks(settings.trusted_proxies))
         self.limits = ImageLimits(
             max_pixels=settings.max_image_pixels,
             max_dimension=settings.max_image_dimension,
             max_images=settings.max_images_per_request,
         )
-        self.admission = Admission(
-            max_requests=settings.max_in_flight_requests,
-            max_bytes=settings.max_in_flight_bytes,
-        )
+        self.admission = Admission(max_requests=settings.max_in_flight_requests, max_bytes=settings.max_in_flight_bytes)
         self.connections = Connections(
             ConnectionLimits(
                 max_connections=settings.max_connections,
@@ -77,18 +82,20 @@ class Serving:
             clock=clock,
             on_closed=lambda reason: metrics.connections_closed.labels(reason).inc(),
         )
+        self.changed = Bell()
         self.lifecycle = Lifecycle(on_change=self._on_state)
         self.failure: BaseException | None = None
         self.is_stuck = False
         self._stored = stored
         self._factory = factory
-        self._cores = cores
+        self.cores = cores
         self._on_fatal = on_fatal
-        self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics)
+        self.on_ready: Callable[[], None] = lambda: None
+        self._was_ready = False
+        self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self.changed.ring)
         self.control = ModelControl(
             mode=settings.model_control,
-            repository=settings.model_repository,
-            on_triton=settings.backend == "triton",
+            repository=repository,
             lifecycle=self.lifecycle,
             live=self._live,
         )
@@ -108,6 +115,11 @@ class Serving:
         return models
 
     @property
+    def stored(self) -> Mapping[str, StoredModel]:
+        """What the served models were made from, by name."""
+        return self._live.stored
+
+    @property
     def classifier(self) -> Classifier:
         """The path of a request; raises `NotReady` as `models` does."""
         if self._classifier is None:
@@ -116,8 +128,8 @@ class Serving:
 
     def start(self) -> None:
         """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
-        threads = self.settings.prepare_threads or self._cores
-        compute = WorkerPool(threads=self._cores, name="compute", on_death=self.fail)
+        threads = self.settings.prepare_threads or self.cores
+        compute = WorkerPool(threads=self.cores, name="compute", on_death=self.fail)
         prepare = WorkerPool(threads=threads, name="prepare", on_death=self.fail)
         self._pools = [compute, prepare]
         self._classifier = Classifier(
@@ -185,6 +197,8 @@ class Serving:
         self.connections.stop()
         for pool in self._pools:
             self.is_stuck |= not pool.close(timeout_seconds=patience)
+        if self.tracing is not None:
+            await self.tracing.close(seconds=self.settings.shutdown_seconds)
         self.lifecycle.enter(State.STOPPED)
 
     async def _load(self, pool: WorkerPool) -> None:
@@ -199,7 +213,10 @@ class Serving:
             clock=self.clock,
             metrics=self.metrics,
             on_failure=self.fail,
-            on_batch_failure=_log_batch_failure,
+            on_batch_failure=lambda model, size, error: logger.error(
+                "a batch of %d failed in model %s", size, model, exc_info=error
+            ),
+            default_model=self.settings.default_model,
         )
         try:
             await self._load_first(loader)
@@ -242,16 +259,18 @@ class Serving:
     def fail(self, error: BaseException) -> None:
         """Say why the service cannot go on, and have the process ended."""
         self.failure = error
-        expected = isinstance(error, TopfiveError)
-        logger.critical("the service has failed: %s", error, exc_info=None if expected else error)
+        logger.critical("the service has failed: %s", error, exc_info=not isinstance(error, TopfiveError) and error)
         if self.lifecycle.state in (State.STARTING, State.READY, State.UNREACHABLE):
             self.lifecycle.enter(State.FAILED)
         self._on_fatal()
 
     def _on_state(self, state: State) -> None:
-        self.metrics.ready.set(state is State.READY)
-        logger.info("the service is %s", state.value)
-
-
-def _log_batch_failure(model: str, size: int, error: BaseException) -> None:
-    logger.error("a batch of %d failed in model %s", size, model, exc_info=error)
+        self.metrics.ready.set(self.lifecycle.ready)
+        self.changed.ring()
+        if state is State.READY and not self.lifecycle.ready:
+            logger.warning("the service is not ready: %s", self.lifecycle.why_not_ready)
+        else:
+            logger.info("the service is %s", state.value)
+        if self.lifecycle.ready and not self._was_ready:
+            self._was_ready = True
+            self.on_ready()

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.client_addresses import read_networks
+from service.command_line import PREFIX, flag_of, read_flags, unknown_variables
 from service.errors import ConfigurationError
 
-_PREFIX = "TOPFIVE_"
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _MIB = 1 << 20
 
@@ -26,14 +27,9 @@ class Settings(BaseSettings):
     """Serve image classifiers from a Triton-layout model repository over HTTP."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
+        env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_prog_name="topfive",
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on. Change it to 0.0.0.0 in a container.")
@@ -52,8 +48,15 @@ class Settings(BaseSettings):
         description="Worker processes that share the port and the cores. Raise it when one process' HTTP work, not the "
         "model, fills a core (beyond about 3000 requests/s); each holds its own copy of the models and its own queue.",
     )
-    model_repository: Path = Field(
-        Path("model_repository"), description="Folder of models in Triton's layout. Change it to serve your own."
+    model_repository: Path | None = Field(
+        None,
+        description="Folder of models in Triton's layout. None is the reference model that comes with topfive; name a "
+        "folder to serve your own.",
+    )
+    default_model: str | None = Field(
+        None,
+        description="The model that answers requests to /v1/classify that name none. None is the only ensemble, or the "
+        "only model; set it where the repository holds several.",
     )
     backend: Literal["embedded", "triton", "null"] = Field(
         "embedded",
@@ -125,7 +128,21 @@ class Settings(BaseSettings):
         16 * _MIB,
         ge=1,
         description="Longest gRPC message. gRPC holds a message in memory before anything can refuse it, so what "
-        "clients can make the service hold is this times grpc_max_requests. The default takes five megapixels.",
+        "clients can make the service hold is this, and a quarter, times grpc_max_requests. The default takes five "
+        "megapixels.",
+    )
+    grpc_max_connection_age_seconds: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="How long a gRPC connection may last, give or take a tenth: then its client is told to make "
+        "another, and what is in flight is still answered. 0 means for ever. Set it (300, say) behind a balancer that "
+        "spreads connections, so that new replicas get their share.",
+    )
+    grpc_reflection: bool = Field(
+        True,
+        description="Describe the gRPC services to clients that ask (grpcurl, Postman). It tells no more than this "
+        "project's documentation does; with api_keys_file it needs a key.",
     )
     grpc_max_requests: int = Field(
         64,
@@ -236,21 +253,64 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Bound on answering what is left after the grace; then the process ends regardless.",
     )
-    log_requests: bool = Field(True, description="Write one JSON line for each request.")
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="Where to send a trace span for each request: the URL of an OTLP/HTTP receiver, as "
+        "http://collector:4318 (/v1/traces is added where there is no path). Needs the extra 'otel'. None sends none.",
+    )
+    trace_sample_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the requests without a `traceparent` of which a span is sent. Whoever sends one has "
+        "decided itself. Lower it when the receiver cannot take them all.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of the proxies in front, with commas between them (10.0.0.0/8,::1): of a "
+        "request from one of them, the log names the client that its X-Forwarded-For names.",
+    )
+    log_requests: bool = Field(True, description="Write one line for each request.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto",
+        description="'json' is one JSON object a line, for programs; 'text' is for people; 'auto' is text where the "
+        "log goes to a terminal, else JSON.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line written.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        read_networks(value)
+        return value
+
+    @property
+    def served_repository(self) -> Path:
+        """The folder that `model_repository` means."""
+        return self.model_repository or reference_repository()
+
+
+def reference_repository() -> Path:
+    """The model repository that comes with topfive: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "model_repository"
+    return installed if installed.is_dir() else package.with_name("model_repository")
 
 
 def load_settings(arguments: Sequence[str] | None = None) -> Settings:
     """Settings from `arguments` (flags, without the program's name) and the environment.
 
-    Raises `ConfigurationError` naming the setting; `SystemExit` for `--help` and flags that do not exist.
+    Raises `ConfigurationError` naming the setting, or the flag that does not exist.
     """
-    known = {_PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)
+    fields = Settings.model_fields
+    known = {PREFIX + name.upper() for name in fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
-        raise ConfigurationError(f"there is no setting {', '.join(unknown)}; --help lists the settings")
+        raise ConfigurationError(unknown_variables(unknown, fields))
+    flags: dict[str, Any] = {**read_flags(arguments or (), fields)}
     try:
-        settings = Settings(_cli_parse_args=list(arguments or ()))
+        settings = Settings(**flags)
     except ValidationError as error:
         raise ConfigurationError("; ".join(_explain(detail) for detail in error.errors())) from error
     if settings.max_in_flight_bytes < settings.max_body_bytes:
@@ -275,8 +335,13 @@ def export_settings(settings: Settings, folder_for_metrics: str) -> None:
     """
     for name in Settings.model_fields:
         if (value := getattr(settings, name)) is not None:
-            os.environ[_PREFIX + name.upper()] = str(value)
+            os.environ[PREFIX + name.upper()] = str(value)
     os.environ[_METRICS_FOLDER] = folder_for_metrics
+
+
+def wants_colours() -> bool:
+    """Whether a terminal may be sent colours: see no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def shared_metrics_folder() -> str | None:
@@ -287,4 +352,4 @@ def shared_metrics_folder() -> str | None:
 def _explain(detail: object) -> str:
     assert isinstance(detail, dict)
     name = ".".join(map(str, detail["loc"]))
-    return f"setting {_PREFIX}{name.upper()} (--{name.replace('_', '-')}) is {detail['input']!r}: {detail['msg']}"
+    return f"setting {PREFIX}{name.upper()} ({flag_of(name)}) is {detail['input']!r}: {detail['msg']}"

@@ -20,6 +20,7 @@ HTTP: Final[dict[Kind, int]] = {
     errors.Unauthenticated: 401,
     errors.UnknownModel: 404,
     errors.TooLarge: 413,
+    errors.MessageTooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.UndecodableImage: 422,
     errors.QueueFull: 429,
@@ -36,6 +37,7 @@ GRPC: Final[dict[Kind, str]] = {
     errors.Unauthenticated: "UNAUTHENTICATED",
     errors.UnknownModel: "NOT_FOUND",
     errors.TooLarge: "INVALID_ARGUMENT",
+    errors.MessageTooLarge: "RESOURCE_EXHAUSTED",  # as gRPC itself refuses what is longer still
     errors.UnsupportedMediaType: "INVALID_ARGUMENT",
     errors.UndecodableImage: "INVALID_ARGUMENT",
     errors.QueueFull: "RESOURCE_EXHAUSTED",

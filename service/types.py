@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+WIRE_DTYPES: Final[Mapping[str, str]] = {
+    "BOOL": "?",
+    "UINT8": "u1",
+    "INT32": "<i4",
+    "INT64": "<i8",
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
+}
+"""The Open Inference datatypes that are served, as numpy has them on the wire: little-endian. BYTES has no such."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A tensor's name, Open Inference datatype (`UINT8`, `FP32`, `INT64`, `BYTES`) and shape.
+    """A tensor's name, Open Inference datatype (`BYTES`, or one of `WIRE_DTYPES`) and shape.
 
     The shape has the batch dimension first; -1 is any size.
     """

@@ -15,7 +15,10 @@ from service.repository import StoredModel
 from service.types import TensorSpec
 
 OUTPUTS: Final = {"classes": "BYTES", "probabilities": "FP32", "indices": "INT64"}
-"""What a classifier must put out, each of shape [N, k]: labels, and their probabilities and indices, best first."""
+"""What a classifier must put out, each of shape [N, k]: labels, and their probabilities and indices, best first.
+
+What it puts out beside them (an embedding, say) is answered over the Open Inference Protocol only.
+"""
 _CHANNELS: Final = 3
 
 Stored = Mapping[str, StoredModel]
@@ -76,6 +79,14 @@ def version_of_step(step: EnsembleStep, versions: Sequence[int], ensemble: Store
     return version
 
 
+def served_versions(model: StoredModel, stored: Stored) -> tuple[int, ...]:
+    """The versions in which clients find `model`: an ensemble in that of its classifier, for that is who answers."""
+    if not model.config.steps:
+        return model.versions
+    step = model.config.steps[-1]
+    return (version_of_step(step, stored[step.model].versions, model),)
+
+
 def _unused(stored: Stored) -> list[str]:
     used = {step.model for model in stored.values() for step in model.config.steps}
     return [
@@ -116,13 +127,14 @@ def _check_wiring(model: StoredModel, stored: Stored) -> None:
         first.inputs == {steps[0].config.inputs[0].name: image}
         and first.outputs == {prepared.name: crop}
         and second.inputs == {wanted.name: crop}
-        and second.outputs == {name: name for name in OUTPUTS}
+        and all(second.outputs.get(name) == name for name in OUTPUTS)
     )
     if not wired:
         raise ConfigurationError(
             f"{model.folder}: the steps' maps must lead '{image}' through '{first.model}' into '{second.model}', and "
             f"{', '.join(OUTPUTS)} out of it under their own names"
         )
+    _check_outputs(model, second, steps[1])
     if (prepared.datatype, prepared.shape) != (wanted.datatype, wanted.shape):
         raise ConfigurationError(
             f"{model.folder}: '{first.model}' puts out {prepared.datatype} {list(prepared.shape)}, but "
@@ -130,3 +142,32 @@ def _check_wiring(model: StoredModel, stored: Stored) -> None:
         )
     for step, stepped in zip(config.steps, steps, strict=True):
         version_of_step(step, stepped.versions, model)
+
+
+def _check_outputs(model: StoredModel, step: EnsembleStep, classifier: StoredModel) -> None:
+    """What the ensemble puts out is its classifier's, as that has it; of further outputs it may pass some on."""
+    theirs = {output.name: output for output in classifier.config.outputs}
+    ours = {output.name: output for output in model.config.outputs}
+    for name, called in step.outputs.items():
+        if name not in theirs:
+            raise ConfigurationError(
+                f"{model.folder}: its output_map names '{name}', but '{step.model}' puts out {', '.join(theirs)}"
+            )
+        if called != name:
+            raise ConfigurationError(
+                f"{model.folder}: its output_map calls '{name}' '{called}'; outputs keep their names here"
+            )
+        if name not in ours:
+            raise ConfigurationError(
+                f"{model.folder}: its output_map passes '{name}' on; declare it as an output too, or remove it"
+            )
+    for name, output in ours.items():
+        if name not in step.outputs:
+            raise ConfigurationError(
+                f"{model.folder}: its output '{name}' comes from no step; add it to the output_map of '{step.model}'"
+            )
+        if (output.datatype, output.shape) != (theirs[name].datatype, theirs[name].shape):
+            raise ConfigurationError(
+                f"{model.folder}: its output '{name}' is {output.datatype} {list(output.shape)}, but '{step.model}' "
+                f"puts out {theirs[name].datatype} {list(theirs[name].shape)}; make them the same"
+            )

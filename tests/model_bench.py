@@ -24,7 +24,7 @@ from service.metrics import Metrics
 from service.model_config import ModelConfig
 from service.model_control import IndexEntry, Mode, ModelControl
 from service.models import Models, ServedModel
-from service.repository import read_repository
+from service.repository import Repository
 from service.workers import WorkerPool
 from tests.fakes import FakeClock
 
@@ -70,6 +70,7 @@ class ModelBench:
 
     repository: Path
     mode: Mode = "explicit"
+    default_model: str | None = None
     clock: FakeClock = field(default_factory=FakeClock)
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -78,7 +79,7 @@ class ModelBench:
         self.lifecycle = Lifecycle(on_change=lambda state: None)
         self.live = LiveModels(lifecycle=self.lifecycle, metrics=self.metrics)
         self.control = ModelControl(
-            mode=self.mode, repository=self.repository, lifecycle=self.lifecycle, live=self.live
+            mode=self.mode, repository=Repository(self.repository), lifecycle=self.lifecycle, live=self.live
         )
         self.pool = WorkerPool(threads=2, name="compute")
         self.loader = Loader(
@@ -89,11 +90,12 @@ class ModelBench:
             metrics=self.metrics,
             on_failure=lambda error: pytest.fail(f"the batcher failed: {error}"),
             on_batch_failure=lambda model, size, error: pytest.fail(f"a batch failed: {error}"),
+            default_model=self.default_model,
         )
 
     async def start(self) -> ModelBench:
         """Become ready with what is there."""
-        await self.control.start(self.loader, read_repository(self.repository))
+        await self.control.start(self.loader, Repository(self.repository).read(may_be_empty=True))
         self.factory.loaded.clear()
         self.lifecycle.enter(State.READY)
         return self

@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 MAX_ID_CHARACTERS: Final = 4096
 MAX_DEPTH: Final = 1024
 INT63: Final = (1 << 63) - 1
-DTYPES: Final = {"UINT8": "|u1", "INT64": "<i8", "FP32": "<f4"}
+DTYPES: Final = {
+    "BOOL": "|b1",
+    "UINT8": "|u1",
+    "INT32": "<i4",
+    "INT64": "<i8",
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
+}
 HOLE: Final = '"@hole@"'
 """Stands in JSON for text that no JSON writer would write."""
 

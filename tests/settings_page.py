@@ -50,7 +50,11 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
         "refused",
         "must be the graph's; without the batch dimension, -1 for a free one",
     ),
-    (["output.name", "output.data_type", "output.dims"], "refused", "the same"),
+    (
+        ["output.name", "output.data_type", "output.dims"],
+        "refused",
+        "the same. What a classifier puts out beside `classes`, `probabilities` and `indices` is only in OIP's answers",
+    ),
     (
         ["version_policy.latest.num_versions", "version_policy.specific.versions", "version_policy.all"],
         "the highest",
@@ -108,7 +112,7 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
     (
         [f"{_STEP}.{name}" for name in ("model_name", "model_version", "input_map", "output_map")],
         "",
-        "of an ensemble: two steps, an image to an image of one size, and that to the classes",
+        "of an ensemble: an image to one of one size, and that to the classes and further outputs, each under its name",
     ),
 )
 

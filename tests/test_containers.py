@@ -206,14 +206,19 @@ def test_what_is_not_built_here_is_pinned() -> None:
 
 
 def test_nothing_is_installed_but_what_is_locked_and_our_wheel() -> None:
+    """As it is written: nothing is resolved, so that an index which has newer versions by then changes nothing."""
     installed = [rest for word, rest in INSTRUCTIONS if word == "RUN" and re.search(r"\bpip\b.* install\b", rest)]
+    assert all(" install --no-deps " in rest for rest in installed)
     locked = [
         found[1] for rest in installed if (found := re.search(r"--require-hashes --requirement /tmp/(\S+)", rest))
     ]
-    assert sorted(locked) == ["gpu.txt", "loadtest.txt", "serve.txt"]
-    assert [rest.split(" install ")[1] for rest in installed if "--require-hashes" not in rest] == [
+    assert sorted(locked) == ["build.txt", "gpu.txt", "loadtest.txt", "serve.txt"]
+    ours = [rest for rest in installed if "--require-hashes" not in rest]
+    assert [rest.split(" install ")[1].split(" \\")[0].split(" &&")[0].strip() for rest in ours] == [
         "--no-deps /wheels/*.whl"
     ] * 2
+    [made] = [rest for word, rest in INSTRUCTIONS if word == "RUN" and " wheel " in rest]
+    assert "--no-build-isolation" in made
     assert not [rest for word, rest in INSTRUCTIONS if word == "RUN" and "apt" in rest]
 
 

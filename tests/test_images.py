@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image, _imaging
 from skimage import data
 
-from service.errors import MalformedRequest, TooLarge, TopfiveError, UndecodableImage
+from service.errors import MalformedRequest, TooLarge, TopfiveError, UndecodableImage, UnsupportedMediaType
 from service.images import ImageLimits, RawShape, decode, view_raw
+from tests.image_files import Pixels, bitmap, chunk, encode, exif, png
 from tests.photos import sample
-
-Pixels = NDArray[np.uint8]
 
 LIMITS: Final = ImageLimits(max_pixels=1_000_000, max_dimension=2_000, max_images=8)
 PILLOW: Final = {
@@ -52,13 +51,6 @@ SMOOTH: Final[Pixels] = np.stack(
 ).astype(np.uint8)
 
 
-def encode(image: Image.Image | Pixels, kind: str, /, **options: Any) -> bytes:
-    """The file that Pillow writes of `image`."""
-    stream = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(stream, kind, **options)
-    return stream.getvalue()
-
-
 def decoded(body: bytes, media_type: str) -> Pixels:
     """The one image in `body`."""
     images = decode(body, LIMITS)
@@ -71,20 +63,6 @@ def palette_image(indices: Pixels) -> Image.Image:
     image = Image.frombytes("P", (indices.shape[1], indices.shape[0]), indices.tobytes())
     image.putpalette(PALETTE.tobytes())
     return image
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    """One chunk of a PNG file."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def png(samples: NDArray[Any], colour_type: int, *extra: bytes, data: bytes | None = None, size: int = 0) -> bytes:
-    """A PNG file of `samples` [H, W, C] with chunks `extra`; `data` replaces the compressed rows, `size` the size."""
-    height, width = (size, size) if size else samples.shape[:2]
-    head = struct.pack(">IIBBBBB", width, height, 8 * samples.itemsize, colour_type, 0, 0, 0)
-    rows = b"".join(b"\0" + row.tobytes() for row in samples.astype(samples.dtype.newbyteorder(">")))
-    body = chunk(b"IDAT", zlib.compress(rows) if data is None else data)
-    return b"".join([b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", head), *extra, body, chunk(b"IEND", b"")])
 
 
 def grey_as_rgb(grey: NDArray[Any]) -> NDArray[Any]:
@@ -171,6 +149,137 @@ def test_lossless_images_become_rgb_by_the_stated_rule(rule: str) -> None:
     assert np.abs(image[0] - expected.astype(float)).max() <= tolerance
 
 
+BGRA: Final = np.dstack([RGB[..., ::-1], ALPHA])
+MASKS: Final = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+
+
+@pytest.mark.parametrize(("version", "header_bytes"), [(4, 108), (5, 124)])
+@pytest.mark.parametrize("from_top", [False, True])
+def test_a_bitmap_whose_alpha_is_nowhere_set_is_opaque(version: int, header_bytes: int, from_top: bool) -> None:
+    """As the Windows clipboard and many programs write them: a mask for alpha, and zeros where it would be."""
+    blank = BGRA * np.array([1, 1, 1, 0], np.uint8)
+    for stored, expected in ((blank, RGB), (BGRA, over_white(RGB, ALPHA))):
+        rows = (stored if from_top else stored[::-1]).tobytes()
+        body = bitmap(rows, (-5 if from_top else 5, 7), 32, compression=3, masks=MASKS, header_bytes=header_bytes)
+        assert np.abs(decoded(body, "image/bmp") - expected.astype(float)).max() <= 1, f"V{version}"
+
+
+def test_other_bitmaps() -> None:
+    rows = np.ascontiguousarray(BGRA[::-1])
+    assert np.array_equal(decoded(bitmap(rows.tobytes(), (5, 7), 32), "image/bmp"), RGB)
+    assert np.array_equal(decoded(bitmap(rows.tobytes(), (5, 7), 32, compression=3, masks=MASKS[:3]), "image/bmp"), RGB)
+    five = RGB.astype(np.uint16) >> 3
+    padded = np.zeros((5, 8), np.uint16)
+    padded[:, :7] = (five[..., 0] << 10 | five[..., 1] << 5 | five[..., 2])[::-1]
+    assert np.abs(decoded(bitmap(padded.tobytes(), (5, 7), 16), "image/bmp").astype(int) - RGB).max() <= 7
+    runs = b"".join(b"".join(bytes((1, int(value))) for value in row) + b"\0\0" for row in GREY[::-1]) + b"\0\1"
+    palette = np.dstack([PALETTE[np.newaxis, :, ::-1], np.zeros((1, 256), np.uint8)]).tobytes()
+    body = bitmap(runs, (5, 7), 8, compression=1, palette=palette)
+    assert np.array_equal(decoded(body, "image/bmp"), PALETTE[GREY])
+    with pytest.raises(UndecodableImage):
+        decoded(body[:-20], "image/bmp")
+    with pytest.raises(TooLarge, match="run-length"):
+        decode(bitmap(runs, (2001, 2000), 8, compression=1, palette=palette), ImageLimits(10**8, 10**4, 1))
+
+
+@pytest.mark.parametrize("header_bytes", [40, 56, 108, 124])
+@pytest.mark.parametrize(
+    ("bits", "masks"),
+    [
+        (32, (0xFF0000, 0xFF00, 0xFF)),
+        (32, (0xFF, 0xFF00, 0xFF0000)),
+        (32, (0xFF000000, 0xFF0000, 0xFF00)),
+        (32, (0x3FF00000, 0xFFC00, 0x3FF)),
+        (16, (0xF800, 0x7E0, 0x1F)),
+        (16, (0x7C00, 0x3E0, 0x1F)),
+        (16, (0xF00, 0xF0, 0xF)),
+    ],
+)
+@pytest.mark.parametrize("alpha", [0, 1])
+def test_a_bitmap_of_any_bit_fields(header_bytes: int, bits: int, masks: tuple[int, ...], alpha: int) -> None:
+    """Also with a mask for alpha that is set nowhere, of whatever bits the colours leave over."""
+    if alpha and (header_bytes == 40 or not ~sum(masks) & ((1 << bits) - 1)):
+        masks_with_alpha = masks
+    else:
+        masks_with_alpha = (*masks, (~sum(masks) & ((1 << bits) - 1)) if alpha else 0)[: 3 if header_bytes == 40 else 4]
+    stored = np.zeros((5, 8), np.uint32)
+    for channel, mask in enumerate(masks):
+        lowest = mask & -mask
+        most = mask // lowest
+        stored[:, :7] |= (np.round(RGB[::-1, :, channel] / 255 * most)).astype(np.uint32) * np.uint32(lowest)
+    rows = stored.astype(np.uint16).tobytes() if bits == 16 else np.ascontiguousarray(stored[:, :7]).tobytes()
+    body = bitmap(rows, (5, 7), bits, compression=3, masks=masks_with_alpha, header_bytes=header_bytes)
+    largest_step = max(255 // (mask // (mask & -mask)) for mask in masks)
+    assert np.abs(decoded(body, "image/bmp").astype(int) - RGB).max() <= largest_step // 2 + 1
+    with pytest.raises(UndecodableImage):
+        decoded(body[:-9], "image/bmp")
+
+
+def test_a_bitmap_of_masks_with_gaps_is_refused() -> None:
+    body = bitmap(bytes(5 * 7 * 4), (5, 7), 32, compression=3, masks=(0xF0F0, 0xFF, 0xFF0000), header_bytes=108)
+    with pytest.raises(UndecodableImage, match="gaps"):
+        decoded(body, "image/bmp")
+
+
+def gif_on_canvas(frame: bytes, canvas: tuple[int, int], at: tuple[int, int]) -> bytes:
+    """`frame`, a GIF that Pillow wrote, on a canvas (height, width), its upper left corner `at` (row, column)."""
+    head = bytearray(frame)
+    head[6:10] = struct.pack("<HH", canvas[1], canvas[0])
+    position = 13 + (3 << ((head[10] & 7) + 1) if head[10] & 0x80 else 0)
+    while head[position] == ord("!"):
+        position += 2
+        while head[position]:
+            position += head[position] + 1
+        position += 1
+    assert head[position] == ord(",")
+    head[position + 1 : position + 5] = struct.pack("<HH", at[1], at[0])
+    return bytes(head)
+
+
+@pytest.mark.parametrize("options", [{}, {"transparency": int(GREY[2, 3])}], ids=["opaque", "transparent"])
+@pytest.mark.parametrize("at", [(0, 0), (3, 2), (5, 4)])
+def test_a_gif_frame_smaller_than_its_canvas_stands_on_white(options: dict[str, int], at: tuple[int, int]) -> None:
+    """Not on the palette's first colour, nor on the one that the file names as background: browsers show neither."""
+    frame = encode(palette_image(GREY), "GIF", **options)
+    image = decoded(gif_on_canvas(frame, (10, 11), at), "image/gif")
+    expected = np.full((10, 11, 3), 255, np.uint8)
+    expected[at[0] : at[0] + 5, at[1] : at[1] + 7] = decoded(frame, "image/gif")
+    assert np.array_equal(image, expected)
+
+
+def test_a_gif_with_endless_comments_is_refused() -> None:
+    body = b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0) + b"!\xfe" + b"\1a" * 1_000_000
+    with pytest.raises(UndecodableImage, match="too many blocks"):
+        decoded(body, "image/gif")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_orientation_in_xmp_alone_is_not_applied(kind: str) -> None:
+    packet = b'<rdf:Description tiff:Orientation="6"/>'
+    options: dict[str, Any] = {"xmp": packet, "lossless": True}
+    if kind == "PNG":
+        body = png(RGB, 2, chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet))
+    elif kind == "TIFF":
+        body = encode(RGB, "TIFF", tiffinfo={700: packet})
+    else:
+        body = encode(RGB, kind, **options)
+    with Image.open(io.BytesIO(body)) as check:
+        assert check.getexif().get(0x0112) == 6, "Pillow does not see it, so this tests nothing"
+    assert np.array_equal(decoded(body, ""), RGB)
+
+
+@pytest.mark.parametrize("media_type", PILLOW)
+def test_a_file_of_any_served_format_needs_no_name(media_type: str) -> None:
+    body = encode(palette_image(GREY).convert("RGB"), PILLOW[media_type])
+    assert decode(body, LIMITS).shape == (1, 5, 7, 3)
+
+
+@pytest.mark.parametrize("kind", ["ICO", "PPM", "PDF", "JPEG2000"])
+def test_a_format_that_is_not_served_is_named(kind: str) -> None:
+    with pytest.raises(UnsupportedMediaType, match="looks like"):
+        decode(encode(Image.new("RGB", (16, 16)), kind), LIMITS)
+
+
 @pytest.mark.parametrize("body_type", [bytes, bytearray, memoryview])
 def test_a_body_may_be_any_buffer(body_type: Callable[[bytes], bytes]) -> None:
     assert np.array_equal(decode(body_type(encode(RGB, "PNG")), LIMITS)[0], RGB)
@@ -208,6 +317,11 @@ def test_a_progressive_jpeg_has_the_pixels_of_the_baseline_one(quality: int) -> 
         ("image/bmp", {}, 0.0),
         ("image/jpeg", {"quality": 95}, 3.0),
         ("image/webp", {"quality": 90, "method": 0}, 4.0),
+        ("image/avif", {"quality": 90, "speed": 10}, 4.0),
+        ("image/tiff", {}, 0.0),
+        ("image/tiff", {"compression": "tiff_lzw"}, 0.0),
+        ("image/tiff", {"compression": "tiff_adobe_deflate"}, 0.0),
+        ("image/tiff", {"compression": "jpeg", "quality": 95}, 4.0),
     ],
 )
 def test_photos_come_out_as_they_went_in(
@@ -231,11 +345,6 @@ ORIENTATIONS: Final[dict[int, Callable[[Pixels], Pixels]]] = {
 }
 
 
-def exif(orientation: int, *, kind: int = 3) -> bytes:
-    """An EXIF block with one entry, whose type is `kind` (3 is a 16-bit number)."""
-    return b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHIHxxI", 1, 0x0112, kind, 1, orientation, 0)
-
-
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize(
     ("media_type", "options", "tolerance"),
@@ -243,6 +352,8 @@ def exif(orientation: int, *, kind: int = 3) -> bytes:
         ("image/jpeg", {"quality": 100, "subsampling": 0}, 4),
         ("image/png", {}, 0),
         ("image/webp", {"lossless": True}, 0),
+        ("image/avif", {"quality": 100, "subsampling": "4:4:4"}, 9),
+        ("image/tiff", {}, 0),
     ],
 )
 def test_exif_orientation_is_applied(
@@ -345,6 +456,13 @@ WHOLE: Final = {
     "animated WebP": (encode(RGB, "WEBP", save_all=True, append_images=[Image.fromarray(RGB[::-1])]), "image/webp"),
     "GIF": (encode(palette_image(GREY), "GIF"), "image/gif"),
     "animated GIF": (encode(RGB, "GIF", save_all=True, append_images=[Image.fromarray(RGB[::-1])]), "image/gif"),
+    "AVIF": (encode(SMOOTH, "AVIF"), "image/avif"),
+    "AVIF with EXIF": (encode(SMOOTH, "AVIF", exif=exif(6)), "image/avif"),
+    "TIFF": (encode(RGB, "TIFF"), "image/tiff"),
+    "LZW TIFF": (encode(SMOOTH, "TIFF", compression="tiff_lzw"), "image/tiff"),
+    "deflate TIFF": (encode(SMOOTH, "TIFF", compression="tiff_adobe_deflate"), "image/tiff"),
+    "JPEG TIFF": (encode(SMOOTH, "TIFF", compression="jpeg"), "image/tiff"),
+    "fax TIFF": (encode(Image.fromarray(SMOOTH).convert("1"), "TIFF", compression="group4"), "image/tiff"),
     "BMP": (encode(RGB, "BMP"), "image/bmp"),
     "palette BMP": (encode(palette_image(GREY), "BMP"), "image/bmp"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import product
 from typing import Final
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle import Lifecycle, State
+from service.lifecycle import Bell, Lifecycle, State
+from tests.fakes import settle
 
 STARTING, READY, UNREACHABLE, FAILED, DRAINING, STOPPED = State
 ALLOWED: Final = {
@@ -78,3 +80,31 @@ def test_what_is_told_is_the_whole_life(wanted: list[State]) -> None:
     assert set(zip([STARTING, *told], told, strict=False)) <= ALLOWED
     if DRAINING in told:
         assert told[told.index(DRAINING) + 1 :] in ([], [STOPPED])
+
+
+async def test_a_bell_wakes_all_who_wait_and_nobody_who_comes_later() -> None:
+    bell = Bell()
+    waiting = [asyncio.ensure_future(bell.wait()) for _ in range(2)]
+    await settle()
+    bell.ring()
+    await asyncio.gather(*waiting)
+    late = asyncio.ensure_future(bell.wait())
+    await settle()
+    assert not late.done()
+    bell.ring()
+    await late
+
+
+def test_who_serves_nothing_is_not_ready_and_says_what_to_do() -> None:
+    """Told of as the states are, each change once, and only while it could be ready."""
+    told: list[bool] = []
+    life = Lifecycle(on_change=lambda state: told.append(life.ready))
+    life.serve(anything=False)
+    assert told == []
+    assert "starting" in life.why_not_ready
+    life.enter(READY)
+    assert "no model is served" in life.why_not_ready
+    for anything in (False, True, True, False):
+        life.serve(anything=anything)
+    assert told == [False, True, False]
+    assert life.started

@@ -22,6 +22,7 @@ from tests.tiny_models import (
     CLASSIFIER_CONFIG,
     CROP_CONFIG,
     classifier_graph,
+    commented,
     crop_graph,
     write_model,
     write_tiny_repository,
@@ -119,7 +120,7 @@ async def test_what_waits_for_company_in_the_old_version_leaves_at_once(tmp_path
 async def test_what_has_not_changed_is_kept_with_all_that_it_counted(bench: ModelBench) -> None:
     """The ensemble gets its new preparation; its classifier, with its queue and its statistics, stays."""
     before, ensemble = bench.models.find("classify"), bench.models.find("tiny")
-    write_version(bench.repository, "crop", 1, crop_graph())
+    write_version(bench.repository, "crop", 1, commented(crop_graph()))
     await change(bench, "crop", "classify", "tiny")
     assert bench.factory.loaded == ["crop/1"]
     assert bench.models.find("classify").batcher is before.batcher
@@ -284,7 +285,7 @@ async def test_an_old_version_gives_back_its_session(bench: ModelBench) -> None:
     gc.disable()
     try:
         del backend, per_image, sessions
-        write_version(bench.repository, "crop", 1, crop_graph())
+        write_version(bench.repository, "crop", 1, commented(crop_graph()))
         write_version(bench.repository, "classify", 2, classifier_graph(prefix="two"))
         await change(bench, "crop", "classify")
         await labels(bench.models.find(), 1, 2, 3)

@@ -110,7 +110,7 @@ async def test_a_backend_whose_files_changed_meanwhile_is_closed(tmp_path: Path)
     factory = WatchedFactory()
     attempt = asyncio.create_task(loader(factory).load(classifier(tmp_path), 1))
     await settle()
-    write_version(tmp_path, "m", 1, classifier_graph())
+    write_version(tmp_path, "m", 1, classifier_graph(prefix="other"))
     factory.backend.warm.set_result(None)
     with pytest.raises(ConfigurationError, match="changed while it was being loaded"):
         await attempt

@@ -327,7 +327,7 @@ def test_an_ensemble_has_no_fields_that_only_a_graph_can_honour(field: str, valu
         ),
         (PLAIN.replace("input {", "output {"), "input and output must be declared"),
         (PLAIN.replace("output {", "input {"), "input and output must be declared"),
-        (PLAIN.replace("TYPE_STRING", "TYPE_FP16"), "the data_type of 'classes'"),
+        (PLAIN.replace("TYPE_STRING", "TYPE_BF16"), "the data_type of 'classes', TYPE_BF16, is not one that is served"),
         (PLAIN.replace("data_type: TYPE_UINT8", ""), "the data_type of 'image'"),
         (PLAIN + "instance_group { kind: KIND_MODEL }", "instance_group.kind"),
         (PLAIN + "instance_group { count: 1 } instance_group { count: 2 }", "more than one instance_group"),
@@ -340,6 +340,7 @@ def test_an_ensemble_has_no_fields_that_only_a_graph_can_honour(field: str, valu
         (PLAIN + "dynamic_batching { default_priority_level: 1 }", "nothing without priority_levels"),
         (PLAIN.replace("224", "0"), "dims"),
         (PLAIN.replace("224", "-2"), "dims"),
+        (PLAIN.replace("dims: [ 5 ]", ""), "'classes' has no dims"),
     ],
 )
 def test_a_value_that_cannot_be_served_is_refused(text: str, says: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +18,7 @@ import pytest
 from service.errors import ConfigurationError, NotReady, UnknownModel, Unsupported
 from service.lifecycle import State
 from service.model_control import IndexEntry, Mode, ModelControl, ModelState
+from service.repository import Repository
 from tests.fakes import settle
 from tests.model_bench import ModelBench, labels, until
 from tests.serving_process import RAW, HeldRequest, ServingProcess, ask, classify_path, serving
@@ -75,7 +77,7 @@ async def test_a_load_serves_what_lies_in_the_repository_now(bench: ModelBench) 
     assert bench.entries() == [
         IndexEntry("classify", "2", READY, ""),
         IndexEntry("crop", "1", READY, ""),
-        IndexEntry("tiny", "1", READY, ""),
+        IndexEntry("tiny", "2", READY, ""),
     ]
 
 
@@ -428,7 +430,7 @@ async def test_a_look_that_breaks_is_logged_and_not_the_last(
     polling = asyncio.create_task(polled.control.keep_polling(polled.clock, 15.0))
     await settle()
     with monkeypatch.context() as broken:
-        broken.setattr("service.model_control.survey", defect)
+        broken.setattr(Repository, "survey", defect)
         polled.clock.advance(15.0)
         await until(lambda: "a defect" in caplog.text and polled.clock.armed)
     second_version(polled)
@@ -571,6 +573,84 @@ async def test_a_repository_that_seems_to_have_lost_everything_is_not_believed(p
     aside.rename(polled.repository)
     await polled.control.poll()
     assert polled.reason("tiny") == ""
+
+
+async def test_the_first_model_may_be_loaded_by_request(tmp_path: Path) -> None:
+    """Into a service that serves nothing, which is not ready until then; and again when the last one has left."""
+    bench = await ModelBench(tmp_path, "explicit").start()
+    assert bench.entries() == []
+    ready = [bench.lifecycle.ready]
+    write_model(tmp_path, "first", CLASSIFIER_CONFIG, classifier_graph())
+    for _ in range(2):
+        await bench.control.load("first")
+        ready.append(bench.lifecycle.ready)
+        assert await bench.label(7) == "value 7"
+        await bench.control.unload("first")
+        ready.append(bench.lifecycle.ready)
+        await bench.retired()
+        assert bench.index("first") == [("1", "UNAVAILABLE")]
+    assert ready == [False, True, False, True, False]
+    await bench.close()
+
+
+async def test_an_unloaded_ensemble_is_listed_in_the_version_that_was_served(bench: ModelBench) -> None:
+    second_version(bench)
+    await bench.control.load("tiny")
+    assert bench.index("tiny") == [("2", "READY")]
+    await bench.control.unload("tiny")
+    assert (bench.index("tiny"), bench.reason("tiny")) == ([("2", "UNAVAILABLE")], "unloaded")
+
+
+async def test_a_look_that_finds_no_repository_where_none_was_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "repository").mkdir()
+    bench = await ModelBench(tmp_path / "repository", "poll").start()
+    (tmp_path / "repository").rmdir()
+    for _ in range(3):
+        await bench.control.poll()
+    assert caplog.text.count("no model is served: model repository") == 1
+    await bench.close()
+
+
+async def test_a_file_that_is_the_same_in_other_numbers_is_not_loaded_again(polled: ModelBench) -> None:
+    """As after `touch`, `git checkout` or rsync, which move times, and on FUSE and object stores, which move inodes."""
+    before = polled.models
+    graph = polled.repository / "classify" / "1" / "model.onnx"
+    os.utime(graph, (1e9, 1e9))
+    await polled.control.poll()
+    shutil.copy2(graph, graph.with_name(".copy"))
+    graph.with_name(".copy").replace(graph)
+    await polled.control.poll()
+    assert polled.models is before
+    assert polled.factory.loaded == []
+
+
+async def test_other_contents_of_the_same_size_and_time_are_loaded(polled: ModelBench) -> None:
+    """As a file that is put back with `cp --preserve`: only its inode tells, and only its bytes are believed."""
+    graph = polled.repository / "classify" / "1" / "model.onnx"
+    status = graph.stat()
+    graph.with_name(".new").write_bytes(classifier_graph(prefix="other"))
+    assert graph.with_name(".new").stat().st_size == status.st_size
+    os.utime(graph.with_name(".new"), ns=(status.st_atime_ns, status.st_mtime_ns))
+    graph.with_name(".new").replace(graph)
+    await polled.control.poll()
+    assert await polled.label(7) == "other 7"
+
+
+async def test_what_may_not_be_a_model_does_not_hold_up_others(
+    polled: ModelBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Said once, not at every look."""
+    for name in ("lost+found", "__MACOSX", ".git", "notes"):
+        (polled.repository / name).mkdir()
+    second_version(polled)
+    with caplog.at_level("INFO"):
+        for _ in range(3):
+            await polled.control.poll()
+    assert await polled.label(7) == "two 7"
+    for name in ("lost+found", "__MACOSX", ".git", "notes"):
+        assert caplog.text.count(f"{name}':") == 1
 
 
 # The service

@@ -20,6 +20,7 @@ from tests.tiny_models import (
     ensemble_config,
     write_model,
     write_tiny_repository,
+    write_version,
 )
 
 
@@ -57,12 +58,12 @@ async def test_an_ensemble_shares_the_queue_of_its_classifier(tiny: Models) -> N
 
 async def test_a_model_that_only_prepares_is_not_called(tiny: Models) -> None:
     """The message says what to call instead."""
-    with pytest.raises(UnknownModel, match=r"'crop' only runs as a step of .* 'tiny'; served are: classify, tiny"):
+    with pytest.raises(UnknownModel, match=r"'crop' only runs as a step of .* 'tiny'; served are: tiny"):
         tiny.find("crop")
 
 
 async def test_a_model_that_is_not_there_is_unknown(tiny: Models) -> None:
-    with pytest.raises(UnknownModel, match="'cat' is not served; served are: classify, tiny"):
+    with pytest.raises(UnknownModel, match="'cat' is not served; served are: tiny"):
         tiny.find("cat")
 
 
@@ -97,6 +98,38 @@ async def test_among_several_the_client_must_choose(tmp_path: Path, ensembles: i
         write_model(tmp_path, "other", CLASSIFIER_CONFIG, classifier_graph())
     with pytest.raises(UnknownModel, match=r"choose one with \?model=: .*other"):
         (await load(tmp_path)).find()
+
+
+async def test_the_choice_offered_leaves_the_steps_of_ensembles_out(tmp_path: Path) -> None:
+    """Nobody who has a photo means them; the message names the setting that ends the choosing."""
+    write_model(write_tiny_repository(tmp_path), "other", ensemble_config())
+    models = await load(tmp_path)
+    with pytest.raises(UnknownModel, match=r"choose one with \?model=: other, tiny; .*TOPFIVE_DEFAULT_MODEL"):
+        models.find()
+    assert models.find("classify").name == "classify"  # who names one is still answered
+
+
+async def test_the_default_model_is_the_one_that_is_set(tmp_path: Path) -> None:
+    """A version is then one of it; where it is not served, that is said, with the others to choose from."""
+    write_model(write_tiny_repository(tmp_path), "other", ensemble_config())
+    bench = await ModelBench(tmp_path, default_model="other").start()
+    assert bench.models.find().name == "other"
+    assert bench.models.find(None, 1).name == "other"
+    await bench.control.unload("other")
+    with pytest.raises(UnknownModel, match=r"default model 'other' \(TOPFIVE_DEFAULT_MODEL\) is not served.*: tiny$"):
+        bench.models.find()
+    assert bench.models.find("tiny").name == "tiny"
+    await bench.close()
+
+
+async def test_an_ensemble_has_the_version_of_its_classifier(tmp_path: Path) -> None:
+    """For that is who answers; the number of its own folder means nothing."""
+    write_tiny_repository(tmp_path)
+    write_version(tmp_path, "classify", 5, classifier_graph(prefix="five"))
+    models = await load(tmp_path)
+    assert models.find("tiny").version == models.find("tiny", 5).version == 5
+    with pytest.raises(UnknownModel, match="version 1 of model 'tiny' is not served; served are: 5"):
+        models.find("tiny", 1)
 
 
 @pytest.mark.parametrize(

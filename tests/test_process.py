@@ -271,7 +271,3 @@ def test_one_bad_model_stops_all(tmp_path: Path) -> None:
     with ServingProcess("--model-repository", str(tmp_path)) as process:
         assert process.wait() == 2
         assert READY not in "".join(process.log)
-
-
-def test_the_model_repository_of_the_project_is_the_default() -> None:
-    assert (ROOT / Settings().model_repository).is_dir()

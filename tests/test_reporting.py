@@ -14,6 +14,7 @@ from service.logs import RequestLog
 from service.metrics import Metrics
 from service.models import ServedModel
 from service.reporting import Report, Reporter
+from service.trace_context import TraceContext
 from service.types import Timings
 from tests.grpc_api.conftest import served
 
@@ -91,6 +92,17 @@ def test_without_the_log_there_are_only_the_metrics() -> None:
     assert reported.lines == []
 
 
+def test_the_line_of_a_traced_request_names_its_trace() -> None:
+    """And the span it comes from; without a trace there is nothing of it."""
+    reported = Reported()
+    trace = TraceContext("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", sampled=False, state="a=1")
+    reported.reporter.finished(Report(None, trace), 200, 0.5)
+    reported.reporter.finished(Report(None), 200, 0.5)
+    traced, plain = reported.lines
+    assert (traced["trace_id"], traced["span_id"]) == (trace.trace_id, trace.span_id)
+    assert not {"trace_id", "span_id"} & set(plain)
+
+
 def test_only_a_failure_of_ours_leaves_its_trace(caplog: pytest.LogCaptureFixture) -> None:
     reported, report = Reported(), Report(b"a1-b2")
     with caplog.at_level(logging.INFO, "topfive"):
@@ -114,3 +126,20 @@ def test_any_other_id_is_a_new_one(given: bytes | None) -> None:
     first, second = Report(given).request_id, Report(given).request_id
     assert first != second
     assert len(first) == 16
+
+
+def test_the_line_of_a_refusal_says_why_and_whose_it_was() -> None:
+    reported, report = Reported(), Report(b"a1")
+    status = reported.reporter.refused(report, MalformedRequest("x" * 1000))
+    reported.reporter.finished(report, status, 0.5)
+    (line,) = reported.lines
+    assert (line["code"], line["error"]) == ("malformed_request", "x" * 300)
+    assert (line["method"], line["client"]) == ("", "unknown")
+
+
+def test_the_line_of_a_failure_of_ours_points_at_its_traceback() -> None:
+    reported, report = Reported(), Report(b"a1")
+    reported.reporter.finished(report, 500, 0.5)
+    (line,) = reported.lines
+    assert line["code"] == "internal"
+    assert "request_id" in line["error"]

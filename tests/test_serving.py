@@ -6,21 +6,31 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.backends.null import NullPerImageGraph
-from service.errors import BackendFailure, BackendMismatch, BackendUnreachable, ConfigurationError, NotReady
+from service.errors import (
+    BackendFailure,
+    BackendMismatch,
+    BackendUnreachable,
+    ConfigurationError,
+    NotReady,
+    UndecodableImage,
+)
+from service.images import DecodingRules, decode
 from service.lifecycle import State
 from service.metrics import Metrics
 from service.model_config import ModelConfig
-from service.repository import read_repository
+from service.repository import Repository
 from service.serving import Serving
 from service.settings import Settings
 from service.workers import WorkerPool
 from tests.fakes import FakeClock, HeldBackend, LocalFactory, image, settle
+from tests.image_files import encode
 from tests.model_bench import until
 from tests.threads import run_deadly
-from tests.tiny_models import classifier_graph, write_tiny_repository, write_version
+from tests.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model, write_tiny_repository, write_version
 
 
 class CheckedBackend(HeldBackend):
@@ -69,7 +79,8 @@ class Bench:
         self.failures: list[BaseException | None] = []
         self.serving = Serving(
             Settings(model_repository=repository, shutdown_seconds=shutdown_seconds, **settings),
-            stored=read_repository(repository),
+            repository=Repository(repository),
+            stored=Repository(repository).read(may_be_empty=True),
             factory=self.factory,
             cores=cores,
             clock=self.clock,
@@ -94,6 +105,20 @@ class Bench:
 @pytest.fixture
 def bench(tiny_repository: Path) -> Bench:
     return Bench(tiny_repository)
+
+
+async def test_what_the_settings_say_of_decoding_reaches_those_who_decode(tiny_repository: Path) -> None:
+    bench = Bench(tiny_repository, allow_damaged_images=True, convert_colour_profiles=False)
+    await bench.start()
+    body = encode(np.zeros((16, 16, 3), np.uint8), "JPEG")
+    damaged = body[: body.index(b"\xff\xda") + 14] + b"\xff\xd9"
+    served = bench.serving.classifier
+    assert served._rules == DecodingRules(allow_damaged_images=True, convert_colour_profiles=False)
+    images = decode(damaged, bench.serving.limits, served._rules)
+    assert images.shape == (1, 16, 16, 3)
+    with pytest.raises(UndecodableImage):
+        decode(damaged, bench.serving.limits)
+    await bench.serving.stop()
 
 
 async def test_nothing_is_served_before_the_models_are_warm(bench: Bench) -> None:
@@ -125,6 +150,45 @@ async def test_a_load_that_fails_ends_the_service(bench: Bench, error: Exception
         _ = bench.serving.models
     await bench.serving.stop()
     assert bench.state() is State.STOPPED
+
+
+async def test_an_empty_repository_is_served_once_a_model_comes(tmp_path: Path) -> None:
+    """It is looked at, so that may be: until then the service is up, and not ready."""
+    bench = Bench(tmp_path, model_control="poll", poll_seconds=15.0)
+    await bench.start()
+    serving = bench.serving
+    assert (bench.state(), serving.lifecycle.ready, list(serving.models)) == (State.READY, False, [])
+    serving.publish()
+    assert b"topfive_ready 0.0" in serving.metrics.exposition()
+    write_tiny_repository(tmp_path)
+    await serving.control.poll()
+    assert serving.lifecycle.ready
+    assert serving.models.find().name == "tiny"
+    assert b"topfive_ready 1.0" in serving.metrics.exposition()
+    await serving.stop()
+
+
+@pytest.mark.parametrize("name", ["tiger", "crop"])
+async def test_a_default_model_that_is_not_served_ends_the_start(tiny_repository: Path, name: str) -> None:
+    """Where no model can come any more. The message names those that are."""
+    bench = Bench(tiny_repository, default_model=name)
+    await bench.start()
+    (failure,) = bench.failures
+    assert isinstance(failure, ConfigurationError)
+    assert f"the default model '{name}' (TOPFIVE_DEFAULT_MODEL) is not served now" in str(failure)
+    assert "tiny" in str(failure)
+    await bench.serving.stop()
+
+
+async def test_a_default_model_may_come_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(write_tiny_repository(tmp_path), default_model="later", model_control="explicit")
+    await bench.start()
+    assert bench.failures == []
+    assert "the default model 'later' (TOPFIVE_DEFAULT_MODEL) is not served now" in caplog.text
+    write_model(tmp_path, "later", CLASSIFIER_CONFIG, classifier_graph())
+    await bench.serving.control.load("later")
+    assert bench.serving.models.find().name == "later"
+    await bench.serving.stop()
 
 
 async def test_while_draining_all_that_comes_is_still_served(bench: Bench) -> None:

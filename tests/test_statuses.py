@@ -17,6 +17,7 @@ KINDS: Final = [
     kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TopfiveError)
 ]
 FOR_CLIENTS: Final = [kind for kind in KINDS if kind is not errors.TopfiveError]
+BY_CODE: Final = [kind for kind in FOR_CLIENTS if kind is not errors.MessageTooLarge]
 
 # By code: HTTP as DESIGN has it, and 499 for who hangs up; gRPC as its own documentation tells them apart.
 STATUSES: Final = {
@@ -38,7 +39,12 @@ STATUSES: Final = {
 
 def test_every_error_that_can_reach_a_client_has_its_statuses() -> None:
     assert set(HTTP) == set(GRPC) == set(FOR_CLIENTS)
-    assert {kind.code: (http_status(kind("why")), grpc_status(kind("why"))) for kind in FOR_CLIENTS} == STATUSES
+    assert {kind.code: (http_status(kind("why")), grpc_status(kind("why"))) for kind in BY_CODE} == STATUSES
+
+
+def test_a_long_message_is_too_large_with_grpcs_own_status_for_it() -> None:
+    error = errors.MessageTooLarge("why")
+    assert (error.code, http_status(error), grpc_status(error)) == ("too_large", 413, "RESOURCE_EXHAUSTED")
 
 
 def test_the_names_of_grpcs_statuses_are_its_own() -> None:

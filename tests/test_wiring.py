@@ -13,6 +13,7 @@ from tests.tiny_models import (
     BATCHING,
     CLASSIFIER_CONFIG,
     CROP_CONFIG,
+    FURTHER,
     IMAGE,
     OUTPUTS,
     PIXELS,
@@ -20,6 +21,7 @@ from tests.tiny_models import (
     config,
     crop_graph,
     ensemble_config,
+    write_further_repository,
     write_model,
     write_tiny_repository,
 )
@@ -109,6 +111,38 @@ def test_a_classifier_must_take_uint8_images(tmp_path: Path, image: tuple[str, i
 def test_a_classifier_must_take_one_input(tmp_path: Path) -> None:
     write_model(tmp_path, "m", config([PIXELS, IMAGE], OUTPUTS, BATCHING), classifier_graph())
     with pytest.raises(ConfigurationError, match=r"'m'.*one input"):
+        judge(tmp_path)
+
+
+def test_an_ensemble_passes_on_what_its_classifier_puts_out_beside_the_labels(tmp_path: Path) -> None:
+    """All, some or none of it."""
+    write_further_repository(tmp_path)
+    for count in (0, 1, len(FURTHER)):
+        write_model(tmp_path, "tiny", ensemble_config(outputs=[*OUTPUTS, *FURTHER[:count]]))
+        assert sorted(judge(tmp_path)) == ["classify", "crop", "tiny"]
+
+
+EMBEDDING = 'output { name: "embedding" data_type: TYPE_FP32 dims: [ 4 ] }'
+MAPPED = 'output_map { key: "embedding" value: "embedding" }'
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        (EMBEDDING, "", "passes 'embedding' on; declare it as an output too"),
+        (MAPPED, "", "output 'embedding' comes from no step; add it to the output_map of 'classify'"),
+        (MAPPED, MAPPED.replace('value: "embedding"', 'value: "features"'), "calls 'embedding' 'features'"),
+        (MAPPED, MAPPED.replace('key: "embedding"', 'key: "features"'), "names 'features', but 'classify' puts out"),
+        ("TYPE_FP32 dims: [ 4 ]", "TYPE_FP16 dims: [ 4 ]", r"'embedding' is FP16 \[-1, 4\], but .* FP32 \[-1, 4\]"),
+        ("TYPE_FP32 dims: [ 4 ]", "TYPE_FP32 dims: [ 3 ]", r"'embedding' is FP32 \[-1, 3\], but .* FP32 \[-1, 4\]"),
+    ],
+)
+def test_an_output_passed_on_wrongly_is_refused_by_name(tmp_path: Path, right: str, wrong: str, says: str) -> None:
+    write_further_repository(tmp_path)
+    text = ensemble_config(outputs=[*OUTPUTS, FURTHER[0]]).replace("  ", " ")
+    assert right in text
+    write_model(tmp_path, "tiny", text.replace(right, wrong))
+    with pytest.raises(ConfigurationError, match=f"tiny: its .*{says}"):
         judge(tmp_path)
 
 

@@ -12,7 +12,7 @@ import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.serving_process import ROOT
 
@@ -21,8 +21,17 @@ HIGHEST_VALUE: Final = 240
 """The brightest image that the tiny classifier can label."""
 PROBABILITIES: Final = (0.5, 0.25, 0.125, 0.0625, 0.03125)
 
-_FLOAT, _UINT8, _INT64, _STRING, _BOOL = 1, 2, 7, 8, 9
-_TYPE_NAMES: Final = {_FLOAT: "FP32", _UINT8: "UINT8", _INT64: "INT64", _STRING: "STRING"}
+_FLOAT, _UINT8, _INT32, _INT64, _STRING, _BOOL, _HALF, _DOUBLE = 1, 2, 6, 7, 8, 9, 10, 11
+_TYPE_NAMES: Final = {
+    _FLOAT: "FP32",
+    _UINT8: "UINT8",
+    _INT32: "INT32",
+    _INT64: "INT64",
+    _STRING: "STRING",
+    _BOOL: "BOOL",
+    _HALF: "FP16",
+    _DOUBLE: "FP64",
+}
 
 Tensor = tuple[str, int, tuple[int, ...]]
 """Name, type and shape of a graph's input or output; -1 is a free dimension."""
@@ -35,6 +44,33 @@ OUTPUTS: Final[tuple[Tensor, ...]] = (
     ("probabilities", _FLOAT, (-1, 5)),
     ("indices", _INT64, (-1, 5)),
 )
+
+
+DIRECTIONS: Final = (1.0, -1.0, 0.5, 2.0)
+FURTHER: Final[tuple[Tensor, ...]] = (
+    ("embedding", _FLOAT, (-1, 4)),
+    ("tags", _STRING, (-1, 2)),
+    ("halves", _HALF, (-1, 4)),
+    ("doubles", _DOUBLE, (-1, 4)),
+    ("rounded", _INT32, (-1, 4)),
+    ("bright", _BOOL, (-1, 4)),
+    ("grey", _UINT8, (-1, 1)),
+)
+"""What the classifier can put out beside its labels, by `further` of an image whose brightest value is known."""
+
+
+def further(value: int) -> dict[str, list[Any]]:
+    """The further outputs for an image whose brightest value is `value`."""
+    embedding = [value * direction for direction in DIRECTIONS]
+    return {
+        "embedding": embedding,
+        "tags": [f"value {value}", f"value {value + 1}"],
+        "halves": embedding,
+        "doubles": embedding,
+        "rounded": [int(number) for number in embedding],
+        "bright": [bool(number) for number in embedding],
+        "grey": [value],
+    }
 
 
 def classifier_graph(
@@ -66,6 +102,12 @@ def _labelling() -> list[bytes]:
         _node("Mul", ["indices", "zero"], "zeros"),
         _node("Cast", ["zeros"], "float_zeros", to=_FLOAT),
         _node("Add", ["float_zeros", "shares"], "probabilities"),
+        _node("Cast", ["column"], "brightness", to=_FLOAT),
+        _node("Mul", ["brightness", "directions"], "embedding"),
+        _node("Add", ["column", "pair"], "tagged"),
+        _node("Gather", ["labels", "tagged"], "tags"),
+        *(_node("Cast", ["embedding"], name, to=kind) for name, kind, _ in FURTHER[2:6]),
+        _node("Cast", ["column"], "grey", to=_UINT8),
     ]
 
 
@@ -74,6 +116,8 @@ def _label_constants(labels: int, prefix: str) -> list[bytes]:
         _constant("one", _INT64, (1,), struct.pack("<q", 1)),
         _constant("zero", _INT64, (), struct.pack("<q", 0)),
         _constant("places", _INT64, (1, 5), struct.pack("<5q", *range(5))),
+        _constant("directions", _FLOAT, (1, 4), struct.pack("<4f", *DIRECTIONS)),
+        _constant("pair", _INT64, (1, 2), struct.pack("<2q", 0, 1)),
         _constant("shares", _FLOAT, (1, 5), struct.pack("<5f", *PROBABILITIES)),
         _strings("labels", [f"{prefix} {value}".encode() for value in range(labels)]),
     ]
@@ -135,6 +179,12 @@ def shrink_graph(image: Tensor = IMAGE, pixels: Tensor = PIXELS) -> bytes:
     )
 
 
+def commented(graph: bytes, comment: str = "the same in other bytes") -> bytes:
+    """A graph that does what `graph` does, and is another file."""
+    doc_string = 6
+    return graph + _field(doc_string, comment)
+
+
 def _declared(tensor: Tensor) -> str:
     name, kind, shape = tensor
     dims = ", ".join(map(str, shape[1:]))
@@ -151,13 +201,19 @@ def config(inputs: Sequence[Tensor], outputs: Sequence[Tensor], more: str = "") 
     )
 
 
-def ensemble_config(first: str = "crop", second: str = "classify", crop: str = "pixels", more: str = "") -> str:
+def ensemble_config(
+    first: str = "crop",
+    second: str = "classify",
+    crop: str = "pixels",
+    more: str = "",
+    outputs: Sequence[Tensor] = OUTPUTS,
+) -> str:
     """The `config.pbtxt` of an ensemble from `image` through `first` into `second`, joined by the tensor `crop`."""
-    outputs = "".join(f"output {_declared(tensor)}\n" for tensor in OUTPUTS)
-    maps = "".join(f'output_map {{ key: "{name}" value: "{name}" }} ' for name, _, _ in OUTPUTS)
+    declared = "".join(f"output {_declared(tensor)}\n" for tensor in outputs)
+    maps = "".join(f'output_map {{ key: "{name}" value: "{name}" }} ' for name, _, _ in outputs)
     return f"""platform: "ensemble" max_batch_size: 8
 input {_declared(IMAGE)}
-{outputs}
+{declared}
 ensemble_scheduling {{
   step {{ model_name: "{first}" model_version: -1
          input_map {{ key: "image" value: "image" }} output_map {{ key: "pixels" value: "pixels" }} }}
@@ -172,6 +228,7 @@ CLASSIFIER_CONFIG: Final = config([PIXELS], OUTPUTS, BATCHING)
 WAITING_CONFIG: Final = config([PIXELS], OUTPUTS, "dynamic_batching { max_queue_delay_microseconds: 3600000000 }\n")
 """Batches leave full or after an hour: on the null backend, for which every size pays, up to 7 images wait."""
 CROP_CONFIG: Final = config([IMAGE], [PIXELS])
+FURTHER_CONFIG: Final = config([PIXELS], [*OUTPUTS, *FURTHER], BATCHING)
 
 
 def write_model(
@@ -202,6 +259,15 @@ def write_tiny_repository(repository: Path, *, classify_config: str = CLASSIFIER
     write_model(repository, "crop", CROP_CONFIG, crop_graph())
     write_model(repository, "classify", classify_config, classifier_graph())
     write_model(repository, "tiny", ensemble_config())
+    return repository
+
+
+def write_further_repository(repository: Path) -> Path:
+    """The ensemble `tiny` whose classifier puts out `FURTHER` too, all of which it passes on."""
+    write_tiny_repository(repository)
+    outputs = [*OUTPUTS, *FURTHER]
+    write_model(repository, "classify", FURTHER_CONFIG, classifier_graph(outputs=outputs))
+    write_model(repository, "tiny", ensemble_config(outputs=outputs))
     return repository
 
 
@@ -282,6 +348,27 @@ def _node(operator: str, inputs: Sequence[str], output: str, **attributes: int |
 def _constant(name: str, kind: int, shape: tuple[int, ...], raw: bytes) -> bytes:
     dims = b"".join(_field(1, size) for size in shape)
     return dims + _field(2, kind) + _field(8, name) + _field(9, raw)
+
+
+def with_weights_beside(file: str) -> bytes:
+    """The classifier, whose probabilities are in `file` beside it."""
+    raw = struct.pack("<5f", *PROBABILITIES)
+    name, dims = _field(8, "shares"), _field(1, 1) + _field(1, 5) + _field(2, _FLOAT)
+    inside = _constant("shares", _FLOAT, (1, 5), raw)
+    outside = dims + name + _field(13, _field(1, "location") + _field(2, file)) + _field(14, 1)
+    constants = _label_constants(HIGHEST_VALUE + 5, "value")
+    assert inside in constants
+    return _model(
+        [
+            _node("Cast", [PIXELS[0]], "numbers", to=_INT64),
+            _node("ReduceMax", ["numbers"], "brightest", axes=[1, 2, 3], keepdims=0),
+            _node("Unsqueeze", ["brightest", "one"], "column"),
+            *_labelling(),
+        ],
+        initializers=[outside if constant == inside else constant for constant in constants],
+        inputs=[PIXELS],
+        outputs=OUTPUTS,
+    )
 
 
 def _strings(name: str, values: Sequence[bytes]) -> bytes:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.backends.base import Batch, Row
-from service.backends.onnx_runtime import Graph, give_back_freed_memory
+from service.backends.onnx_runtime import Graph, give_back_freed_memory, runtime
 from service.backends.sizing import find_batch_size_that_pays, sample_shape
 from service.errors import ConfigurationError
 from service.model_config import ModelConfig, WarmUp
@@ -133,12 +133,14 @@ class EmbeddedFactory:
     """Makes graphs and backends for `cores` cores.
 
     Where a config.pbtxt names no thread or instance count, slots of one thread fill the cores. `alone_threads` is the
-    number of threads for a lone request: 0 for all cores, 1 for none beyond its slot's.
+    number of threads for a lone request: 0 for all cores, 1 for none beyond its slot's. Raises `ConfigurationError` if
+    ONNX Runtime is not installed, or not whole.
     """
 
     name = "embedded"
 
     def __init__(self, *, cores: int, alone_threads: int) -> None:
+        runtime()
         self._cores = cores
         self._alone_threads = alone_threads or cores
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.backends.base import Batch, Row
 from service.model_config import ModelConfig
-from service.types import TensorSpec
+from service.types import WIRE_DTYPES, TensorSpec
 from service.workers import WorkerPool
-
-_DTYPES = {"UINT8": np.uint8, "INT64": np.int64, "FP32": np.float32, "BYTES": np.object_}
 
 
 class NullBackend:
@@ -28,10 +27,7 @@ class NullBackend:
 
     def __init__(self, *, outputs: Sequence[TensorSpec], max_batch_size: int) -> None:
         self.batch_size_that_pays = max_batch_size
-        self._row: Row = {
-            output.name: np.full(output.shape[1:], "" if output.datatype == "BYTES" else 0, _DTYPES[output.datatype])
-            for output in outputs
-        }
+        self._row: Row = {output.name: _blank(output) for output in outputs}
 
     async def warm_up(self) -> None:
         """Nothing is slower the first time."""
@@ -47,6 +43,13 @@ class NullBackend:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _blank(output: TensorSpec) -> NDArray[Any]:
+    shape = [abs(size) for size in output.shape[1:]]
+    return (
+        np.full(shape, "", np.object_) if output.datatype == "BYTES" else np.zeros(shape, WIRE_DTYPES[output.datatype])
+    )
 
 
 class NullPerImageGraph:

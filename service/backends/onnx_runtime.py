@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from service.backends.graph_files import why_not_loaded
+from service.backends.runtime_builds import CHOOSE, check_builds, installed_builds
 from service.errors import ConfigurationError
 from service.model_config import Device
 from service.types import TensorSpec
@@ -21,6 +23,24 @@ _CUDA_OPTIONS: Final = {
     "use_tf32": "0",  # its 10 bits of mantissa would give other probabilities than the CPU
     "cudnn_conv_algo_search": "HEURISTIC",  # an exhaustive search at each new batch size takes seconds
 }
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Any:
+    """The package onnxruntime; raises `ConfigurationError`, and says what to install, if it is not there or not whole.
+
+    Imported when a graph is to be loaded, so that a command which loads none works without it.
+    """
+    check_builds(installed_builds())
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigurationError(f"Python cannot load the ONNX Runtime that is installed: {error}; {CHOOSE}") from error
+    if not hasattr(
+        onnxruntime, "InferenceSession"
+    ):  # a folder without its files, as `pip uninstall` of one of two leaves
+        raise ConfigurationError(f"files of the ONNX Runtime that is installed are missing; {CHOOSE}")
+    return onnxruntime
 
 
 class Graph:
@@ -40,6 +60,7 @@ class Graph:
         outputs: Sequence[TensorSpec],
         device: Device = "cpu",
     ) -> None:
+        ort = runtime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -49,7 +70,8 @@ class Graph:
         try:
             self._session: Any = ort.InferenceSession(path, options, providers=_providers(device))
         except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
-            raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {error}") from error
+            why = why_not_loaded(path, error)
+            raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {why}") from error
         self.on_gpu = self._session.get_providers()[0] == _CUDA
         if device == "gpu" and not self.on_gpu:
             raise ConfigurationError(
@@ -73,7 +95,7 @@ class Graph:
 
     def give_back_memory(self, tensor: NDArray[Any]) -> None:
         """Run once more, and return to the system what loading and larger runs had taken and freed."""
-        options = ort.RunOptions()
+        options = runtime().RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._session.run(self.outputs, {self._input: tensor}, options)
         give_back_freed_memory()
@@ -81,6 +103,7 @@ class Graph:
 
 def _providers(device: Device) -> list[Any]:
     """What runs a graph on `device`, first choice first; the runtime goes on to the next if one does not work here."""
+    ort = runtime()
     if device == "cpu" or _CUDA not in ort.get_available_providers():
         return [_CPU]
     ort.preload_dlls()  # the libraries of CUDA that pip has installed, which the system's loader does not look for
@@ -95,9 +118,13 @@ def give_back_freed_memory() -> None:
 
 
 _ONNX_TYPES: Final[Mapping[str, str]] = {
+    "BOOL": "tensor(bool)",
     "UINT8": "tensor(uint8)",
+    "INT32": "tensor(int32)",
     "INT64": "tensor(int64)",
+    "FP16": "tensor(float16)",
     "FP32": "tensor(float)",
+    "FP64": "tensor(double)",
     "BYTES": "tensor(string)",
 }
 

@@ -52,12 +52,12 @@ SERVED_NAMES: Final = "JPEG, PNG, WebP, GIF, BMP, AVIF or TIFF"
 
 _RAW: Final = "a camera's raw file"
 _VIDEO: Final = "a video"
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JXL: Final = Format("a JPEG XL")
 _JP2: Final = Format("a JPEG 2000")
 
 _SIGNATURES: Final[tuple[tuple[bytes, Format], ...]] = (
     (b"\xff\xd8\xff", JPEG),
-    (b"\x89PNG\r\n\x1a\n", PNG),
     (b"GIF87a", GIF),
     (b"GIF89a", GIF),
     (b"II*\0\x10\0\0\0CR", Format(f"{_RAW} (CR2)")),
@@ -120,7 +120,7 @@ def sniff(head: bytes | bytearray | memoryview) -> Format | None:
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):
             return kind
-    for look in (_riff, _bitmap, _boxes, _further):
+    for look in (_further, _riff, _bitmap, _boxes):
         if (found := look(head)) is not None:
             return found
     text = name_of_text(head)
@@ -147,6 +147,8 @@ def _boxes(head: bytes) -> Format | None:
         return Format(f"{_VIDEO} (QuickTime)") if kind in _QUICKTIME_BOXES else None
     length = min(int.from_bytes(head[:4], "big"), 8 + 4 * _MAX_BRANDS)
     major = head[8:12]
+    if len(major) < 4:
+        return None
     brands = {major} | {head[at : at + 4] for at in range(16, length, 4)}
     if major in _AVIF_BRANDS or (major in _HEIF_BRANDS and brands & set(_AVIF_BRANDS)):
         return AVIF
@@ -158,10 +160,16 @@ def _boxes(head: bytes) -> Format | None:
 
 
 def _further(head: bytes) -> Format | None:
+    if head.startswith(_PNG) and head[12:16] == b"CgBI":
+        return Format(
+            "a PNG of iOS's own kind (CgBI)", remedy="send the file as it was before Xcode changed it, or JPEG"
+        )
     if head[128:132] == b"DICM":
         return Format("a DICOM file")
     if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3].isspace():
         return Format("a PNM image (PPM, PGM or PBM)")
+    if head.startswith(_PNG):
+        return PNG
     return None
 
 

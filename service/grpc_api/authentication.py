@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from service.api_keys import ApiKeys, unauthenticated
-from service.grpc_api.refusals import given_id, refusal_of, refuse
+from service.grpc_api.refusals import given, refusal_of, refuse
 from service.metrics import Metrics
 from service.reporting import request_id_of
 
@@ -39,4 +39,4 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # published witho
     async def _refuse(self, _: object, context: Any) -> bytes:
         error = unauthenticated()
         self._metrics.rejected.labels(error.code).inc()
-        return await refuse(context, refusal_of(error, request_id_of(given_id(context))))
+        return await refuse(context, refusal_of(error, request_id_of(given(context).request_id)))

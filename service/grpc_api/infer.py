@@ -7,15 +7,18 @@ that HTTP would have answered, so that dashboards add up.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
+from urllib.parse import unquote
 
 from service.classifier import count_of
+from service.client_addresses import ClientAddresses
 from service.entry import Entry
 from service.errors import ClientDisconnected, TopfiveError
 from service.grpc_api.codec import parse, read_infer, render
 from service.grpc_api.places import Places
-from service.grpc_api.refusals import ID, Refusal, given_id, refusal_of, refuse
+from service.grpc_api.refusals import ID, Refusal, given, refusal_of, refuse
 from service.grpc_api.wire import split
 from service.inference_protocol.parameters import HIGHEST_PRIORITY
 from service.inference_protocol.requests import version_of
@@ -29,41 +32,57 @@ _LIGHT_BYTES: Final = 1 << 14
 """Message beside its raw tensors that is read in less time than a change of thread and back takes twice."""
 
 
+class _Rpc(Report):
+    """One RPC."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: Any, *, started: float) -> None:
+        super().__init__(*given(context), started=started)
+        self._context = context
+
+    def origin(self, clients: ClientAddresses) -> Mapping[str, str]:
+        """See `Report`. The peer is `ipv4:127.0.0.1:80`, `ipv6:%5B::1%5D:80` or `unix:…`."""
+        peer = unquote(self._context.peer()).partition(":")[2]
+        metadata = self._context.invocation_metadata()
+        forwarded = ",".join(str(value) for name, value in metadata if name == "x-forwarded-for")
+        return {"method": "POST", "client": clients.find(peer, forwarded)}
+
+
 class Infer:
     """Answers the RPC on `serving`."""
 
     def __init__(self, serving: Serving, log: RequestLog, places: Places) -> None:
         self._serving = serving
         self._places = places
-        self._reporter = Reporter(serving.metrics, log, route=ROUTE)
+        self._reporter = Reporter(serving.metrics, log, route=ROUTE, tracing=serving.tracing, clients=serving.clients)
         self._now = serving.clock.now
 
     async def __call__(self, _: object, context: Any) -> bytes:
         """Answer one RPC; every error of `service.errors` becomes its status here."""
-        started = self._now()
-        report = Report(given_id(context))
+        report = _Rpc(context, started=self._now())
         refusal: Refusal | None = None
         answer, status = b"", 200
         try:
-            answer = await self._answer(context, report, started)
+            answer = await self._answer(context, report)
         except TopfiveError as error:
             status = self._reporter.refused(report, error)
             refusal = refusal_of(error, report.request_id)
         except asyncio.CancelledError:  # the client has left, its time is up, or the stop's bound is reached
             left = ClientDisconnected("the RPC ended before it was answered")
-            self._reporter.finished(report, self._reporter.refused(report, left), self._now() - started)
+            self._reporter.finished(report, self._reporter.refused(report, left), self._now() - report.started)
             raise
         except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
             status, refusal = 500, refusal_of(error, report.request_id)
             log_failure(report.request_id, error)
-        self._reporter.finished(report, status, self._now() - started)
+        self._reporter.finished(report, status, self._now() - report.started)
         if refusal is not None:
             await refuse(context, refusal)
         context.set_trailing_metadata(((ID, report.request_id),))
         return answer
 
-    async def _answer(self, context: Any, report: Report, started: float) -> bytes:
-        serving = self._serving
+    async def _answer(self, context: Any, report: Report) -> bytes:
+        serving, started = self._serving, report.started
         left = context.time_remaining()
         hangs_up = _NEVER if left is None else started + left
         models, classifier = serving.models, serving.classifier
@@ -71,6 +90,7 @@ class Infer:
         with self._places:
             message = await self._places.receive(context.read)
             report.nbytes = len(message)
+            report.received = self._now()
             rest, tensors = split(message)
             light = len(rest) <= _LIGHT_BYTES
             read = partial(read_infer, rest, max_bytes=serving.settings.max_json_bytes)

@@ -12,20 +12,33 @@ import grpc
 
 from service.errors import TopfiveError
 from service.statuses import grpc_status, internal_error_text, retry_seconds
+from service.trace_context import TraceContext, read_trace_context
 
 ID: Final = "x-request-id"
+_GIVEN: Final = frozenset((ID, "traceparent", "tracestate"))
 _MAX_TEXT: Final = 1000
 """Characters. They travel in a header, whose length clients bound."""
 
 Metadata = tuple[tuple[str, str], ...]
 
 
-def given_id(context: Any) -> bytes | None:
-    """The request id that the client of this RPC gave."""
+class Given(NamedTuple):
+    """What the metadata of an RPC say of it: the client's own id for it, and the span that it comes from."""
+
+    request_id: bytes | None
+    trace: TraceContext | None
+
+
+def given(context: Any) -> Given:
+    """What the client of this RPC gave."""
+    found: dict[str, str] = {}
     for name, value in context.invocation_metadata():
-        if name == ID:
-            return value.encode() if isinstance(value, str) else None
-    return None
+        if name in _GIVEN and isinstance(value, str):
+            # Of several ids the first counts; a trace's lines are one list, and a list of parents is none.
+            found[name] = f"{found[name]},{value}" if name in found and name != ID else found.get(name, value)
+    parent, state = found.get("traceparent"), found.get("tracestate", "")
+    trace = None if parent is None else read_trace_context(parent.encode(), state.encode())
+    return Given(found[ID].encode() if ID in found else None, trace)
 
 
 class Refusal(NamedTuple):

@@ -13,8 +13,11 @@ from typing import Any, Final
 import grpc
 
 from service.api_keys import ApiKeys, read_api_keys
+from service.grpc_api import health
 from service.grpc_api.authentication import Gate
+from service.grpc_api.health import Health
 from service.grpc_api.ports import cannot_listen
+from service.grpc_api.reflection import Reflection
 from service.grpc_api.servicer import OPEN, Servicer, path_of
 from service.logs import RequestLog
 from service.serving import Serving
@@ -26,6 +29,9 @@ logger = logging.getLogger("topfive")
 _MILLISECONDS: Final = 1000
 _ANSWER_BYTES: Final = 1 << 20
 """For each image of the largest request, far more than its answer has."""
+_LEEWAY: Final = 1.25
+"""Of what is longer than this many times the limit gRPC refuses the rest unseen, in its own words. What is between is
+taken in only to be told what to do: `Places`."""
 _MIN_PING_SECONDS: Final = 10
 """How often a client may ask whether the connection is alive; gRPC's own 300 s hang up on many a client's settings."""
 
@@ -33,16 +39,19 @@ _MIN_PING_SECONDS: Final = 10
 class GrpcServer:
     """Serves `serving` on the port of its settings.
 
-    Raises `ConfigurationError` for a TLS file or a file of API keys that cannot be used.
+    `port` is the one that it listens on, 0 until then. Raises `ConfigurationError` for a TLS file or a file of API keys
+    that cannot be used.
     """
 
     def __init__(self, serving: Serving, log: RequestLog) -> None:
         settings = serving.settings
+        self.port = 0
         self._serving = serving
         self._log = log
         self._credentials = _credentials(settings)
         self._keys = None if settings.api_keys_file is None else ApiKeys(read_api_keys(settings.api_keys_file))
         self._server: Any = None
+        self._health: Health | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -51,29 +60,33 @@ class GrpcServer:
         gates = []
         if self._keys is not None:
             paths = [path_of(name) for name in OPEN]
-            gates.append(Gate(self._keys, open_to_all=paths, metrics=self._serving.metrics))
+            gates.append(Gate(self._keys, open_to_all=[*paths, *health.OPEN], metrics=self._serving.metrics))
         servicer = Servicer(self._serving, self._log)
-        server = grpc.aio.server(
-            handlers=[_Handlers(servicer.handlers)], interceptors=gates, options=_options(settings)
-        )
+        self._health = Health(self._serving)
+        handlers = {**servicer.handlers, **self._health.handlers}
+        if settings.grpc_reflection:
+            handlers |= Reflection(settings).handlers
+        server = grpc.aio.server(handlers=[_Handlers(handlers)], interceptors=gates, options=_options(settings))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"{host}:{settings.grpc_port}"
         try:
             if self._credentials is None:
-                port = server.add_insecure_port(address)
+                self.port = server.add_insecure_port(address)
             else:
-                port = server.add_secure_port(address, self._credentials)
+                self.port = server.add_secure_port(address, self._credentials)
         except RuntimeError as error:
             raise cannot_listen(settings, error) from error
         await server.start()
         self._server = server
-        logger.info("gRPC listening on %s:%d", host, port)
+        logger.info("gRPC listening on %s:%d", host, self.port)
 
     def begin_stop(self) -> None:
         """Refuse new RPCs from now on; those that run have `shutdown_seconds` to end."""
         if self._server is not None and self._stopping is None:
             stopping = self._server.stop(self._serving.settings.shutdown_seconds)
             self._stopping = asyncio.get_running_loop().create_task(stopping)
+            if self._health is not None:
+                self._health.end()
 
     async def stop(self) -> None:
         """Return when all RPCs have ended."""
@@ -96,7 +109,8 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # published with
 def _options(settings: Settings) -> list[tuple[str, int]]:
     idle_seconds = settings.keep_alive_seconds
     return [
-        ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
+        *_age(settings),
+        ("grpc.max_receive_message_length", int(settings.grpc_max_message_bytes * _LEEWAY)),
         (
             "grpc.max_send_message_length",
             max(settings.grpc_max_message_bytes, settings.max_images_per_request * _ANSWER_BYTES),
@@ -112,6 +126,17 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _MIN_PING_SECONDS * _MILLISECONDS),
         # Two processes on one port by mistake would each get some of the clients.
         ("grpc.so_reuseport", int(settings.workers > 1)),
+    ]
+
+
+def _age(settings: Settings) -> list[tuple[str, int]]:
+    """How long a connection lasts; the grace for what is in flight then is longer than any RPC may take."""
+    if not settings.grpc_max_connection_age_seconds:
+        return []
+    grace_seconds = settings.body_seconds + settings.stuck_batch_seconds
+    return [
+        ("grpc.max_connection_age_ms", max(1, int(settings.grpc_max_connection_age_seconds * _MILLISECONDS))),
+        ("grpc.max_connection_age_grace_ms", int(grace_seconds * _MILLISECONDS)),
     ]
 
 

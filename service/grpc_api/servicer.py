@@ -7,32 +7,28 @@ What lives here: health, descriptions and model control. What does not: inferenc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 import grpc
 from google.protobuf.json_format import ParseDict
 from tritonclient.grpc import service_pb2 as pb
 
-from service.errors import TopfiveError, UnknownModel, Unsupported
-from service.grpc_api.codec import parameter_values, read_message
+from service.errors import UnknownModel, Unsupported
+from service.grpc_api.codec import parameter_values
 from service.grpc_api.infer import Infer
 from service.grpc_api.places import Places
-from service.grpc_api.refusals import given_id, refusal_of, refuse
+from service.grpc_api.unary import Answer, Handler, answering, refuse_with, to_bytes
 from service.inference_protocol import descriptions
 from service.inference_protocol.parameters import flag_of, refuse_model_files
 from service.inference_protocol.requests import version_of
 from service.logs import RequestLog
 from service.models import ServedModel
-from service.reporting import log_failure, request_id_of
 from service.serving import Serving
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 OPEN: Final = ("ServerLive", "ServerReady")
 """RPCs that need no API key."""
-
-Answer = Callable[[Any], Awaitable[Any]]
-Handler = Callable[[object, Any], Awaitable[bytes]]
 
 _INSTEAD: Final = {
     "SharedMemory": "send tensors in the request",
@@ -56,8 +52,9 @@ class Servicer:
         self._serving = serving
         self._changes: set[asyncio.Task[None]] = set()
         # Two sets of places, so that clients that are slow to ask for descriptions keep none from inference.
-        self._places = Places(settings.grpc_max_requests, seconds=settings.head_seconds)
-        inferring = Places(settings.grpc_max_requests, seconds=settings.body_seconds)
+        most, longest = settings.grpc_max_requests, settings.grpc_max_message_bytes
+        places = Places(most, seconds=settings.head_seconds, max_bytes=longest)
+        inferring = Places(most, seconds=settings.body_seconds, max_bytes=longest)
         answers: dict[str, Answer] = {
             "ModelReady": self.model_ready,
             "ServerMetadata": self.server_metadata,
@@ -72,7 +69,8 @@ class Servicer:
         unary = grpc.stream_unary_rpc_method_handler
         self._handlers = {method.name: unary(_not_offered(method.name)) for method in SERVICE.methods}
         self._handlers |= {
-            name: unary(self._answering(SERVICE.methods_by_name[name], answer)) for name, answer in answers.items()
+            name: unary(answering(places, getattr(pb, SERVICE.methods_by_name[name].input_type.name), answer))
+            for name, answer in answers.items()
         }
         self._handlers["ModelInfer"] = unary(Infer(serving, log, inferring).__call__)
         self._handlers["ServerLive"] = unary(self._live)
@@ -85,10 +83,10 @@ class Servicer:
 
     async def _live(self, _: object, context: Any) -> bytes:
         """As long as the process answers; its empty message is not even waited for."""
-        return _bytes(pb.ServerLiveResponse(live=True))
+        return to_bytes(pb.ServerLiveResponse(live=True))
 
     async def _ready(self, _: object, context: Any) -> bytes:
-        return _bytes(pb.ServerReadyResponse(ready=self._serving.lifecycle.ready))
+        return to_bytes(pb.ServerReadyResponse(ready=self._serving.lifecycle.ready))
 
     async def model_ready(self, request: Any) -> Any:
         """Whether requests for this model should be sent here: an unknown model is not ready, which is no error."""
@@ -158,27 +156,6 @@ class Servicer:
     def _find(self, name: str, version: str) -> ServedModel:
         return self._serving.models.find(name, version_of(version or None))
 
-    def _answering(self, method: Any, answer: Answer) -> Handler:
-        """A handler that receives the message of `method`, has it answered, and turns errors into statuses."""
-        kind = getattr(pb, method.input_type.name)
-
-        async def handle(_: object, context: Any) -> bytes:
-            try:
-                with self._places:
-                    message = await self._places.receive(context.read)
-                    return _bytes(await answer(read_message(kind, message)))
-            except TopfiveError as error:
-                refused: Exception = error
-            except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
-                refused = error
-            request_id = request_id_of(given_id(context))
-            refusal = refusal_of(refused, request_id)
-            if refusal.status is grpc.StatusCode.INTERNAL:
-                log_failure(request_id, refused)
-            return await refuse(context, refusal)
-
-        return handle
-
 
 def _not_offered(method: str) -> Handler:
     """A handler that refuses at once."""
@@ -186,11 +163,6 @@ def _not_offered(method: str) -> Handler:
     refused = Unsupported(f"{method} is not offered: {what}")
 
     async def handle(_: object, context: Any) -> bytes:
-        return await refuse(context, refusal_of(refused, request_id_of(given_id(context))))
+        return await refuse_with(context, refused)
 
     return handle
-
-
-def _bytes(message: Any) -> bytes:
-    data: bytes = message.SerializeToString()
-    return data

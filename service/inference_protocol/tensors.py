@@ -9,20 +9,19 @@ from typing import Any, Final, TypeVar
 
 from service.backends.base import Row
 from service.decoding.base64_text import decoded
-from service.errors import MalformedRequest
-from service.types import TensorSpec
+from service.errors import BackendFailure, MalformedRequest
+from service.types import WIRE_DTYPES, TensorSpec
 
 T = TypeVar("T", bytes, memoryview)
 
 _LENGTH_BYTES: Final = 4
-_WIRE_DTYPES: Final = {"UINT8": "u1", "INT64": "<i8", "FP32": "<f4"}
 
 
 def to_bytes(spec: TensorSpec, rows: Sequence[Row]) -> bytes:
     """The output `spec` of all `rows` as one binary tensor."""
     if spec.datatype == "BYTES":
         return b"".join(_element(text) for row in rows for text in row[spec.name].flat)
-    dtype = _WIRE_DTYPES[spec.datatype]
+    dtype = WIRE_DTYPES[spec.datatype]
     return b"".join(row[spec.name].astype(dtype, copy=False).tobytes() for row in rows)
 
 
@@ -32,8 +31,11 @@ def to_json(spec: TensorSpec, rows: Sequence[Row]) -> list[Any]:
 
 
 def shape_of(spec: TensorSpec, rows: Sequence[Row]) -> list[int]:
-    """The shape of that tensor, images first."""
-    return [len(rows), *rows[0][spec.name].shape]
+    """The shape of that tensor, images first; raises `BackendFailure` if not all have the same."""
+    first = rows[0][spec.name].shape
+    if -1 in spec.shape[1:] and any(row[spec.name].shape != first for row in rows):
+        raise BackendFailure(f"the output '{spec.name}' differs in shape from image to image; ask for one at a time")
+    return [len(rows), *first]
 
 
 @lru_cache(maxsize=4096)

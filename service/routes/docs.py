@@ -52,8 +52,12 @@ _BASE64_JSON: Final = {
 
 
 async def classify(
-    model: Annotated[str | None, Query(description="Default: the only ensemble of the repository.")] = None,
-    version: Annotated[int | None, Query(ge=1, description="Default: the highest one served.")] = None,
+    model: Annotated[
+        str | None, Query(description="Default: the one that default_model sets, else the only ensemble.")
+    ] = None,
+    version: Annotated[
+        int | None, Query(ge=1, description="Default: the highest one served. An ensemble has its classifier's.")
+    ] = None,
     timeout_ms: Annotated[int | None, Query(ge=1, description="Give up with 504 after so long, end to end.")] = None,
     height: Annotated[int | None, Query(ge=1, description="Pixels; for raw bodies only, as width and count.")] = None,
     width: Annotated[int | None, Query(ge=1)] = None,

@@ -7,9 +7,10 @@ What lives here: HTTP's part of that. What does not: what is asked and what is a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from service.client_addresses import ClientAddresses
 from service.entry import Entry
 from service.errors import NotReady, TopfiveError
 from service.logs import RequestLog
@@ -24,6 +25,7 @@ from service.routes.error_responses import (
     retry_headers,
 )
 from service.serving import Serving
+from service.trace_context import read_trace_context
 from service.types import Timings
 
 JSON: Final = (b"content-type", b"application/json")
@@ -35,9 +37,13 @@ _WANTED_HEADERS: Final = frozenset(
         b"accept-encoding",
         b"inference-header-content-length",
         b"x-request-id",
+        b"traceparent",
+        b"tracestate",
     )
 )
 _MILLISECONDS: Final = 1000.0
+_MAX_PATH: Final = 200
+"""Characters of a path that are reported; those of ours are shorter."""
 
 
 class Reply(NamedTuple):
@@ -50,13 +56,16 @@ class Reply(NamedTuple):
 class Exchange(Report):
     """One request over HTTP."""
 
-    __slots__ = ("headers", "receive", "scope")
+    __slots__ = ("_now", "headers", "receive", "scope")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, now: Callable[[], float]) -> None:
         self.scope = scope
         self.receive = receive
-        self.headers = _wanted(scope["headers"])
-        super().__init__(self.headers.get(b"x-request-id"))
+        self.headers = headers = _wanted(scope["headers"])
+        self._now = now
+        parent = headers.get(b"traceparent")
+        trace = None if parent is None else read_trace_context(parent, headers.get(b"tracestate"))
+        super().__init__(headers.get(b"x-request-id"), trace, started=now())
 
     @property
     def declared_length(self) -> int | None:
@@ -73,7 +82,25 @@ class Exchange(Report):
         coding = self.coding
         body = await read_body(self.receive, length=self.declared_length, limit=limit, charge=entry.charge)
         self.nbytes = len(body)
+        self.received = self._now()
         return await inflate(body, coding, limit=limit, charge=entry.charge, run=run) if coding else body
+
+    def attributes(self) -> Mapping[str, str]:
+        """See `Report`."""
+        scope = self.scope
+        return {
+            "http.request.method": scope["method"],
+            "url.path": scope["path"][:_MAX_PATH],
+            "url.scheme": scope["scheme"],
+            "network.protocol.version": scope["http_version"],
+        }
+
+    def origin(self, clients: ClientAddresses) -> Mapping[str, str]:
+        """See `Report`."""
+        peer = self.scope.get("client")
+        forwarded = b",".join(value for name, value in self.scope["headers"] if name == b"x-forwarded-for")
+        address = clients.find(peer[0] if peer else None, forwarded.decode("latin-1"))
+        return {"method": self.scope["method"], "client": address}
 
 
 Handler = Callable[[Exchange], Awaitable[Reply]]
@@ -83,14 +110,13 @@ class Endpoint:
     """The ASGI application for one route: `handler` answers or raises one of `service.errors`."""
 
     def __init__(self, serving: Serving, log: RequestLog, *, route: str, handler: Handler) -> None:
-        self._reporter = Reporter(serving.metrics, log, route=route)
+        self._reporter = Reporter(serving.metrics, log, route=route, tracing=serving.tracing, clients=serving.clients)
         self._handler = handler
         self._now = serving.clock.now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every error of `service.errors` becomes its status here."""
-        started = self._now()
-        exchange = Exchange(scope, receive)
+        exchange = Exchange(scope, receive, self._now)
         try:
             body, headers = await self._handler(exchange)
             status = 200
@@ -98,11 +124,12 @@ class Endpoint:
             status, body, headers = self._refusal(error, exchange)
         except asyncio.CancelledError:  # the stop's bound is reached: uvicorn ends what is left
             stopped = NotReady("the service stopped before it could answer; send the request to another replica")
+            exchange.error = stopped
             status, body, headers = 503, error_body(str(stopped), stopped.code), [JSON, *retry_headers(stopped)]
         except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
             status, body, headers = 500, internal_error_body(exchange.request_id), [JSON]
             log_failure(exchange.request_id, error)
-        total = self._now() - started
+        total = self._now() - exchange.started
         start_headers = [
             *headers,
             (b"content-length", str(len(body)).encode()),

@@ -23,14 +23,18 @@ def health_router(serving: Serving) -> APIRouter:
         "/v2/health/ready",
         response_model=HealthSchema,
         response_model_exclude_none=True,
-        responses={503: {"model": ErrorSchema, "description": "Starting, draining or failed: send no requests."}},
+        responses={
+            503: {
+                "model": ErrorSchema,
+                "description": "Starting, draining, failed, or no model is served.",
+            }
+        },
     )
     async def ready() -> dict[str, object]:
         """200 when new requests should be sent here."""
-        state = serving.lifecycle.state.value
         if not serving.lifecycle.ready:
-            raise NotReady(f"the service is {state}; send requests to another replica, or retry")
-        return {"ready": True, "state": state}
+            raise NotReady(serving.lifecycle.why_not_ready)
+        return {"ready": True, "state": serving.lifecycle.state.value}
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE: {}}}})
     async def metrics() -> Response:

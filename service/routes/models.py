@@ -102,9 +102,7 @@ def _model_router(serving: Serving, path: str, find: Callable[..., Awaitable[Ser
     async def ready(served: ServedModel = found) -> Any:
         """200 when requests for this model should be sent here."""
         if not serving.lifecycle.ready:
-            raise NotReady(
-                f"the service is {serving.lifecycle.state.value}; send requests to another replica, or retry"
-            )
+            raise NotReady(serving.lifecycle.why_not_ready)
         return {"name": served.name, "ready": True}
 
     @router.get("/config", response_model=dict[str, Any])

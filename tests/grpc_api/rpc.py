@@ -94,7 +94,7 @@ class Channel:
             over.wait(_SECONDS)
             yield from ()
 
-        call = self._channel.stream_unary(SERVICE + method).future(no_message(), timeout=_SECONDS)
+        call = self._channel.stream_unary(_path(method)).future(no_message(), timeout=_SECONDS)
         try:
             yield call
         finally:
@@ -104,13 +104,26 @@ class Channel:
     def stream(self, method: str, messages: list[bytes]) -> Reply:
         """An RPC of so many messages, which may be none."""
         try:
-            answer, call = self._channel.stream_unary(SERVICE + method).with_call(iter(messages), timeout=_SECONDS)
+            answer, call = self._channel.stream_unary(_path(method)).with_call(iter(messages), timeout=_SECONDS)
         except grpc.RpcError as error:
             return reply_of(error)
         return Reply(call.code().name, call.details(), _metadata(call.trailing_metadata()), answer)
 
+    def unary_stream(self, path: str) -> Any:
+        """The library's own way to ask for a stream of messages by an RPC's whole path."""
+        return self._channel.unary_stream(path)
+
+    def stream_stream(self, path: str) -> Any:
+        """Likewise, with a stream of messages."""
+        return self._channel.stream_stream(path)
+
     def _unary(self, method: str) -> Any:
-        return self._channel.unary_unary(SERVICE + method)
+        return self._channel.unary_unary(_path(method))
+
+
+def _path(method: str) -> str:
+    """A whole path as it is, the name of an RPC as one of Triton's service."""
+    return method if method.startswith("/") else SERVICE + method
 
 
 def channel_to(service: ServingProcess, **options: int) -> Channel:

@@ -10,12 +10,20 @@ from typing import Any, Final
 import grpc
 import numpy as np
 import pytest
+import tritonclient.grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.grpc_api.messages import image_message
 from tests.grpc_api.rpc import Channel, answer_of, channel_to, reply_of
 from tests.serving_process import ServingProcess, serving
-from tests.tiny_models import HIGHEST_VALUE, WAITING_CONFIG, write_tiny_repository
+from tests.tiny_models import (
+    FURTHER,
+    HIGHEST_VALUE,
+    WAITING_CONFIG,
+    further,
+    write_further_repository,
+    write_tiny_repository,
+)
 
 ROUTE: Final = "grpc ModelInfer"
 DARK: Final = np.full((1, 4, 4, 3), 7, np.uint8)
@@ -74,6 +82,27 @@ def test_images_are_answered_one_by_one_in_their_order(channel: Channel) -> None
     assert labels(channel.infer(image_message(images))) == ["value 9", "value 3", "value 200", "value 3"]
 
 
+def test_further_outputs_are_answered_in_the_order_of_the_images(tmp_path: Path) -> None:
+    """All of them, or those asked for."""
+    images = np.stack([np.full((3, 5, 3), value, np.uint8) for value in (9, 3, 200, 3)])
+    with (
+        serving("--model-repository", str(write_further_repository(tmp_path))) as process,
+        tritonclient.grpc.InferenceServerClient(process.grpc_address) as client,
+    ):
+        tensor = tritonclient.grpc.InferInput("image", images.shape, "UINT8")
+        tensor.set_data_from_numpy(images)
+        answer = client.infer("tiny", [tensor])
+        for name, _, _ in FURTHER:
+            expected = [further(value)[name] for value in (9, 3, 200, 3)]
+            found = answer.as_numpy(name)
+            assert (found.astype(str) if name == "tags" else found).tolist() == expected
+        asked = [tritonclient.grpc.InferRequestedOutput("embedding")]
+        only = client.infer("tiny", [tensor], outputs=asked).get_response()
+        assert [output.name for output in only.outputs] == ["embedding"]
+        described = client.get_model_metadata("tiny").outputs
+        assert [(output.name, output.datatype) for output in described][3] == ("embedding", "FP32")
+
+
 def test_pixels_may_come_as_numbers(channel: Channel) -> None:
     """Few, and so many that they are read on another thread."""
     for side in (4, 100):
@@ -96,11 +125,23 @@ def test_an_rpc_without_a_message_is_refused(channel: Channel) -> None:
 # What is held.
 
 
-def test_a_message_that_is_too_long_is_refused(channel: Channel) -> None:
-    """By gRPC itself, so without a code of ours."""
+def test_a_message_that_is_too_long_is_told_what_to_do(channel: Channel) -> None:
+    """Over HTTP the same image is welcome. The limit is of the message, whatever it is a message of."""
+    images = np.zeros((1, 620, 620, 3), np.uint8)
+    assert MEBIBYTE < images.nbytes < MEBIBYTE * 5 / 4
+    text = channel.infer(image_message(images)).assert_error("RESOURCE_EXHAUSTED", "too_large")
+    for named in (str(MEBIBYTE), "grpc_max_message_bytes", "HTTP", "JPEG", "smaller"):
+        assert named in text
+    other = channel.ask("ModelMetadata", bytes(MEBIBYTE + 1))
+    other.assert_error("RESOURCE_EXHAUSTED", "too_large")
+    assert_still_answers(channel)
+
+
+def test_a_message_that_is_much_too_long_is_refused(channel: Channel) -> None:
+    """By gRPC itself, before it is here, so without a code of ours."""
     images = np.zeros((1, 700, 700, 3), np.uint8)
     reply = channel.infer(image_message(images))
-    assert (reply.status, str(MEBIBYTE) in reply.text) == ("RESOURCE_EXHAUSTED", True)
+    assert (reply.status, str(MEBIBYTE * 5 // 4) in reply.text) == ("RESOURCE_EXHAUSTED", True)
     assert_still_answers(channel)
 
 

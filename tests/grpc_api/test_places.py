@@ -7,11 +7,12 @@ from typing import Final
 
 import pytest
 
-from service.errors import DeadlineExceeded, MalformedRequest, QueueFull
+from service.errors import DeadlineExceeded, MalformedRequest, MessageTooLarge, QueueFull
 from service.grpc_api.places import Places
 from tests.fakes import settle
 
 LONG: Final = 3600.0
+MEBIBYTE: Final = 1 << 20
 
 
 class Client:
@@ -34,11 +35,11 @@ class Client:
 
 
 def patient(most: int) -> Places:
-    return Places(most, seconds=LONG, patience_seconds=LONG)
+    return Places(most, seconds=LONG, max_bytes=MEBIBYTE, patience_seconds=LONG)
 
 
 def impatient(most: int) -> Places:
-    return Places(most, seconds=LONG, patience_seconds=0)
+    return Places(most, seconds=LONG, max_bytes=MEBIBYTE, patience_seconds=0)
 
 
 async def test_a_place_is_held_until_the_answer() -> None:
@@ -104,7 +105,7 @@ async def test_several_at_once_each_get_the_place_of_another() -> None:
 
 
 async def test_a_message_that_does_not_come_in_time_is_given_up() -> None:
-    places = Places(1, seconds=0, patience_seconds=LONG)
+    places = Places(1, seconds=0, max_bytes=MEBIBYTE, patience_seconds=LONG)
     with pytest.raises(DeadlineExceeded, match="did not come within 0 s"):
         await Client(places).rpc
     assert repr(places) == "<Places 0/1 taken, 0 waited for>"
@@ -125,4 +126,17 @@ async def test_an_error_in_reading_gives_the_place_back() -> None:
     client.message.set_exception(RuntimeError("gone"))
     with pytest.raises(RuntimeError, match="gone"):
         await client.rpc
+    assert repr(places) == "<Places 0/1 taken, 0 waited for>"
+
+
+async def test_a_message_over_the_limit_is_told_what_to_do_and_gives_its_place_back() -> None:
+    places = Places(1, seconds=LONG, max_bytes=4)
+    longest, longer = Client(places), b"12345"
+    longest.message.set_result(b"1234")
+    longest.answered.set_result(None)
+    assert await longest.rpc == b"1234"
+    refused = Client(places)
+    refused.message.set_result(longer)
+    with pytest.raises(MessageTooLarge, match=r"5 bytes, and gRPC takes at most 4: .*HTTP.*grpc_max_message_bytes"):
+        await refused.rpc
     assert repr(places) == "<Places 0/1 taken, 0 waited for>"

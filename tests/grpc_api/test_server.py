@@ -21,6 +21,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from service.app import create_app, create_grpc_server, create_serving
 from service.errors import ConfigurationError
+from service.grpc_api.server import _options
 from service.lifecycle import State
 from service.serving import Serving
 from service.settings import Settings
@@ -95,6 +96,52 @@ def test_no_more_connections_than_may_be_are_kept() -> None:
             process.wait_until(lambda: channel.ask("ServerLive").status == "OK")
         for connection in kept:
             connection.close()
+
+
+AGED: Final = ("--grpc-max-connection-age-seconds", "0.3", "--keep-alive-seconds", "3600")
+"""Soon too old, and never idle for too long."""
+
+
+def test_a_connection_that_is_too_old_is_closed_and_no_rpc_fails_for_it() -> None:
+    """Not one of those that its client makes while two generations of connections go by."""
+    with serving("--backend", "null", *AGED) as process, channel_to(process) as channel:
+        answered = 0
+        for _ in range(2):
+            with connected(process) as connection:
+                connection.sendall(PREFACE)
+                connection.setblocking(False)
+                while not has_ended(connection):
+                    assert is_ready(channel)
+                    answered += 1
+        assert answered > 2
+        assert process.stop() == 0
+    assert "Traceback" not in "".join(process.log)
+
+
+def has_ended(connection: socket.socket) -> bool:
+    """Whether the service has closed `connection`, without waiting for it."""
+    try:
+        return not connection.recv(4096)
+    except BlockingIOError:
+        return False
+
+
+def test_what_is_in_flight_when_its_connection_is_too_old_is_answered(tmp_path: Path) -> None:
+    """It waits in the queue until the stop hurries it; a connection made after its own has long been closed by then."""
+    with draining(tmp_path, *AGED, "--drain-grace-seconds", "3600") as (process, call):
+        with connected(process) as younger:
+            younger.sendall(PREFACE)
+            assert closes(younger)
+        assert not call.done()
+        assert process.stop() == 0
+        assert pb.ModelInferResponse.FromString(call.result()).model_name == "tiny"
+
+
+def test_without_the_setting_no_connection_is_too_old() -> None:
+    assert [name for name, _ in _options(Settings()) if "age" in name.split("_")] == []
+    aged = dict(_options(Settings(grpc_max_connection_age_seconds=300, body_seconds=60, stuck_batch_seconds=30)))
+    assert aged["grpc.max_connection_age_ms"] == 300_000
+    assert aged["grpc.max_connection_age_grace_ms"] == 90_000
 
 
 # Its certificate.

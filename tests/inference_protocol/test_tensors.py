@@ -14,14 +14,26 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tritonclient.utils import deserialize_bytes_tensor
 
-from service.errors import MalformedRequest
+from service.errors import BackendFailure, MalformedRequest
 from service.inference_protocol.tensors import bytes_of_numbers, shape_of, to_bytes, to_json
 from service.types import TensorSpec
 from tests.oip_bodies import DTYPES, read_bytes
 
-KINDS: Final = {"UINT8": np.uint8, "INT64": np.int64, "FP32": np.float32}
+KINDS: Final = {
+    "BOOL": np.bool_,
+    "UINT8": np.uint8,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FP16": np.float16,
+    "FP32": np.float32,
+    "FP64": np.float64,
+}
 ELEMENTS: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "BOOL": st.booleans(),
     "UINT8": st.integers(0, 255),
+    "INT32": st.integers(-(2**31), 2**31 - 1),
+    "FP16": st.floats(width=16, allow_nan=False, allow_infinity=False),
+    "FP64": st.floats(allow_nan=False, allow_infinity=False),
     "INT64": st.integers(-(2**63), 2**63 - 1),
     "FP32": st.floats(width=32, allow_nan=False, allow_infinity=False),
 }
@@ -36,12 +48,12 @@ def tensors(draw: st.DrawFn, datatypes: tuple[str, ...]) -> tuple[TensorSpec, li
     made = []
     for _ in range(count):
         values = draw(st.lists(ELEMENTS[datatype], min_size=size, max_size=size))
-        array = np.array(values, KINDS[datatype]).reshape(shape)
+        array: NDArray[Any] = np.array(values, KINDS[datatype]).reshape(shape)
         made.append(array.T.copy().T if draw(st.booleans()) else array)
     return TensorSpec("x", datatype, (-1, *shape)), made
 
 
-@given(tensors(("UINT8", "INT64", "FP32")))
+@given(tensors(tuple(KINDS)))
 def test_numbers_come_back_from_bytes_and_from_json_as_they_were(given: tuple[TensorSpec, list[NDArray[Any]]]) -> None:
     spec, images = given
     rows = [{"x": image} for image in images]
@@ -52,6 +64,15 @@ def test_numbers_come_back_from_bytes_and_from_json_as_they_were(given: tuple[Te
     written = orjson.dumps(to_json(spec, rows))
     for read in (binary, np.array(json.loads(written), dtype).reshape(expected.shape)):
         assert read.tobytes() == expected.tobytes()
+
+
+def test_outputs_that_differ_in_shape_are_not_one_tensor() -> None:
+    """A graph's free dimension may come out otherwise in each batch, and the images of a request run in several."""
+    spec = TensorSpec("boxes", "FP32", (-1, -1))
+    rows = [{"boxes": np.zeros(size, np.float32)} for size in (3, 3, 2)]
+    assert shape_of(spec, rows[:2]) == [2, 3]
+    with pytest.raises(BackendFailure, match="'boxes' differs in shape"):
+        shape_of(spec, rows)
 
 
 def test_every_float32_is_exact_in_json() -> None:

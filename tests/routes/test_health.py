@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import tritonclient.grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.serving_process import RAW, HeldRequest, ServingProcess, classify_path, serving
@@ -119,6 +120,23 @@ def test_what_is_in_flight_shows(tmp_path: Path) -> None:
             request.send()  # the eighth image fills the batch
         assert [request.answer().status for request in held] == [200] * 8
         assert waiting.metric("topfive_in_flight") == waiting.metric("topfive_in_flight_bytes") == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_serves_nothing_yet_is_not_ready(tmp_path: Path, workers: str) -> None:
+    """In HTTP and gRPC alike; a model that comes makes it ready."""
+    flags = ("--model-control", "poll", "--poll-seconds", "0.2", "--workers", workers)
+    with ServingProcess("--model-repository", str(tmp_path), "--backend", "null", *flags) as empty:
+        empty.wait_for_log("the service is not ready", count=int(workers))
+        assert empty.ask("GET", "/v2/health/live").status == 200
+        message = empty.ask("GET", "/v2/health/ready").assert_error(503, "not_ready")
+        assert "no model is served" in message
+        empty.classify(b"rgb", height=1, width=1).assert_error(404, "unknown_model")
+        with tritonclient.grpc.InferenceServerClient(empty.grpc_address) as client:
+            assert client.is_server_live()
+            assert not client.is_server_ready()
+        write_tiny_repository(tmp_path)
+        empty.wait_until(lambda: empty.ask("GET", "/v2/health/ready").status == 200)
 
 
 def test_refusals_are_counted_by_reason(service: ServingProcess) -> None:

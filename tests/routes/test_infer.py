@@ -42,6 +42,7 @@ from tests.oip_bodies import (
 from tests.serving_process import RAW, Answer, HeldRequest, ServingProcess, ask, read_answer, serving
 from tests.tiny_models import (
     BATCHING,
+    FURTHER,
     HIGHEST_VALUE,
     IMAGE,
     OUTPUTS,
@@ -50,6 +51,8 @@ from tests.tiny_models import (
     WAITING_CONFIG,
     classifier_graph,
     config,
+    further,
+    write_further_repository,
     write_model,
     write_tiny_repository,
 )
@@ -256,6 +259,61 @@ def test_unknown_keys_and_parameters_are_passed_over(tiny: ServingProcess) -> No
         }
     )
     assert_labelled(outputs_of(infer(tiny, body)), 3)
+
+
+@pytest.fixture(scope="module")
+def embedding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingProcess]:
+    """The tiny ensemble, which passes further outputs of its classifier on."""
+    with serving("--model-repository", str(write_further_repository(tmp_path_factory.mktemp("models")))) as process:
+        yield process
+
+
+@pytest.mark.parametrize("make", [json_image, binary_image])
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("model", ["tiny", "classify"])
+def test_further_outputs_are_answered_in_the_order_of_the_images(
+    embedding: ServingProcess, make: Any, binary: bool, model: str
+) -> None:
+    """Of every datatype; whether the ensemble passes them on, or the classifier is asked."""
+    values = (9, 3, 200, 3)
+    body = make(images(*values), parameters={"binary_data_output": binary})
+    if model == "classify":
+        text = body.content.replace(b'"image"', b'"pixels"')
+        body = Body(text, None if body.json_length is None else body.json_length + 1)
+    outputs = outputs_of(infer(embedding, body, f"/v2/models/{model}/infer"))
+    assert_labelled(outputs, *values)
+    assert list(outputs) == NAMES + [name for name, _, _ in FURTHER]
+    for place, value in enumerate(values):
+        assert {name: outputs[name][place].tolist() for name, _, _ in FURTHER} == further(value)
+
+
+def test_of_further_outputs_only_those_asked_for_are_answered(embedding: ServingProcess) -> None:
+    request = binary_image(images(7, 8), outputs=[{"name": "embedding", "parameters": {"binary_data": True}}])
+    outputs = outputs_of(infer(embedding, request))
+    assert {name: values.tolist() for name, values in outputs.items()} == {
+        "embedding": [further(value)["embedding"] for value in (7, 8)]
+    }
+
+
+def test_further_outputs_of_many_clients_are_each_their_own(embedding: ServingProcess) -> None:
+    """Though they share batches."""
+
+    def ask_for(value: int) -> list[float]:
+        answered: list[float] = outputs_of(infer(embedding, binary_image(images(value))))["embedding"][0].tolist()
+        return answered
+
+    values = list(range(2, 66))
+    with ThreadPoolExecutor(16) as clients:
+        assert list(clients.map(ask_for, values)) == [further(value)["embedding"] for value in values]
+
+
+def test_further_outputs_are_described_and_not_in_the_short_answer(embedding: ServingProcess) -> None:
+    described = embedding.ask("GET", "/v2/models/tiny").json["outputs"]
+    assert {"name": "embedding", "datatype": "FP32", "shape": [-1, 4]} in described
+    assert len(described) == len(NAMES) + len(FURTHER)
+    answer = embedding.classify(images(7).tobytes(), height=2, width=2)
+    assert set(answer.json) == {"model", "version", "predictions"}
+    assert embedding.ask("GET", "/v2/models/tiny/stats").json["model_stats"][0]["inference_count"] > 0
 
 
 # In which form.

@@ -12,12 +12,14 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+import tritonclient.grpc
 
 from service import __version__
 from tests.oip_bodies import Body, binary_body, binary_image, image_input
 from tests.serving_process import Answer, ServingProcess, ask, serving
 from tests.tiny_models import (
     BATCHING,
+    CLASSIFIER_CONFIG,
     HIGHEST_VALUE,
     OUTPUTS,
     PIXELS,
@@ -256,3 +258,31 @@ def test_statistics_are_not_offered_by_several_processes(several: ServingProcess
     """Each would tell its own part as if it were the whole."""
     assert "statistics" not in get(several, "/v2")["extensions"]
     several.ask("GET", "/v2/models/stats").assert_error(400, "unsupported")
+
+
+def test_an_ensemble_is_found_and_answers_in_the_version_of_its_classifier(tmp_path: Path) -> None:
+    """Everywhere the same number, which is the network's; that of the ensemble's own folder is nowhere."""
+    write_tiny_repository(tmp_path)
+    write_model(tmp_path, "classify", CLASSIFIER_CONFIG, classifier_graph(prefix="two"), versions=[2])
+    pixels = np.full((1, 2, 2, 3), 7, np.uint8)
+    with serving("--model-repository", str(tmp_path)) as service:
+        for query in ({}, {"version": 2}):
+            answer = service.classify(pixels.tobytes(), height=2, width=2, **query)
+            assert (answer.json["version"], answer.labels[0]) == ("2", "two 7")
+        refused = service.classify(pixels.tobytes(), height=2, width=2, version=1)
+        assert "served are: 2" in refused.assert_error(404, "unknown_model")
+        for path in ("tiny", "tiny/versions/2"):
+            assert infer(service, binary_image(pixels), path).json["model_version"] == "2"
+        infer(service, binary_image(pixels), "tiny/versions/1").assert_error(404, "unknown_model")
+        assert get(service, "/v2/models/tiny")["versions"] == ["2"]
+        (counted,) = get(service, "/v2/models/tiny/stats")["model_stats"]
+        assert (counted["version"], counted["inference_count"]) == ("2", 4)
+        index = service.ask("POST", "/v2/repository/index").json
+        assert {entry["name"]: entry["version"] for entry in index} == {"classify": "2", "crop": "1", "tiny": "2"}
+        assert service.metric("topfive_model_info", model="classify", version="2") == 1
+        service.wait_for_log("model 'tiny' version 2 is served")
+        with tritonclient.grpc.InferenceServerClient(service.grpc_address) as client:
+            tensor = tritonclient.grpc.InferInput("image", pixels.shape, "UINT8")
+            tensor.set_data_from_numpy(pixels)
+            assert client.infer("tiny", [tensor], model_version="2").get_response().model_version == "2"
+            assert not client.is_model_ready("tiny", "1")

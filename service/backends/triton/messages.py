@@ -15,11 +15,10 @@ from tritonclient.grpc import service_pb2 as pb
 
 from service.backends.base import Row, Tensor
 from service.errors import BackendFailure
-from service.types import TensorSpec
+from service.types import WIRE_DTYPES, TensorSpec
 
 _RAW_INPUT_CONTENTS: Final = b"\x3a"
 """The tag of field 7, length-delimited."""
-_DTYPES: Final = {"UINT8": "u1", "INT64": "<i8", "FP32": "<f4"}
 _LENGTH_BYTES: Final = 4
 
 
@@ -87,7 +86,7 @@ class Messages:
 def _values(raw: bytes, datatype: str) -> NDArray[Any]:
     if datatype == "BYTES":
         return np.array(_texts(raw), dtype=object)
-    return np.frombuffer(raw, _DTYPES[datatype])
+    return np.frombuffer(raw, WIRE_DTYPES[datatype])
 
 
 def _texts(raw: bytes) -> list[str]:

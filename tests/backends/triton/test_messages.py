@@ -79,6 +79,32 @@ def sample(count: int = 2) -> Any:
     return answer([["a", "b"]] * count, np.ones((count, 2), np.float32), np.ones((count, 2), np.int64))
 
 
+@pytest.mark.parametrize(
+    ("datatype", "column"),
+    [
+        ("FP32", np.array([[1.5, -2.0, 3.0], [0.0, 5.0, 6.0]], np.float32)),
+        ("FP16", np.array([[1.5, -2.0, 3.0], [0.0, 5.0, 6.0]], np.float16)),
+        ("FP64", np.array([[1.5, -2.0, 3.0], [0.0, 5.0, 6.0]], np.float64)),
+        ("INT32", np.array([[1, -2, 3], [0, 5, 6]], np.int32)),
+        ("UINT8", np.array([[1, 2, 3], [0, 5, 255]], np.uint8)),
+        ("BOOL", np.array([[True, False, True], [False, False, True]])),
+    ],
+)
+def test_further_outputs_come_back_as_rows(datatype: str, column: NDArray[Any]) -> None:
+    """An embedding, say; it is asked for like the others."""
+    further = TensorSpec("further", datatype, (-1, 3))
+    messages = Messages(model="m", version=3, image=IMAGE, outputs=(*OUTPUTS, further))
+    asked = pb.ModelInferRequest.FromString(messages.request([np.zeros((1, 1, 3), np.uint8)] * 2)).outputs
+    assert [output.name for output in asked][-1] == "further"
+    response = sample()
+    response.outputs.add(name="further", datatype=datatype, shape=column.shape)
+    response.raw_output_contents.append(column.tobytes())
+    rows = messages.rows(response, 2)
+    assert [row["further"].tolist() for row in rows] == column.tolist()
+    with pytest.raises(BackendFailure, match="'further'"):
+        messages.rows(sample(), 2)
+
+
 @given(
     st.integers(1, 5).flatmap(
         lambda count: st.tuples(

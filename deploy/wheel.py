@@ -1,0 +1,21 @@
+"""Hatchling's hook: the wheel takes the reference model along, so that `pip install topfive` has something to serve.
+
+An editable installation finds it in the checkout, and gets no copy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class ReferenceModel(BuildHookInterface[Any]):
+    """Puts `model_repository/` into the package; see `service.settings.reference_repository`."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called by hatchling before each build; `version` is "standard" or "editable"."""
+        if version == "standard":
+            source = Path(self.root, "model_repository")
+            build_data["force_include"][str(source)] = "service/model_repository"

@@ -1,0 +1,54 @@
+"""How an image is to be turned, by the orientation in its EXIF block, and nothing else of that block.
+
+As in browsers: one 16-bit number in the first directory. XMP, which may say otherwise, is not asked; a block that is
+damaged counts as none.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_HEAD: Final = b"Exif\0\0"
+_ORIENTATION: Final = 0x0112
+_SHORT: Final = 3
+_ENTRY_BYTES: Final = 12
+_MAX_ENTRIES: Final = 1024
+UPRIGHT: Final = 1
+_ORIENTATIONS: Final = range(1, 9)
+
+
+def orientation(block: bytes | None) -> int:
+    """The orientation, 1 to 8, that the EXIF `block` states; 1, upright, where it states none."""
+    if block is None:
+        return UPRIGHT
+    block = block.removeprefix(_HEAD)
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if order is None:
+        return UPRIGHT
+    try:
+        (directory,) = struct.unpack_from(f"{order}I", block, 4)
+        (entries,) = struct.unpack_from(f"{order}H", block, directory)
+        for index in range(min(entries, _MAX_ENTRIES)):
+            at = directory + 2 + index * _ENTRY_BYTES
+            tag, kind, count, value = struct.unpack_from(f"{order}HHIH", block, at)
+            if tag == _ORIENTATION:
+                is_valid = kind == _SHORT and count == 1 and value in _ORIENTATIONS
+                return int(value) if is_valid else UPRIGHT
+    except struct.error:  # the block ends before what it announces
+        pass
+    return UPRIGHT
+
+
+def turned(pixels: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
+    """[H, W, C] `pixels` as they are to be seen; a view of them."""
+    if value >= 5:  # 5 to 8 exchange rows and columns
+        pixels = pixels.swapaxes(0, 1)
+    if value in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if value in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels

@@ -1,0 +1,59 @@
+"""GIF: the first frame on its canvas, and a bound on what may come before it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from PIL import Image
+
+from service.decoding.limits import Buffer
+from service.errors import UndecodableImage
+
+_SCREEN_BYTES: Final = 13
+_MAX_BLOCKS: Final = 65_536
+"""A megabyte of comments has four thousand."""
+
+
+def check_blocks(body: Buffer) -> None:
+    """Raise `UndecodableImage` if more blocks come before the first frame than any program writes.
+
+    Pillow reads them one by one.
+    """
+    at = _SCREEN_BYTES
+    if len(body) < at:
+        return
+    if body[10] & 0x80:
+        at += 3 << ((body[10] & 7) + 1)
+    end = len(body)
+    for _ in range(_MAX_BLOCKS):
+        if at >= end or body[at] in b",;":
+            return
+        if body[at] != ord("!"):
+            at += 1
+            continue
+        at += 2
+        for _ in range(_MAX_BLOCKS):
+            if at >= end:
+                return
+            size = body[at]
+            at += size + 1
+            if size == 0:
+                break
+        else:
+            break
+    raise UndecodableImage("the GIF has too many blocks before its first frame; save it without its comments")
+
+
+def extent(image: Image.Image) -> tuple[int, int, int, int]:
+    """Where the first frame lies on the canvas of an opened GIF: (left, top, right, bottom)."""
+    left, top, right, bottom = image.tile[0].extents  # type: ignore[attr-defined]  # an ImageFile, which Image.open does not say
+    return left, top, right, bottom
+
+
+def on_canvas(frame: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """RGB: `frame` where it was drawn; the rest of the canvas is white, as whatever is transparent."""
+    if box == (0, 0, *frame.size):
+        return frame
+    canvas = Image.new("RGB", frame.size, "white")
+    canvas.paste(frame.crop(box), box)
+    return canvas
