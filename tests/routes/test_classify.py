@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
@@ -161,6 +162,102 @@ def test_a_form_with_one_file_gets_the_answer_of_the_file(
     answer = service.classify(*form(("image", media_type, file)))
     assert answer.status == 200, answer
     assert_same(answer.json["predictions"], service.classify(file, "image/png").json["predictions"])
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        *("image/jpg", "image/pjpeg", "image/x-png", "image/*", "image/none", "image/webp", RAW, "binary/octet-stream"),
+        *(None, "", "application/x-www-form-urlencoded", "text/plain", "application/json", "x"),
+    ],
+)
+def test_an_image_is_answered_whatever_it_is_announced_as(
+    service: ServingProcess, cat: Photo, encode: Encode, media_type: str | None
+) -> None:
+    headers = {} if media_type is None else {"Content-Type": media_type}
+    assert service.ask("POST", "/v1/classify", encode(cat, "PNG"), headers).labels[0] in CATS
+
+
+def test_bytes_of_no_kind_are_refused_with_what_they_are_and_how_pixels_are_sent(service: ServingProcess) -> None:
+    message = service.classify(b"\x01\x02rubbish", RAW).assert_error(422, "undecodable_image")
+    assert "01 02 72" in message
+    assert "?height= and ?width=" in message
+
+
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
+def test_a_form_may_hold_several_images_among_other_fields(
+    service: ServingProcess, cat: Photo, coffee: Photo, encode: Encode, newline: bytes
+) -> None:
+    """Of any formats and sizes; each is answered as it is alone, in the order of the parts."""
+    files = [encode(coffee, "PNG"), encode(cat, "JPEG", quality=95), encode(cat[:200], "WEBP", lossless=True)]
+    parts = [
+        b'Content-Disposition: form-data; name="title"' + 2 * newline + b"two of them are cats",
+        *(b'Content-Disposition: form-data; name="files[]"; filename="f"' + 2 * newline + file for file in files),
+        b'Content-Disposition: form-data; name="unused"; filename=""' + 2 * newline,
+    ]
+    body = b"preamble" + newline + b"".join(b"--b" + newline + part + newline for part in parts) + b"--b--" + newline
+    answer = service.classify(body, "multipart/form-data; boundary=b")
+    assert answer.status == 200, answer
+    assert set(answer.json) == {"model", "version", "images"}
+    for file, image in zip(files, answer.json["images"], strict=True):
+        assert_same(image["predictions"], service.classify(file).json["predictions"])
+
+
+def test_one_bad_image_refuses_all_of_them_and_is_named(service: ServingProcess, cat: Photo, encode: Encode) -> None:
+    file = encode(cat, "PNG")
+    before = service.metric("topfive_images_total", model="efficientnet_lite0")
+    answer = service.classify(*form(("a", None, file), ("b", None, file[:9000]), ("c", None, file)))
+    assert "part 2 ('b', 'f'): " in answer.assert_error(422, "undecodable_image")
+    answer = service.classify(*form(("a", None, file), ("b", None, b"%PDF-1.4")))
+    assert "part 2 ('b', 'f'): " in answer.assert_error(415, "unsupported_media_type")
+    assert service.metric("topfive_images_total", model="efficientnet_lite0") == before
+
+
+def test_a_form_takes_a_place_for_each_of_its_images(tmp_path: Path, encode: Encode) -> None:
+    """Two may wait: three never could, and two cannot while one does."""
+    crop = encode(np.zeros((224, 224, 3), np.uint8), "PNG")
+    with holding_service(tmp_path / "models", "max_queue_size: 2") as holding:
+        holding.classify(*form(*[("f", None, crop)] * 3)).assert_error(413, "too_large")
+        with ThreadPoolExecutor(1) as client:
+            waiting = client.submit(holding.classify, *form(("f", None, crop)))
+            holding.wait_until(lambda: holding.metric("topfive_queue_items") == 1)
+            holding.classify(*form(*[("f", None, crop)] * 2)).assert_error(429, "queue_full")
+            holding.signal(signal.SIGTERM)  # nobody waits for company any more
+            assert waiting.result().status == 200
+
+
+def test_json_holds_images_in_base64(service: ServingProcess, cat: Photo, coffee: Photo, encode: Encode) -> None:
+    files = [encode(cat, "PNG"), encode(coffee, "PNG")]
+    expected = [service.classify(file).json["predictions"] for file in files]
+    texts = [base64.b64encode(file).decode() for file in files]
+    one = service.classify(json.dumps({"image": {"b64": texts[0]}}).encode(), "application/json")
+    assert_same(one.json["predictions"], expected[0])
+    for key in ("images", "instances"):
+        body = json.dumps({key: [{"b64": text} for text in texts]}).encode()
+        answer = service.classify(body, "application/json").json
+        for image, predictions in zip(answer["images"], expected, strict=True):
+            assert_same(image["predictions"], predictions)
+        if key == "instances":
+            assert [instance["classes"][0] for instance in answer["predictions"]] == [
+                predictions[0]["label"] for predictions in expected
+            ]
+    bad = json.dumps({"instances": [texts[0], texts[1][:4000]]}).encode()
+    assert "'instances[1]': " in service.classify(bad, "application/json").assert_error(422, "undecodable_image")
+
+
+def test_top_and_threshold_leave_labels_out(service: ServingProcess, cat: Photo, encode: Encode) -> None:
+    file = encode(cat, "PNG")
+    every = service.classify(file).json["predictions"]
+    for top in range(1, 6):
+        assert_same(service.classify(file, top=top).json["predictions"], every[:top])
+    between = (every[1]["probability"] + every[2]["probability"]) / 2
+    assert_same(service.classify(file, threshold=f"{between:.6f}").json["predictions"], every[:2])
+    assert service.classify(file, threshold=1).json["predictions"] == []
+    listed = service.classify(*form(("a", None, file), ("b", None, file)), top=1).json["images"]
+    assert [len(image["predictions"]) for image in listed] == [1, 1]
+    message = service.classify(file, top=6).assert_error(400, "malformed_request")
+    assert "puts out 5 labels" in message
+    assert "export the model again" in message
 
 
 def test_a_form_may_hold_raw_pixels(service: ServingProcess, cat: Photo) -> None:
@@ -493,7 +590,8 @@ def test_415_for_a_format_that_is_not_served(
     service: ServingProcess, query: str, kind: str | None, body: bytes
 ) -> None:
     message = refused(service, query, kind, body).assert_error(415, "unsupported_media_type")
-    assert "image/jpeg" in message
+    assert "which is not served" in message
+    assert "JPEG, PNG" in message
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "x-gzip", "gzip, gzip", "identity, gzip", "gzip;q=1", "*"])
