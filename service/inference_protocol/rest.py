@@ -214,7 +214,6 @@ def _images(
 
 
 def _written(data: Any, text: memoryview, source: RawShape | EncodedImages, name: str) -> Body:
-    """What stands in the JSON itself."""
     if isinstance(source, EncodedImages):
         return files_of_strings(data, name=name, count=len(source.names))
     written = bytes(text)

@@ -117,8 +117,5 @@ def source_of(media_type: str, parameters: Parameters) -> Source:
     if not parameters.has_size:
         return EncodedImage()
     if media_type.startswith("image/") or media_type == JSON:
-        raise MalformedRequest(
-            f"height, width and count are for raw pixels, and the body is announced as {media_type[:50]}, which knows "
-            f"its own size; leave them out, or send pixels as {RAW}"
-        )
+        raise MalformedRequest("height, width and count are for raw pixels; an encoded image knows its own size")
     return parameters.raw_shape()
