@@ -177,7 +177,8 @@ class Classifier:
                     raise type(error)(f"{name}: {error}") from error
         finally:
             for future in running:
-                future.cancel()  # those that no thread has begun are not run
+                if not future.cancel() and not future.cancelled():  # those that no thread has begun are not run
+                    future.exception()  # is looked at: asyncio would log it as one that nobody was told of
         payloads = [payload for each in prepared for payload in each.payloads]
         passed = self._clock.now() - began
         decoding = sum(each.decode_seconds for each in prepared)
