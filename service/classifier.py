@@ -13,7 +13,14 @@ from typing import Any, Final, TypeVar
 from service.backends.base import Row
 from service.batch import Payload, Reservation, Unprepared
 from service.clock import Clock
-from service.errors import ClientDisconnected, DeadlineExceeded, MalformedRequest
+from service.errors import (
+    ClientDisconnected,
+    DeadlineExceeded,
+    MalformedRequest,
+    TooLarge,
+    UndecodableImage,
+    UnsupportedMediaType,
+)
 from service.images import USUAL_RULES, DecodingRules, ImageLimits, RawShape, decode, view_raw
 from service.models import ServedModel
 from service.types import Timings
@@ -21,6 +28,7 @@ from service.workers import WorkerPool
 
 T = TypeVar("T")
 
+_FAULTS_OF_AN_IMAGE: Final = (MalformedRequest, TooLarge, UndecodableImage, UnsupportedMediaType)
 _NEVER: Final = float("inf")
 _LIGHT_BYTES: Final = 3_000_000
 """A million raw pixels, which are resized in about the time of a batch: a slot does that itself when it starts the
@@ -32,8 +40,28 @@ class EncodedImage:
     """A body that holds one image file, whose own bytes say of which format."""
 
 
-Source = RawShape | EncodedImage
+@dataclass(frozen=True, slots=True)
+class EncodedImages:
+    """As many image files as there are `names`, which refusals call them by; their body is a sequence of files."""
+
+    names: Sequence[str]
+
+
+Source = RawShape | EncodedImage | EncodedImages
 """How the body is to be read."""
+Buffer = bytes | bytearray | memoryview
+Body = Buffer | Sequence[Buffer]
+
+
+def count_of(source: Source) -> int:
+    """How many images a body of `source` holds."""
+    match source:
+        case RawShape():
+            return source.count
+        case EncodedImages():
+            return len(source.names)
+        case _:
+            return 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +121,7 @@ class Classifier:
     async def classify(
         self,
         model: ServedModel,
-        body: bytes | bytearray | memoryview,
+        body: Body,
         source: Source,
         *,
         reservation: Reservation | None = None,
@@ -130,7 +158,35 @@ class Classifier:
                 return _Prepared([Unprepared(image, model.per_image, model.crop_shape) for image in images])
         if abandoned():
             raise ClientDisconnected("the client hung up after its body")
+        if isinstance(source, EncodedImages):
+            return await self._prepare_files(model, body, source.names, deadline)
         return await self._pool.run(self._prepare_now, model, body, source, deadline, self._clock.now())
+
+    async def _prepare_files(
+        self, model: ServedModel, files: Sequence[Buffer], names: Sequence[str], deadline: float
+    ) -> _Prepared:
+        """All of them, on as many threads as are free; the first of them that is no image is named in the error."""
+        began = self._clock.now()
+        running = [self._pool.run(self._prepare_now, model, file, EncodedImage(), deadline, began) for file in files]
+        prepared: list[_Prepared] = []
+        try:
+            for name, future in zip(names, running, strict=True):
+                try:
+                    prepared.append(await future)
+                except _FAULTS_OF_AN_IMAGE as error:
+                    raise type(error)(f"{name}: {error}") from error
+        finally:
+            for future in running:
+                if not future.cancel() and not future.cancelled():  # those that no thread has begun are not run
+                    future.exception()  # is looked at: asyncio would log it as one that nobody was told of
+        payloads = [payload for each in prepared for payload in each.payloads]
+        passed = self._clock.now() - began
+        decoding = sum(each.decode_seconds for each in prepared)
+        resizing = sum(each.resize_seconds for each in prepared)
+        share = min(1.0, passed / (decoding + resizing)) if decoding + resizing else 0.0
+        # Several threads at once spend more than passes: the stages share what has passed, as their work was.
+        wait = passed - share * (decoding + resizing)
+        return _Prepared(payloads, max(0.0, wait), share * decoding, share * resizing)
 
     def _prepare_now(self, model: ServedModel, body: Any, source: Source, deadline: float, queued: float) -> _Prepared:
         """Decode and resize; may run on a worker thread."""

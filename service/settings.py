@@ -140,7 +140,8 @@ class Settings(BaseSettings):
     max_json_bytes: int = Field(
         8 * _MIB,
         ge=1,
-        description="Longest JSON in an inference request, beside its binary tensors. Pixels written as JSON numbers "
+        description="Longest JSON in an inference request, beside its binary tensors, and of images as base64. Pixels "
+        "written as JSON numbers "
         "take four times the room and a hundred times the CPU, and while they are parsed nothing else runs: so JSON "
         "also holds a million values at most, an image of 590x590. Send larger ones as binary tensors.",
     )

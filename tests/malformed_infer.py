@@ -128,7 +128,7 @@ def _inputs() -> Iterator[Wrong]:
         yield _wrong(f"name {value!r}", _input(name=value), "unexpected inference input")
     yield _wrong("long name", _input(name="x" * 50_000), "unexpected inference input 'xxx")
     yield _wrong("no datatype", _input(datatype=None), "has the datatype None")
-    for value in _odd("uint8", "STRING", "TYPE_UINT8", "FP32", "INT8", "BYTES", "UINT8 ", "", 1, ["UINT8"], {}, True):
+    for value in _odd("uint8", "STRING", "TYPE_UINT8", "FP32", "INT8", "UINT8 ", "", 1, ["UINT8"], {}, True):
         yield _wrong(f"datatype {value!r}", _input(datatype=value), "but model 'tiny' takes 'UINT8'")
     deep = "[" * 1000 + "]" * 1000
     yield Wrong("name of 1000 brackets", _hole(_input(name="@"), deep), "unexpected inference input")

@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 from service.backends.null import NullBackend
 from service.batcher import Batcher
 from service.batching_queue import QueueLimits
-from service.classifier import Classifier, EncodedImage
-from service.errors import ClientDisconnected, DeadlineExceeded, MalformedRequest, TooLarge, UndecodableImage
+from service.classifier import Classifier, EncodedImage, EncodedImages
+from service.errors import (
+    ClientDisconnected,
+    DeadlineExceeded,
+    MalformedRequest,
+    TooLarge,
+    UndecodableImage,
+    UnsupportedMediaType,
+)
 from service.images import ImageLimits, RawShape
 from service.metrics import Metrics
 from service.model_config import parse_model_config
@@ -133,6 +140,37 @@ async def test_an_answer_has_a_row_for_every_image_and_says_who_gave_it(bench: B
 async def test_an_encoded_image_is_decoded_at_its_own_size(bench: Bench, cat: Photo, encode: Encode) -> None:
     await bench.classifier.classify(bench.model, encode(cat, "PNG"), EncodedImage(), deadline=NEVER, abandoned=here)
     assert bench.resize.seen == [(1, *cat.shape)]
+
+
+async def test_several_files_are_answered_in_their_order_whatever_their_sizes(
+    bench: Bench, cat: Photo, encode: Encode
+) -> None:
+    files = [encode(cat[:height], "PNG") for height in (30, 20, 10)]
+    answer = await bench.classifier.classify(
+        bench.model, files, EncodedImages(["a", "b", "c"]), deadline=NEVER, abandoned=here
+    )
+    assert len(answer.rows) == 3
+    assert sorted(shape[1] for shape in bench.resize.seen) == [10, 20, 30]
+    timings = answer.timings
+    assert min(timings.decode_seconds, timings.resize_seconds, timings.queue_seconds) >= 0
+
+
+async def test_the_first_bad_file_is_named_and_none_joins_a_batch(bench: Bench, cat: Photo, encode: Encode) -> None:
+    """What it is refused for is what it would be refused for alone."""
+    good = encode(cat, "PNG")
+    for bad, expected in ((b"no image", UndecodableImage), (b"%PDF-1.4", UnsupportedMediaType)):
+        with pytest.raises(expected, match=r"^b: the body "):
+            await bench.classifier.classify(
+                bench.model, [good, bad, b"x"], EncodedImages("abc"), deadline=NEVER, abandoned=here
+            )
+    assert bench.events.batches == []
+
+
+async def test_a_deadline_of_several_files_is_that_of_all(bench: Bench) -> None:
+    with pytest.raises(DeadlineExceeded, match=r"^the deadline passed"):
+        await bench.classifier.classify(
+            bench.model, [b"x", b"y"], EncodedImages("ab"), deadline=bench.clock.now(), abandoned=here
+        )
 
 
 async def test_each_stage_is_timed_by_the_clock(bench: Bench) -> None:

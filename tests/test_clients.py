@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import pytest
 from service import __version__
 from service.wiring import OUTPUTS
 from tests.clients import WAYS, Answer, Array, Client, connected
-from tests.conftest import Photo
+from tests.conftest import Encode, Photo
 from tests.serving_process import ServingProcess
 
 pytestmark = pytest.mark.untraced
@@ -78,6 +79,32 @@ def test_a_model_says_what_it_takes_and_gives(client: Client, version: str) -> N
         "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, -1, -1, 3]}],
         "outputs": [{"name": name, "datatype": datatype, "shape": [-1, 5]} for name, datatype in OUTPUTS.items()],
     }
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 1)])
+def test_image_files_are_taken_as_bytes(
+    client: Client, service: ServingProcess, cat: Photo, coffee: Photo, encode: Encode, shape: tuple[int, ...]
+) -> None:
+    """Of any sizes, each answered as by itself on the other route; without binary tensors they are base64."""
+    files = [encode(cat, "PNG"), encode(coffee, "JPEG")]
+    sent = files if client.way.binary or not client.way.over_http else list(map(base64.b64encode, files))
+    answer = client.infer(MODEL, np.array(sent, np.object_).reshape(shape))
+    for file, classes, probabilities in zip(
+        files, answer.outputs["classes"], answer.outputs["probabilities"], strict=True
+    ):
+        predictions = service.classify(file).json["predictions"]
+        assert classes.tolist() == [each["label"] for each in predictions]
+        assert probabilities == pytest.approx([each["probability"] for each in predictions], abs=1e-4)
+
+
+def test_a_bad_image_file_is_refused_by_its_index(client: Client, cat: Photo, encode: Encode) -> None:
+    file = encode(cat, "PNG")
+    sent = [file, file[:9000]]
+    if not client.way.binary and client.way.over_http:
+        sent = list(map(base64.b64encode, sent))
+    expected = ("422", "INVALID_ARGUMENT")
+    words = ["element 1 of input 'image': "]
+    assert_refused(client, expected, words, "infer", MODEL, np.array(sent, np.object_))
 
 
 def test_a_model_shows_its_configuration(client: Client) -> None:

@@ -260,12 +260,13 @@ def test_the_shown_command_does_the_same(visit: Open, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "media_type", "status"),
-    [("not-a-photo.jpg", "image/jpeg", 422), ("too-wide.png", "image/png", 413), ("notes.txt", "text/plain", 415)],
+    [("not-a-photo.jpg", "image/jpeg", 422), ("too-wide.png", "image/png", 413), ("notes.pdf", "application/pdf", 415)],
 )
 def test_an_error_is_shown_as_the_api_says_it(
     visit: Open, service: ServingProcess, tmp_path: Path, encode: Encode, name: str, media_type: str, status: int
 ) -> None:
     content = encode(np.zeros((1, 40_000, 3), np.uint8), "PNG") if status == 413 else b"no photo at all"
+    content = b"%PDF-1.7 and so on" if status == 415 else content
     (tmp_path / name).write_bytes(content)
     here = visit()
     here.choose(COFFEE)

@@ -68,8 +68,9 @@ def parsed(text: str) -> list[object]:
     return [float(word) if re.fullmatch(r"\d+\.\d+", word) else word for word in text.split()]
 
 
-def test_the_readmes_commands_print_what_it_shows(service: ServingProcess) -> None:
-    for block in commands(README):
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "requests.md"], ids=lambda page: page.name)
+def test_the_commands_of_a_page_print_what_it_shows(service: ServingProcess, page: Path) -> None:
+    for block in commands(page):
         if block.text.startswith("make "):
             dry_run = ["make", "--dry-run", "--directory", str(ROOT), *block.text.split()[1:]]
             assert subprocess.run(dry_run, capture_output=True, check=True).stdout

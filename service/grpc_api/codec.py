@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from tritonclient.grpc import service_pb2 as pb
 
 from service.backends.base import Row
+from service.classifier import Body, EncodedImages
 from service.errors import MalformedRequest, TooLarge
 from service.images import ImageLimits, RawShape
 from service.inference_protocol.parameters import (
@@ -23,6 +24,7 @@ from service.inference_protocol.parameters import (
     timeout_of,
 )
 from service.inference_protocol.requests import (
+    FILES,
     InferRequest,
     RequestedOutput,
     check_input,
@@ -31,11 +33,11 @@ from service.inference_protocol.requests import (
     id_of,
     requested_outputs,
 )
-from service.inference_protocol.tensors import shape_of, to_bytes
+from service.inference_protocol.tensors import check_files, files_of_bytes, none_empty, shape_of, to_bytes
 from service.models import ServedModel
 
-_CONTENTS: Final = "uint_contents"
-"""Where typed contents hold UINT8."""
+_CONTENTS: Final = {"UINT8": "uint_contents", FILES: "bytes_contents"}
+"""Where typed contents hold what."""
 _MAX_RANK: Final = 16
 """A longer shape is not even made a list of."""
 
@@ -62,12 +64,12 @@ def parse(request: Any, tensors: Sequence[memoryview], model: ServedModel, *, li
     """What `request`, with its raw `tensors`, asks of `model`. Raises `MalformedRequest`, `TooLarge`, `Unsupported`."""
     parameters = _parameters(request.parameters, "the request")
     check_reserved(parameters)
-    shape, pixels = _image(request, tensors, model, limits)
+    source, images = _images(request, tensors, model, limits)
     asked = ((output.name, _parameters(output.parameters, "an output")) for output in request.outputs)
     return InferRequest(
         id=id_of(request.id or None),
-        shape=shape,
-        pixels=pixels,
+        source=source,
+        body=images,
         outputs=requested_outputs(model, asked, binary=True),
         timeout_seconds=timeout_of(parameters.get("timeout", 0)),
         priority=priority_of(parameters.get("priority", 0)),
@@ -106,15 +108,15 @@ def _value(parameter: Message) -> Any:
     return None if choice is None else getattr(parameter, choice)
 
 
-def _image(
+def _images(
     request: Any, tensors: Sequence[memoryview], model: ServedModel, limits: ImageLimits
-) -> tuple[RawShape, bytes | memoryview]:
-    """The shape and the pixels of the one input."""
+) -> tuple[RawShape | EncodedImages, Body]:
+    """What the one input holds: pixels, or image files."""
     inputs = request.inputs
     check_one_input(model, [tensor.name for tensor in inputs])
     tensor = inputs[0]
     sizes = list(tensor.shape[:_MAX_RANK])
-    shape = check_input(model, limits, name=tensor.name, datatype=tensor.datatype, shape=sizes)
+    source = check_input(model, limits, name=tensor.name, datatype=tensor.datatype, shape=sizes)
     name = model.image.name
     if "shared_memory_region" in _parameters(tensor.parameters, f"input '{name}'"):
         refuse_shared_memory()
@@ -125,16 +127,28 @@ def _image(
             + ("both" if typed else "neither")
         )
     if typed:
-        return shape, _typed_pixels(tensor.contents, name, shape)
+        _check_contents(tensor.contents, name, tensor.datatype)
+        if isinstance(source, RawShape):
+            return source, _typed_pixels(tensor.contents, name, source)
+        check_files(len(tensor.contents.bytes_contents), name=name, count=len(source.names))
+        return source, none_empty(list(tensor.contents.bytes_contents), name)
     if len(tensors) != 1:
         raise MalformedRequest(f"'raw_input_contents' must have one entry for each input, so 1, and has {len(tensors)}")
-    check_size(name, sizes, len(tensors[0]))
-    return shape, tensors[0]
+    if isinstance(source, RawShape):
+        check_size(name, sizes, len(tensors[0]))
+        return source, tensors[0]
+    return source, files_of_bytes(tensors[0], name=name, count=len(source.names))
+
+
+def _check_contents(contents: Any, name: str, datatype: str) -> None:
+    wanted = _CONTENTS[datatype]
+    if others := [field.name for field, _ in contents.ListFields() if field.name != wanted]:
+        raise MalformedRequest(
+            f"the contents of input '{name}' are in '{others[0]}', but {datatype} goes to '{wanted}'"
+        )
 
 
 def _typed_pixels(contents: Any, name: str, shape: RawShape) -> bytes:
-    if others := [field.name for field, _ in contents.ListFields() if field.name != _CONTENTS]:
-        raise MalformedRequest(f"the contents of input '{name}' are in '{others[0]}', but UINT8 goes to '{_CONTENTS}'")
     numbers = contents.uint_contents
     if len(numbers) != shape.nbytes:
         raise MalformedRequest(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from service.classifier import Body, EncodedImages
 from service.errors import MalformedRequest, UnknownModel
 from service.images import ImageLimits, RawShape
 from service.inference_protocol.parameters import (
@@ -22,6 +23,8 @@ from service.inference_protocol.parameters import (
 from service.models import ServedModel
 from service.types import TensorSpec
 
+FILES: Final = "BYTES"
+"""The datatype of image files, beside that of a model's own input."""
 _MAX_DIMENSION: Final = (1 << 63) - 1
 _MAX_ID_CHARACTERS: Final = 4096
 _MAX_VERSION_DIGITS: Final = 18
@@ -37,15 +40,15 @@ class RequestedOutput:
 
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """What is asked of a model: `pixels` hold the images of `shape`, row by row.
+    """What is asked of a model: `body` holds images as `source` says, pixels row by row or files.
 
     `timeout_seconds`: how long the request may wait, None where it does not say. `priority`: 1 is the highest, 0 the
     model's default.
     """
 
     id: str | None
-    shape: RawShape
-    pixels: bytes | memoryview
+    source: RawShape | EncodedImages
+    body: Body
     outputs: Sequence[RequestedOutput]
     timeout_seconds: float | None
     priority: int
@@ -82,16 +85,29 @@ def check_one_input(model: ServedModel, names: Sequence[Any]) -> None:
     )
 
 
-def check_input(model: ServedModel, limits: ImageLimits, *, name: Any, datatype: Any, shape: Any) -> RawShape:
-    """What an input so described holds; raises `MalformedRequest` or `TooLarge` unless `model` takes it."""
+def check_input(
+    model: ServedModel, limits: ImageLimits, *, name: Any, datatype: Any, shape: Any
+) -> RawShape | EncodedImages:
+    """What an input so described holds; raises `MalformedRequest` or `TooLarge` unless `model` takes it.
+
+    Beside its own datatype every model takes BYTES, whose elements are image files.
+    """
     spec = model.image
     check_name(model, name)
-    if datatype != spec.datatype:
+    if datatype not in (spec.datatype, FILES):
         raise MalformedRequest(
-            f"input '{name}' has the datatype {shown(datatype)}, but model '{model.name}' takes '{spec.datatype}'"
+            f"input '{name}' has the datatype {shown(datatype)}, but model '{model.name}' takes '{spec.datatype}', or "
+            f"'{FILES}' whose elements are image files"
         )
     if not isinstance(shape, list) or not all(_is_size(size) for size in shape):
         raise MalformedRequest(f"the shape of input '{name}' must be a list of whole numbers of at least 0")
+    if datatype == FILES:
+        if not 1 <= len(shape) <= 2 or shape[1:] not in ([], [1]):
+            raise MalformedRequest(
+                f"input '{name}' has the shape {shown(shape)}, but image files as BYTES have [images] or [images, 1]"
+            )
+        _check_count(model, limits, shape[0])
+        return EncodedImages([f"element {index} of input '{name}'" for index in range(shape[0])])
     fits = len(shape) == len(spec.shape) and all(
         wanted in (-1, size) for size, wanted in zip(shape, spec.shape, strict=True)
     )
@@ -101,15 +117,21 @@ def check_input(model: ServedModel, limits: ImageLimits, *, name: Any, datatype:
             "(images, height, width, channels; -1 for any)"
         )
     count, height, width, _ = shape
+    _check_count(model, limits, count)
+    raw = RawShape(height, width, count)
+    raw.check(limits)
+    return raw
+
+
+def _check_count(model: ServedModel, limits: ImageLimits, count: int) -> None:
+    if count < 1:
+        raise MalformedRequest(f"count is {count}; it must be at least 1")
     most = min(model.config.graph_batch_size, limits.max_images)
     if count > most:
         raise MalformedRequest(
             f"inference request batch-size must be <= {most} for '{model.name}', and this has {count} images; "
             "send them in several requests"
         )
-    raw = RawShape(height, width, count)
-    raw.check(limits)
-    return raw
 
 
 def check_name(model: ServedModel, name: Any) -> None:

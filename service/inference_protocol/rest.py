@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from service.backends.base import Row
+from service.classifier import Body, EncodedImages
 from service.errors import MalformedRequest, TooLarge
 from service.images import ImageLimits, RawShape
 from service.inference_protocol.parameters import (
@@ -32,7 +33,14 @@ from service.inference_protocol.requests import (
     id_of,
     requested_outputs,
 )
-from service.inference_protocol.tensors import bytes_of_numbers, shape_of, to_bytes, to_json
+from service.inference_protocol.tensors import (
+    bytes_of_numbers,
+    files_of_bytes,
+    files_of_strings,
+    shape_of,
+    to_bytes,
+    to_json,
+)
 from service.models import ServedModel
 
 _MAX_CONTAINERS: Final = 3 << 16
@@ -90,11 +98,11 @@ def parse(
     request = _object(text)
     parameters = _parameters(request, "the request")
     check_reserved(parameters)
-    shape, pixels = _image(request, text, whole[len(text) :], model, limits)
+    source, images = _images(request, text, whole[len(text) :], model, limits)
     return InferRequest(
         id=id_of(request.get("id")),
-        shape=shape,
-        pixels=pixels,
+        source=source,
+        body=images,
         outputs=_outputs(request, model, binary=flag_of(parameters, "binary_data_output")),
         timeout_seconds=timeout_of(parameters.get("timeout", 0)),
         priority=priority_of(parameters.get("priority", 0)),
@@ -166,13 +174,13 @@ def _object(text: memoryview) -> Object:
     return request
 
 
-def _image(
+def _images(
     request: Object, text: memoryview, tensors: memoryview, model: ServedModel, limits: ImageLimits
-) -> tuple[RawShape, bytes | memoryview]:
-    """The shape and the pixels of the one input."""
+) -> tuple[RawShape | EncodedImages, Body]:
+    """What the one input holds: pixels, or image files."""
     tensor = _only_input(request, model)
     name = model.image.name
-    shape = check_input(
+    source = check_input(
         model, limits, name=tensor.get("name"), datatype=tensor.get("datatype"), shape=tensor.get("shape")
     )
     parameters = _parameters(tensor, f"input '{name}'")
@@ -187,21 +195,30 @@ def _image(
     if has_data:
         if len(tensors):
             raise MalformedRequest(f"{len(tensors)} bytes follow the JSON, but no input says that it is binary")
-        written = bytes(text)
-        booleans = b"true" in written or b"false" in written
-        return shape, bytes_of_numbers(tensor["data"], name=name, expected=shape.nbytes, has_booleans=booleans)
+        return source, _written(tensor["data"], text, source, name)
     size = parameters["binary_data_size"]
     if not is_count(size):
         raise MalformedRequest(
             f"'binary_data_size' of input '{name}' must be a whole number of bytes, not {shown(size)}"
         )
-    check_size(name, tensor["shape"], size)
+    if isinstance(source, RawShape):
+        check_size(name, tensor["shape"], size)
     if size != len(tensors):
         raise MalformedRequest(
             f"input '{name}' announces {size} bytes of binary data, but {len(tensors)} follow the JSON; send exactly "
             "these, and give the JSON's length in Inference-Header-Content-Length"
         )
-    return shape, tensors
+    if isinstance(source, RawShape):
+        return source, tensors
+    return source, files_of_bytes(tensors, name=name, count=len(source.names))
+
+
+def _written(data: Any, text: memoryview, source: RawShape | EncodedImages, name: str) -> Body:
+    if isinstance(source, EncodedImages):
+        return files_of_strings(data, name=name, count=len(source.names))
+    written = bytes(text)
+    booleans = b"true" in written or b"false" in written
+    return bytes_of_numbers(data, name=name, expected=source.nbytes, has_booleans=booleans)
 
 
 def _only_input(request: Object, model: ServedModel) -> Object:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from service.backends.base import Row
+from service.decoding.base64_text import decoded
 from service.errors import BackendFailure, MalformedRequest
 from service.types import WIRE_DTYPES, TensorSpec
+
+T = TypeVar("T", bytes, memoryview)
+
+_LENGTH_BYTES: Final = 4
 
 
 def to_bytes(spec: TensorSpec, rows: Sequence[Row]) -> bytes:
@@ -65,3 +70,56 @@ def bytes_of_numbers(data: Any, *, name: str, expected: int, has_booleans: bool)
             "pixel and channel"
         )
     return pixels
+
+
+def files_of_bytes(data: memoryview, *, name: str, count: int) -> list[memoryview]:
+    """The `count` elements of a binary BYTES tensor, as views of it; raises `MalformedRequest`."""
+    elements: list[memoryview] = []
+    at = 0
+    for index in range(count):
+        begin = at + _LENGTH_BYTES
+        length = int.from_bytes(data[at:begin], "little")
+        at = begin + length
+        if at > len(data):
+            raise MalformedRequest(
+                f"element {index} of input '{name}' is cut short: at byte {begin - _LENGTH_BYTES} of {len(data)} there "
+                "must be its length, as a little-endian uint32, and then that many bytes"
+            )
+        elements.append(data[begin:at])
+    if at < len(data):
+        raise MalformedRequest(
+            f"input '{name}' has {len(data) - at} bytes after its last element; its shape says that it has {count}"
+        )
+    return none_empty(elements, name)
+
+
+def files_of_strings(data: Any, *, name: str, count: int) -> list[bytes]:
+    """`data`, a flat or nested list of base64 strings, as image files; raises `MalformedRequest`.
+
+    JSON's strings are text, which no image file is.
+    """
+    while isinstance(data, list) and data and all(isinstance(entry, list) for entry in data):
+        data = list(chain.from_iterable(data))
+    if not isinstance(data, list) or not all(isinstance(entry, str) for entry in data):
+        raise MalformedRequest(
+            f"the data of input '{name}' must be a list of strings, each an image file in base64; send the files "
+            "themselves as a binary tensor (binary_data_size)"
+        )
+    check_files(len(data), name=name, count=count)
+    return none_empty(
+        [decoded(text, name=f"element {index} of input '{name}'") for index, text in enumerate(data)], name
+    )
+
+
+def check_files(given: int, *, name: str, count: int) -> None:
+    """Raise `MalformedRequest` unless so many elements were `given` as the shape has."""
+    if given != count:
+        raise MalformedRequest(f"the data of input '{name}' has {given} elements, but its shape needs {count}")
+
+
+def none_empty(files: list[T], name: str) -> list[T]:
+    """`files`; raises `MalformedRequest` if there is nothing in one of them."""
+    for index, file in enumerate(files):
+        if not len(file):
+            raise MalformedRequest(f"element {index} of input '{name}' is empty; send an image file in it")
+    return files

@@ -1,27 +1,34 @@
-"""`POST /v1/classify`: an image in any of the accepted forms in, its labels out.
+"""`POST /v1/classify`: one image or several in any of the accepted forms in, their labels out.
 
-What lives here: how the request is read and the answer written. Documentation of the route is in `routes.docs`; errors,
-headers and the log in `routes.endpoint`; what happens to the image is the classifier's.
+What lives here: the order in which the request is judged and read. What a body holds is in `routes.uploads`, the answer
+in `routes.predictions`, documentation of the route in `routes.docs`; errors, headers and the log in `routes.endpoint`;
+what happens to the images is the classifier's.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
-import orjson
-
-from service.backends.base import Row
-from service.classifier import Classification, Source, check_size
+from service.classifier import Body, EncodedImage, Source, check_size, count_of
+from service.decoding.formats import sniff
 from service.entry import Entry
-from service.errors import MalformedRequest
+from service.errors import ClientDisconnected, MalformedRequest, UndecodableImage
 from service.images import RawShape
 from service.routes.body import check_length, disconnect_probe
 from service.routes.endpoint import JSON, Exchange, Reply
-from service.routes.multipart import image_part
-from service.routes.parameters import MULTIPART, Parameters, media_type_of, parse_query, source_of
+from service.routes.json_images import check_json
+from service.routes.parameters import JSON as JSON_TYPE
+from service.routes.parameters import is_form, media_type_of, parse_query, source_of
+from service.routes.predictions import check_top, render
+from service.routes.uploads import Upload, holds_json, read_upload
 from service.serving import Serving
 
 PATH: Final = "/v1/classify"
+_LIGHT_BYTES: Final = 1 << 16
+"""A form or JSON that is read in less time than a change of thread and back takes twice."""
 
 
 class ClassifyHandler:
@@ -29,79 +36,83 @@ class ClassifyHandler:
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
+        self._reading = asyncio.Lock()
 
     async def __call__(self, exchange: Exchange) -> Reply:
         """See `routes.docs.classify`."""
         serving = self._serving
-        headers = exchange.headers
         parameters = parse_query(exchange.scope["query_string"])
-        content_type = headers.get(b"content-type", b"")
+        content_type = exchange.headers.get(b"content-type", b"")
         media_type = media_type_of(content_type)
         coding = exchange.coding
         model = serving.models.find(parameters.model, parameters.version)
         exchange.model = model
-        source = None if media_type == MULTIPART else source_of(media_type, parameters)
+        check_top(model, parameters)
+        in_form = is_form(media_type)
+        source = parameters.raw_shape() if in_form and parameters.has_size else source_of(media_type, parameters)
         if isinstance(source, RawShape):
+            source.check(serving.limits)
             check_size(model, source.height, source.width)
-        self._check_length(exchange.declared_length, source, is_coded=bool(coding))
+        self._check_length(exchange.declared_length, source, media_type, is_coded=bool(coding))
         deadline = serving.classifier.deadline(model, parameters.timeout_seconds)
-        images = source.count if isinstance(source, RawShape) else 1
         length = exchange.declared_length or 0
-        with Entry(serving.admission, model, nbytes=length, images=images, deadline=deadline) as entry:
-            body = await exchange.body(entry, limit=serving.settings.max_body_bytes, run=serving.classifier.aside)
-            if not body:
+        with Entry(serving.admission, model, nbytes=length, images=count_of(source), deadline=deadline) as entry:
+            read = await exchange.body(entry, limit=serving.settings.max_body_bytes, run=serving.classifier.aside)
+            if not read:
                 raise MalformedRequest("the body is empty; send the image in it")
-            if source is None:
-                body, source = _from_form(bytes(body), content_type, parameters, serving)
-                images = source.count if isinstance(source, RawShape) else 1
-            entry.begin(images, deadline=deadline)
-            result = await serving.classifier.classify(
-                model,
-                body,
-                source,
-                reservation=entry.reservation,
-                deadline=deadline,
-                abandoned=disconnect_probe(exchange.receive),
-            )
+            abandoned = disconnect_probe(exchange.receive)
+            body: Body = read
+            listed, instances = parameters.count is not None, False
+            if in_form or (isinstance(source, EncodedImage) and holds_json(read, media_type)):
+                understand = partial(
+                    read_upload,
+                    read,
+                    content_type,
+                    media_type,
+                    parameters,
+                    limits=serving.limits,
+                    max_json_bytes=serving.settings.max_json_bytes,
+                )
+                upload = understand() if len(read) <= _LIGHT_BYTES else await self._aside(understand, abandoned)
+                body, source = upload.body, upload.source
+                listed, instances = listed or upload.listed, upload.instances
+                entry.charge(upload.copied_bytes)
+            entry.begin(count_of(source), deadline=deadline)
+            try:
+                result = await serving.classifier.classify(
+                    model, body, source, reservation=entry.reservation, deadline=deadline, abandoned=abandoned
+                )
+            except UndecodableImage as error:
+                raise _advised(error, body, source) from error
         exchange.timings = result.timings
         exchange.images = len(result.rows)
-        return Reply(_render(result, listed=parameters.count is not None), [JSON])
+        return Reply(render(result, parameters, listed=listed, instances=instances), [JSON])
 
-    def _check_length(self, length: int | None, source: Source | None, *, is_coded: bool) -> None:
+    async def _aside(self, read: Callable[[], Upload], abandoned: Callable[[], bool]) -> Upload:
+        """What `read` gives, on another thread, one at a time: two would be no faster, as neither lets others run."""
+        async with self._reading:
+            if abandoned():
+                raise ClientDisconnected("the client hung up after its body")
+            return await self._serving.classifier.aside(read)
+
+    def _check_length(self, length: int | None, source: Source, media_type: str, *, is_coded: bool) -> None:
         """Refuse by the head alone what would be refused after reading the body."""
-        check_length(length, self._serving.settings.max_body_bytes)
-        if isinstance(source, RawShape):
-            source.check(self._serving.limits)
-            if length is not None and length != source.nbytes and not is_coded:
-                raise MalformedRequest(
-                    f"Content-Length is {length}, but count*height*width*3 = {source.count}*{source.height}*"
-                    f"{source.width}*3 = {source.nbytes}; send uint8 RGB pixels, row by row"
-                )
+        settings = self._serving.settings
+        check_length(length, settings.max_body_bytes)
+        if length is None or is_coded or is_form(media_type):
+            return
+        if media_type == JSON_TYPE:
+            check_json(length, most=settings.max_json_bytes)
+        if isinstance(source, RawShape) and length != source.nbytes:
+            raise MalformedRequest(
+                f"Content-Length is {length}, but count*height*width*3 = {source.count}*{source.height}*"
+                f"{source.width}*3 = {source.nbytes}; send uint8 RGB pixels, row by row, or leave height and width out "
+                "for an image file"
+            )
 
 
-def _from_form(body: bytes, content_type: bytes, parameters: Parameters, serving: Serving) -> tuple[bytes, Source]:
-    data, media_type = image_part(body, content_type)
-    source = source_of(media_type, parameters, in_form=True)
-    if isinstance(source, RawShape):
-        source.check(serving.limits)
-    return data, source
-
-
-def _render(result: Classification, *, listed: bool) -> bytes:
-    """One image's labels under `predictions`; with `?count=`, a list under `images`."""
-    answer: dict[str, Any] = {"model": result.model.name, "version": str(result.model.version)}
-    if listed:
-        answer["images"] = [{"predictions": predictions(row)} for row in result.rows]
-    else:
-        answer["predictions"] = predictions(result.rows[0])
-    return orjson.dumps(answer)
-
-
-def predictions(row: Row) -> list[dict[str, Any]]:
-    """The labels of one image, best first."""
-    return [
-        {"label": label, "index": index, "probability": probability}
-        for label, index, probability in zip(
-            row["classes"].tolist(), row["indices"].tolist(), row["probabilities"].tolist(), strict=True
-        )
-    ]
+def _advised(error: UndecodableImage, body: Body, source: Source) -> UndecodableImage:
+    """`error`, and how raw pixels are sent, if the body is one of no known kind: then it may be pixels."""
+    if isinstance(source, EncodedImage) and isinstance(body, bytes | bytearray | memoryview) and sniff(body) is None:
+        return UndecodableImage(f"{error}; raw uint8 RGB pixels need ?height= and ?width= in the URL")
+    return error

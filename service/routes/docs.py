@@ -16,20 +16,40 @@ from service import errors
 from service.images import ENCODED_MEDIA_TYPES
 from service.routes.authentication import OPEN
 from service.routes.error_responses import STATUS
-from service.routes.multipart import FIELD
-from service.routes.parameters import MULTIPART, RAW
+from service.routes.parameters import JSON, MULTIPART, RAW
 from service.routes.prefix import server_url
 from service.routes.schemas import (
     AnswerSchema,
     ErrorSchema,
     InferRequestSchema,
     InferResponseSchema,
+    InstancesAnswerSchema,
     ListedAnswerSchema,
 )
 
 ASSETS: Final = Path(__file__).parent.parent / "static"
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
-_FORM: Final = {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY["schema"]}}}
+_FORM: Final = {"schema": {"type": "object", "required": ["image"], "properties": {"image": _BINARY["schema"]}}}
+_B64: Final = {
+    "type": "object",
+    "required": ["b64"],
+    "properties": {"b64": {"type": "string", "format": "byte", "description": "An image file in base64."}},
+}
+_BASE64_JSON: Final = {
+    "schema": {
+        "oneOf": [
+            {"type": "object", "required": ["image"], "properties": {"image": _B64}},
+            *(
+                {
+                    "type": "object",
+                    "required": [several],
+                    "properties": {several: {"type": "array", "minItems": 1, "items": _B64}},
+                }
+                for several in ("images", "instances")
+            ),
+        ]
+    }
+}
 
 
 async def classify(
@@ -43,12 +63,15 @@ async def classify(
     height: Annotated[int | None, Query(ge=1, description="Pixels; for raw bodies only, as width and count.")] = None,
     width: Annotated[int | None, Query(ge=1)] = None,
     count: Annotated[int | None, Query(ge=1, description="So many images of one size in one raw body.")] = None,
+    top: Annotated[int | None, Query(ge=1, description="So many labels an image, of those that the graph has.")] = None,
+    threshold: Annotated[float | None, Query(ge=0, le=1, description="Leave out labels less probable.")] = None,
 ) -> None:
-    """Five labels with their probabilities for an image.
+    """Five labels with their probabilities for an image, or for each of several.
 
-    The body is an encoded image (JPEG, PNG, WebP, GIF, BMP) under its own Content-Type, raw uint8 RGB pixels
-    (`application/octet-stream`, row by row, with `height` and `width`), or a form with a file named `image`.
-    With `count` the answer holds a list, `images`. The `Server-Timing` header says where the time went.
+    The body is an image file (JPEG, PNG, WebP, GIF, BMP, AVIF, TIFF), whatever its Content-Type says; raw uint8 RGB
+    pixels, row by row, with `height` and `width`; a form with one or several files, under any names; or JSON with
+    image files in base64. With `count`, several files, or a list in the JSON, the answer holds a list, `images`, in
+    their order. The `Server-Timing` header says where the time went.
     """
 
 
@@ -56,7 +79,8 @@ async def infer(model: str, request: InferRequestSchema) -> None:
     """Inference by the Open Inference Protocol, with its binary tensor extension, on the model's highest version.
 
     The body is a JSON object, or one of `Inference-Header-Content-Length` bytes followed by the binary tensor. The
-    input is UINT8 [images, height, width, 3]; `GET /v2/models/{model}` names it. `parameters` may hold `timeout`
+    input is UINT8 [images, height, width, 3], or BYTES [images] whose elements are image files (in JSON, as base64);
+    `GET /v2/models/{model}` names it. `parameters` may hold `timeout`
     (microseconds), `priority` and `binary_data_output`.
     """
 
@@ -75,14 +99,14 @@ class DocumentedRoute(APIRoute):
 
 def classify_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
     """The documented route of `asgi` at `path`."""
-    content = dict.fromkeys((*ENCODED_MEDIA_TYPES, RAW), _BINARY) | {MULTIPART: _FORM}
+    content = dict.fromkeys((*ENCODED_MEDIA_TYPES, RAW), _BINARY) | {MULTIPART: _FORM, JSON: _BASE64_JSON}
     return DocumentedRoute(
         path,
         classify,
         asgi,
         methods=["POST"],
         tags=["classification"],
-        response_model=AnswerSchema | ListedAnswerSchema,
+        response_model=AnswerSchema | InstancesAnswerSchema | ListedAnswerSchema,
         responses=_error_responses(),
         openapi_extra={"requestBody": {"required": True, "content": content}},
     )

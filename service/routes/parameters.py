@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
 from service.classifier import EncodedImage, Source
-from service.errors import MalformedRequest, UnsupportedMediaType
-from service.images import ANY_IMAGE, ENCODED_MEDIA_TYPES, RawShape
+from service.errors import MalformedRequest
+from service.images import RawShape
 
 RAW: Final = "application/octet-stream"
 MULTIPART: Final = "multipart/form-data"
+JSON: Final = "application/json"
 
-_NAMES: Final = ("model", "version", "timeout_ms", "height", "width", "count")
+_NAMES: Final = ("model", "version", "timeout_ms", "height", "width", "count", "top", "threshold")
 _MAX_DIGITS: Final = 12
+_SHARE: Final = re.compile(r"(?:[0-9]{1,12})?\.?[0-9]{1,20}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,21 @@ class Parameters:
     height: int | None
     width: int | None
     count: int | None
+    top: int | None
+    threshold: float | None
+
+    @property
+    def has_size(self) -> bool:
+        """Whether it says anything of a size, which only raw pixels have to have said."""
+        return self.height is not None or self.width is not None or self.count is not None
+
+    def raw_shape(self) -> RawShape:
+        """What a raw body holds; raises `MalformedRequest` if that is only half said."""
+        if self.height is None or self.width is None:
+            raise MalformedRequest(
+                "raw pixels need both ?height= and ?width= in the URL; for an image file leave them, and count, out"
+            )
+        return RawShape(self.height, self.width, self.count or 1)
 
 
 @lru_cache(maxsize=1024)
@@ -53,6 +71,8 @@ def parse_query(query: bytes) -> Parameters:
         height=_number(values, "height"),
         width=_number(values, "width"),
         count=_number(values, "count"),
+        top=_number(values, "top"),
+        threshold=_share(values, "threshold"),
     )
 
 
@@ -68,30 +88,34 @@ def _number(values: dict[str, str], name: str) -> int | None:
     return int(text)
 
 
+def _share(values: dict[str, str], name: str) -> float | None:
+    text = values.get(name)
+    if text is None:
+        return None
+    # float() alone would take "nan", "1_0", " 1" and other scripts' digits.
+    if _SHARE.fullmatch(text) is None or not 0 <= (share := float(text)) <= 1:
+        raise MalformedRequest(f"the query parameter '{name}' must be a number from 0 to 1, not '{text[:50]}'")
+    return share
+
+
 def media_type_of(header: bytes) -> str:
-    """The media type of a Content-Type header, lower case, without its parameters, under its registered name."""
-    name = header.split(b";", 1)[0].strip().lower().decode("latin-1")
-    return "image/jpeg" if name == "image/jpg" else name  # what many clients send
+    """The media type of a Content-Type header, lower case, without its parameters."""
+    return header.split(b";", 1)[0].strip().lower().decode("latin-1")
 
 
-def source_of(media_type: str, parameters: Parameters, *, in_form: bool = False) -> Source:
-    """How a body, or a form's part, of `media_type` is to be read.
+def is_form(media_type: str) -> bool:
+    """Whether a body of `media_type` has parts; mail libraries send forms as other kinds of multipart."""
+    return media_type.startswith("multipart/")
 
-    Raises `MalformedRequest` or `UnsupportedMediaType`. A part of a form without a telling type is looked at.
+
+def source_of(media_type: str, parameters: Parameters) -> Source:
+    """How a body of `media_type`, which is no form, is to be read; raises `MalformedRequest`.
+
+    What has a size is raw pixels. Anything else is what its first bytes say: the type is only what a client, which may
+    be curl with its default, thinks of it.
     """
-    has_size = parameters.height is not None or parameters.width is not None or parameters.count is not None
-    if media_type == RAW and (has_size or not in_form):
-        if parameters.height is None or parameters.width is None:
-            raise MalformedRequest(
-                "raw pixels need ?height= and ?width= in the URL; for a JPEG or PNG file send its own Content-Type, "
-                "e.g. image/jpeg"
-            )
-        return RawShape(parameters.height, parameters.width, parameters.count or 1)
-    if media_type not in ENCODED_MEDIA_TYPES and not (in_form and media_type in ("", RAW, ANY_IMAGE)):
-        raise UnsupportedMediaType(
-            f"Content-Type '{media_type[:100]}' is not served; send {RAW} (raw uint8 RGB), "
-            f"{', '.join(ENCODED_MEDIA_TYPES)} or {MULTIPART}"
-        )
-    if has_size:
+    if not parameters.has_size:
+        return EncodedImage()
+    if media_type.startswith("image/") or media_type == JSON:
         raise MalformedRequest("height, width and count are for raw pixels; an encoded image knows its own size")
-    return EncodedImage()
+    return parameters.raw_shape()

@@ -30,11 +30,28 @@ class ImageSchema(BaseModel):
 
 
 class ListedAnswerSchema(BaseModel):
-    """The labels of each image of a request with `?count=`, in its order."""
+    """The labels of each image of a request with several, in its order."""
 
     model: str
     version: str
     images: list[ImageSchema]
+
+
+class InstanceSchema(BaseModel):
+    """The labels of one image as TF Serving writes a model's outputs."""
+
+    classes: list[str]
+    probabilities: list[float]
+    indices: list[int]
+
+
+class InstancesAnswerSchema(BaseModel):
+    """The labels of each image of a request with `instances`, in both ways."""
+
+    model: str
+    version: str
+    images: list[ImageSchema]
+    predictions: list[InstanceSchema]
 
 
 class ErrorSchema(BaseModel):

@@ -16,7 +16,7 @@ from service.backends.base import Row
 from service.errors import MalformedRequest, TooLarge, Unsupported
 from service.grpc_api.codec import parse, read_infer, read_message, render
 from service.grpc_api.wire import split
-from service.images import ImageLimits, view_raw
+from service.images import ImageLimits, RawShape, view_raw
 from service.inference_protocol.requests import InferRequest, RequestedOutput
 from service.models import ServedModel
 from tests.grpc_api.messages import image_message, in_parts, meaning_of, mutants, requests
@@ -37,10 +37,12 @@ def read(model: ServedModel, message: bytes, *, max_bytes: int = 1 << 20, limits
 
 def meaning(request: InferRequest) -> Meaning:
     timeout = request.timeout_seconds
+    assert isinstance(request.source, RawShape)
+    assert isinstance(request.body, bytes | memoryview)
     return Meaning(
         request.id,
-        (request.shape.count, request.shape.height, request.shape.width, 3),
-        bytes(request.pixels),
+        (request.source.count, request.source.height, request.source.width, 3),
+        bytes(request.body),
         tuple((output.spec.name, True) for output in request.outputs),
         0 if timeout is None else round(timeout * 1e6),
         request.priority,
@@ -87,9 +89,10 @@ def test_a_message_gone_wrong_is_refused_or_read_by_the_protocols_text(
 def test_pixels_are_a_view_of_the_message(served: dict[str, ServedModel]) -> None:
     message = image_message(PIXELS).SerializeToString()
     request = read(served["tiny"], message)
-    assert isinstance(request.pixels, memoryview)
-    assert request.pixels.obj is message
-    images = view_raw(request.pixels, request.shape)
+    assert isinstance(request.body, memoryview)
+    assert request.body.obj is message
+    assert isinstance(request.source, RawShape)
+    images = view_raw(request.body, request.source)
     assert np.array_equal(images, PIXELS)
     assert not images.flags.owndata
 
@@ -171,7 +174,7 @@ def test_only_what_is_beside_the_raw_tensors_counts_against_its_bound(served: di
     most = 100
     assert len(image_message(PIXELS).SerializeToString()) < most
     large = image_message(np.zeros((1, 100, 100, 3), np.uint8)).SerializeToString()
-    assert read(served["tiny"], large, max_bytes=most).shape.nbytes == 30_000
+    assert read(served["tiny"], large, max_bytes=most).source == RawShape(100, 100, 1)
     with pytest.raises(TooLarge, match="send pixels in raw_input_contents"):
         read(served["tiny"], without_raw(**TYPED, bool_contents=[True] * 50).SerializeToString(), max_bytes=most)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from service.classifier import EncodedImages
 from service.errors import MalformedRequest, TooLarge
 from service.images import ImageLimits, RawShape
 from service.inference_protocol.requests import check_input, check_size
@@ -23,7 +24,9 @@ json_values = st.recursive(
 edges = st.sampled_from([-1, 0, 1, 2, 3, 4, 5, 8, 9, 100, 101, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, 1.0, True, None])
 
 
-def check(model: ServedModel, *, name: Any = "image", datatype: Any = "UINT8", shape: Any = (1, 1, 1, 3)) -> RawShape:
+def check(
+    model: ServedModel, *, name: Any = "image", datatype: Any = "UINT8", shape: Any = (1, 1, 1, 3)
+) -> RawShape | EncodedImages:
     as_read = list(shape) if isinstance(shape, tuple) else shape  # which no JSON has
     return check_input(model, LIMITS, name=name, datatype=datatype, shape=as_read)
 
@@ -36,6 +39,7 @@ def test_a_shape_is_taken_if_and_only_if_it_is_within_every_bound(served: dict[s
     """Bounds here: four images a request of at most 1000 pixels each, 100 a side; the graph itself would take eight."""
     if is_within_bounds(shape):
         taken = check(served["tiny"], shape=shape)
+        assert isinstance(taken, RawShape)
         assert [taken.count, taken.height, taken.width, 3] == shape
         assert taken.nbytes == math.prod(shape)
     else:
@@ -80,7 +84,7 @@ def test_any_other_name_is_refused(served: dict[str, ServedModel], name: Any) ->
         check(served["tiny"], name=name)
 
 
-@pytest.mark.parametrize("datatype", ["uint8", "TYPE_UINT8", "INT8", "FP32", "BYTES", "STRING", "", None, 8, ["UINT8"]])
+@pytest.mark.parametrize("datatype", ["uint8", "TYPE_UINT8", "INT8", "FP32", "STRING", "", None, 8, ["UINT8"]])
 def test_any_other_datatype_is_refused(served: dict[str, ServedModel], datatype: Any) -> None:
     with pytest.raises(MalformedRequest, match="takes 'UINT8'"):
         check(served["tiny"], datatype=datatype)
@@ -96,3 +100,18 @@ def test_a_size_is_compared_exactly(shape: list[int], given: int) -> None:
     else:
         with pytest.raises(MalformedRequest, match=f"has {math.prod(shape)} bytes of UINT8, got {given}"):
             check_size("image", shape, given)
+
+
+@given(shape=st.lists(edges, max_size=3) | json_values)
+@example(shape=[4])
+@example(shape=[4, 1])
+def test_files_come_as_a_list_or_a_column_of_at_most_so_many(served: dict[str, ServedModel], shape: Any) -> None:
+    """Bounds here: four images a request. JSON's `true` is no 1."""
+    numbers = isinstance(shape, list) and all(type(size) is int for size in shape)
+    if numbers and len(shape) in (1, 2) and 1 <= shape[0] <= 4 and shape[1:] in ([], [1]):
+        taken = check(served["tiny"], datatype="BYTES", shape=shape)
+        assert isinstance(taken, EncodedImages)
+        assert len(taken.names) == shape[0]
+    else:
+        with pytest.raises(MalformedRequest):
+            check(served["tiny"], datatype="BYTES", shape=shape)

@@ -52,13 +52,20 @@ def read(model: ServedModel, body: Body) -> InferRequest:
     return parse(body.content, json_length, model, limits=LIMITS)
 
 
+def raw_of(request: InferRequest) -> tuple[bytes | memoryview, RawShape]:
+    """The pixels of a request that has no files."""
+    assert isinstance(request.source, RawShape)
+    assert isinstance(request.body, bytes | memoryview)
+    return request.body, request.source
+
+
 def as_meant(request: InferRequest) -> Meaning:
-    shape = request.shape
+    pixels, shape = raw_of(request)
     seconds = request.timeout_seconds
     return Meaning(
         request.id,
         (shape.count, shape.height, shape.width, 3),
-        bytes(request.pixels),
+        bytes(pixels),
         tuple((output.spec.name, output.binary) for output in request.outputs),
         0 if seconds is None else round(seconds / MICROSECOND),
         request.priority,
@@ -94,7 +101,7 @@ def test_binary_pixels_are_a_view_of_the_body(served: dict[str, ServedModel], ki
     )
     body = kind(made.content)
     request = parse(body, made.json_length, served["tiny"], limits=LIMITS)
-    tensor = view_raw(request.pixels, request.shape)
+    tensor = view_raw(*raw_of(request))
     assert np.array_equal(tensor, pixels)
     assert np.shares_memory(tensor, np.frombuffer(body, np.uint8))
 
@@ -102,7 +109,7 @@ def test_binary_pixels_are_a_view_of_the_body(served: dict[str, ServedModel], ki
 def test_a_raw_body_is_the_pixels_themselves(served: dict[str, ServedModel]) -> None:
     body = bytes(range(12))
     request = parse(body, 0, served["classify"], limits=LIMITS)
-    assert np.shares_memory(view_raw(request.pixels, request.shape), np.frombuffer(body, np.uint8))
+    assert np.shares_memory(view_raw(*raw_of(request)), np.frombuffer(body, np.uint8))
     assert all(output.binary for output in request.outputs)
     assert [output.spec.name for output in request.outputs] == list(TAKEN["classify"].outputs)
 
@@ -248,7 +255,7 @@ def test_so_many_lists_and_objects_that_others_would_wait_are_refused(
     for count, accepted in (((196_608 - opened) // each, True), ((196_608 - opened) // each + 1, False)):
         body = Body(f'{{"inputs":{inputs},"x":[{",".join([token] * count)}]}}'.encode(), None)
         if accepted:
-            assert bytes(read(served["tiny"], body).pixels) == b"\x01\x02\x03"
+            assert bytes(raw_of(read(served["tiny"], body))[0]) == b"\x01\x02\x03"
         else:
             with pytest.raises(TooLarge, match="lists and objects, and at most 196608 are accepted"):
                 read(served["tiny"], body)
@@ -260,7 +267,7 @@ def test_so_many_values_that_others_would_wait_are_refused(served: dict[str, Ser
     for count, accepted in ((rest + 1, True), (rest + 2, False)):
         body = Body(f'{{"inputs":{inputs},"x":[{",".join(["7"] * count)}]}}'.encode(), None)
         if accepted:
-            assert bytes(read(served["tiny"], body).pixels) == b"\x01\x02\x03"
+            assert bytes(raw_of(read(served["tiny"], body))[0]) == b"\x01\x02\x03"
         else:
             with pytest.raises(TooLarge, match="values, and at most 1048576 are accepted"):
                 read(served["tiny"], body)
@@ -269,13 +276,13 @@ def test_so_many_values_that_others_would_wait_are_refused(served: dict[str, Ser
 def test_pixels_of_a_photo_may_be_nested(served: dict[str, ServedModel]) -> None:
     pixels = np.arange(500 * 375 * 3, dtype=np.uint32).astype(np.uint8).reshape(1, 500, 375, 3)
     body = Body(json.dumps(json.loads(json_image(pixels).content), separators=(",", ":")).encode(), None)
-    assert np.array_equal(view_raw(read(served["tiny"], body).pixels, RawShape(500, 375, 1)), pixels)
+    assert np.array_equal(view_raw(*raw_of(read(served["tiny"], body))), pixels)
 
 
 def test_a_string_elsewhere_that_says_true_does_no_harm(served: dict[str, ServedModel]) -> None:
     """The search for booleans is one for their letters, which may stand in any string."""
     body = json_body({"id": "true and false", "inputs": [image_input((1, 1, 1, 3), data=[1, 0, 1])]})
-    assert bytes(read(served["tiny"], body).pixels) == b"\x01\x00\x01"
+    assert bytes(raw_of(read(served["tiny"], body))[0]) == b"\x01\x00\x01"
 
 
 @pytest.mark.parametrize(

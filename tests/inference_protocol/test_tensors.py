@@ -12,10 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tritonclient.utils import deserialize_bytes_tensor
+from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from service.errors import BackendFailure, MalformedRequest
-from service.inference_protocol.tensors import bytes_of_numbers, shape_of, to_bytes, to_json
+from service.inference_protocol.tensors import (
+    bytes_of_numbers,
+    files_of_bytes,
+    files_of_strings,
+    shape_of,
+    to_bytes,
+    to_json,
+)
 from service.types import TensorSpec
 from tests.oip_bodies import DTYPES, read_bytes
 
@@ -121,3 +128,51 @@ def test_one_wrong_element_anywhere_refuses_all(numbers: list[int], data: st.Dat
     changed: list[Any] = [*numbers[:place], data.draw(wrong), *numbers[place + 1 :]]
     with pytest.raises(MalformedRequest, match="the data of input 'x'"):
         bytes_of_numbers(changed, name="x", expected=len(numbers), has_booleans=True)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=5))
+def test_files_come_out_of_bytes_as_they_went_in(files: list[bytes]) -> None:
+    """Written by the stock client; as views of what came."""
+    tensor = serialize_byte_tensor(np.array(files, np.object_))
+    assert tensor is not None
+    data = memoryview(tensor.item())
+    found = files_of_bytes(data, name="image", count=len(files))
+    assert [bytes(file) for file in found] == files
+    assert all(file.obj is data.obj for file in found)
+    for wrong in (data[:-1], data[:-1].tobytes()[:3], bytes(data) + b"x", b""):
+        with pytest.raises(MalformedRequest, match="input 'image'"):
+            files_of_bytes(memoryview(wrong), name="image", count=len(files))
+
+
+@given(st.binary(max_size=60), st.integers(1, 4))
+def test_any_bytes_are_files_or_refused(data: bytes, count: int) -> None:
+    """The numbers in them are the client's: none is believed."""
+    try:
+        found = files_of_bytes(memoryview(data), name="image", count=count)
+    except MalformedRequest:
+        return
+    assert b"".join(len(file).to_bytes(4, "little") + bytes(file) for file in found) == data
+    assert len(found) == count
+
+
+@pytest.mark.parametrize("data", [["/9j/"], [["/9j/"]], [[["data:image/jpeg;base64,/9j/"]]]])
+def test_strings_are_base64(data: Any) -> None:
+    assert files_of_strings(data, name="image", count=1) == [b"\xff\xd8\xff"]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (None, "must be a list of strings"),
+        ("/9j/", "must be a list of strings"),
+        ([1, 2], "must be a list of strings"),
+        ([["/9j/"], "/9j/"], "must be a list of strings"),
+        ([], "has 0 elements, but its shape needs 1"),
+        (["/9j/", "/9j/"], "has 2 elements"),
+        (["*"], "element 0 of input 'image' is not base64"),
+        ([""], "element 0 of input 'image' is empty"),
+    ],
+)
+def test_other_data_is_refused(data: Any, says: str) -> None:
+    with pytest.raises(MalformedRequest, match=says):
+        files_of_strings(data, name="image", count=1)

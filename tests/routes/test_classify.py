@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
@@ -98,6 +99,12 @@ def form(*parts: tuple[str, str | None, bytes], boundary: str = "xyz") -> tuple[
     return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
+def text_form(field: str, data: bytes, *headers: str) -> bytes:
+    """A form with one field that is no file; its boundary is that of `form`."""
+    head = "\r\n".join(["--xyz", f'Content-Disposition: form-data; name="{field}"', *headers])
+    return head.encode() + b"\r\n\r\n" + data + b"\r\n--xyz--\r\n"
+
+
 # What is answered.
 
 
@@ -155,6 +162,102 @@ def test_a_form_with_one_file_gets_the_answer_of_the_file(
     answer = service.classify(*form(("image", media_type, file)))
     assert answer.status == 200, answer
     assert_same(answer.json["predictions"], service.classify(file, "image/png").json["predictions"])
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        *("image/jpg", "image/pjpeg", "image/x-png", "image/*", "image/none", "image/webp", RAW, "binary/octet-stream"),
+        *(None, "", "application/x-www-form-urlencoded", "text/plain", "application/json", "x"),
+    ],
+)
+def test_an_image_is_answered_whatever_it_is_announced_as(
+    service: ServingProcess, cat: Photo, encode: Encode, media_type: str | None
+) -> None:
+    headers = {} if media_type is None else {"Content-Type": media_type}
+    assert service.ask("POST", "/v1/classify", encode(cat, "PNG"), headers).labels[0] in CATS
+
+
+def test_bytes_of_no_kind_are_refused_with_what_they_are_and_how_pixels_are_sent(service: ServingProcess) -> None:
+    message = service.classify(b"\x01\x02rubbish", RAW).assert_error(422, "undecodable_image")
+    assert "01 02 72" in message
+    assert "?height= and ?width=" in message
+
+
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
+def test_a_form_may_hold_several_images_among_other_fields(
+    service: ServingProcess, cat: Photo, coffee: Photo, encode: Encode, newline: bytes
+) -> None:
+    """Of any formats and sizes; each is answered as it is alone, in the order of the parts."""
+    files = [encode(coffee, "PNG"), encode(cat, "JPEG", quality=95), encode(cat[:200], "WEBP", lossless=True)]
+    parts = [
+        b'Content-Disposition: form-data; name="title"' + 2 * newline + b"two of them are cats",
+        *(b'Content-Disposition: form-data; name="files[]"; filename="f"' + 2 * newline + file for file in files),
+        b'Content-Disposition: form-data; name="unused"; filename=""' + 2 * newline,
+    ]
+    body = b"preamble" + newline + b"".join(b"--b" + newline + part + newline for part in parts) + b"--b--" + newline
+    answer = service.classify(body, "multipart/form-data; boundary=b")
+    assert answer.status == 200, answer
+    assert set(answer.json) == {"model", "version", "images"}
+    for file, image in zip(files, answer.json["images"], strict=True):
+        assert_same(image["predictions"], service.classify(file).json["predictions"])
+
+
+def test_one_bad_image_refuses_all_of_them_and_is_named(service: ServingProcess, cat: Photo, encode: Encode) -> None:
+    file = encode(cat, "PNG")
+    before = service.metric("topfive_images_total", model="efficientnet_lite0")
+    answer = service.classify(*form(("a", None, file), ("b", None, file[:9000]), ("c", None, file)))
+    assert "part 2 ('b', 'f'): " in answer.assert_error(422, "undecodable_image")
+    answer = service.classify(*form(("a", None, file), ("b", None, b"%PDF-1.4")))
+    assert "part 2 ('b', 'f'): " in answer.assert_error(415, "unsupported_media_type")
+    assert service.metric("topfive_images_total", model="efficientnet_lite0") == before
+
+
+def test_a_form_takes_a_place_for_each_of_its_images(tmp_path: Path, encode: Encode) -> None:
+    """Two may wait: three never could, and two cannot while one does."""
+    crop = encode(np.zeros((224, 224, 3), np.uint8), "PNG")
+    with holding_service(tmp_path / "models", "max_queue_size: 2") as holding:
+        holding.classify(*form(*[("f", None, crop)] * 3)).assert_error(413, "too_large")
+        with ThreadPoolExecutor(1) as client:
+            waiting = client.submit(holding.classify, *form(("f", None, crop)))
+            holding.wait_until(lambda: holding.metric("topfive_queue_items") == 1)
+            holding.classify(*form(*[("f", None, crop)] * 2)).assert_error(429, "queue_full")
+            holding.signal(signal.SIGTERM)  # nobody waits for company any more
+            assert waiting.result().status == 200
+
+
+def test_json_holds_images_in_base64(service: ServingProcess, cat: Photo, coffee: Photo, encode: Encode) -> None:
+    files = [encode(cat, "PNG"), encode(coffee, "PNG")]
+    expected = [service.classify(file).json["predictions"] for file in files]
+    texts = [base64.b64encode(file).decode() for file in files]
+    one = service.classify(json.dumps({"image": {"b64": texts[0]}}).encode(), "application/json")
+    assert_same(one.json["predictions"], expected[0])
+    for key in ("images", "instances"):
+        body = json.dumps({key: [{"b64": text} for text in texts]}).encode()
+        answer = service.classify(body, "application/json").json
+        for image, predictions in zip(answer["images"], expected, strict=True):
+            assert_same(image["predictions"], predictions)
+        if key == "instances":
+            assert [instance["classes"][0] for instance in answer["predictions"]] == [
+                predictions[0]["label"] for predictions in expected
+            ]
+    bad = json.dumps({"instances": [texts[0], texts[1][:4000]]}).encode()
+    assert "'instances[1]': " in service.classify(bad, "application/json").assert_error(422, "undecodable_image")
+
+
+def test_top_and_threshold_leave_labels_out(service: ServingProcess, cat: Photo, encode: Encode) -> None:
+    file = encode(cat, "PNG")
+    every = service.classify(file).json["predictions"]
+    for top in range(1, 6):
+        assert_same(service.classify(file, top=top).json["predictions"], every[:top])
+    between = (every[1]["probability"] + every[2]["probability"]) / 2
+    assert_same(service.classify(file, threshold=f"{between:.6f}").json["predictions"], every[:2])
+    assert service.classify(file, threshold=1).json["predictions"] == []
+    listed = service.classify(*form(("a", None, file), ("b", None, file)), top=1).json["images"]
+    assert [len(image["predictions"]) for image in listed] == [1, 1]
+    message = service.classify(file, top=6).assert_error(400, "malformed_request")
+    assert "puts out 5 labels" in message
+    assert "export the model again" in message
 
 
 def test_a_form_may_hold_raw_pixels(service: ServingProcess, cat: Photo) -> None:
@@ -316,7 +419,9 @@ Row = tuple[str, str, str | None, bytes]
 SIZED = "height=2&width=2"
 MALFORMED: list[Row] = [
     ("no height", "width=2", RAW, b"x" * 12),
-    ("no size", "", RAW, b"x" * 12),
+    ("no width", "height=2", "application/x-www-form-urlencoded", b"x" * 12),
+    ("count alone", "count=2", None, b"x" * 12),
+    ("size of JSON", SIZED, "application/json", b"{}"),
     ("one byte short", SIZED, RAW, b"x" * 11),
     ("one byte long", SIZED, RAW, b"x" * 13),
     ("wrong count", SIZED + "&count=2", RAW, b"x" * 12),
@@ -345,8 +450,27 @@ MALFORMED: list[Row] = [
     ("form that is none", "", "multipart/form-data; boundary=b", b"x"),
     ("form cut short", "", form()[1], form(("image", None, b"x"))[0][:-9]),
     ("form without a part", "", form()[1], form()[0]),
-    ("form with another field", "", form()[1], form(("picture", None, b"x"))[0]),
-    ("form with two files", "", form()[1], form(("image", None, b"x"), ("image", None, b"x"))[0]),
+    ("form with text only", "", form()[1], text_form("title", b"x")),
+    ("form with two files of raw pixels", SIZED, form()[1], form(("a", RAW, b"x" * 12), ("b", RAW, b"x" * 12))[0]),
+    ("form with an image and its size", SIZED, form()[1], form(("image", "image/png", b"x" * 12))[0]),
+    (
+        "form in quoted-printable",
+        "",
+        form()[1],
+        text_form("image", b"x", "Content-Transfer-Encoding: quoted-printable"),
+    ),
+    ("JSON that is none", "", "application/json", b'{"image": '),
+    ("JSON of another shape", "", "application/json", b'{"picture": {"b64": "/9j/"}}'),
+    ("JSON with two shapes", "", "application/json", b'{"image": {"b64": "/9j/"}, "images": []}'),
+    ("JSON with pixels", "", "application/json", b'{"instances": [[[1, 2, 3]]]}'),
+    ("JSON with bad base64", "", "application/json", b'{"image": {"b64": "/9j/*A=="}}'),
+    ("JSON with an empty image", "", "application/json", b'{"image": {"b64": ""}}'),
+    ("JSON with no images", "", "application/json", b'{"instances": []}'),
+    ("more labels than there are", "top=6", None, b"x"),
+    ("no labels", "top=0", None, b"x"),
+    ("threshold above one", "threshold=1.01", None, b"x"),
+    ("negative threshold", "threshold=-0.1", None, b"x"),
+    ("threshold that is none", "threshold=nan", None, b"x"),
     ("form with a wrong length", SIZED, form()[1], form(("image", RAW, b"x" * 11))[0]),
 ]
 UNKNOWN: list[Row] = [
@@ -364,14 +488,11 @@ TOO_LARGE: list[Row] = [
     ("form", "height=40000&width=1", form()[1], form(("image", RAW, b"x"))[0]),
 ]
 UNSUPPORTED: list[Row] = [
-    ("text", "", "text/plain", b"x"),
-    ("none", "", None, b"x"),
-    ("empty", "", "", b"x"),
-    ("icon", "", "image/x-icon", b"x"),
-    ("any", "", "image/*", b"x"),
-    ("json", "", "application/json", b"{}"),
-    ("in a form", "", form()[1], form(("image", "text/plain", b"x"))[0]),
+    ("PDF", "", "image/jpeg", b"%PDF-1.7\n"),
+    ("SVG", "", "image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+    ("in a form", "", form()[1], form(("image", "application/pdf", b"%PDF-1.7"))[0]),
 ]
+"""Files of known kinds that are not served; what their type says does not matter."""
 
 
 def refusals(rows: list[Row]) -> pytest.MarkDecorator:
@@ -465,11 +586,12 @@ def test_413_for_more_images_than_can_ever_wait(tmp_path: Path) -> None:
 
 
 @refusals(UNSUPPORTED)
-def test_415_for_a_media_type_that_is_not_served(
+def test_415_for_a_format_that_is_not_served(
     service: ServingProcess, query: str, kind: str | None, body: bytes
 ) -> None:
     message = refused(service, query, kind, body).assert_error(415, "unsupported_media_type")
-    assert "image/jpeg" in message
+    assert "which is not served" in message
+    assert "JPEG, PNG" in message
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "x-gzip", "gzip, gzip", "identity, gzip", "gzip;q=1", "*"])
@@ -705,7 +827,8 @@ def test_500_tells_the_client_nothing_but_where_to_look(tmp_path: Path) -> None:
         (400, "POST", "width=1", RAW, 10**10),
         (400, "POST", "colour=red", RAW, 10**10),
         (404, "POST", "model=resnet", RAW, 10**10),
-        (415, "POST", "", "text/plain", 10**10),
+        (413, "POST", "", "application/json", 10_000_000),
+        (400, "POST", "top=6", "image/png", 10**10),
         (405, "PUT", "", RAW, 10**10),
     ],
 )
@@ -725,9 +848,9 @@ def test_a_connection_survives_a_refusal_whose_body_comes_late(service: ServingP
     """The refused body is read past, not taken for the next request."""
     with service.open_socket() as connection:
         smuggled = b"GET /v2/health/live HTTP/1.1\r\nHost: test\r\n\r\n"
-        head = f"POST /v1/classify HTTP/1.1\r\nHost: test\r\nContent-Length: {len(smuggled)}\r\n\r\n"
+        head = f"POST /v1/classify?top=6 HTTP/1.1\r\nHost: test\r\nContent-Length: {len(smuggled)}\r\n\r\n"
         connection.sendall(head.encode())
-        assert read_answer(connection).status == 415
+        assert read_answer(connection).status == 400
         connection.sendall(smuggled + b"GET /v2/health/ready HTTP/1.1\r\nHost: test\r\n\r\n")
         assert read_answer(connection).json == {"ready": True, "state": "ready"}
 

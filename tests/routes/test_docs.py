@@ -113,9 +113,11 @@ def test_what_needs_a_key_where_keys_are_asked_for_says_so(openapi: dict[str, An
 def test_every_kind_of_body_is_documented(operation: dict[str, Any]) -> None:
     body = operation["requestBody"]
     assert body["required"] is True
-    assert set(body["content"]) == {*ENCODED_MEDIA_TYPES, RAW, "multipart/form-data"}
+    assert set(body["content"]) == {*ENCODED_MEDIA_TYPES, RAW, "multipart/form-data", "application/json"}
     form = body["content"].pop("multipart/form-data")["schema"]
     assert form["required"] == ["image"]
+    shapes = body["content"].pop("application/json")["schema"]["oneOf"]
+    assert [shape["required"] for shape in shapes] == [["image"], ["images"], ["instances"]]
     assert all(kind["schema"]["format"] == "binary" for kind in body["content"].values())
 
 
