@@ -18,6 +18,7 @@ import pytest
 
 from service.signals import signals_of_this_process
 from tests.serving_process import READY, ROOT, ServingProcess
+from tests.tiny_models import write_tiny_repository
 
 GONE_SECONDS = 10.0
 """Far above the second and a half that it takes."""
@@ -53,11 +54,12 @@ def test_without_a_terminal_hangup_reads_the_keys_again_and_nobody_dies(tmp_path
         assert process.stop() == 0
 
 
-def test_without_a_terminal_hangup_looks_at_a_polled_repository(tmp_path: Path, tiny_repository: Path) -> None:
-    flags = ("--model-repository", str(tiny_repository), "--model-control", "poll", "--poll-seconds", "3600")
+def test_without_a_terminal_hangup_looks_at_a_polled_repository(tmp_path: Path) -> None:
+    write_tiny_repository(tmp_path)
+    flags = ("--model-repository", str(tmp_path), "--model-control", "poll", "--poll-seconds", "3600")
     with ServingProcess(*flags, detached=True) as process:
         process.wait_for_log(READY)
-        (tiny_repository / "tiny" / "config.pbtxt").write_text("nonsense", encoding="ascii")
+        (tmp_path / "tiny" / "config.pbtxt").write_text("nonsense", encoding="ascii")
         process.signal(signal.SIGHUP)
         process.wait_for_log("model 'tiny' stays as it was")
         assert process.stop() == 0
