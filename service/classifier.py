@@ -174,7 +174,7 @@ class Classifier:
                 try:
                     prepared.append(await future)
                 except _FAULTS_OF_AN_IMAGE as error:
-                    raise type(error)(f"{name}: {error}") from error
+                    raise type(error)(f"{name}: {error}", logged=error.logged) from error
         finally:
             for future in running:
                 if not future.cancel() and not future.cancelled():  # those that no thread has begun are not run

@@ -14,14 +14,16 @@ from typing import ClassVar
 class TopfiveError(Exception):
     """Base of all errors that a client or an operator is shown.
 
-    `retry_after_seconds` is set where trying again later is the remedy.
+    `retry_after_seconds` is set where trying again later is the remedy. `logged` is what the log is told, where the
+    message shows some of what a client sent.
     """
 
     code: ClassVar[str] = "internal"
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None, logged: str | None = None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.logged = message if logged is None else logged
 
 
 class MalformedRequest(TopfiveError):

@@ -1,7 +1,7 @@
 """Log lines on standard error: JSON, one object a line, or text for people (`log_texts`).
 
-What lives here: the formatter for the program's own loggers and the request line. Bodies, query values and header
-values other than the request id are never logged.
+What lives here: the formatter for the program's own loggers and the request line. Bodies and header values other than
+the request id and the trace are never logged; of what else a client sent, only what the message of a refusal quotes.
 """
 
 from __future__ import annotations

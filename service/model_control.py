@@ -150,23 +150,28 @@ class ModelControl:
         ]
 
     async def keep_polling(self, clock: Clock, seconds: float) -> None:
-        """Look at the repository every so many `seconds`, for ever."""
+        """Look at the repository every so many `seconds`, until the service stops."""
         while True:
             await sleep(clock, seconds)
-            await self.look()
+            if not await self.look():
+                return
 
-    async def look(self) -> None:
-        """Look at the repository once, if it is polled; what goes wrong is logged, for it must not be the last look."""
+    async def look(self) -> bool:
+        """Look at the repository once, if it is polled; what goes wrong is logged, for it must not be the last look.
+
+        False if it was, for the service stops.
+        """
         if self._mode != "poll":
-            return
+            return True
         try:
             await self.poll()
         except BackendUnreachable as error:
             logger.warning("the models stay as they were: %s", error)
         except NotReady:
-            return  # it stops
+            return False
         except Exception as error:  # see above
             logger.error("the look at the model repository failed", exc_info=error)
+        return True
 
     async def poll(self) -> None:
         """Serve the repository as it lies there now; what cannot be is refused and stays as it was.

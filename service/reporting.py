@@ -25,7 +25,7 @@ logger = logging.getLogger("topfive")
 _MAX_REQUEST_ID: Final = 128
 _REFUSED: Final = 400
 _MAX_ERROR: Final = 300
-"""Characters of a message in the log; some quote what the client sent."""
+"""Characters of a message in the log."""
 
 
 class Report:
@@ -125,10 +125,12 @@ class Reporter:
     def _refusal(self, report: Report) -> dict[str, str]:
         """Why, and whose request it was. What is our fault is told apart, with its traceback."""
         error = report.error
-        told = error is not None and http_status(error) != 500
+        if error is None or http_status(error) == 500:
+            why = {"code": "internal", "error": "see the lines of this request_id"}
+        else:
+            why = {"code": error.code, "error": error.logged[:_MAX_ERROR]}
         return {
-            "code": "internal" if error is None else error.code,
-            "error": str(error)[:_MAX_ERROR] if told else "see the lines of this request_id",
+            **why,
             **report.origin(self._clients),
         }
 

@@ -181,9 +181,9 @@ def refusal(head: bytes | bytearray | memoryview, found: Format | None) -> Topfi
     if found is not None:
         remedy = found.remedy or f"send {SERVED_NAMES}"
         return UnsupportedMediaType(f"the body looks like {found.name}, which is not served; {remedy}")
+    logged = "the body is no image of a known format"
     return UndecodableImage(
-        f"the body is no image of a known format: {_appearance(bytes(head[:SNIFFED_BYTES]))}; "
-        f"send the bytes of a {SERVED_NAMES} file"
+        f"{logged}: {_appearance(bytes(head[:SNIFFED_BYTES]))}; send the bytes of a {SERVED_NAMES} file", logged=logged
     )
 
 

@@ -114,5 +114,6 @@ class ClassifyHandler:
 def _advised(error: UndecodableImage, body: Body, source: Source) -> UndecodableImage:
     """`error`, and how raw pixels are sent, if the body is one of no known kind: then it may be pixels."""
     if isinstance(source, EncodedImage) and isinstance(body, bytes | bytearray | memoryview) and sniff(body) is None:
-        return UndecodableImage(f"{error}; raw uint8 RGB pixels need ?height= and ?width= in the URL")
+        said = f"{error}; raw uint8 RGB pixels need ?height= and ?width= in the URL"
+        return UndecodableImage(said, logged=error.logged)
     return error

@@ -31,6 +31,8 @@ from tests.serving_process import ServingProcess, serving
 from tests.tiny_models import WAITING_CONFIG, write_tiny_repository
 
 LISTENING: Final = "gRPC listening on"
+PING: Final = 6
+"""Type of frame, in HTTP/2."""
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """With which a client begins: HTTP/2, and settings of its own, none."""
 PIXELS: Final = np.full((1, 4, 4, 3), 7, np.uint8)
@@ -51,9 +53,24 @@ def connected(process: ServingProcess) -> socket.socket:
 
 def closes(connection: socket.socket) -> bool:
     """Whether the service closes `connection`, waited for without end but the test's own."""
-    while connection.recv(4096):
+    while not has_ended(connection):
         pass
     return True
+
+
+def has_ended(connection: socket.socket) -> bool:
+    """Whether the service has closed `connection`; PINGs are answered, for which one that says goodbye waits."""
+    try:
+        data = connection.recv(4096)
+    except BlockingIOError:
+        return False
+    at = 0
+    while at + 9 <= len(data):  # a frame: its length, type, flags, stream, payload
+        length, kind, flags = int.from_bytes(data[at : at + 3], "big"), data[at + 3], data[at + 4]
+        if kind == PING and not flags:
+            connection.sendall(bytes([0, 0, length, PING, 1, 0, 0, 0, 0]) + data[at + 9 : at + 9 + length])
+        at += 9 + length
+    return not data
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +133,6 @@ def test_a_connection_that_is_too_old_is_closed_and_no_rpc_fails_for_it() -> Non
         assert answered > 2
         assert process.stop() == 0
     assert "Traceback" not in "".join(process.log)
-
-
-def has_ended(connection: socket.socket) -> bool:
-    """Whether the service has closed `connection`, without waiting for it."""
-    try:
-        return not connection.recv(4096)
-    except BlockingIOError:
-        return False
 
 
 def test_what_is_in_flight_when_its_connection_is_too_old_is_answered(tmp_path: Path) -> None:

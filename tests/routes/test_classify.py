@@ -389,7 +389,7 @@ def test_the_log_line_carries_the_numbers_of_the_header(service: ServingProcess,
 
 def test_the_log_holds_nothing_of_what_was_sent(service: ServingProcess) -> None:
     headers = {"X-Request-Id": "secret-1", "Authorization": "Bearer swordfish"}
-    service.ask("POST", "/v1/classify?model=swordfish", b"swordfish", headers)
+    service.ask("POST", "/v1/classify?timeout_ms=5", b"swordfish", {**headers, "Referer": "https://swordfish.example"})
     service.wait_for_log('"secret-1"')
     assert not [line for line in service.log if "swordfish" in line]
 

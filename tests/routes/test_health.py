@@ -142,7 +142,7 @@ def test_who_serves_nothing_yet_is_not_ready(tmp_path: Path, workers: str) -> No
 
 def test_refusals_are_counted_by_reason(service: ServingProcess) -> None:
     before = service.metric("topfive_rejected_total", reason="unsupported_media_type")
-    service.classify(b"x", "text/plain")
+    service.classify(b"%PDF-1.7\n", "application/pdf")
     assert service.metric("topfive_rejected_total", reason="unsupported_media_type") == before + 1
 
 
