@@ -46,7 +46,7 @@ class Credentials:
         self._told = True
         self._now.set()
 
-    async def keep_current(self, clock: Clock, *, when_told: Callable[[], Awaitable[None]]) -> None:
+    async def keep_current(self, clock: Clock, *, when_told: Callable[[], Awaitable[object]]) -> None:
         """Look at the files every few seconds, and after `reload`, when `when_told` is awaited too, at once; for ever.
 
         Without files and without being told it sleeps.
