@@ -24,7 +24,7 @@ run: $(VENV)/.serve ## install what serving needs, then serve on PORT and GRPC_P
 	@exec $(BIN)/python -m service --port $(PORT) --grpc-port $(GRPC_PORT)
 
 test: setup ## install what the tests need, then run them with the coverage gate
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --cov --cov-report=term $(ARGS)
 
 setup: $(VENV)/.dev ## install what tests, checks and benchmarks need
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pytest
@@ -31,9 +33,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run what is marked `untraced` without coverage, its fixtures included; processes it starts are still measured."""
+    """Run what is marked `untraced` without coverage, its fixtures and the processes that it starts included."""
     stopped = []
+    handed_down = None
     if item.get_closest_marker("untraced"):
+        handed_down = os.environ.pop(_MEASURES_PROCESSES, None)
         while measured := Coverage.current():  # a process of pytest-xdist has two: one of its own, one of a subprocess
             measured.stop()
             stopped.append(measured)
@@ -42,7 +46,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     finally:
         for measured in reversed(stopped):
             measured.start()
+        if handed_down is not None:
+            os.environ[_MEASURES_PROCESSES] = handed_down
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark `untraced` what tests other folders than `service/`, or all of it with a browser, Triton or load."""
+    for item in items:
+        if _UNTRACED & set(item.path.relative_to(_TESTS).parts):
+            item.add_marker(pytest.mark.untraced)
+
+
+_TESTS: Final = Path(__file__).parent
+_UNTRACED: Final = {"benchmarks", "deploy", "loadtests", "pipeline", "triton", "test_page.py", "test_prefix.py"}
+_MEASURES_PROCESSES: Final = "COVERAGE_PROCESS_CONFIG"
+"""By which coverage.py tells processes that are started to measure themselves."""
 
 Photo = NDArray[np.uint8]
 Encode = Callable[..., bytes]

@@ -8,19 +8,26 @@ from pathlib import Path
 import pytest
 
 from service.origins import read_origins
+from tests.browser import CHROMIUM, launched
 from tests.serving_process import Answer, ServingProcess, serving
 
 SHOP = "https://shop.example"
+KEY = "correct-horse-battery-staple"
 EXPOSED = "access-control-expose-headers"
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-own"}
 
 
+def origin_of(service: ServingProcess) -> str:
+    return f"http://127.0.0.1:{service.port}"
+
+
 @pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingProcess]:
-    """A service that asks for keys, and lets one origin in."""
+def closed(service: ServingProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingProcess]:
+    """A service that asks for keys, and lets three origins in, of which another service's pages are one."""
     keys: Path = tmp_path_factory.mktemp("keys") / "keys.txt"
-    keys.write_text("correct-horse-battery-staple\n", "utf-8")
-    flags = ("--backend", "null", "--api-keys-file", str(keys), "--cors-origins", f"{SHOP},http://localhost:5173")
+    keys.write_text(f"{KEY}\n", "utf-8")
+    origins = f"{SHOP},http://localhost:5173,{origin_of(service)}"
+    flags = ("--backend", "null", "--api-keys-file", str(keys), "--cors-origins", origins)
     with serving(*flags) as process:
         yield process
 
@@ -105,3 +112,25 @@ def test_origins_are_read_as_browsers_write_them() -> None:
 def test_what_is_no_origin_is_refused_by_its_name(text: str) -> None:
     with pytest.raises(ValueError, match="is no origin"):
         read_origins(text)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_lets_the_page_of_an_allowed_origin_read_answers_and_no_other(
+    closed: ServingProcess, service: ServingProcess, open_to_all: ServingProcess
+) -> None:
+    """The pages are those of two other services, of which one is let in."""
+    script = """async ([url, key]) => {
+        const headers = { Authorization: `Bearer ${key}`, "Content-Type": "application/octet-stream" };
+        try {
+            const answer = await fetch(url, { method: "POST", headers, body: new Uint8Array(3) });
+            return [answer.status, answer.headers.get("Server-Timing") !== null];
+        } catch (error) { return [0, error.name]; }
+    }"""
+    url = f"{origin_of(closed)}/v1/classify?height=1&width=1"
+    with launched() as browser:
+        seen = []
+        for other in (service, open_to_all):
+            page = browser.new_page()
+            page.goto(f"{origin_of(other)}/docs")
+            seen.append([page.evaluate(script, [url, key]) for key in (KEY, "wrong")])
+    assert seen == [[[200, True], [401, False]], [[0, "TypeError"]] * 2]
