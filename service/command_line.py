@@ -30,13 +30,15 @@ Each setting is a flag and a variable of the environment; the flag wins.
 _GROUPS: Final = {
     "host": "Where it listens",
     "model_repository": "Models, and what runs them",
-    "alone_threads": "Threads",
+    "cores": "Cores and threads",
     "max_body_bytes": "The most that one request may bring",
+    "max_image_pixels": "Images",
     "max_in_flight_requests": "Overload",
     "max_connections": "Connections",
     "api_keys_file": "Who is let in",
     "drain_grace_seconds": "Stopping",
-    "log_requests": "What is written",
+    "otlp_endpoint": "Traces",
+    "trusted_proxies": "The log",
 }
 """By the setting that it begins with, the title of each group; settings are in the order of their declaration."""
 
@@ -101,7 +103,7 @@ def help_text(fields: Mapping[str, Any]) -> str:
         if name in _GROUPS:
             parts.append(f"\n{_GROUPS[name]}\n")
         is_switch = field.annotation is bool
-        flag = f"{flag_of(name)}, --no-{flag_of(name)[2:]}" if is_switch else f"{flag_of(name)} {_kind(field)}"
+        flag = f"{flag_of(name)}, --no-{flag_of(name)[2:]}" if is_switch else f"{flag_of(name)} {_kind(name, field)}"
         parts.append(f"  {flag}\n")
         shown = str(field.default).lower() if is_switch else field.default
         parts.append(_block(f"{PREFIX}{name.upper()}, by default {'none' if shown is None else shown}."))
@@ -109,10 +111,13 @@ def help_text(fields: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
-def _kind(field: Any) -> str:
+def _kind(name: str, field: Any) -> str:
     """What to put in a flag's place, in a word."""
+    for ending in ("seconds", "bytes"):
+        if name.endswith(f"_{ending}"):
+            return ending.upper()
     annotation = str(field.annotation)
-    for part, word in (("Path", "PATH"), ("float", "SECONDS"), ("int", "N"), ("Literal", _choices(field))):
+    for part, word in (("Path", "PATH"), ("float", "NUMBER"), ("int", "N"), ("Literal", _choices(field))):
         if part in annotation:
             return word
     return "TEXT"

@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     grpc_port: int = Field(
         8001, ge=0, le=65535, description="TCP port of the gRPC server; 0 takes a free one and logs it."
     )
+    grpc_reflection: bool = Field(
+        True,
+        description="Describe the gRPC services to clients that ask (grpcurl, Postman). It tells no more than this "
+        "project's documentation does; with api_keys_file it needs a key.",
+    )
     root_path: str = Field(
         "",
         pattern=r"^((/[A-Za-z0-9._~-]+)+)?$",
@@ -152,25 +157,7 @@ class Settings(BaseSettings):
         "clients can make the service hold is this, and a quarter, times grpc_max_requests. The default takes five "
         "megapixels.",
     )
-    grpc_max_connection_age_seconds: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="How long a gRPC connection may last, give or take a tenth: then its client is told to make "
-        "another, and what is in flight is still answered. 0 means for ever. Set it (300, say) behind a balancer that "
-        "spreads connections, so that new replicas get their share.",
-    )
-    grpc_reflection: bool = Field(
-        True,
-        description="Describe the gRPC services to clients that ask (grpcurl, Postman). It tells no more than this "
-        "project's documentation does; with api_keys_file it needs a key.",
-    )
-    grpc_max_requests: int = Field(
-        64,
-        ge=1,
-        description="Most gRPC requests held at once, from their head to their answer. One more is refused, unless "
-        "another has kept the service waiting for its message for more than a second: then that one is.",
-    )
+    max_images_per_request: int = Field(64, ge=1, description="Most images in one request (?count=).")
     max_image_pixels: int = Field(
         25_000_000,
         ge=1,
@@ -188,7 +175,6 @@ class Settings(BaseSettings):
         description="Convert images whose embedded ICC profile is not sRGB (Display P3, Adobe RGB, CMYK) to sRGB, as "
         "browsers do. Turn it off to take their numbers as they stand.",
     )
-    max_images_per_request: int = Field(64, ge=1, description="Most images in one request (?count=).")
     max_in_flight_requests: int = Field(
         512,
         ge=1,
@@ -199,6 +185,12 @@ class Settings(BaseSettings):
         512 * _MIB,
         ge=1,
         description="Most body bytes held at once; bounds memory. Must hold at least one max_body_bytes.",
+    )
+    grpc_max_requests: int = Field(
+        64,
+        ge=1,
+        description="Most gRPC requests held at once, from their head to their answer. One more is refused, unless "
+        "another has kept the service waiting for its message for more than a second: then that one is.",
     )
     max_queue_items: int = Field(
         512,
@@ -254,6 +246,14 @@ class Settings(BaseSettings):
         ge=1,
         description="How long an idle connection stays open. Keep it above the idle timeout of the balancer in front, "
         "60 s for many, or a request may run into the closing: docs/operations.md has a table.",
+    )
+    grpc_max_connection_age_seconds: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="How long a gRPC connection may last, give or take a tenth: then its client is told to make "
+        "another, and what is in flight is still answered. 0 means for ever. Set it (300, say) behind a balancer that "
+        "spreads connections, so that new replicas get their share.",
     )
     api_keys_file: Path | None = Field(
         None,
