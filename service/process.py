@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -99,6 +100,7 @@ class _Server(uvicorn.Server):
         finally:
             for number in (*signals.stop, *signals.reload):
                 loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)  # it ends: one more must not make that look like a failure
 
     def _drain(self) -> None:
         if self._draining:

@@ -116,3 +116,14 @@ def test_workers_die_with_a_supervisor_that_is_killed(when: str) -> None:
         assert psutil.wait_procs(children, timeout=GONE_SECONDS)[1] == []
         process.wait()
         assert "the supervisor is gone" in "".join(process.log)
+
+
+def test_one_signal_more_while_it_ends_is_no_failure() -> None:
+    """Whoever stops a service may ask as often as it likes."""
+    with ServingProcess("--backend", "null") as process:
+        process.wait_for_log(READY)
+        process.signal(signal.SIGTERM)
+        for line in ("the service is draining", "the service is stopped"):
+            process.wait_for_log(line)
+            process.signal(signal.SIGTERM)
+        assert process.wait() == 0
