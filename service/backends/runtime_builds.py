@@ -2,7 +2,7 @@
 
 Each build is a distribution of its own (`onnxruntime`, `onnxruntime-gpu`, …), and all of them write into one folder,
 `onnxruntime/`. pip can't know that: `pip install topfive[gpu]` leaves two in place, of which the one that was installed
-last holds; an upgrade of the other later breaks it. So what lies on the disk is compared with what each build brought.
+last holds: the CPU's, until the other is installed again. So what lies on the disk is compared with what each brought.
 """
 
 from __future__ import annotations

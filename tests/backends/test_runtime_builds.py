@@ -55,7 +55,7 @@ def test_either_alone_will_do(tmp_path: Path) -> None:
 
 
 def test_a_build_for_the_gpu_over_that_for_the_cpu_holds(tmp_path: Path) -> None:
-    """So does `pip install topfive[gpu]`: what topfive needs is installed first, and its extra's over it."""
+    """As docs/operations.md has it: the extra, then the GPU's build once more."""
     check_builds({CPU: cpu(tmp_path), GPU: gpu(tmp_path)})
 
 
@@ -67,7 +67,7 @@ def test_none_says_what_to_install() -> None:
 
 
 def test_one_for_the_cpu_that_was_installed_over_the_gpus_is_refused_and_both_are_named(tmp_path: Path) -> None:
-    """It would run, on the CPU, and nobody would notice."""
+    """So does `pip install topfive[gpu]` alone. It would run, on the CPU, and nobody would notice."""
     gpus = gpu(tmp_path)
     text = refusal({CPU: cpu(tmp_path), GPU: gpus})
     assert f"pip uninstall --yes {CPU} {GPU}" in text
