@@ -41,14 +41,14 @@ def is_there() -> bool:
 
 
 class Nginx:
-    """A running nginx in front of replicas, with its files in `folder`."""
+    """A running nginx with its files in `folder`, on `port`: by `site`, its whole configuration of sites."""
 
-    def __init__(self, folder: Path, *, replicas: Sequence[Address], port: int) -> None:
+    def __init__(self, folder: Path, *, site: str, port: int) -> None:
         self.address = ("127.0.0.1", port)
         self._folder = folder
         folder.chmod(0o755)  # its workers, which are not root, write there
         (folder / "nginx.conf").write_text(AROUND)
-        (folder / "topfive.conf").write_text(with_ports(DEPLOYED.read_text(), replicas=replicas, port=port))
+        (folder / "topfive.conf").write_text(site)
         command = ("nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log")
         self._process = subprocess.Popen(command)
         began = time.monotonic()

@@ -91,7 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         replicas = Replicas(options.model_repository.resolve(), flags)
         stack.callback(replicas.close)
         addresses = [replica.address for replica in replicas.running]
-        proxy = nginx.Nginx(Path(folder), replicas=addresses, port=free_port())
+        port = free_port()
+        site = nginx.with_ports(nginx.DEPLOYED.read_text(), replicas=addresses, port=port)
+        proxy = nginx.Nginx(Path(folder), site=site, port=port)
         stack.callback(proxy.close)
         asks, missing = mix.with_right_answers(proxy.address, mix.good_asks(options.model, images))
         plan = Plan(

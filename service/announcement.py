@@ -5,7 +5,9 @@ What lives here: the facts, and their text for people. What does not: when it is
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from service import __version__
@@ -13,6 +15,8 @@ from service.errors import UnknownModel
 from service.models import Models
 from service.precision import precision_of
 from service.serving import Serving
+
+logger = logging.getLogger("topfive")
 
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # compared with, not bound to
 """By an address that stands for all of the machine's, one that can be clicked."""
@@ -43,7 +47,7 @@ class Announcement:
         if self.grpc:
             rows.append(("gRPC", self.grpc))
         for name, (version, precision) in self.models.items():
-            rows.append(("model", f"{name}, version {version}{', ' * bool(precision)}{precision}"))
+            rows.append(("model", ", ".join(filter(None, (name, f"version {version}", precision)))))
         rows.append(("cores", str(self.cores)))
         key = "-H 'Authorization: Bearer <key>' " if self.needs_key else ""
         rows.append(("try", f"curl {key}--data-binary @photo.jpg {self.url}/v1/classify"))
@@ -67,6 +71,24 @@ def announcement(serving: Serving, *, scheme: str, port: int, grpc_port: int | N
         listens_everywhere=settings.host in _ANY,
         needs_key=settings.api_keys_file is not None,
     )
+
+
+def is_last_of(workers: int, folder: Path, pid: int) -> bool:
+    """Whether the worker process `pid` is the one by which all `workers` have become ready; one is told so, once.
+
+    They meet in `folder`. Where it has no room left nobody is told, for that is no reason to serve less.
+    """
+    try:
+        (folder / f"{pid}.ready").touch()
+        if len(list(folder.glob("*.ready"))) < workers:
+            return False
+        (folder / "announced").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        logger.warning("whether all workers are ready cannot be told: %s", error)
+        return False
+    return True
 
 
 def _models(serving: Serving, models: Models) -> dict[str, tuple[int, str]]:

@@ -23,7 +23,7 @@ class LogTexts:
         self._colours = colours
 
     def message(self, level: str, text: str, seconds: float) -> str:
-        """What a part of the program says; several lines are set apart from what was before."""
+        """What a part of the program says, with its level where that is not the usual one."""
         colour = _LEVELS.get(level)
         mark = "" if colour is None else f"{self._in(colour, level)}  "
         return f"{self._time(seconds)}  {mark}{text}"

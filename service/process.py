@@ -20,7 +20,7 @@ from typing import Final
 
 import uvicorn
 
-from service.announcement import announcement
+from service.announcement import announcement, is_last_of
 from service.app import create_app, create_grpc_server, create_serving
 from service.descriptors import fit_descriptors
 from service.errors import ConfigurationError
@@ -178,15 +178,15 @@ def _run(settings: Settings, sockets: list[socket.socket], *, take_signals: Call
     logger.info("listening on %s://%s:%d", scheme, host, port)
 
     def announce() -> None:
-        if settings.workers > 1 and not _is_last_of(settings.workers):
+        shared = shared_metrics_folder()  # only worker processes have it
+        if shared is not None and not is_last_of(settings.workers, Path(shared), os.getpid()):
             return
         grpc_port = None if grpc_server is None else grpc_server.port or settings.grpc_port
         said = announcement(serving, scheme=scheme, port=port, grpc_port=grpc_port)
         if texts_for(settings.log_format, sys.stderr, colours=False) is None:
             logger.info("classifying at %s", said.url, extra=said.fields())
         else:
-            sys.stderr.write(f"{said.text()}\n")
-            sys.stderr.flush()
+            logger.info("%s", said.text())
 
     serving.on_ready = announce
     server.run(sockets)
@@ -197,19 +197,6 @@ def _run(settings: Settings, sockets: list[socket.socket], *, take_signals: Call
     if serving.failure is not None:
         return 2 if isinstance(serving.failure, ConfigurationError) else 1
     return 0
-
-
-def _is_last_of(workers: int) -> bool:
-    """Whether this is the worker process by which all of them have become ready; one alone is told so, once."""
-    folder = Path(shared_metrics_folder() or "")
-    (folder / f"{os.getpid()}.ready").touch()
-    if len(list(folder.glob("*.ready"))) < workers:
-        return False
-    try:
-        (folder / "announced").touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
 
 
 def _uvicorn_config(serving: Serving, app: object) -> uvicorn.Config:

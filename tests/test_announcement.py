@@ -12,11 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from service.announcement import Announcement
+from service.announcement import Announcement, is_last_of
 from tests.serving_process import READY, ROOT, serving
 
 COMMAND: Final = (sys.executable, "-m", "service", "--port", "0", "--grpc-port", "0")
@@ -116,3 +117,12 @@ def test_what_to_type_works_as_it_stands(needs_key: bool) -> None:
     assert "gRPC" not in text
     assert "m, version 3\n" in text
     assert "all addresses" in text
+
+
+def test_of_several_workers_the_last_is_told_so_once(tmp_path: Path) -> None:
+    assert [is_last_of(3, tmp_path, pid) for pid in (1, 2, 2, 3, 3, 4)] == [False, False, False, True, False, False]
+
+
+def test_a_folder_that_cannot_be_written_to_is_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert not is_last_of(1, tmp_path / "gone", 1)
+    assert "cannot be told" in caplog.text

@@ -36,9 +36,8 @@ def runtime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise ConfigurationError(f"Python cannot load the ONNX Runtime that is installed: {error}; {CHOOSE}") from error
-    if not hasattr(
-        onnxruntime, "InferenceSession"
-    ):  # a folder without its files, as `pip uninstall` of one of two leaves
+    # `pip uninstall` of one of two builds leaves a folder without its files, which Python imports all the same.
+    if not hasattr(onnxruntime, "InferenceSession"):
         raise ConfigurationError(f"files of the ONNX Runtime that is installed are missing; {CHOOSE}")
     return onnxruntime
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import http.client
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from benchmarks.nginx import AROUND, is_there
-from benchmarks.server import POLL_SECONDS, START_SECONDS, free_port
+from benchmarks.nginx import Nginx, is_there
+from benchmarks.server import free_port
 from service.routes.prefix import HERE, server_url, without
 from tests.browser import CHROMIUM, launched
 from tests.serving_process import Answer, ServingProcess, serving
 
 ROOT_PATH: Final = "/cats/topfive"
-COMMAND: Final = ("-c", "nginx.conf", "-e", "error.log")
 
 
 @pytest.mark.parametrize(
@@ -59,35 +54,14 @@ def test_only_a_plain_path_is_believed(said: str, url: str) -> None:
     assert server_url({}, "/set") == "/set"
 
 
-class Proxy:
-    """nginx that serves `service` under a path: with the prefix taken off, told or not, or left."""
-
-    def __init__(self, folder: Path, service: ServingProcess, *, location: str) -> None:
-        folder.chmod(0o755)
-        self.port = free_port()
-        (folder / "nginx.conf").write_text(AROUND, "utf-8")
-        there = f"http://127.0.0.1:{service.port}"
-        (folder / "topfive.conf").write_text(
-            # All in memory: its workers, which are not root, may not enter the folder.
-            "log_format topfive '$request'; client_max_body_size 80m; client_body_buffer_size 80m;"
-            "proxy_max_temp_file_size 0;"
-            f"server {{ listen 127.0.0.1:{self.port}; {location.replace('SERVICE', there)} }}",
-            "utf-8",
-        )
-        self._process = subprocess.Popen(("nginx", "-p", str(folder), *COMMAND))
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except ConnectionRefusedError:
-                assert self._process.poll() is None, (folder / "error.log").read_text("utf-8")
-                assert time.monotonic() < deadline
-                time.sleep(POLL_SECONDS)
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait()
+def site(location: str, *, there: ServingProcess, port: int) -> str:
+    """Nginx' configuration: one server with `location`, in which SERVICE stands for the service."""
+    location = location.replace("SERVICE", f"http://127.0.0.1:{there.port}")
+    return (
+        # All in memory: its workers, which are not root, may not enter the folder.
+        "log_format topfive '$request'; client_max_body_size 80m; client_body_buffer_size 80m;"
+        f"proxy_max_temp_file_size 0; server {{ listen 127.0.0.1:{port}; {location} }}"
+    )
 
 
 KINDS: Final = {
@@ -108,11 +82,10 @@ def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         pytest.skip("needs nginx")
     location, flags, expected = KINDS[request.param]
     with serving("--backend", "null", *flags) as service:
-        proxy = Proxy(tmp_path_factory.mktemp("nginx"), service, location=location)
-        try:
-            yield proxy.port, expected
-        finally:
-            proxy.close()
+        port = free_port()
+        proxy = Nginx(tmp_path_factory.mktemp("nginx"), site=site(location, there=service, port=port), port=port)
+        with closing(proxy):
+            yield port, expected
 
 
 def ask(
