@@ -28,8 +28,11 @@ _ALONE: Final = (_TEM, *range(0xD0, 0xD8))
 _AC: Final = 0xFF_FF_FF_FF_FF_FF_FF_FE
 """Coefficients 1 to 63, one bit each."""
 
-_NEXT: Final = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
-_NEXT_IN_SCAN: Final = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])", re.DOTALL)
+# One 0xFF, the last of those that fill the space before a marker: "any number of them" would be tried anew from each.
+_NEXT: Final = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+_NEXT_IN_SCAN: Final = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)
+_WINDOW: Final = 1 << 18
+"""Bytes that are searched in one go, during which no other thread runs."""
 
 
 @dataclass(slots=True)
@@ -62,7 +65,6 @@ def read_head(body: Buffer) -> JpegHead:
     profile: dict[int, bytes] = {}
     for segment in _segments(body, 2, _NEXT):
         marker = segment.marker
-        content = bytes(body[segment.content : segment.end])
         head.segments.append(segment)
         if marker == SOS:
             if not head.components:
@@ -71,12 +73,13 @@ def read_head(body: Buffer) -> JpegHead:
             return head
         if marker == _DHP:
             raise _not_served("a hierarchical JPEG")
+        begin = bytes(body[segment.content : min(segment.end, segment.content + 15)])
         if (0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES) or marker == _LS:
-            _read_frame(head, marker, content)
-        elif marker == _APP1 and head.exif is None and content[:6] == b"Exif\0\0":
-            head.exif = content
-        elif marker == _APP2 and content[:12] == b"ICC_PROFILE\0" and len(content) > 14:
-            profile.setdefault(content[12], content)
+            _read_frame(head, marker, bytes(body[segment.content : segment.end]))
+        elif marker == _APP1 and head.exif is None and begin.startswith(b"Exif\0\0"):
+            head.exif = bytes(body[segment.content : segment.end])
+        elif marker == _APP2 and begin.startswith(b"ICC_PROFILE\0") and len(begin) == 15:
+            profile.setdefault(begin[12], bytes(body[segment.content : segment.end]))
     raise UndecodableImage("the JPEG ends before its image data; send the whole file")
 
 
@@ -109,7 +112,7 @@ def check_scans(body: Buffer, head: JpegHead) -> str | None:
 def _segments(body: Buffer, at: int, pattern: re.Pattern[bytes]) -> Iterator[Segment]:
     """The marker segments from `at` on, up to the end marker or that of `body`; bytes between them are passed over."""
     for _ in range(_MAX_SEGMENTS):
-        found = pattern.search(body, at)
+        found = _find(pattern, body, at)
         if found is None:
             return
         marker, at = body[found.end() - 1], found.end()
@@ -127,6 +130,15 @@ def _segments(body: Buffer, at: int, pattern: re.Pattern[bytes]) -> Iterator[Seg
         # After a scan's header come its data, in which 0xFF is followed by zero, or by a restart.
         pattern = _NEXT_IN_SCAN if marker == SOS else pattern
     raise UndecodableImage(f"the JPEG has more than {_MAX_SEGMENTS} segments; save it without its metadata")
+
+
+def _find(pattern: re.Pattern[bytes], body: Buffer, at: int) -> re.Match[bytes] | None:
+    """The first match of `pattern`, of two bytes, from `at` on."""
+    while at < len(body):
+        if (found := pattern.search(body, at, at + _WINDOW)) is not None:
+            return found
+        at += _WINDOW - 1
+    return None
 
 
 def _read_frame(head: JpegHead, marker: int, content: bytes) -> None:
