@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.decoding.exif import UPRIGHT, orientation, turned
+from service.decoding.exif import orientation
 from service.decoding.formats import JPEG, SERVED, SNIFFED_BYTES, refusal, sniff
 from service.decoding.jpeg import decode_jpeg
 from service.decoding.jpeg_structure import read_head
@@ -90,6 +90,5 @@ def _decode_jpeg(body: bytes | bytearray | memoryview, limits: ImageLimits, rule
     head = read_head(body)
     limits.check(head.height, head.width)
     pixels = decode_jpeg(body, head, allow_damaged=rules.allow_damaged_images)
-    pixels = array_to_rgb(pixels, len(head.components), head.icc if rules.convert_colour_profiles else None)
-    turn = orientation(head.exif)
-    return pixels if turn == UPRIGHT else np.ascontiguousarray(turned(pixels, turn))
+    profile = head.icc if rules.convert_colour_profiles else None
+    return array_to_rgb(pixels, len(head.components), profile, orientation(head.exif))

@@ -43,12 +43,16 @@ def orientation(block: bytes | None) -> int:
     return UPRIGHT
 
 
-def turned(pixels: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
-    """[H, W, C] `pixels` as they are to be seen; a view of them."""
-    if value >= 5:  # 5 to 8 exchange rows and columns
-        pixels = pixels.swapaxes(0, 1)
-    if value in (3, 4, 7, 8):
-        pixels = pixels[::-1]
+def empty_turned(height: int, width: int, value: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Room for the pixels of an image as it is to be seen, [H, W, 3], and a view of it by the file's rows and columns.
+
+    `height`, `width`: in the file.
+    """
+    swaps = value >= 5  # 5 to 8 exchange rows and columns
+    pixels = np.empty((width, height, 3) if swaps else (height, width, 3), np.uint8)
+    view = pixels
     if value in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return pixels
+        view = view[:, ::-1]
+    if value in (3, 4, 7, 8):
+        view = view[::-1]
+    return pixels, view.swapaxes(0, 1) if swaps else view

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from service.decoding.limits import Buffer
@@ -50,10 +52,8 @@ def extent(image: Image.Image) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def on_canvas(frame: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """RGB: `frame` where it was drawn; the rest of the canvas is white, as whatever is transparent."""
-    if box == (0, 0, *frame.size):
-        return frame
-    canvas = Image.new("RGB", frame.size, "white")
-    canvas.paste(frame.crop(box), box)
-    return canvas
+def clear_around(pixels: NDArray[np.uint8], box: tuple[int, int, int, int]) -> None:
+    """Make the canvas of [H, W, 3] `pixels` white where the first frame was not drawn, as whatever is transparent."""
+    left, top, right, bottom = box
+    for outside in (pixels[:top], pixels[bottom:], pixels[top:bottom, :left], pixels[top:bottom, right:]):
+        outside[...] = 255

@@ -1,7 +1,14 @@
-"""Pillow's kinds of pixels to RGB: grey of any depth, palettes, ink, CIELAB, and alpha over white."""
+"""Pillow's kinds of pixels to RGB: grey of any depth, palettes, ink, CIELAB, and alpha over white.
+
+An image is converted in bands of a few rows, each put where it is to be seen: what is made on the way takes little
+memory then, and no call holds up other threads for long.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -9,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from service.decoding.colour import ColourProfiles
+from service.decoding.exif import UPRIGHT, empty_turned
 
 PROFILES: Final = ColourProfiles()
 """Kept for all threads; nothing in it depends on settings."""
@@ -17,25 +25,80 @@ _KEPT: Final = ("RGB", "RGBA", "L", "LA", "CMYK")
 _MODES: Final = {1: "L", 3: "RGB", 4: "CMYK"}
 """Of a JPEG, by its components."""
 _OPAQUE: Final = 255
+_BAND_PIXELS: Final = 1 << 18
 
 
-def plain(image: Image.Image, *, bits: int, is_inverted: bool) -> Image.Image:
-    """`image` in one of the modes RGB, RGBA, L, LA and CMYK.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an image is to be understood.
 
-    `bits`, `is_inverted`: of grey samples of more than eight bits, of which the highest eight are kept.
+    `grey_bits`, `is_inverted`: of grey samples of more than eight bits, of which the highest eight are kept.
+    `ignore_blank_alpha`: alpha that is 0 everywhere was never set, so the image is opaque. `turn`: as `exif` has it.
     """
+
+    profile: bytes | None = None
+    turn: int = UPRIGHT
+    grey_bits: int = 16
+    is_inverted: bool = False
+    ignore_blank_alpha: bool = False
+
+
+def image_to_rgb(image: Image.Image, reading: Reading) -> NDArray[np.uint8]:
+    """[H, W, 3] in sRGB over white, as it is to be seen; raises `ValueError` if its palette is missing."""
+    if image.mode == "P" and image.palette is None:
+        raise ValueError("its palette is missing")
+    opaque = reading.ignore_blank_alpha and image.mode == "RGBA" and not _has_alpha(image)
+    pixels, target = empty_turned(image.height, image.width, reading.turn)
+    for top, bottom in _bands(image.height, image.width):
+        band = image.crop((0, top, image.width, bottom))
+        plain = band.convert("RGB") if opaque else _plain(band, reading)
+        target[top:bottom] = np.asarray(_to_rgb(plain, reading.profile))
+    return pixels
+
+
+def array_to_rgb(
+    pixels: NDArray[np.uint8], components: int, profile: bytes | None, turn: int = UPRIGHT
+) -> NDArray[np.uint8]:
+    """[H, W, 3] in sRGB, as it is to be seen, of a JPEG's `pixels`: [H, W, 3], also of grey, or of ink [H, W, 4]."""
+    mode = _MODES[components]
+    converts = mode == "CMYK" or PROFILES.changes(profile, mode)
+    if not converts and turn == UPRIGHT:
+        return pixels
+    height, width = pixels.shape[:2]
+    turned, target = empty_turned(height, width, turn)
+    for top, bottom in _bands(height, width):
+        band = pixels[top:bottom]
+        if converts:
+            samples = np.ascontiguousarray(band[..., 0]) if mode == "L" else band
+            band = np.asarray(_to_rgb(Image.frombytes(mode, (width, bottom - top), samples.data), profile))
+        target[top:bottom] = band
+    return turned
+
+
+def _bands(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """First and last row, exclusive, of each band."""
+    rows = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        yield top, min(height, top + rows)
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    bands = _bands(image.height, image.width)
+    return any(image.crop((0, top, image.width, bottom)).getchannel("A").getbbox() for top, bottom in bands)
+
+
+def _plain(image: Image.Image, reading: Reading) -> Image.Image:
+    """`image` in one of the modes RGB, RGBA, L, LA and CMYK."""
     if image.mode.startswith("I;16"):
         samples = np.asarray(image)
-        high = (samples >> (bits - 8)).astype(np.uint8)
-        grey = Image.fromarray(np.invert(high) if is_inverted else high)
+        high = (samples >> (reading.grey_bits - 8)).astype(np.uint8)
+        grey = Image.fromarray(np.invert(high) if reading.is_inverted else high)
         key = image.info.get("transparency")
         if isinstance(key, int):
             grey.putalpha(Image.fromarray(np.where(samples == key, 0, 255).astype(np.uint8)))
         return grey
     if image.mode == "LAB":
-        converted = ImageCms.profileToProfile(
-            image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
+        converted = ImageCms.applyTransform(image, _lab_to_srgb())
         assert converted is not None
         return converted
     if image.has_transparency_data and image.mode != "LA":
@@ -43,22 +106,13 @@ def plain(image: Image.Image, *, bits: int, is_inverted: bool) -> Image.Image:
     return image if image.mode in _KEPT else image.convert("RGB")
 
 
-def array_to_rgb(pixels: NDArray[np.uint8], components: int, profile: bytes | None) -> NDArray[np.uint8]:
-    """[H, W, 3] in sRGB of a JPEG's `pixels`: [H, W, 3], also of grey, or of ink [H, W, 4]."""
-    mode = _MODES[components]
-    if mode != "CMYK" and not PROFILES.changes(profile, mode):
-        return pixels
-    height, width = pixels.shape[:2]
-    if mode == "L":
-        pixels = np.ascontiguousarray(pixels[..., 0])
-    return np.asarray(to_rgb(Image.frombytes(mode, (width, height), pixels.data), profile))
+@lru_cache(maxsize=1)
+def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
 
 
-def to_rgb(image: Image.Image, profile: bytes | None, *, ignore_blank_alpha: bool = False) -> Image.Image:
-    """`image`, as `plain` makes them, in sRGB over white; it may be changed in place.
-
-    `ignore_blank_alpha`: alpha that is 0 everywhere was never set, so the image is opaque.
-    """
+def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """`image`, as `_plain` makes them, in sRGB over white; it may be changed in place."""
     if image.mode == "LA":
         coloured = PROFILES.to_srgb(image.getchannel(0), profile).convert("RGB")
         coloured.putalpha(image.getchannel(1))
@@ -67,7 +121,6 @@ def to_rgb(image: Image.Image, profile: bytes | None, *, ignore_blank_alpha: boo
         image = PROFILES.to_srgb(image, profile)
     if image.mode != "RGBA":
         return image.convert("RGB") if image.mode != "RGB" else image
-    least, most = image.getchannel("A").getextrema()
-    if least == _OPAQUE or (ignore_blank_alpha and most == 0):
+    if image.getchannel("A").getextrema()[0] == _OPAQUE:
         return image.convert("RGB")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

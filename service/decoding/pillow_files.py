@@ -14,11 +14,11 @@ from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError
 
 from service.decoding import gif, heic, tiff
 from service.decoding.bitfields import read_bitfields
-from service.decoding.exif import UPRIGHT, orientation, turned
+from service.decoding.exif import orientation
 from service.decoding.formats import AVIF, BMP, GIF, HEIC, PNG, TIFF, WEBP, Format
 from service.decoding.headers import check_bitmap, webp_size
 from service.decoding.limits import Buffer, DecodingRules, ImageLimits
-from service.decoding.modes import plain, to_rgb
+from service.decoding.modes import Reading, image_to_rgb
 from service.decoding.png import read_png
 from service.decoding.tiff_data import check_pieces
 from service.errors import UndecodableImage
@@ -62,7 +62,7 @@ def _decoded(body: Buffer, kind: Format, limits: ImageLimits, rules: DecodingRul
     else:
         _check_head(body, kind, limits)
     if kind is BMP and (fields := read_bitfields(body, limits)) is not None:
-        return np.asarray(to_rgb(fields, None, ignore_blank_alpha=True))
+        return image_to_rgb(fields, Reading(ignore_blank_alpha=True))
     assert kind.pillow is not None
     with Image.open(io.BytesIO(data), formats=(kind.pillow,)) as image:
         limits.check(image.height, image.width)
@@ -76,14 +76,19 @@ def _decoded(body: Buffer, kind: Format, limits: ImageLimits, rules: DecodingRul
             block = image.info.get("exif")
         if kind is not PNG:
             profile = image.info.get("icc_profile")
-        rgb = to_rgb(
-            plain(image, bits=tiff.grey_bits(tags) if tags else 16, is_inverted=bool(tags) and tiff.is_inverted(tags)),
-            profile if rules.convert_colour_profiles else None,
-            ignore_blank_alpha=kind is BMP,
+        pixels = image_to_rgb(
+            image,
+            Reading(
+                profile=profile if rules.convert_colour_profiles else None,
+                turn=orientation(block),
+                grey_bits=tiff.grey_bits(tags) if tags else 16,
+                is_inverted=bool(tags) and tiff.is_inverted(tags),
+                ignore_blank_alpha=kind is BMP,
+            ),
         )
-        pixels = np.asarray(rgb if box is None else gif.on_canvas(rgb, box))
-    turn = orientation(block)
-    return pixels if turn == UPRIGHT else np.ascontiguousarray(turned(pixels, turn))
+        if box is not None:
+            gif.clear_around(pixels, box)
+        return pixels
 
 
 def _check_head(body: Buffer, kind: Format, limits: ImageLimits) -> None:
