@@ -41,6 +41,18 @@ class Admission:
                 "retry later"
             )
 
+    def has_room(self, nbytes: int) -> bool:
+        """Whether `nbytes` more are within the bound."""
+        return self.nbytes + nbytes <= self.max_bytes
+
+    def take(self, nbytes: int) -> None:
+        """Count `nbytes` that preparing an image takes, until they are given back."""
+        self.nbytes += nbytes
+
+    def give_back(self, nbytes: int) -> None:
+        """Count them no more."""
+        self.nbytes -= nbytes
+
 
 class Permit:
     """What one request holds, given back at the end of the `with` block."""

@@ -128,6 +128,8 @@ class Reservation:
 
     __slots__ = ("_images", "_level", "_room")
 
+    _level: int | None
+
     def __init__(self, room: Room) -> None:
         room.enter()
         self._room = room
@@ -141,16 +143,17 @@ class Reservation:
         self.release()
         self._room.leave()
 
-    def extend(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> None:
+    def extend(self, images: int, *, deadline: float = _NEVER, priority: int = 0, is_near: bool = True) -> None:
         """Take places for `images` more, so that they are refused now or not at all; all go by this priority then.
 
-        Raises `NotReady`, `TooLarge` if they could never wait together, `QueueFull` with `retry_after_seconds`, or
-        `DeadlineExceeded` if the estimated wait is beyond `deadline`; then nothing has changed.
+        `is_near`: whether they will come soon, so that others must expect to wait for them. Raises `NotReady`,
+        `TooLarge` if they could never wait together, `QueueFull` with `retry_after_seconds`, or `DeadlineExceeded` if
+        the estimated wait is beyond `deadline`; then nothing has changed.
         """
         self._room.check(images, deadline=deadline, priority=priority)
         held = self._images
         self.release()
-        self._level = self._room.level(priority)
+        self._level = self._room.level(priority) if is_near else None
         self._images = held + images
         self._room.hold(self._images, self._level)
 

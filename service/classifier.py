@@ -6,13 +6,19 @@ any step is done.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from service.backends.base import Row
-from service.batch import Payload, Reservation, Unprepared
+from service.batch import Payload, Unprepared
 from service.clock import Clock
+from service.entry import Entry
 from service.errors import (
     ClientDisconnected,
     DeadlineExceeded,
@@ -21,8 +27,10 @@ from service.errors import (
     UndecodableImage,
     UnsupportedMediaType,
 )
-from service.images import USUAL_RULES, DecodingRules, ImageLimits, RawShape, decode, view_raw
+from service.images import RawShape, view_raw
 from service.models import ServedModel
+from service.preparing.preparation import Decode, Preparation
+from service.preparing.price import Price, raw_price
 from service.types import Timings
 from service.workers import WorkerPool
 
@@ -84,20 +92,17 @@ class _Prepared:
 class Classifier:
     """Classifies bodies with served models.
 
-    `pool`: threads for decoding and for large images, beside those that run batches: what takes long must not hold a
-    slot.
+    `preparation`: what decodes, and resizes large images, beside the threads that run batches: what takes long must not
+    hold a slot. `pool`: threads for what else takes long.
     """
 
-    def __init__(
-        self, *, pool: WorkerPool, limits: ImageLimits, rules: DecodingRules = USUAL_RULES, clock: Clock
-    ) -> None:
+    def __init__(self, *, preparation: Preparation, pool: WorkerPool, clock: Clock) -> None:
+        self._preparation = preparation
         self._pool = pool
-        self._limits = limits
-        self._rules = rules
         self._clock = clock
 
     def aside(self, call: Callable[..., T], *arguments: Any) -> Awaitable[T]:
-        """Run what takes long for a client's sake, but is no image, on one of its threads."""
+        """Run what takes long for a client's sake, but is no image, on another thread."""
         return self._pool.run(call, *arguments)
 
     def deadline(self, model: ServedModel, timeout_seconds: float | None, *, since: float | None = None) -> float:
@@ -124,18 +129,29 @@ class Classifier:
         body: Body,
         source: Source,
         *,
-        reservation: Reservation | None = None,
+        entry: Entry | None = None,
         deadline: float,
         abandoned: Callable[[], bool],
         priority: int = 0,
     ) -> Classification:
         """The outputs for every image in `body`, in its order; raises any of `service.errors`.
 
-        `reservation`: places in the queue held for them.
+        `entry`: the request's way in, which begins here: what it takes to prepare its images is known now.
         """
-        prepared = await self._prepare(model, body, source, deadline=deadline, abandoned=abandoned)
+        prices = self._prices(model, body, source)
+        wait = self._preparation.check(prices, deadline=deadline) if prices else 0.0
+        if entry is not None:
+            is_dear = any(price.is_dear for price in prices)
+            entry.begin(count_of(source), deadline=deadline - wait, priority=priority, is_near=not is_dear)
+        if prices and abandoned():
+            raise ClientDisconnected("the client hung up after its body")
+        prepared = await self._prepare(model, body, source, prices, deadline=deadline, abandoned=abandoned)
         outcomes = await model.batcher.submit(
-            prepared.payloads, reservation=reservation, deadline=deadline, abandoned=abandoned, priority=priority
+            prepared.payloads,
+            reservation=None if entry is None else entry.reservation,
+            deadline=deadline,
+            abandoned=abandoned,
+            priority=priority,
         )
         timings = Timings(
             decode_seconds=prepared.decode_seconds,
@@ -146,28 +162,55 @@ class Classifier:
         model.metrics.answered(len(outcomes), timings)
         return Classification(model, [outcome.row for outcome in outcomes], timings)
 
-    async def _prepare(
-        self, model: ServedModel, body: Any, source: Source, *, deadline: float, abandoned: Callable[[], bool]
-    ) -> _Prepared:
-        """Payloads for the batcher: at once where there is next to nothing to do, else on a worker thread."""
-        if isinstance(source, RawShape):
-            if model.per_image is None or not model.per_image.blocking:
-                return self._prepare_now(model, body, source, deadline, self._clock.now())
-            if model.crop_shape is not None and source.nbytes <= _LIGHT_BYTES:
-                images = view_raw(body, source)
-                return _Prepared([Unprepared(image, model.per_image, model.crop_shape) for image in images])
-        if abandoned():
-            raise ClientDisconnected("the client hung up after its body")
-        if isinstance(source, EncodedImages):
-            return await self._prepare_files(model, body, source.names, deadline)
-        return await self._pool.run(self._prepare_now, model, body, source, deadline, self._clock.now())
+    def _prices(self, model: ServedModel, body: Any, source: Source) -> list[Price]:
+        """Of what is to be prepared on a thread: of each file, or of the raw pixels together; none if nothing is."""
+        match source:
+            case RawShape():
+                at_once = model.per_image is None or not model.per_image.blocking
+                if at_once or (model.crop_shape is not None and source.nbytes <= _LIGHT_BYTES):
+                    return []
+                return [raw_price(source.count * source.height * source.width)]
+            case EncodedImages():
+                return [self._preparation.price_of(file) for file in body]
+            case _:
+                return [self._preparation.price_of(body)]
 
-    async def _prepare_files(
-        self, model: ServedModel, files: Sequence[Buffer], names: Sequence[str], deadline: float
+    async def _prepare(
+        self,
+        model: ServedModel,
+        body: Any,
+        source: Source,
+        prices: Sequence[Price],
+        *,
+        deadline: float,
+        abandoned: Callable[[], bool],
     ) -> _Prepared:
-        """All of them, on as many threads as are free; the first of them that is no image is named in the error."""
+        """Payloads for the batcher: at once where there is next to nothing to do, else on worker threads."""
         began = self._clock.now()
-        running = [self._pool.run(self._prepare_now, model, file, EncodedImage(), deadline, began) for file in files]
+
+        def start(price: Price, read: Callable[[Decode], NDArray[np.uint8]]) -> asyncio.Future[_Prepared]:
+            def call(decode: Decode) -> _Prepared:
+                return self._prepare_now(model, partial(read, decode), deadline, began)
+
+            return self._preparation.run(price, call, deadline=deadline, abandoned=abandoned)
+
+        if isinstance(source, RawShape):
+            if prices:
+                return await start(prices[0], lambda _: view_raw(body, source))
+            if model.per_image is None or not model.per_image.blocking or model.crop_shape is None:
+                return self._prepare_now(model, partial(view_raw, body, source), deadline, began)
+            images = view_raw(body, source)
+            return _Prepared([Unprepared(image, model.per_image, model.crop_shape) for image in images])
+        files = body if isinstance(source, EncodedImages) else [body]
+        running = [start(price, partial(_decoded, file)) for file, price in zip(files, prices, strict=True)]
+        if not isinstance(source, EncodedImages):
+            return await running[0]
+        return await self._all_prepared(running, source.names, began)
+
+    async def _all_prepared(
+        self, running: Sequence[asyncio.Future[_Prepared]], names: Sequence[str], began: float
+    ) -> _Prepared:
+        """All of them together; the first that is no image is named in the error."""
         prepared: list[_Prepared] = []
         try:
             for name, future in zip(names, running, strict=True):
@@ -188,17 +231,23 @@ class Classifier:
         wait = passed - share * (decoding + resizing)
         return _Prepared(payloads, max(0.0, wait), share * decoding, share * resizing)
 
-    def _prepare_now(self, model: ServedModel, body: Any, source: Source, deadline: float, queued: float) -> _Prepared:
-        """Decode and resize; may run on a worker thread."""
+    def _prepare_now(
+        self, model: ServedModel, read: Callable[[], NDArray[np.uint8]], deadline: float, queued: float
+    ) -> _Prepared:
+        """Decode, as `read` does, and resize; may run on a worker thread."""
         started = self._clock.now()
         if started >= deadline:
             raise DeadlineExceeded("the deadline passed before decoding; allow more time or send less load")
-        images = view_raw(body, source) if isinstance(source, RawShape) else decode(body, self._limits, self._rules)
+        images = read()
         check_size(model, *images.shape[1:3])
         decoded = self._clock.now()
         if model.per_image is not None:
             images = model.per_image(images)
         return _Prepared(list(images), started - queued, decoded - started, self._clock.now() - decoded)
+
+
+def _decoded(file: Buffer, decode: Decode) -> NDArray[np.uint8]:
+    return decode(file)
 
 
 def check_size(model: ServedModel, height: int, width: int) -> None:

@@ -49,13 +49,16 @@ class Entry:
         except QueueFull as full:
             raise self._advised(full) from None
 
-    def begin(self, images: int, *, deadline: float, priority: int = 0) -> None:
-        """The body is whole and holds `images`: take their places, or raise as the constructor does."""
+    def begin(self, images: int, *, deadline: float, priority: int = 0, is_near: bool = True) -> None:
+        """The body is whole and holds `images`: take their places, or raise as the constructor does.
+
+        `is_near`: whether they will be ready for a batch soon.
+        """
         try:
             self._permit.begin()
         except QueueFull as full:
             raise self._advised(full) from None
-        self.reservation.extend(images, deadline=deadline, priority=priority)
+        self.reservation.extend(images, deadline=deadline, priority=priority, is_near=is_near)
 
     def _advised(self, full: QueueFull) -> QueueFull:
         """`full` with the time after which to try again: when what waits now will have left."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from service.decoding.exif import orientation
 from service.decoding.formats import JPEG, SERVED, SNIFFED_BYTES, refusal, sniff
 from service.decoding.jpeg import decode_jpeg
-from service.decoding.jpeg_structure import read_head
-from service.decoding.limits import USUAL_RULES, DecodingRules, ImageLimits
+from service.decoding.jpeg_structure import JpegHead, read_head
+from service.decoding.limits import USUAL_RULES, Buffer, DecodingRules, ImageLimits
 from service.decoding.modes import array_to_rgb
 from service.decoding.pillow_files import decode_with_pillow
 from service.errors import MalformedRequest, TooLarge
@@ -71,23 +71,24 @@ def view_raw(body: bytes | bytearray | memoryview, shape: RawShape) -> NDArray[n
 
 
 def decode(
-    body: bytes | bytearray | memoryview, limits: ImageLimits, rules: DecodingRules = USUAL_RULES
+    body: Buffer, limits: ImageLimits, rules: DecodingRules = USUAL_RULES, *, head: JpegHead | None = None
 ) -> NDArray[np.uint8]:
     """Decode one image to UINT8 [1, H, W, 3] RGB, whatever served format its first bytes show.
 
-    Raises `UndecodableImage`, `UnsupportedMediaType` or `TooLarge`.
+    `head`: of a JPEG, if it has been read. Raises `UndecodableImage`, `UnsupportedMediaType` or `TooLarge`.
     """
-    head = memoryview(body)[:SNIFFED_BYTES]
-    found = sniff(head)
+    if head is not None:
+        return _decode_jpeg(body, head, limits, rules)[np.newaxis]
+    begin = memoryview(body)[:SNIFFED_BYTES]
+    found = sniff(begin)
     if found is None or not found.is_served:
-        raise refusal(head, found)
+        raise refusal(begin, found)
     if found is JPEG:
-        return _decode_jpeg(body, limits, rules)[np.newaxis]
+        return _decode_jpeg(body, read_head(body), limits, rules)[np.newaxis]
     return decode_with_pillow(body, found, limits, rules)[np.newaxis]
 
 
-def _decode_jpeg(body: bytes | bytearray | memoryview, limits: ImageLimits, rules: DecodingRules) -> NDArray[np.uint8]:
-    head = read_head(body)
+def _decode_jpeg(body: Buffer, head: JpegHead, limits: ImageLimits, rules: DecodingRules) -> NDArray[np.uint8]:
     limits.check(head.height, head.width)
     pixels = decode_jpeg(body, head, allow_damaged=rules.allow_damaged_images)
     profile = head.icc if rules.convert_colour_profiles else None

@@ -5,7 +5,8 @@ does not: what becomes of those who came in (`batcher`).
 
 Somebody is *inside* from the moment at which they found the model until they have their answer, with or without places:
 who retires a model waits for them. *Places* are held for images that are on their way to the queue, so that nobody is
-refused after their image was decoded. A body that is still being received holds none.
+refused after their image was decoded. A body that is still being received holds none. Images that take long to decode
+hold places, but are in nobody's estimate: who comes now will be gone before they come.
 
 The estimate can be wrong, but not for ever: whoever finds nothing waiting is never refused by it, and each batch that
 runs corrects it.
@@ -77,9 +78,11 @@ class Room:
         """The level of a request that asks for `priority`."""
         return self._queue.limits.level(priority)
 
-    def hold(self, images: int, level: int) -> None:
-        """Hold so many places more, or less if negative."""
+    def hold(self, images: int, level: int | None) -> None:
+        """Hold so many places more, or less if negative; None: for images that come too late to be waited for."""
         self._held += images
+        if level is None:
+            return
         held = self._held_by_level.get(level, 0) + images
         if held:
             self._held_by_level[level] = held

@@ -18,7 +18,7 @@ from service.client_addresses import ClientAddresses, read_networks
 from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
 from service.credentials import Credentials
-from service.errors import BackendUnreachable, NotReady, TopfiveError
+from service.errors import BackendFailure, BackendUnreachable, NotReady, TopfiveError
 from service.images import DecodingRules, ImageLimits
 from service.lifecycle import Bell, Lifecycle, State
 from service.live_models import LiveModels
@@ -26,6 +26,7 @@ from service.loading import Loader, QueueDefaults
 from service.metrics import Metrics
 from service.model_control import ModelControl
 from service.models import Models
+from service.preparing.preparation import Preparation, PreparingLimits
 from service.reporting import Tracing
 from service.repository import Repository, StoredModel
 from service.settings import Settings
@@ -36,6 +37,8 @@ logger = logging.getLogger("topfive")
 
 _WATCH_SECONDS: Final = 1.0
 """How old the gauges may be that a sibling process is scraped for."""
+_ASIDE_THREADS: Final = 2
+"""For what clients send beside images: JSON, forms, gzip."""
 _LAST_BATCH_SECONDS: Final = 0.5
 """What a batch that runs is given when the time for the stop is up."""
 _CHECK_SECONDS: Final = 1.0
@@ -74,6 +77,10 @@ class Serving:
             max_dimension=settings.max_image_dimension,
             max_images=settings.max_images_per_request,
         )
+        self.rules = DecodingRules(
+            allow_damaged_images=settings.allow_damaged_images,
+            convert_colour_profiles=settings.convert_colour_profiles,
+        )
         self.admission = Admission(max_requests=settings.max_in_flight_requests, max_bytes=settings.max_in_flight_bytes)
         self.connections = Connections(
             ConnectionLimits(
@@ -107,6 +114,8 @@ class Serving:
         self._leaving = asyncio.Event()
         self._ends = math.inf
         self._pools: list[WorkerPool] = []
+        self._watched: list[WorkerPool] = []
+        self._preparation: Preparation | None = None
         self._classifier: Classifier | None = None
         self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -138,17 +147,23 @@ class Serving:
         """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
         threads = self.settings.prepare_threads or self.cores
         compute = WorkerPool(threads=self.cores, name="compute", on_death=self.fail)
-        prepare = WorkerPool(threads=threads, name="prepare", on_death=self.fail)
-        self._pools = [compute, prepare]
-        self._classifier = Classifier(
-            pool=prepare,
-            limits=self.limits,
-            rules=DecodingRules(
-                allow_damaged_images=self.settings.allow_damaged_images,
-                convert_colour_profiles=self.settings.convert_colour_profiles,
+        aside = WorkerPool(threads=_ASIDE_THREADS, name="aside", on_death=self.fail)
+        self._pools = [compute, aside]
+        self._preparation = Preparation(
+            PreparingLimits(
+                threads=threads,
+                max_wait_seconds=self.settings.max_queue_wait_seconds,
+                max_decode_seconds=self.settings.max_decode_seconds,
+                max_dear=self.settings.max_in_flight_requests // 2,
             ),
+            images=self.limits,
+            rules=self.rules,
+            admission=self.admission,
             clock=self.clock,
+            on_death=self.fail,
         )
+        self._watched = [aside, *self._preparation.pools]
+        self._classifier = Classifier(preparation=self._preparation, pool=aside, clock=self.clock)
         self.connections.start()
         self.metrics.process_started()
         self.metrics.in_flight_limit.set(self.settings.max_in_flight_requests)
@@ -178,9 +193,19 @@ class Serving:
             while True:
                 self.publish()
                 self.is_stuck |= self._live.fail_if_stuck(self.settings.stuck_batch_seconds)
+                self._fail_if_thread_is_stuck()
                 await asyncio.sleep(_WATCH_SECONDS)
         except Exception as error:  # noqa: BLE001  # a service that nobody watches must not go on as if it were
             self.fail(error)
+
+    def _fail_if_thread_is_stuck(self) -> None:
+        """Of those beside the batches, whose calls are bounded: one that does not end is a defect."""
+        seconds = self.settings.stuck_batch_seconds
+        for pool in self._watched:
+            name = pool.find_stuck(math.ceil(seconds / _WATCH_SECONDS))
+            if name is not None and not self.is_stuck:
+                self.is_stuck = True
+                self.fail(BackendFailure(f"a call on the thread {name} has not ended within {seconds:g} s"))
 
     def begin_drain(self) -> None:
         """Say "not ready" from now on; what comes in all the same is still served, and its connection closed then."""
@@ -213,6 +238,8 @@ class Serving:
             logger.error("a batch did not end within %.1f s; leaving without it", patience)
         await self._factory.close()
         self.connections.stop()
+        if self._preparation is not None:
+            self.is_stuck |= not self._preparation.close(timeout_seconds=self._patience())
         for pool in self._pools:
             self.is_stuck |= not pool.close(timeout_seconds=self._patience())
         if self.tracing is not None:

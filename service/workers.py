@@ -41,6 +41,8 @@ class WorkerPool:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()  # None ends a thread
         self._threads: list[threading.Thread] = []
         self._started = 0
+        self._running: dict[str, asyncio.Future[Any]] = {}  # by the thread's name
+        self._seen: dict[str, tuple[asyncio.Future[Any], int]] = {}
         self.ensure_threads(threads)
 
     def ensure_threads(self, count: int) -> None:
@@ -57,6 +59,17 @@ class WorkerPool:
         self._jobs.put((future, call, arguments))
         return future
 
+    def find_stuck(self, looks: int) -> str | None:
+        """The thread that is found in one call for more than so many looks in a row; to be asked every now and then.
+
+        Looks, not seconds: while the process is stopped, nobody looks.
+        """
+        seen, self._seen = self._seen, {}
+        for name, future in list(self._running.items()):
+            before, times = seen.get(name, (future, 0))
+            self._seen[name] = (future, times + 1 if before is future else 1)
+        return next((name for name, (_, times) in self._seen.items() if times > looks), None)
+
     def close(self, *, timeout_seconds: float) -> bool:
         """Let the threads finish what was submitted, then end them; whether all have ended within the time.
 
@@ -71,10 +84,12 @@ class WorkerPool:
 
     def _work(self) -> None:
         future: asyncio.Future[Any] | None = None
+        running, name = self._running, threading.current_thread().name
         try:
             # Between taking a call and knowing its future there is no step at which an exception could fall.
             for future, call, arguments in iter(self._jobs.get, None):
                 if not future.cancelled():
+                    running[name] = future
                     try:
                         result = call(*arguments)
                     except BaseException as error:  # noqa: BLE001  # whatever it was, the awaiting request must learn of it
@@ -83,6 +98,7 @@ class WorkerPool:
                         self._loop.call_soon_threadsafe(_resolve, future, result)
                         del result
                 # An idle thread must not keep the last image alive.
+                running.pop(name, None)
                 future = None  # noqa: PLW2901  # a thread that dies now holds no call
                 del call, arguments
         except BaseException as error:  # noqa: BLE001  # the thread is lost, and its owner must learn of it

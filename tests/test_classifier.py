@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from service.admission import Admission
 from service.backends.null import NullBackend
 from service.batcher import Batcher
 from service.batching_queue import QueueLimits
@@ -21,10 +22,11 @@ from service.errors import (
     UndecodableImage,
     UnsupportedMediaType,
 )
-from service.images import ImageLimits, RawShape
+from service.images import USUAL_RULES, ImageLimits, RawShape
 from service.metrics import Metrics
 from service.model_config import parse_model_config
 from service.models import ServedModel
+from service.preparing.preparation import Preparation, PreparingLimits
 from service.statistics import Statistics
 from service.types import TensorSpec
 from service.workers import WorkerPool
@@ -93,8 +95,17 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         statistics=Statistics(),
         batched=None,
     )
-    yield Bench(clock, events, resize, Classifier(pool=pool, limits=limits, clock=clock), model)
+    preparation = Preparation(
+        PreparingLimits(threads=1, max_wait_seconds=2.0, max_decode_seconds=10.0, max_dear=8),
+        images=limits,
+        rules=USUAL_RULES,
+        admission=Admission(max_requests=8, max_bytes=1 << 30),
+        clock=clock,
+        on_death=events.fatal.append,
+    )
+    yield Bench(clock, events, resize, Classifier(preparation=preparation, pool=pool, clock=clock), model)
     await batcher.drain()
+    assert preparation.close(timeout_seconds=10)
     assert pool.close(timeout_seconds=10)
 
 

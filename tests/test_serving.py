@@ -112,9 +112,9 @@ async def test_what_the_settings_say_of_decoding_reaches_those_who_decode(tiny_r
     await bench.start()
     body = encode(np.zeros((16, 16, 3), np.uint8), "JPEG")
     damaged = body[: body.index(b"\xff\xda") + 14] + b"\xff\xd9"
-    served = bench.serving.classifier
-    assert served._rules == DecodingRules(allow_damaged_images=True, convert_colour_profiles=False)
-    images = decode(damaged, bench.serving.limits, served._rules)
+    rules = bench.serving.rules
+    assert rules == DecodingRules(allow_damaged_images=True, convert_colour_profiles=False)
+    images = decode(damaged, bench.serving.limits, rules)
     assert images.shape == (1, 16, 16, 3)
     with pytest.raises(UndecodableImage):
         decode(damaged, bench.serving.limits)

@@ -28,11 +28,17 @@ def webp_size(body: Buffer) -> tuple[int, int] | None:
     return None
 
 
+def is_run_length(body: Buffer) -> bool:
+    """Whether a BMP is run-length encoded."""
+    head = bytes(body[:34])
+    return int.from_bytes(head[14:18], "little") >= 40 and int.from_bytes(head[30:34], "little") in _RUN_LENGTHS
+
+
 def check_bitmap(body: Buffer) -> None:
     """Raise `TooLarge` for a run-length encoded BMP that would take long."""
-    head = bytes(body[:34])
-    if int.from_bytes(head[14:18], "little") < 40 or int.from_bytes(head[30:34], "little") not in _RUN_LENGTHS:
+    if not is_run_length(body):
         return
+    head = bytes(body[:34])
     width, height = (int.from_bytes(head[at : at + 4], "little", signed=True) for at in (18, 22))
     if abs(width * height) > _MAX_RUN_LENGTH_PIXELS:
         raise TooLarge(

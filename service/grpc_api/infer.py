@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
-from service.classifier import count_of
 from service.client_addresses import ClientAddresses
 from service.entry import Entry
 from service.errors import ClientDisconnected, TopfiveError
@@ -105,12 +104,11 @@ class Infer:
                 wanted = understand() if light else await classifier.aside(understand)
                 if wanted.timeout_seconds is not None:
                     deadline = min(hangs_up, classifier.deadline(model, wanted.timeout_seconds, since=started))
-                entry.begin(count_of(wanted.source), deadline=deadline, priority=wanted.priority)
                 result = await classifier.classify(
                     model,
                     wanted.body,
                     wanted.source,
-                    reservation=entry.reservation,
+                    entry=entry,
                     deadline=deadline,
                     abandoned=_attached,
                     priority=wanted.priority,

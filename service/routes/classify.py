@@ -77,10 +77,9 @@ class ClassifyHandler:
                 body, source = upload.body, upload.source
                 listed, instances = listed or upload.listed, upload.instances
                 entry.charge(upload.copied_bytes)
-            entry.begin(count_of(source), deadline=deadline)
             try:
                 result = await serving.classifier.classify(
-                    model, body, source, reservation=entry.reservation, deadline=deadline, abandoned=abandoned
+                    model, body, source, entry=entry, deadline=deadline, abandoned=abandoned
                 )
             except UndecodableImage as error:
                 raise _advised(error, body, source) from error

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from service.classifier import count_of
 from service.entry import Entry
 from service.errors import ClientDisconnected
 from service.inference_protocol.parameters import HIGHEST_PRIORITY
@@ -67,12 +66,11 @@ class InferHandler:
             request = read() if light else await self._aside(read, abandoned)
             if request.timeout_seconds is not None:
                 deadline = serving.classifier.deadline(model, request.timeout_seconds, since=started)
-            entry.begin(count_of(request.source), deadline=deadline, priority=request.priority)
             result = await serving.classifier.classify(
                 model,
                 request.body,
                 request.source,
-                reservation=entry.reservation,
+                entry=entry,
                 deadline=deadline,
                 abandoned=abandoned,
                 priority=request.priority,
