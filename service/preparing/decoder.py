@@ -43,6 +43,7 @@ class Decoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._wanted: object = None
+        self._is_busy = False
         self._closed = False
 
     def decode(self, body: bytes | bytearray | memoryview, *, wanted: object = None) -> NDArray[np.uint8]:
@@ -65,7 +66,7 @@ class Decoder:
         except (BrokenPipeError, ConnectionResetError):
             answer = None
         with self._lock:
-            self._wanted = None
+            self._wanted, self._is_busy = None, False
         if answer is None:
             code = self._forget()
             if code > 0:
@@ -91,9 +92,11 @@ class Decoder:
         """End for good."""
         with self._lock:
             self._closed = True
-            if self._process is not None:
+            if self._process is not None and self._socket is not None:
                 self._process.kill()
                 self._process.wait()
+                if not self._is_busy:  # otherwise it is closed where it is used
+                    self._socket.close()
 
     def _begin(self, wanted: object) -> socket.socket:
         """The socket of a process that runs."""
@@ -107,7 +110,7 @@ class Decoder:
                     self._process = subprocess.Popen(  # noqa: S603  # nothing of it is anybody's but ours
                         command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL
                     )
-            self._wanted = wanted
+            self._wanted, self._is_busy = wanted, True
             return self._socket
 
     def _forget(self) -> int:
@@ -119,4 +122,5 @@ class Decoder:
             self._process.kill()
             code = self._process.wait()
             self._process = self._socket = self._wanted = None
+            self._is_busy = False
             return code

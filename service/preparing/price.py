@@ -26,6 +26,8 @@ _RESIZE: Final = 8e-9
 """Seconds a pixel of the per-image graph."""
 _RESIZE_BYTES: Final = 5
 """Bytes a pixel that it takes."""
+_FILE_COPIES: Final = 3
+"""Of the file, while it is decoded."""
 _RAW: Final = "raw"
 _PROGRESSIVE: Final = "progressive JPEG"
 _RUN_LENGTH: Final = "run-length BMP"
@@ -105,9 +107,8 @@ def price_of(body: Buffer, limits: ImageLimits) -> Price:
     cost = _COSTS[name]
     peak = max(cost.peak, 3 + _RESIZE_BYTES)  # one after the other
     seconds = pixels * (cost.pixel + _RESIZE) + len(body) * cost.byte
-    return Price(
-        name, seconds, pixels * peak + len(body), is_dear=seconds > _DEAR_SECONDS or kind in _MAY_LIE, head=head
-    )
+    nbytes = pixels * peak + _FILE_COPIES * len(body)
+    return Price(name, seconds, nbytes, is_dear=seconds > _DEAR_SECONDS or kind in _MAY_LIE, head=head)
 
 
 def _size(body: Buffer, kind: Format) -> tuple[int, int] | None:
