@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -281,16 +282,41 @@ async def test_a_worker_thread_that_dies_ends_the_service(tiny_repository: Path)
     """Whichever pool it is of: the service says so, and is not ready any more; the calls that wait are still run."""
     bench = Bench(tiny_repository, cores=1)
     await bench.start()
-    compute, prepare = bench.serving._pools
-    for pool in (compute, prepare):
+    serving = bench.serving
+    assert serving._preparation is not None
+    for pool in (*serving._pools, *serving._preparation.pools):
         calls = [run_deadly(pool, MemoryError()), *(pool.run(str, 5) for _ in range(50))]
         lost, *results = await asyncio.gather(*calls, return_exceptions=True)
         assert isinstance(lost, RuntimeError)
         assert results == ["5"] * 50
         assert bench.state() is State.FAILED
-    names = [str(failure).split("-")[0] for failure in bench.failures]
-    assert names == ["the thread compute", "the thread prepare"]
-    await bench.serving.stop()
+    names = [str(failure).removeprefix("the thread ").split("-0")[0] for failure in bench.failures]
+    assert names == ["compute", "aside", "prepare", "prepare-dear"]
+    await serving.stop()
+
+
+@pytest.mark.parametrize("pool", ["aside", "prepare", "prepare-dear"])
+async def test_a_call_beside_the_batches_that_does_not_end_ends_the_service(tiny_repository: Path, pool: str) -> None:
+    bench = Bench(tiny_repository, stuck_batch_seconds=2.0)
+    await bench.start()
+    serving, opened, entered = bench.serving, threading.Event(), threading.Event()
+    threads = {watched._name: watched for watched in serving._watched}[pool]
+
+    def hang() -> None:
+        entered.set()
+        opened.wait(30)
+
+    threads.run(hang)
+    await asyncio.to_thread(entered.wait, 30)
+    for _ in range(2):
+        serving._fail_if_thread_is_stuck()
+        assert bench.state() is State.READY
+    serving._fail_if_thread_is_stuck()
+    assert bench.state() is State.FAILED
+    assert serving.is_stuck
+    assert str(bench.failures[0]) == f"a call on the thread {pool}-0 has not ended within 2 s"
+    opened.set()
+    await serving.stop()
 
 
 async def test_a_service_that_nobody_watches_has_failed(bench: Bench) -> None:

@@ -246,3 +246,20 @@ def test_a_thread_that_outlives_its_loop_ends_in_silence() -> None:
     thread.join(SECONDS)
     assert not thread.is_alive()
     assert errors == []
+
+
+async def test_a_thread_that_stays_in_one_call_is_found_and_one_that_goes_on_is_not(pool: WorkerPool) -> None:
+    assert [pool.find_stuck(2) for _ in range(5)] == [None] * 5  # it is idle
+    gate = Gate()
+    stuck = pool.run(gate)
+    await gate.wait_until_entered()
+    assert [pool.find_stuck(2) for _ in range(4)] == [None, None, "one-0", "one-0"]
+    gate.opened.set()
+    await stuck
+    for _ in range(5):
+        busy = Gate()
+        running = pool.run(busy)
+        await busy.wait_until_entered()
+        assert pool.find_stuck(2) is None
+        busy.opened.set()
+        await running
