@@ -1,7 +1,7 @@
 """Everything that clients can do to a service, at once: `make chaos`.
 
-Starts a service, lets a mob of clients that do not behave loose on it (`nasty`, `nasty_messages`), stops its process
-for moments, and has a few well-behaved clients and a health prober beside them. What must hold is in `chaos_verdict`.
+Starts a service, lets a mob of clients that do not behave loose on it (`nasty` and its like), stops its process for
+moments, and has a few well-behaved clients and a health prober beside them. What must hold is in `chaos_verdict`.
 """
 
 import argparse
@@ -24,6 +24,9 @@ from benchmarks import (
     chaos_verdict,
     mix,
     nasty,
+    nasty_framing,
+    nasty_grpc,
+    nasty_images,
     nasty_messages,
     open_loop,
     prober,
@@ -45,7 +48,13 @@ from benchmarks.server import ROOT, Service
 from benchmarks.verdict import Check
 from loadtests.aside import Aside
 
-KINDS = {**nasty.KINDS, **nasty_messages.KINDS}
+KINDS = {
+    **nasty.KINDS,
+    **nasty_messages.KINDS,
+    **nasty_framing.KINDS,
+    **nasty_images.KINDS,
+    **nasty_grpc.KINDS,
+}
 POISON_DELAY_MICROSECONDS = 2000
 PROBE_SECONDS = 0.05
 REST_SECONDS = 0.02  # of each client of the mob between two deeds: it is to be nasty, not a load at the limit
@@ -149,12 +158,15 @@ def run(service: Service, options: argparse.Namespace) -> tuple[list[Check], dic
         head_seconds=options.patience,
         body_seconds=options.patience,
         send_seconds=options.patience,
+        grpc_address=service.grpc_address,
     )
-    nasty_messages.bomb()  # made now, for it takes longer than anything that is done with it
+    for make in (nasty_messages.bomb, nasty_framing.parts, *(make for make, _ in nasty_images.FILES.values())):
+        make()  # now, for it takes longer than anything that is done with it
+    nasty_grpc.good(victim, Random(options.seed))  # so that what gRPC starts for its first call is there from now on
     first = ask(service.address, asks[0].message)
     chaos = Chaos(service, victim, asks, rate=options.rate, mob=options.mob)
     idle = samples.settle(service, open_files=0, within_seconds=NOTICE_SECONDS)
-    warm = chaos.spell(seconds=options.warm_up, seed=options.seed, idle=idle)
+    warm = chaos.spell(seconds=options.warm_up, seed=options.seed, idle=idle).held if options.warm_up else idle
     spell = chaos.spell(seconds=options.seconds, seed=options.seed + 1, idle=idle)
     last = ask(service.address, asks[0].message)
     alone = mix.ask_all(service.address, asks)
@@ -164,7 +176,7 @@ def run(service: Service, options: argparse.Namespace) -> tuple[list[Check], dic
         chaos_verdict.answers_check(spell.outcomes),
         *chaos_verdict.behaved_checks(judged),
         *chaos_verdict.health_checks(health),
-        *chaos_verdict.held_checks(warm.held, spell.held, idle=idle, slack_mb=options.memory_slack),
+        *chaos_verdict.held_checks(warm, spell.held, idle=idle, slack_mb=options.memory_slack),
         verdict.none_of("last answers unlike the first", [str(last)] if last != first else []),
         verdict.none_of("wrong answers after the end", mix.judge_all(asks, alone).wrong),
     ]
@@ -173,7 +185,7 @@ def run(service: Service, options: argparse.Namespace) -> tuple[list[Check], dic
         "behaved": judged,
         "health": health.line(),
         "pauses": len(spell.pauses),
-        "held": {"idle": idle, "after warm-up": warm.held, "at the end": spell.held},
+        "held": {"idle": idle, "after warm-up": warm, "at the end": spell.held},
         "missing": missing,
     }
 
@@ -184,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="topfive-chaos-") as folder:
         write_repository(Path(folder), None if options.tiny else options.model_repository.resolve())
         limits = [f"--{name}-seconds={options.patience}" for name in ("head", "body", "send")]
-        limits += [f"--keep-alive-seconds={KEEP_ALIVE_SECONDS}", "--model-control=explicit"]
+        limits += [f"--keep-alive-seconds={KEEP_ALIVE_SECONDS}", "--model-control=explicit", "--grpc-port=0"]
         with closing(Service(Path(folder), *limits, *options.service_flag)) as service:
             try:
                 checks, shown = run(service, options)

@@ -18,13 +18,32 @@ CATCH_UP_SECONDS = 0.1  # after a pause, before the process owes anything again
 MEMORY_SHARE, MEMORY_SLACK_MB = 0.10, 24.0  # growth from after the warm-up to after the end: an allocator's whims
 RIGHT_LEAST = 0.5  # of what well-behaved clients asked for: all the rest may be refused, but not everything
 
-# Of kinds whose requests are good, and of the one whose answer can only be 500, no other answers will do.
+# Of kinds whose requests are good, and of those that are answered in one way only, no other answers will do.
 BY_DESIGN = {"429", "503", "504"}
+GRPC_BY_DESIGN = {"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
+DECODED = {"200", "413", "422"} | BY_DESIGN
+CUT = {CLOSED, RESET}
 ONLY: Mapping[str, set[str]] = {
     "chunked, good": {"200"} | BY_DESIGN,
     "pipelined, good": {"200"} | BY_DESIGN,
     "beside poison, good": {"200"} | BY_DESIGN,
     "poison": {"500"} | BY_DESIGN,
+    "trailers without end": {"400", "431"} | CUT,
+    "trailers like headers, good": {"200"} | BY_DESIGN,
+    "chunks of a byte, good": {"200", "408"} | BY_DESIGN,  # each costs more than its byte: it may be too slow
+    "long chunk extensions": {"400", "431"} | CUT,
+    "form without end": {"400", "413"} | BY_DESIGN | CUT,
+    "all but a byte": {"408", LEFT} | BY_DESIGN | CUT,
+    "no Host, or two": {"400"},
+    "another site's page": {"403"},
+    "JPEG of many scans": DECODED,
+    "WebP of one colour": DECODED,
+    "PNG on its side": DECODED,
+    "JPEG of fill bytes": DECODED,
+    "gRPC: idle connections": {LEFT},
+    "gRPC: calls without a message": {LEFT} | GRPC_BY_DESIGN,
+    "gRPC: spoilt message": {"INVALID_ARGUMENT", "NOT_FOUND"} | GRPC_BY_DESIGN,
+    "gRPC: good": {"OK"} | GRPC_BY_DESIGN,
 }
 ALLOWED = re.compile(rf"[24]\d\d|503|504|{CLOSED}|{RESET}|{LEFT}")
 

@@ -1,7 +1,8 @@
 """Clients that do not behave on the connection: they hang up, dawdle, flood, never read, or talk in unusual ways.
 
 Each kind is a function that does its worst once and returns in words what it was answered (`wire`). What is wrong with
-bodies and with HTTP itself is in `nasty_messages`.
+bodies and with HTTP itself is in `nasty_messages`, what costs the service more than its client in `nasty_framing` and
+`nasty_images`, what clients of gRPC do in `nasty_grpc`.
 """
 
 import time
@@ -34,6 +35,7 @@ class Victim:
     head_seconds: float
     body_seconds: float
     send_seconds: float
+    grpc_address: tuple[str, int] = ("", 0)
 
     def any_message(self, chance: Random) -> bytes:
         """A good request."""
@@ -153,7 +155,7 @@ def chunked(victim: Victim, chance: Random) -> Sequence[str]:
         wire.send(head.encode() + b"Content-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         for piece in [*pieces, b"0\r\n\r\n"]:
             wire.send(piece)
-        return [_checked(wire, value)]
+        return [checked(wire, value)]
 
 
 def pipeline(victim: Victim, chance: Random) -> Sequence[str]:
@@ -162,7 +164,7 @@ def pipeline(victim: Victim, chance: Random) -> Sequence[str]:
     images = map(repositories.image, values)
     with Wire(victim.address) as wire:
         wire.send(b"".join(workloads.request(image, model=repositories.STURDY) for image in images))
-        return [_checked(wire, value) for value in values]
+        return [checked(wire, value) for value in values]
 
 
 def poison(victim: Victim, chance: Random) -> Sequence[str]:
@@ -179,10 +181,10 @@ def poison_in_company(victim: Victim, chance: Random) -> Sequence[str]:
     value = chance.randrange(repositories.POISON - 10)
     with Wire(victim.address) as wire:
         wire.send(workloads.request(repositories.image(value), model=repositories.POISONOUS))
-        return [_checked(wire, value)]
+        return [checked(wire, value)]
 
 
-def _checked(wire: Wire, value: int) -> str:
+def checked(wire: Wire, value: int) -> str:
     """The answer in a word; WRONG if it is not of the image with this value."""
     word = wire.answer()
     if word != "200":

@@ -73,19 +73,19 @@ CONTROL: Final = ("/v2/repository/index", "/v2/repository/models/nobody/load", "
 
 def not_http(victim: Victim, chance: Random) -> Sequence[str]:
     """Random bytes, or another protocol."""
-    return _raw(victim, chance.choice((chance.randbytes(chance.choice((1, 100, 100_000))), *NOT_HTTP)))
+    return raw(victim, chance.choice((chance.randbytes(chance.choice((1, 100, 100_000))), *NOT_HTTP)))
 
 
 def broken_http(victim: Victim, chance: Random) -> Sequence[str]:
     """A request that breaks a rule of HTTP/1.1, or that was mutated as bytes."""
     mutated = mutations.mutate_bytes(victim.any_message(chance), chance)
-    return _raw(victim, chance.choice((mutated, *BROKEN_HTTP)))
+    return raw(victim, chance.choice((mutated, *BROKEN_HTTP)))
 
 
 def odd_target(victim: Victim, chance: Random) -> Sequence[str]:
     """Paths, queries and methods that nobody serves."""
     method, target = chance.choice(METHODS), chance.choice(TARGETS)
-    return _raw(victim, method + b" " + target + b" HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n")
+    return raw(victim, method + b" " + target + b" HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n")
 
 
 def head_method(victim: Victim, chance: Random) -> Sequence[str]:
@@ -100,13 +100,13 @@ def spoilt_file(victim: Victim, chance: Random) -> Sequence[str]:
     """An image file with bytes changed, or under another name."""
     media_type = chance.choice(("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff"))
     body = chance.choice((jpeg(), mutations.mutate_bytes(jpeg(), chance)))
-    return _post(victim, f"/v1/classify?model={victim.model}", body, Content_Type=media_type)
+    return post(victim, f"/v1/classify?model={victim.model}", body, Content_Type=media_type)
 
 
 def image_bomb(victim: Victim, chance: Random) -> Sequence[str]:
     """A small file that claims to be a huge image."""
     body = mutations.enlarge_png(png(), chance)
-    return _post(victim, f"/v1/classify?model={victim.model}", body, Content_Type="image/png")
+    return post(victim, f"/v1/classify?model={victim.model}", body, Content_Type="image/png")
 
 
 def spoilt_raw(victim: Victim, chance: Random) -> Sequence[str]:
@@ -116,7 +116,7 @@ def spoilt_raw(victim: Victim, chance: Random) -> Sequence[str]:
     extra = chance.choice(("", "", "&count=" + chance.choice(("0", "2", "1000000", "x")), "&model=x", "&timeout_ms=0"))
     media_type = chance.choice(("application/octet-stream", "application/octet-stream", "text/html", "", "a" * 5000))
     body = chance.randbytes(chance.choice((0, 11, 12, 13, 5000)))
-    return _post(victim, f"/v1/classify?{query}{extra}", body, Content_Type=media_type)
+    return post(victim, f"/v1/classify?{query}{extra}", body, Content_Type=media_type)
 
 
 def spoilt_form(victim: Victim, chance: Random) -> Sequence[str]:
@@ -124,7 +124,7 @@ def spoilt_form(victim: Victim, chance: Random) -> Sequence[str]:
     part = b'--b\r\nContent-Disposition: form-data; name="image"\r\nContent-Type: image/jpeg\r\n\r\n'
     body = mutations.mutate_bytes(part + jpeg() + b"\r\n--b--\r\n", chance)
     boundary = chance.choice(("; boundary=b", "; boundary=b", "", "; boundary=" + "b" * 500, "; boundary="))
-    return _post(victim, f"/v1/classify?model={victim.model}", body, Content_Type=f"multipart/form-data{boundary}")
+    return post(victim, f"/v1/classify?model={victim.model}", body, Content_Type=f"multipart/form-data{boundary}")
 
 
 def spoilt_json(victim: Victim, chance: Random) -> Sequence[str]:
@@ -154,13 +154,13 @@ def spoilt_coding(victim: Victim, chance: Random) -> Sequence[str]:
     body = chance.choice((head, packed[: len(packed) // 2], packed + b"more", bomb(), b"", packed))
     coding = chance.choice(("gzip", "gzip", "deflate", "br", "gzip, gzip", "identity"))
     target = f"/v2/models/{repositories.STURDY}/infer"
-    return _post(victim, target, body, Content_Type="application/json", Content_Encoding=coding)
+    return post(victim, target, body, Content_Type="application/json", Content_Encoding=coding)
 
 
 def spoilt_control(victim: Victim, chance: Random) -> Sequence[str]:
     """The repository's routes with bodies that mean nothing, and models that nobody has."""
     body = chance.choice((b"", b"{}", mutations.mutate_json(json.dumps(CONTROL_BODY).encode(), chance)))
-    return _post(victim, chance.choice(CONTROL), body, Content_Type="application/json")
+    return post(victim, chance.choice(CONTROL), body, Content_Type="application/json")
 
 
 def _infer_parts(chance: Random, *, binary: bool) -> tuple[bytes, bytes]:
@@ -169,11 +169,13 @@ def _infer_parts(chance: Random, *, binary: bool) -> tuple[bytes, bytes]:
     return json.dumps({**EVERYTHING, **json.loads(head)}).encode(), tail
 
 
-def _post(victim: Victim, target: str, body: bytes, **headers: str) -> Sequence[str]:
+def post(victim: Victim, target: str, body: bytes, **headers: str) -> Sequence[str]:
+    """Send it; an error that it is answered must say what is wrong."""
     return _send(victim, render("POST", target, body, **headers), explained=True)
 
 
-def _raw(victim: Victim, message: bytes) -> Sequence[str]:
+def raw(victim: Victim, message: bytes) -> Sequence[str]:
+    """Send these bytes, whatever they are."""
     return _send(victim, message, explained=False)
 
 

@@ -27,6 +27,7 @@ LOG_TAIL = 4000
 SAMPLE = re.compile(r"^(topfive_\w+_(?:sum|count))(?:\{(.*)\})? (\S+)", re.MULTILINE)
 STAGE = re.compile(r'stage="(\w+)"')
 LISTENING = re.compile(rb"listening on http://\S+:(\d+)")
+GRPC_LISTENING = re.compile(rb"gRPC listening on \S+:(\d+)")
 
 Address = tuple[str, int]
 
@@ -99,6 +100,13 @@ class Service(Endpoint):
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def grpc_address(self) -> Address:
+        """Where gRPC is, if a flag asked for it."""
+        found = GRPC_LISTENING.search(self.whole_log())
+        assert found is not None, self.log()
+        return self.host, int(found[1])
 
     def cpu_seconds(self) -> float:
         """CPU time so far, all threads and workers."""

@@ -84,6 +84,10 @@ class Wire:
             return f"{self.response.status} {UNEXPLAINED}"
         return str(self.response.status)
 
+    def is_quiet(self) -> bool:
+        """Whether nothing has come: neither an answer nor the end."""
+        return not select.select([self.socket], [], [], 0.0)[0]
+
     def status_only(self) -> str:
         """The status of an answer without a body, such as one to HEAD."""
         try:

@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 from service.announcement import Announcement, is_last_of
-from tests.serving_process import READY, ROOT, serving
+from tests.serving_process import READY, ROOT, ServingProcess
 
 COMMAND: Final = (sys.executable, "-m", "service", "--port", "0", "--grpc-port", "0")
 DEADLINE_SECONDS: Final = 60.0
@@ -86,7 +86,7 @@ def test_at_a_terminal_lines_are_for_people_and_the_banner_comes_when_it_is_read
 
 
 def test_several_worker_processes_say_it_once() -> None:
-    with terminal("--workers", "2", NO_COLOR="1") as shown:
+    with terminal("--workers", "2", "--backend", "null", NO_COLOR="1") as shown:
         shown.read_until("Ctrl-C\n")
         shown.end()
     assert shown.screen.count("topfive 0.") == 1
@@ -95,18 +95,17 @@ def test_several_worker_processes_say_it_once() -> None:
 
 
 def test_json_at_a_terminal_for_who_wants_it() -> None:
-    with terminal("--log-format", "json") as shown:
+    with terminal("--log-format", "json", "--backend", "null") as shown:
         shown.read_until("classifying at")
         shown.end()
     assert all(json.loads(line) for line in shown.screen.splitlines() if line != "^C")
 
 
-def test_programs_get_the_same_facts_in_one_line() -> None:
-    with serving() as process:
-        line = json.loads(process.wait_for_log("classifying at"))
-        assert line["url"].endswith(f":{process.port}")
-        assert line["models"] == [{"name": "efficientnet_lite0", "version": 1, "precision": "FP32"}]
-        assert line["cores"] >= 1
+def test_programs_get_the_same_facts_in_one_line(service: ServingProcess) -> None:
+    line = json.loads(service.wait_for_log("classifying at"))
+    assert line["url"].endswith(f":{service.port}")
+    assert line["models"] == [{"name": "efficientnet_lite0", "version": 1, "precision": "FP32"}]
+    assert line["cores"] >= 1
 
 
 @pytest.mark.parametrize("needs_key", [False, True])

@@ -105,10 +105,12 @@ def test_who_starts_it_to_outlive_the_terminal_has_hangups_ignored() -> None:
     assert signal.SIGHUP not in (*found.stop, *found.reload)
 
 
-@pytest.mark.parametrize("when", [READY, "Waiting for application startup"], ids=["serving", "starting"])
-def test_workers_die_with_a_supervisor_that_is_killed(when: str) -> None:
+@pytest.mark.parametrize(
+    ("when", "backend"), [(READY, "null"), ("Waiting for application startup", "embedded")], ids=["serving", "starting"]
+)
+def test_workers_die_with_a_supervisor_that_is_killed(when: str, backend: str) -> None:
     """Whatever they are doing; so a new service can have the port at once."""
-    with ServingProcess("--workers", "2", "--drain-grace-seconds", "3600") as process:
+    with ServingProcess("--workers", "2", "--drain-grace-seconds", "3600", "--backend", backend) as process:
         process.wait_for_log(when, count=2)
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 2

@@ -1,0 +1,183 @@
+"""What large images cost those who send small ones: `python -m benchmarks.mixed_sizes`.
+
+An open loop of small photos and, one in ten, photos of 12 megapixels, at 70 % of what the service can do of both; in
+turn with it the small ones alone, as many of them as before. What is between the two is what the large ones cost.
+"""
+
+import argparse
+import io
+import json
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from benchmarks import answers, load_figures, machine, open_loop, schedule, verdict, workloads
+from benchmarks import overload_verdict as o
+from benchmarks.client import ask
+from benchmarks.overhead import PHOTOS
+from benchmarks.overload import closed_loop
+from benchmarks.overload_verdict import Phase
+from benchmarks.schedule import Answer, Plan
+from benchmarks.server import ROOT, Endpoint, Service
+from benchmarks.verdict import Check
+from loadtests.aside import Aside
+
+LARGE_SIZE = (4000, 3000)
+SMALL, LARGE = 63, 7  # requests, in a random order that is then repeated
+LOAD = 0.7  # of the capacity for both
+SMALL_ALONE, SMALL_BESIDE, LARGE_BESIDE = "small alone", "small beside large", "large"
+RATIO_MOST = 2.0
+"""The p99 of small ones beside large ones, over that of small ones alone."""
+ANSWERED = "answered"  # share of what was scheduled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What is sent: the small ones, and the mix of both, in which `large` are those places that hold large ones."""
+
+    small: Sequence[bytes]
+    both: Sequence[bytes]
+    large: Collection[int]
+    right: dict[bytes, frozenset[int]]
+    warm_seconds: float
+    seconds: float
+    seed: int
+
+
+def mix_of(photos: Sequence[bytes], *, seed: int) -> tuple[list[bytes], set[int]]:
+    """The requests for both in the order in which they are sent, and where the large ones are."""
+    files = [photos[number % len(photos)] for number in range(SMALL)]
+    enlarged = [enlarge(photo) for photo in photos[:2]]
+    files += [enlarged[number % len(enlarged)] for number in range(LARGE)]
+    order = Random(seed).sample(range(len(files)), len(files))
+    large = {place for place, number in enumerate(order) if number >= SMALL}
+    return [workloads.request(files[number]) for number in order], large
+
+
+def enlarge(photo: bytes) -> bytes:
+    """The photo with 12 megapixels, as phones take them."""
+    file = io.BytesIO()
+    ImageOps.fit(Image.fromarray(workloads.decode(photo)), LARGE_SIZE).save(file, "jpeg", quality=90)
+    return file.getvalue()
+
+
+def phases(service: Endpoint, setup: Setup, *, rate: float, rounds: int, aside: Aside) -> Iterator[Phase]:
+    """Both loads in each round, the second first in every other one, for a machine that gets slower or faster."""
+    for turn in range(rounds):
+        loads = [(setup.both, rate), (setup.small, rate * SMALL / (SMALL + LARGE))]
+        for requests, offered in loads if turn % 2 == 0 else reversed(loads):
+            plan = Plan(
+                address=service.address,
+                requests=requests,
+                rate=offered,
+                seconds=setup.warm_seconds + setup.seconds,
+                seed=setup.seed + turn,
+            )
+            done = aside.run(open_loop.run, plan=plan)
+            faults = schedule.faults(done)
+            if requests is setup.small:
+                yield Phase(SMALL_ALONE, turn, figures(done.answers, plan, setup), faults)
+                continue
+            small = [answer for answer in done.answers if answer.request not in setup.large]
+            large = [answer for answer in done.answers if answer.request in setup.large]
+            yield Phase(SMALL_BESIDE, turn, figures(small, plan, setup), faults)
+            yield Phase(LARGE_BESIDE, turn, figures(large, plan, setup))
+
+
+def figures(found: Sequence[Answer], plan: Plan, setup: Setup) -> dict[str, float]:
+    """Those of `load_figures`, and the share that was answered."""
+    made = load_figures.summarise(
+        found,
+        after=setup.warm_seconds,
+        until=plan.seconds,
+        is_right=lambda answer: answer.seen in setup.right[plan.requests[answer.request]],
+    )
+    sent = [answer for answer in found if answer.scheduled >= setup.warm_seconds]
+    made[ANSWERED] = float(np.mean([answer.status == load_figures.OK for answer in sent])) if sent else np.nan
+    return made
+
+
+def checks(found: Sequence[Phase]) -> list[Check]:
+    """The ratio is taken within a round, then the median over the rounds; nothing may be wrong or lost in any."""
+    alone, beside = (
+        {one.round: one.figures for one in found if one.name == name} for name in (SMALL_ALONE, SMALL_BESIDE)
+    )
+    ratios = [beside[turn][load_figures.P99] / alone[turn][load_figures.P99] for turn in alone]
+    return [
+        verdict.at_most("p99 of small ones, beside large ÷ alone", float(np.median(ratios)), RATIO_MOST),
+        *(
+            verdict.at_most(name, sum(phase.figures[name] for phase in found), 0)
+            for name in (load_figures.WRONG, load_figures.UNANSWERED)
+        ),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: 1 if large images cost the small ones too much, or the run is invalid."""
+    options = _parser().parse_args(arguments)
+    photos = workloads.load(options.images or (PHOTOS if PHOTOS.is_dir() else None))[workloads.JPEG]
+    both, large = mix_of([photo for photo in photos if isinstance(photo, bytes)], seed=options.seed)
+    with ExitStack() as stack:
+        aside = stack.enter_context(Aside())
+        service: Endpoint
+        if options.url:
+            service = Endpoint.at(options.url)
+        else:
+            service = stack.enter_context(closing(Service(options.model_repository.resolve(), *options.service_flag)))
+        setup = Setup(
+            small=[request for place, request in enumerate(both) if place not in large],
+            both=both,
+            large=large,
+            right={request: answers.likely_indices(ask(service.address, request)) for request in dict.fromkeys(both)},
+            warm_seconds=options.seconds / 5,
+            seconds=options.seconds,
+            seed=options.seed,
+        )
+        capacity = aside.run(
+            closed_loop,
+            address=service.address,
+            requests=both,
+            warm_seconds=setup.warm_seconds,
+            seconds=setup.seconds,
+        )
+        print(f"capacity of both {capacity:.1f}/s", file=sys.stderr)
+        found = []
+        for phase in phases(service, setup, rate=LOAD * capacity, rounds=options.rounds, aside=aside):
+            found.append(phase)
+            print(f"round {phase.round + 1}  {phase.name:20}{o.line(phase)}", file=sys.stderr)
+    made, faults = checks(found), o.faults(found)
+    names = (SMALL_ALONE, SMALL_BESIDE, LARGE_BESIDE)
+    columns = {name: load_figures.medians([one.figures for one in found if one.name == name]) for name in names}
+    print(
+        f"Capacity of both {capacity:.1f}/s; medians over {options.rounds} rounds; latencies in ms from the schedule."
+    )
+    print(load_figures.markdown(columns), verdict.markdown(made), verdict.conclude(made, faults), sep="\n\n")
+    if options.json:
+        environment = {"flags": options.service_flag, **machine.environment([])}
+        document = {"environment": environment, "capacity": capacity, "checks": made, "faults": faults, "phases": found}
+        options.json.write_text(json.dumps(document, default=asdict, ensure_ascii=False) + "\n")
+    return verdict.exit_code(made, faults)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmarks.mixed_sizes", description=__doc__.partition(":")[0])
+    add = parser.add_argument
+    add("--url", help="a running service, http://host:port (default: one is started)")
+    add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
+    add("--service-flag", action="append", default=[], metavar="FLAG", help="passed on: --service-flag=--workers=2")
+    add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
+    add("--rounds", type=int, default=4, metavar="N")
+    add("--seconds", type=float, default=15.0, help="how long each phase is counted, after a fifth of it to warm up")
+    add("--seed", type=int, default=1)
+    add("--json", type=Path, metavar="FILE", help="write all figures")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
