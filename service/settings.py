@@ -169,8 +169,8 @@ class Settings(BaseSettings):
         25_000_000,
         ge=1,
         description="Most pixels in one image, checked before it is decoded. Raise it for cameras above 25 megapixels. "
-        "While an image is decoded it takes 8 (JPEG), 9 (PNG) to 18 (WebP) bytes a pixel, which count against "
-        "max_in_flight_bytes.",
+        "While an image is decoded it takes 8 (JPEG), 9 (PNG) to 18 (WebP) bytes a pixel, which for large ones count "
+        "against max_in_flight_bytes.",
     )
     max_image_dimension: int = Field(32_768, ge=1, description="Longest side of an image in pixels.")
     allow_damaged_images: bool = Field(
@@ -192,8 +192,9 @@ class Settings(BaseSettings):
     max_in_flight_bytes: int = Field(
         512 * _MIB,
         ge=1,
-        description="Most bytes held at once by bodies, and by images while they are decoded; bounds memory. Must hold "
-        "at least one max_body_bytes. One large image is decoded even where there is no room for it.",
+        description="Most bytes held at once by bodies, and by large images while they are decoded; bounds memory. Must "
+        "hold at least one max_body_bytes. A JPEG of 12 megapixels counts 100 MB, and one image is decoded even where "
+        "there is no room: raise it where many cores decode large photos.",
     )
     grpc_max_requests: int = Field(
         64,

@@ -148,10 +148,11 @@ class Preparation:
         """Hand over what may run; of what is not dear as much again, so that no thread has to wait for the loop."""
         places = lane.places if lane is self._dear else 2 * lane.places
         while len(lane.running) < places and (job := lane.first()) is not None:
-            if lane is self._dear and lane.running and not self._admission.has_room(job.price.nbytes):
-                return
+            if lane is self._dear:
+                if lane.running and not self._admission.has_room(job.price.nbytes):
+                    return
+                self._admission.take(job.price.nbytes)
             lane.start(now=self._clock.now())
-            self._admission.take(job.price.nbytes)
             call = self._run_dear if lane is self._dear else self._run_light
             self._threads[lane].run(call, job).add_done_callback(partial(self._ended, lane, job))
 
@@ -171,7 +172,8 @@ class Preparation:
 
     def _ended(self, lane: Lane, job: Job, run: asyncio.Future[tuple[Any, float]]) -> None:
         lane.running.discard(job)
-        self._admission.give_back(job.price.nbytes)
+        if lane is self._dear:
+            self._admission.give_back(job.price.nbytes)
         error = run.exception()
         if error is not None:
             _tell(job, error)
