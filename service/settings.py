@@ -192,9 +192,9 @@ class Settings(BaseSettings):
     max_in_flight_bytes: int = Field(
         512 * _MIB,
         ge=1,
-        description="Most bytes held at once by bodies, and by large images while they are decoded; bounds memory. Must "
-        "hold at least one max_body_bytes. A JPEG of 12 megapixels counts 100 MB, and one image is decoded even where "
-        "there is no room: raise it where many cores decode large photos.",
+        description="Most bytes held at once by bodies, and by large images while they are decoded; bounds memory. "
+        "Must hold at least one max_body_bytes. A JPEG of 12 megapixels counts 100 MB, and one image is decoded even "
+        "where there is no room: raise it where many cores decode large photos.",
     )
     grpc_max_requests: int = Field(
         64,
