@@ -1,12 +1,14 @@
 """Where the head of a request ends, before it is parsed: the parser must not be given what comes after it.
 
-What lives here: blank lines and bounds. What does not: what a head says (`http_parsing`).
+What lives here: blank lines, bounds, and the parser to give it to. What does not: what a head says (`http_parsing`).
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
+
+import httptools
 
 from service.refusals import MAX_HEAD_BYTES, MAX_HEADERS
 
@@ -17,6 +19,7 @@ _BLANK_LINE: Final = b"\r\n\r\n"
 _MAX_LINES: Final = MAX_HEADERS + 2
 _EMPTY_LINES: Final = re.compile(rb"[\r\n]{0,64}")
 """Some clients send one after a body; who sends more than so many at once sends nothing else."""
+_HOST: Final = re.compile(rb"(?:\[[0-9a-f:.]+(?:%25[0-9a-z._~-]+)?\]|[0-9a-z._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
 
 
 class Head:
@@ -53,9 +56,21 @@ class Head:
         return len(data)
 
 
-def end_of_empty_lines(data: bytes, at: int) -> int | None:
-    """Where the empty lines end that may come before a request, and do not begin it; None if they are too many."""
+def end_of_empty_lines(data: bytes, at: int) -> int:
+    """Where the empty lines end that may come before a request, and do not begin it; -1 if they are too many."""
     found = _EMPTY_LINES.match(data, at)
     assert found is not None
     end = found.end()
-    return None if end < len(data) and data[end] in b"\r\n" else end
+    return -1 if end < len(data) and data[end] in b"\r\n" else end
+
+
+def is_host(value: bytes) -> bool:
+    """Whether `value`, in lower case, is what a Host header may say (RFC 9110, 7.2); it may be empty."""
+    return _HOST.fullmatch(value) is not None
+
+
+def new_parser(protocol: object) -> httptools.HttpRequestParser:
+    """One that calls `protocol` back, as uvicorn sets it up."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser

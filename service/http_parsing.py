@@ -1,24 +1,23 @@
 """From the bytes of a connection to its requests, one at a time.
 
-What lives here: what is parsed when. The parser cannot be stopped within what it is given, so it never gets more than
-one request: what a client sends beyond the one that is being answered stays bytes, and is not read further. Nor does
-any connection get more than its share of a turn of the event loop (`turns`): small chunks wait as bytes too, and what
-is only discarded is read once a turn. What does not: how long a connection is waited for, and how it is closed
-(`http_protocol`).
+What lives here: what is parsed when. The parser never gets more than one request: what comes beyond the one that is
+being answered stays bytes, and is not read further. Nor has a connection more than its share of the event loop: small
+chunks wait for their turn (`turns`), and so does what is only discarded. What does not: how long a connection is waited
+for, and how it is closed (`http_protocol`).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.http_chunks import Chunks, UnreadableChunks
 from service.http_cycle import Flow, LeanCycle
-from service.http_heads import SMALL_BYTES, Head, end_of_empty_lines
-from service.refusals import HEAD_TOO_LARGE, MALFORMED, MAX_HEADERS, NO_TUNNEL, UNKNOWN_CODING, Refusal
+from service.http_heads import SMALL_BYTES, Head, end_of_empty_lines, is_host, new_parser
+from service.refusals import HEAD_TOO_LARGE, MALFORMED, MAX_HEADERS, NO_HOST, NO_TUNNEL, UNKNOWN_CODING, Refusal
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Transport
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from service.turns import Turns
 
 _CHUNKED: Final = -1
-_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect"))
+_TELLING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect", b"host"))
 
 
 class RequestReader(HttpToolsProtocol):
@@ -54,6 +53,7 @@ class RequestReader(HttpToolsProtocol):
         self._answering = False  # a whole request is complete, the answer is not
         self._ahead = b""  # received beyond that request, or beyond what this turn allows, from _ahead_at on
         self._ahead_at = 0
+        self._has_host = False  # the head that comes in
         self._deaf = False  # whatever comes now is discarded
         self._refusal: Refusal | None = None
         self._plain_head: bytes | None = None
@@ -148,11 +148,9 @@ class RequestReader(HttpToolsProtocol):
                     return
                 self._feed(data[at:end])
             else:
-                lines_end = end_of_empty_lines(data, at)
-                if lines_end is None:
+                end = end_of_empty_lines(data, at)
+                if end < 0:
                     self.refuse(MALFORMED)
-                    return
-                end = lines_end
             at = end
 
     def _read_chunks(self, data: bytes, at: int) -> int:
@@ -165,7 +163,7 @@ class RequestReader(HttpToolsProtocol):
         if body:
             self.on_body(body)
         if self._chunks.over:
-            self.parser = self._new_parser()  # the one that read the head still waits for the body
+            self.parser = new_parser(self)  # the one that read the head still waits for the body
             self.on_message_complete()
         return at
 
@@ -184,29 +182,28 @@ class RequestReader(HttpToolsProtocol):
         if head.startswith(b"CONNECT "):
             self.refuse(NO_TUNNEL)
             return
-        self.parser = self._new_parser()
+        self.parser = new_parser(self)
         self._feed(head)
 
-    def _new_parser(self) -> httptools.HttpRequestParser:
-        parser = httptools.HttpRequestParser(self)
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-        return parser
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep it; look at those that tell how the body comes."""
+        """Keep it; look at those that tell where the request goes and how its body comes."""
         name = name.lower()
-        if name in _FRAMING:
-            self._on_framing(name, value.lower())
+        if name in _TELLING:
+            self._on_telling(name, value.lower())
         self.headers.append((name, value))
 
-    def _on_framing(self, name: bytes, value: bytes) -> None:
-        if name == b"content-length":
+    def _on_telling(self, name: bytes, value: bytes) -> None:
+        if name == b"host":
+            # With two of them, or one that is none, this service and a proxy in front could each mean another.
+            if self._has_host or not is_host(value):
+                self._fail(NO_HOST)
+            self._has_host = True
+        elif name == b"content-length":
             self._body_declared = int(value)
         elif name == b"transfer-encoding":
             # The parser also takes codings before it, which nobody here undoes, and HTTP/1.0, which has none.
             if value != b"chunked" or self.parser.get_http_version() == "1.0":
-                self._refusal = UNKNOWN_CODING
-                raise ValueError("unknown transfer coding")
+                self._fail(UNKNOWN_CODING)
             self._body_declared = _CHUNKED
         elif value == b"100-continue":
             self.expect_100_continue = True
@@ -215,8 +212,10 @@ class RequestReader(HttpToolsProtocol):
         """Let uvicorn make the request's cycle and its task, which runs later, and make the cycle one of ours."""
         assert not self._answering, "the parser has found the end of a head where there is no blank line"
         if len(self.headers) > MAX_HEADERS:
-            self._refusal = HEAD_TOO_LARGE
-            raise ValueError("too many headers")
+            self._fail(HEAD_TOO_LARGE)
+        if not self._has_host and self.parser.get_http_version() != "1.0":
+            self._fail(NO_HOST)
+        self._has_host = False
         if self.parser.should_upgrade():
             self._plain_head = self._head_without_upgrade()
             return
@@ -227,6 +226,10 @@ class RequestReader(HttpToolsProtocol):
         self._body_left = self._body_declared
         if self._body_left == _CHUNKED:
             self._chunks = Chunks()
+
+    def _fail(self, refusal: Refusal) -> NoReturn:
+        self._refusal = refusal
+        raise ValueError  # which stops the parser
 
     def _head_without_upgrade(self) -> bytes:
         line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())

@@ -431,6 +431,13 @@ GET_TOO = b"GET /smuggled HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
         HEAD.replace(b"POST /", b"POST /\xff"),
         HEAD.replace(b"1.1", b"3.1"),
         b"\x16\x03\x01\x02\x00\x01\x00",
+        HEAD.replace(b"host: x\r\n", b""),
+        HEAD + b"Host: x\r\n",
+        HEAD.replace(b"1.1", b"1.0") + b"host: y\r\n",
+        *(
+            HEAD.replace(b"host: x", b"host: " + host)
+            for host in (b"a b", b"x/y", b"a@b", b"x:y", b"::1", b"[x", b"\xe4")
+        ),
     ],
     ids=repr,
 )
@@ -466,6 +473,15 @@ async def test_a_body_whose_chunks_cannot_be_read_is_answered_400_and_its_reques
         assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert app.calls == 1
         await asyncio.wait_for(app.disconnected.wait(), 20)
+
+
+@pytest.mark.parametrize("host", [b"", b"x_y.example.", b"10.0.0.1:8000", b"[::1]:80", b"[fe80::1%25eth0]", b"a%2eb:"])
+async def test_a_host_is_served_whatever_it_is_and_http_1_0_without_one(host: bytes) -> None:
+    async with serving(Echo()) as port:
+        served = request(b"ab").replace(b"host: x", b"Host:  " + host.upper())
+        assert (await exchange(port, [served])).startswith(b"HTTP/1.1 200 ")
+        old = request(b"ab").replace(b"host: x\r\n", b"").replace(b"1.1", b"1.0")
+        assert (await exchange(port, [old])).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_an_upgrade_that_is_offered_is_ignored() -> None:
