@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from service.types import LET_GO
+
 if TYPE_CHECKING:
     from asyncio import Transport
 
@@ -40,6 +42,9 @@ class Connection(Protocol):
     def wait_turn(self) -> None:
         """Read on only in a later turn of the loop."""
 
+    def let_go(self) -> None:
+        """End a request whose body keeps others waiting."""
+
 
 class LeanCycle(RequestResponseCycle):
     """One request and its answer."""
@@ -54,6 +59,7 @@ class LeanCycle(RequestResponseCycle):
         """Make `cycle` one of this class, before anything has been received or sent on it."""
         cycle.__class__ = cls
         lean = cast("LeanCycle", cycle)
+        cast("dict[str, Any]", lean.scope)[LET_GO] = connection.let_go
         lean.parts, lean.ahead, lean.start, lean.connection = deque(), 0, None, connection
 
     def take(self, part: bytes) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from service.http_parsing import RequestReader
-from service.refusals import STOPPING, Refusal, too_slow
+from service.refusals import KEPT_OTHERS_WAITING, STOPPING, Refusal, too_slow
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Transport
@@ -137,6 +137,11 @@ class LeanHttpProtocol(RequestReader):
             self.refuse(STOPPING if books.stopping else slow)
         else:
             self.abort()
+
+    def let_go(self) -> None:
+        """End a request whose body has stalled while others have no room for theirs."""
+        if self._body_left and not self._deaf:
+            self.refuse(KEPT_OTHERS_WAITING)
 
     def abort(self) -> None:
         """Close at once."""

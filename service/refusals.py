@@ -40,6 +40,12 @@ def too_slow(*, head_seconds: float, body_seconds: float) -> Refusal:
     return _refusal(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", message, reason=None)
 
 
+KEPT_OTHERS_WAITING: Final = _refusal(
+    HTTPStatus.REQUEST_TIMEOUT,
+    "request_timeout",
+    "this body had all but stopped, and others had no room for theirs (max_in_flight_bytes); send it again, evenly",
+    reason="evicted",
+)
 STOPPING: Final = _refusal(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "not_ready",

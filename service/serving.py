@@ -74,7 +74,12 @@ class Serving:
             max_dimension=settings.max_image_dimension,
             max_images=settings.max_images_per_request,
         )
-        self.admission = Admission(max_requests=settings.max_in_flight_requests, max_bytes=settings.max_in_flight_bytes)
+        self.admission = Admission(
+            max_requests=settings.max_in_flight_requests,
+            max_bytes=settings.max_in_flight_bytes,
+            slowest_seconds=settings.body_seconds,
+            now=clock.now,
+        )
         self.connections = Connections(
             ConnectionLimits(
                 max_connections=settings.max_connections,

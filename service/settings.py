@@ -184,7 +184,8 @@ class Settings(BaseSettings):
     max_in_flight_bytes: int = Field(
         512 * _MIB,
         ge=1,
-        description="Most body bytes held at once; bounds memory. Must hold at least one max_body_bytes.",
+        description="Most body bytes held at once; bounds memory. Must hold at least one max_body_bytes. Where they "
+        "are spent, bodies that stall for more than two seconds make room, with 408.",
     )
     grpc_max_requests: int = Field(
         64,

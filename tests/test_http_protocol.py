@@ -15,10 +15,13 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.admission import PATIENCE_SECONDS, Admission
 from service.clock import MonotonicClock
 from service.connections import ConnectionLimits, Connections
 from service.http_cycle import AHEAD_BYTES
 from service.http_protocol import LeanHttpProtocol
+from service.types import LET_GO
+from tests.fakes import FakeClock
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -308,6 +311,43 @@ async def test_requests_after_one_of_tiny_chunks_wait_for_their_turn() -> None:
     async with serving(Echo()) as port:
         answer = await exchange(port, [small_chunks(1000) + small_chunks(3) + request(b"the end")])
         assert [json.loads(part.partition(b"]")[0] + b"]")[2] for part in answer.split(b"\r\n\r\n")[1:]] == [1000, 3, 7]
+
+
+class Holding(Echo):
+    """Holds bodies within a bound, as the service does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock()
+        self.admission = Admission(max_requests=9, max_bytes=1000, slowest_seconds=60.0, now=self.clock.now)
+        self.held = asyncio.Event()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        async def charged() -> MutableMapping[str, Any]:
+            message = await receive()
+            permit.charge(len(message.get("body", b"")))
+            self.held.set()
+            return message
+
+        with self.admission.permit(0) as permit:
+            permit.expect(scope[LET_GO])
+            await super().__call__(scope, charged, send)
+
+
+async def test_a_body_that_stalls_is_let_go_with_408_for_one_that_has_no_room() -> None:
+    app = Holding()
+    async with running(app) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        writer.write(request(bytes(900))[:-1])
+        await asyncio.wait_for(app.held.wait(), 20)
+        app.clock.advance(PATIENCE_SECONDS + 1)
+        assert b"200 OK" in await exchange(port_of(server), [request(bytes(500))])
+        head, _, body = (await asyncio.wait_for(reader.read(), 20)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert "no room" in json.loads(body)["error"]
+        await asyncio.wait_for(app.disconnected.wait(), 20)
+        assert app.admission.nbytes == 0
+        writer.close()
 
 
 async def test_who_hangs_up_while_its_chunks_wait_is_gone() -> None:
