@@ -191,7 +191,8 @@ class Settings(BaseSettings):
         64,
         ge=1,
         description="Most gRPC requests held at once, from their head to their answer. One more is refused, unless "
-        "another has kept the service waiting for its message for more than a second: then that one is.",
+        "another has kept the service waiting for its message for more than a second, or comes from an address that "
+        "waits in more places: then that one is.",
     )
     max_queue_items: int = Field(
         512,
