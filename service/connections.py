@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import Final, Protocol
 
 from service.clock import Clock, TimerHandle
+from service.turns import Turns
 
 _SWEEP_SECONDS: Final = 1.0
 """How late an overdue client may be found; less where a bound is shorter than that."""
@@ -70,6 +71,8 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits, *, clock: Clock, on_closed: Callable[[str], None]) -> None:
         self.limits = limits
+        self.turns = Turns()
+        """For who has more to do than one connection may do at once."""
         self.closing = False
         """Whether each connection is to be closed once it owes no answer; for a service that drains."""
         self.stopping = False

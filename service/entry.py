@@ -6,6 +6,7 @@ bounds (`admission`, `batcher`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -41,6 +42,14 @@ class Entry:
         except QueueFull as full:
             raise self._advised(full) from None
         self.reservation = model.batcher.reserve()
+
+    def expect(self, let_go: Callable[[], None]) -> None:
+        """The body is waited for; if it stalls while others have no room for theirs, `let_go` is called."""
+        self._permit.expect(let_go)
+
+    def is_whole(self) -> None:
+        """The body has come."""
+        self._permit.is_whole()
 
     def charge(self, nbytes: int) -> None:
         """Count `nbytes` of body that have come; raises `QueueFull` if memory is spent."""

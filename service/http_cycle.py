@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from service.types import LET_GO
 
 if TYPE_CHECKING:
     from asyncio import Transport
@@ -36,6 +39,12 @@ class Connection(Protocol):
     def close_after_answer(self) -> None:
         """Close once the answer is sent."""
 
+    def wait_turn(self) -> None:
+        """Read on only in a later turn of the loop."""
+
+    def let_go(self) -> None:
+        """End a request whose body keeps others waiting."""
+
 
 class LeanCycle(RequestResponseCycle):
     """One request and its answer."""
@@ -50,11 +59,13 @@ class LeanCycle(RequestResponseCycle):
         """Make `cycle` one of this class, before anything has been received or sent on it."""
         cycle.__class__ = cls
         lean = cast("LeanCycle", cycle)
+        cast("dict[str, Any]", lean.scope)[LET_GO] = connection.let_go
         lean.parts, lean.ahead, lean.start, lean.connection = deque(), 0, None, connection
 
     def take(self, part: bytes) -> None:
         """Keep a part of the body, as it is, for `receive`."""
         if self.response_complete:
+            self.connection.wait_turn()
             return
         self.parts.append(part)
         self.ahead += len(part) + _PART_OVERHEAD_BYTES
@@ -123,3 +134,30 @@ class _Cork:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Flow(FlowControl):
+    """uvicorn's, which can hold reading back against whoever would resume it: a request's cycle, that takes more."""
+
+    _held = False
+    _paused = False  # by the cycle
+
+    def hold(self) -> None:
+        """Do not read until `release`."""
+        self._held = True
+        super().pause_reading()
+
+    def release(self) -> None:
+        """Read on, unless the cycle has enough."""
+        self._held = False
+        if not self._paused:
+            super().resume_reading()
+
+    def pause_reading(self) -> None:
+        self._paused = True
+        super().pause_reading()
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        if not self._held:
+            super().resume_reading()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from service.http_parsing import RequestReader
-from service.refusals import STOPPING, Refusal, too_slow
+from service.refusals import KEPT_OTHERS_WAITING, STOPPING, Refusal, too_slow
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Transport
@@ -37,7 +37,7 @@ class LeanHttpProtocol(RequestReader):
         *,
         connections: Connections,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(config, server_state, app_state, _loop, connections.turns)
         self._books = connections
         self._stop_handshake: Callable[[], object] | None = None
         self._closes_after_body = False
@@ -80,7 +80,7 @@ class LeanHttpProtocol(RequestReader):
             line = books.answering
         elif self._body_left:
             line = books.body
-        elif self._head_bytes:
+        elif self._head.nbytes:
             line = books.head
         else:
             line = books.fresh if self.line is books.fresh else books.idle
@@ -138,6 +138,11 @@ class LeanHttpProtocol(RequestReader):
         else:
             self.abort()
 
+    def let_go(self) -> None:
+        """End a request whose body has stalled while others have no room for theirs."""
+        if self._body_left and not self._deaf:
+            self.refuse(KEPT_OTHERS_WAITING)
+
     def abort(self) -> None:
         """Close at once."""
         self._deaf = True
@@ -148,7 +153,7 @@ class LeanHttpProtocol(RequestReader):
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer what is just coming in with `refusal`, and close."""
-        self._deaf = True
+        self._deaf, self._ahead = True, b""
         if refusal.reason is not None:
             self._books.count(refusal.reason)
         if self._owes_answer or self._body_left:
@@ -157,7 +162,7 @@ class LeanHttpProtocol(RequestReader):
                 return
             cast("LeanCycle", self.cycle).give_up()
         self.transport.write(refusal.answer)
-        self.flow.resume_reading()
+        self._read_all()
         self._half_close()
         self._books.move(self, self._books.farewell)
 
@@ -169,6 +174,11 @@ class LeanHttpProtocol(RequestReader):
         else:
             self._close()
 
+    def _read_all(self) -> None:
+        """Whatever held reading back is over: what comes is discarded, and TLS waits for the client's last word."""
+        self._flow.resume_reading()
+        self._flow.release()
+
     def _half_close(self) -> None:
         """Say that nothing follows, and go on reading: who is cut off while it sends may never read the answer."""
         if self.transport.can_write_eof():
@@ -179,6 +189,7 @@ class LeanHttpProtocol(RequestReader):
     def _close(self) -> None:
         books, transport = self._books, self.transport
         self._deaf = True
+        self._read_all()
         transport.close()
         # Over TLS a close waits for the client's. A service that drains must not wait long for who never closes.
         books.move(self, books.farewell if books.closing and not transport.get_write_buffer_size() else books.reader)

@@ -40,6 +40,12 @@ def too_slow(*, head_seconds: float, body_seconds: float) -> Refusal:
     return _refusal(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", message, reason=None)
 
 
+KEPT_OTHERS_WAITING: Final = _refusal(
+    HTTPStatus.REQUEST_TIMEOUT,
+    "request_timeout",
+    "this body had all but stopped, and others had no room for theirs (max_in_flight_bytes); send it again, evenly",
+    reason="evicted",
+)
 STOPPING: Final = _refusal(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "not_ready",
@@ -53,11 +59,31 @@ HEAD_TOO_LARGE: Final = _refusal(
     f"the head of a request has at most {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} headers; send fewer or shorter ones",
     reason="head_too_large",
 )
+NO_HOST: Final = _refusal(
+    HTTPStatus.BAD_REQUEST,
+    "malformed_request",
+    "a request of HTTP/1.1 has one Host header, with the host and the port that it was sent to and nothing else",
+    reason="malformed",
+)
 MALFORMED: Final = _refusal(
     HTTPStatus.BAD_REQUEST,
     "malformed_request",
     "this is not HTTP/1.1 as RFC 9112 has it: the request line, a header or the framing of the body cannot be read",
     reason="malformed",
+)
+CHUNKS_MALFORMED: Final = _refusal(
+    HTTPStatus.BAD_REQUEST,
+    "malformed_request",
+    "these are no chunks as RFC 9112 has them, or one has long extensions: send each as its size in hexadecimal, CRLF, "
+    "its bytes, CRLF; or send the body with a Content-Length",
+    reason="malformed",
+)
+TRAILERS_TOO_LARGE: Final = _refusal(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "trailers_too_large",
+    f"a body has at most {MAX_HEAD_BYTES} bytes of trailers and {MAX_HEADERS} of them; leave them out, for they are "
+    "dropped",
+    reason="head_too_large",
 )
 UNKNOWN_CODING: Final = _refusal(
     HTTPStatus.BAD_REQUEST,

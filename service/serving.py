@@ -81,7 +81,12 @@ class Serving:
             allow_damaged_images=settings.allow_damaged_images,
             convert_colour_profiles=settings.convert_colour_profiles,
         )
-        self.admission = Admission(max_requests=settings.max_in_flight_requests, max_bytes=settings.max_in_flight_bytes)
+        self.admission = Admission(
+            max_requests=settings.max_in_flight_requests,
+            max_bytes=settings.max_in_flight_bytes,
+            slowest_seconds=settings.body_seconds,
+            now=clock.now,
+        )
         self.connections = Connections(
             ConnectionLimits(
                 max_connections=settings.max_connections,

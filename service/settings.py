@@ -193,14 +193,16 @@ class Settings(BaseSettings):
         512 * _MIB,
         ge=1,
         description="Most bytes held at once by bodies, and by large images while they are decoded; bounds memory. "
-        "Must hold at least one max_body_bytes. A JPEG of 12 megapixels counts 100 MB, and one image is decoded even "
-        "where there is no room: raise it where many cores decode large photos.",
+        "Must hold at least one max_body_bytes. Where they are spent, bodies that stall for more than two seconds make "
+        "room, with 408. A JPEG of 12 megapixels counts 100 MB while it is decoded, and one image is decoded even where "
+        "there is no room: raise it where many cores decode large photos.",
     )
     grpc_max_requests: int = Field(
         64,
         ge=1,
         description="Most gRPC requests held at once, from their head to their answer. One more is refused, unless "
-        "another has kept the service waiting for its message for more than a second: then that one is.",
+        "another has kept the service waiting for its message for more than a second, or comes from an address that "
+        "waits in more places: then that one is.",
     )
     max_queue_items: int = Field(
         512,

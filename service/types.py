@@ -18,6 +18,10 @@ WIRE_DTYPES: Final[Mapping[str, str]] = {
 """The Open Inference datatypes that are served, as numpy has them on the wire: little-endian. BYTES has no such."""
 
 
+LET_GO: Final = "topfive.let_go"
+"""In the scope of a request over HTTP, what ends it while its body is waited for: the client is told to be faster."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """A tensor's name, Open Inference datatype (`BYTES`, or one of `WIRE_DTYPES`) and shape.

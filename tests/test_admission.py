@@ -9,8 +9,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service.admission import Admission, Permit
+from service.admission import PATIENCE_SECONDS, Admission, Permit
 from service.errors import QueueFull
+from tests.fakes import FakeClock
+
+BODY_SECONDS = 60.0
+
+
+def make(*, max_requests: int = 100, max_bytes: int, clock: FakeClock | None = None) -> Admission:
+    now = (clock or FakeClock()).now
+    return Admission(max_requests=max_requests, max_bytes=max_bytes, slowest_seconds=BODY_SECONDS, now=now)
 
 
 class AdmissionMachine(RuleBasedStateMachine):
@@ -21,7 +29,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.inside: list[Permit] = []
         self.begun: list[Permit] = []
         self.charged = 0
-        self.admission = Admission(max_requests=max_requests, max_bytes=max_bytes)
+        self.admission = make(max_requests=max_requests, max_bytes=max_bytes)
 
     @rule(nbytes=st.integers(0, 20))
     def arrive(self, nbytes: int) -> None:
@@ -85,7 +93,7 @@ TestAdmission = AdmissionMachine.TestCase
 
 @pytest.mark.parametrize("fails", [True, False])
 def test_what_a_request_holds_is_given_back_however_it_ends(fails: bool) -> None:
-    admission = Admission(max_requests=2, max_bytes=10)
+    admission = make(max_requests=2, max_bytes=10)
     with suppress(ValueError), admission.permit(4) as first, admission.permit(6) as second:
         assert (admission.requests, admission.nbytes) == (0, 0), "what was announced is not there yet"
         first.charge(4)
@@ -98,7 +106,7 @@ def test_what_a_request_holds_is_given_back_however_it_ends(fails: bool) -> None
 
 
 def test_a_refusal_says_which_bound_is_reached() -> None:
-    admission = Admission(max_requests=1, max_bytes=10)
+    admission = make(max_requests=1, max_bytes=10)
     with admission.permit(9) as permit:
         permit.charge(9)
         with pytest.raises(QueueFull, match="9 of at most 10 are held and this body has 2 more"):
@@ -106,3 +114,89 @@ def test_a_refusal_says_which_bound_is_reached() -> None:
         permit.begin()
         with pytest.raises(QueueFull, match="1 are in flight"):
             admission.permit(0)
+
+
+class Bodies:
+    """Bodies on their way, with room for so many bytes."""
+
+    def __init__(self, max_bytes: int = 100) -> None:
+        self.clock = FakeClock()
+        self.admission = make(max_bytes=max_bytes, clock=self.clock)
+        self.given_up: list[str] = []
+
+    def expect(self, name: str, nbytes: int) -> Permit:
+        """One of which so many bytes have come."""
+        permit = self.admission.permit(nbytes)
+        permit.expect(lambda: self.given_up.append(name))
+        permit.charge(nbytes)
+        return permit
+
+
+def test_a_body_that_stalls_makes_room_for_one_that_comes() -> None:
+    """Once it has had its time; by the head there is room then, and it is given up for bytes that are there."""
+    bodies = Bodies()
+    stalled = bodies.expect("stalled", 90)
+    bodies.clock.advance(PATIENCE_SECONDS)
+    with pytest.raises(QueueFull, match="90 of at most 100"):
+        bodies.admission.permit(20)
+    bodies.clock.advance(0.1)
+    with bodies.admission.permit(20) as permit, stalled:
+        permit.charge(10)
+        assert (bodies.given_up, bodies.admission.nbytes) == ([], 100)
+        permit.charge(10)
+        assert (bodies.given_up, bodies.admission.nbytes) == (["stalled"], 20)
+    assert bodies.admission.nbytes == 0
+
+
+def test_of_the_stalled_those_make_room_first_that_keep_most_for_longest_and_no_more_than_must() -> None:
+    bodies = Bodies()
+    bodies.expect("small", 10)
+    bodies.clock.advance(PATIENCE_SECONDS)
+    bodies.expect("large", 40)
+    bodies.clock.advance(PATIENCE_SECONDS)
+    bodies.expect("larger, later", 50)
+    bodies.clock.advance(PATIENCE_SECONDS + 1)
+    bodies.admission.permit(41).charge(41)
+    assert bodies.given_up == ["large", "larger, later"]
+    assert bodies.admission.nbytes == 10 + 41
+
+
+def test_a_body_that_comes_evenly_is_not_given_up_however_slow_it_is() -> None:
+    """Down to the pace at which it just comes whole in its time; its first bytes, at once, count like all others."""
+    bodies = Bodies()
+    slow = bodies.expect("slow", 0)
+    for _ in range(40):
+        bodies.clock.advance(1.0)
+        slow.charge(1)
+        with pytest.raises(QueueFull):
+            bodies.admission.permit(100)
+    assert bodies.given_up == []
+
+
+def test_a_body_of_which_most_came_at_once_is_not_kept_by_a_trickle() -> None:
+    bodies = Bodies(1000)
+    trickle = bodies.expect("trickle", 900)
+    for _ in range(3):
+        bodies.clock.advance(1.0)
+        trickle.charge(4)
+    bodies.admission.permit(1000).charge(1000)
+    assert bodies.given_up == ["trickle"]
+
+
+def test_what_is_whole_or_over_is_not_given_up() -> None:
+    """Nor is the one that asks, nor anybody in vain."""
+    bodies = Bodies()
+    bodies.expect("whole", 30).is_whole()
+    stalled = bodies.expect("stalled", 30)
+    with bodies.expect("over", 30):
+        pass
+    with bodies.admission.permit(0) as known:
+        known.charge(30)
+    bodies.clock.advance(PATIENCE_SECONDS + 1)
+    with pytest.raises(QueueFull, match="60 of at most 100"):
+        stalled.charge(71)
+    with pytest.raises(QueueFull, match="60 of at most 100"):
+        bodies.admission.permit(71)
+    assert bodies.given_up == []
+    bodies.admission.permit(70).charge(70)
+    assert bodies.given_up == ["stalled"]

@@ -99,7 +99,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         PreparingLimits(threads=1, max_wait_seconds=2.0, max_decode_seconds=10.0, max_dear=8),
         images=limits,
         rules=USUAL_RULES,
-        admission=Admission(max_requests=8, max_bytes=1 << 30),
+        admission=Admission(max_requests=8, max_bytes=1 << 30, slowest_seconds=60, now=clock.now),
         clock=clock,
         on_death=events.fatal.append,
     )

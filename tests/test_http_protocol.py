@@ -15,10 +15,13 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.admission import PATIENCE_SECONDS, Admission
 from service.clock import MonotonicClock
 from service.connections import ConnectionLimits, Connections
 from service.http_cycle import AHEAD_BYTES
 from service.http_protocol import LeanHttpProtocol
+from service.types import LET_GO
+from tests.fakes import FakeClock
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -29,12 +32,14 @@ class Echo:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.headers: list[tuple[bytes, bytes]] = []
         self.may_read = asyncio.Event()
         self.may_read.set()
         self.disconnected = asyncio.Event()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self.calls += 1
+        self.headers += scope["headers"]
         if scope["path"] == "/early":
             await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
@@ -198,20 +203,23 @@ async def test_a_streamed_answer_comes_whole() -> None:
         assert b"one \r\n4\r\ntwo \r\n5\r\nthree\r\n0\r\n\r\n" in answer
 
 
-async def test_reading_stays_a_bounded_way_ahead_of_the_application() -> None:
+@pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "in chunks"])
+async def test_reading_stays_a_bounded_way_ahead_of_the_application(chunked: bool) -> None:
     """A sender is held back while nobody takes its body, and goes on when somebody does."""
     app = Echo()
     app.may_read.clear()
     async with running(app) as server:
         body = bytes(8 * AHEAD_BYTES)
         reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
-        writer.write(request(body))
+        parts = (body[:8000],) * (len(body) // 8000)
+        body = b"".join(parts)
+        writer.write(chunked_request(*parts, more="connection: close\r\n") if chunked else request(body))
 
         async def held_back() -> int:
             while True:
                 for connection in server.server_state.connections:
                     assert isinstance(connection, LeanHttpProtocol)
-                    if connection.flow.read_paused:
+                    if connection.flow.read_paused and not connection._waits_turn:
                         return int(vars(connection.cycle)["ahead"])
                 await asyncio.sleep(0)
 
@@ -265,6 +273,147 @@ async def test_what_comes_while_an_answer_is_due_stays_unread() -> None:
         answer = await asyncio.wait_for(reader.read(), 60)
         assert app.calls == count + 2 == answer.count(b"HTTP/1.1 200 OK")
         writer.close()
+
+
+def small_chunks(count: int) -> bytes:
+    return chunked_request(*[b"a"] * count)
+
+
+async def test_a_body_of_tiny_chunks_leaves_the_turns_between_to_others() -> None:
+    """Any number of such clients, each with more than a thousand turns' work, is passed by whoever comes."""
+    app = Echo()
+    async with running(app) as server:
+        floods = [await asyncio.open_connection("127.0.0.1", port_of(server)) for _ in range(3)]
+        for _, writer in floods:
+            writer.write(small_chunks(30_000))
+
+        def held() -> int:
+            return sum(
+                isinstance(connection, LeanHttpProtocol) and bool(connection._ahead)
+                for connection in server.server_state.connections
+            )
+
+        async def all_held() -> None:
+            while True:
+                if held() == len(floods):
+                    return
+                await asyncio.sleep(0)
+
+        await asyncio.wait_for(all_held(), 20)
+        assert b"200" in await exchange(port_of(server), [request(b"abc")])
+        assert held() == len(floods)
+        for reader, writer in floods:
+            assert b'["POST", "/", 30000, 2910000]' in await asyncio.wait_for(reader.readuntil(b"]"), 20)
+            writer.close()
+
+
+async def test_requests_after_one_of_tiny_chunks_wait_for_their_turn() -> None:
+    async with serving(Echo()) as port:
+        answer = await exchange(port, [small_chunks(1000) + small_chunks(3) + request(b"the end")])
+        assert [json.loads(part.partition(b"]")[0] + b"]")[2] for part in answer.split(b"\r\n\r\n")[1:]] == [1000, 3, 7]
+
+
+class Holding(Echo):
+    """Holds bodies within a bound, as the service does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock()
+        self.admission = Admission(max_requests=9, max_bytes=1000, slowest_seconds=60.0, now=self.clock.now)
+        self.held = asyncio.Event()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        async def charged() -> MutableMapping[str, Any]:
+            message = await receive()
+            permit.charge(len(message.get("body", b"")))
+            self.held.set()
+            return message
+
+        with self.admission.permit(0) as permit:
+            permit.expect(scope[LET_GO])
+            await super().__call__(scope, charged, send)
+
+
+async def test_a_body_that_stalls_is_let_go_with_408_for_one_that_has_no_room() -> None:
+    app = Holding()
+    async with running(app) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        writer.write(request(bytes(900))[:-1])
+        await asyncio.wait_for(app.held.wait(), 20)
+        app.clock.advance(PATIENCE_SECONDS + 1)
+        assert b"200 OK" in await exchange(port_of(server), [request(bytes(500))])
+        head, _, body = (await asyncio.wait_for(reader.read(), 20)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert "no room" in json.loads(body)["error"]
+        await asyncio.wait_for(app.disconnected.wait(), 20)
+        assert app.admission.nbytes == 0
+        writer.close()
+
+
+async def test_who_hangs_up_while_its_chunks_wait_is_gone() -> None:
+    app = Echo()
+    async with running(app) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        writer.write(small_chunks(50_000)[:-5])
+        await writer.drain()
+        writer.close()
+        await asyncio.wait_for(app.disconnected.wait(), 20)
+        assert b"200" in await exchange(port_of(server), [request(b"abc")])
+
+
+async def test_a_trailer_is_no_header() -> None:
+    """Of no request: a key that comes after the body lets nobody in."""
+    app = Echo()
+    async with serving(app) as port:
+        trailed = chunked_request(b"abc")[:-2] + b"Authorization: Bearer key\r\nx: y\r\n\r\n"
+        answer = await exchange(port, [trailed + request(b"the end")])
+        assert answer.count(b"HTTP/1.1 200 OK") == 2
+        assert b'["POST", "/", 3, 294]' in answer
+        assert {name for name, _ in app.headers} == {b"host", b"transfer-encoding", b"content-length", b"connection"}
+
+
+async def test_trailers_without_an_end_are_answered_431_and_kept_nowhere() -> None:
+    app = Echo()
+    async with serving(app) as port:
+        answer = await exchange(port, [chunked_request(b"abc")[:-2] + b"a:\r\n" * 257])
+        assert answer.startswith(b"HTTP/1.1 431 ")
+        await asyncio.wait_for(app.disconnected.wait(), 20)
+
+
+async def test_empty_lines_without_an_end_are_answered_400() -> None:
+    """A few before a request are passed over."""
+    async with serving(Echo()) as port:
+        assert b"200" in await exchange(port, [b"\r\n" * 32 + request(b"abc")])
+        assert (await exchange(port, [b"\r\n" * 33 + request(b"abc")])).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_head_of_too_many_headers_is_refused_before_they_are_looked_at() -> None:
+    async with running(Echo()) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        writer.write(b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 10_000)
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).startswith(b"HTTP/1.1 431 ")
+        (connection,) = server.server_state.connections
+        assert isinstance(connection, LeanHttpProtocol)
+        assert not connection.headers
+        writer.close()
+
+
+async def test_what_is_only_discarded_is_read_once_a_turn() -> None:
+    """After an early answer or a refusal: else a fast sender would keep the loop for as long as it likes."""
+    for path, answered in (("/early", b"413"), ("/\xff", b"400")):
+        async with running(Echo()) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+            head = request(b"", path=path, close=False).replace(b"length: 0", b"length: 99999999")
+            writer.write(head)
+            assert answered in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+            (connection,) = server.server_state.connections
+            assert isinstance(connection, LeanHttpProtocol)
+            for _ in range(3):
+                connection.data_received(b"a" * 1000)
+                assert connection.flow.read_paused
+                await asyncio.sleep(0)
+                assert not connection.flow.read_paused
+            writer.close()
 
 
 async def test_after_an_early_answer_nothing_of_the_body_is_kept() -> None:
@@ -322,6 +471,13 @@ GET_TOO = b"GET /smuggled HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
         HEAD.replace(b"POST /", b"POST /\xff"),
         HEAD.replace(b"1.1", b"3.1"),
         b"\x16\x03\x01\x02\x00\x01\x00",
+        HEAD.replace(b"host: x\r\n", b""),
+        HEAD + b"Host: x\r\n",
+        HEAD.replace(b"1.1", b"1.0") + b"host: y\r\n",
+        *(
+            HEAD.replace(b"host: x", b"host: " + host)
+            for host in (b"a b", b"x/y", b"a@b", b"x:y", b"::1", b"[x", b"\xe4")
+        ),
     ],
     ids=repr,
 )
@@ -357,6 +513,15 @@ async def test_a_body_whose_chunks_cannot_be_read_is_answered_400_and_its_reques
         assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert app.calls == 1
         await asyncio.wait_for(app.disconnected.wait(), 20)
+
+
+@pytest.mark.parametrize("host", [b"", b"x_y.example.", b"10.0.0.1:8000", b"[::1]:80", b"[fe80::1%25eth0]", b"a%2eb:"])
+async def test_a_host_is_served_whatever_it_is_and_http_1_0_without_one(host: bytes) -> None:
+    async with serving(Echo()) as port:
+        served = request(b"ab").replace(b"host: x", b"Host:  " + host.upper())
+        assert (await exchange(port, [served])).startswith(b"HTTP/1.1 200 ")
+        old = request(b"ab").replace(b"host: x\r\n", b"").replace(b"1.1", b"1.0")
+        assert (await exchange(port, [old])).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_an_upgrade_that_is_offered_is_ignored() -> None:

@@ -6,7 +6,18 @@ import socket
 
 import pytest
 
-from service.refusals import HEAD_TOO_LARGE, MALFORMED, NO_TUNNEL, UNKNOWN_CODING, Refusal, too_slow
+from service.refusals import (
+    CHUNKS_MALFORMED,
+    HEAD_TOO_LARGE,
+    KEPT_OTHERS_WAITING,
+    MALFORMED,
+    NO_HOST,
+    NO_TUNNEL,
+    TRAILERS_TOO_LARGE,
+    UNKNOWN_CODING,
+    Refusal,
+    too_slow,
+)
 from tests.serving_process import AnswerReader
 
 SLOW = too_slow(head_seconds=10.0, body_seconds=0.5)
@@ -16,7 +27,11 @@ SLOW = too_slow(head_seconds=10.0, body_seconds=0.5)
     ("refusal", "status", "code", "word"),
     [
         (SLOW, 408, "request_timeout", "within 10 s, its body within 0.5 s"),
+        (KEPT_OTHERS_WAITING, 408, "request_timeout", "max_in_flight_bytes"),
         (HEAD_TOO_LARGE, 431, "head_too_large", "65536"),
+        (TRAILERS_TOO_LARGE, 431, "trailers_too_large", "leave them out"),
+        (NO_HOST, 400, "malformed_request", "one Host"),
+        (CHUNKS_MALFORMED, 400, "malformed_request", "Content-Length"),
         (MALFORMED, 400, "malformed_request", "RFC 9112"),
         (UNKNOWN_CODING, 400, "malformed_request", "Content-Length"),
         (NO_TUNNEL, 400, "malformed_request", "CONNECT"),

@@ -121,8 +121,8 @@ class Health:
         await refuse_with(context, refused)
 
     async def _asked(self, context: Any) -> str:
-        with self._places:
-            message = await self._places.receive(context.read)
+        with self._places.of(context.peer()) as place:
+            message = await place.receive(context.read)
             name: str = read_message(HealthCheckRequest, message).service
             return name
 

@@ -86,8 +86,8 @@ class Infer:
         hangs_up = _NEVER if left is None else started + left
         models, classifier = serving.models, serving.classifier
         serving.admission.check_requests()
-        with self._places:
-            message = await self._places.receive(context.read)
+        with self._places.of(context.peer()) as place:
+            message = await place.receive(context.read)
             report.nbytes = len(message)
             report.received = self._now()
             rest, tensors = split(message)

@@ -2,16 +2,19 @@
 
 gRPC holds a message until it is whole, so each place can cost `grpc_max_message_bytes`, and a quarter more so that what
 is a little too long can be told so in words of ours. Room is asked for before any of
-the message is read. A client that is slow with its message is not let to keep others out: when all places are taken,
-the one that has been waited for longest, if that is longer than anyone in a hurry takes, makes room.
+the message is read. A client that is slow with its messages is not let to keep others out: when all places are taken,
+one that is waited for makes room, one of the address of which most are waited for. For an address that has fewer it
+does so at once, so that each can have its share however fast another comes again; else when it has been waited for
+longer than anyone in a hurry takes. Behind a proxy all have one address, and only that time counts.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from service.errors import DeadlineExceeded, MalformedRequest, MessageTooLarge, NotReady, QueueFull
 
@@ -20,6 +23,13 @@ _PATIENCE_SECONDS: Final = 1.0
 
 _CUT_OFF_SECONDS: Final = 0.1
 """How soon gRPC cancels the task of a stream that is cut off."""
+
+
+class _Wait(NamedTuple):
+    """For whose message, and since when."""
+
+    address: str
+    began: float
 
 
 class Places:
@@ -32,28 +42,30 @@ class Places:
         self, most: int, *, seconds: float, max_bytes: int, patience_seconds: float = _PATIENCE_SECONDS
     ) -> None:
         self._most = most
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._seconds = seconds
         self._patience_seconds = patience_seconds
         self._stopping = False
         self._taken = 0
-        self._waited_for: dict[asyncio.Timeout, float] = {}  # in the order in which they began
+        self._waited_for: dict[asyncio.Timeout, _Wait] = {}  # in the order in which they began
 
     def __repr__(self) -> str:
         return f"<Places {self._taken}/{self._most} taken, {len(self._waited_for)} waited for>"
 
-    def __enter__(self) -> Self:
+    def of(self, peer: str) -> Place:
+        """A place for an RPC of `peer`, as gRPC names it, to be taken by a `with` block."""
+        return Place(self, peer.rpartition(":")[0])
+
+    def take(self, address: str) -> None:
         """Take a place; raises `QueueFull`."""
-        if self._taken >= self._most and not self._make_room():
+        if self._taken >= self._most and not self._make_room(address):
             raise QueueFull(
                 f"too many gRPC requests: {self._taken} are held, the most at once (grpc_max_requests); retry later"
             )
         self._taken += 1
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def give_back(self) -> None:
+        """Give it back."""
         self._taken -= 1
 
     @property
@@ -71,6 +83,60 @@ class Places:
             if not bound.expired() and (when is None or when > latest):
                 bound.reschedule(latest)
 
+    async def wait(self, read: Callable[[], Awaitable[object]], address: str) -> object:
+        """What `read` gives in time; raises `DeadlineExceeded`, or `NotReady` while the service stops."""
+        try:
+            async with asyncio.timeout(self._seconds) as bound:
+                self._waited_for[bound] = _Wait(address, asyncio.get_running_loop().time())
+                try:
+                    return await read()
+                finally:
+                    self._waited_for.pop(bound, None)
+        except TimeoutError:
+            if self._stopping:
+                raise NotReady("the service is stopping, and the message did not come in time; send it again") from None
+            raise DeadlineExceeded(
+                f"the message did not come within {self._seconds:g} s, or kept others waiting; send it faster, and "
+                "fewer at once"
+            ) from None
+
+    def _make_room(self, address: str) -> bool:
+        """Give up on a message that is waited for, if one has had its time, or its address more than its share."""
+        now = asyncio.get_running_loop().time()
+        held = Counter(wait.address for wait in self._waited_for.values())
+        own = held[address]
+
+        def makes_room(wait: _Wait) -> bool:
+            its = held[wait.address]
+            return its > own + 1 or (its >= own and now - wait.began >= self._patience_seconds)
+
+        slow = [bound for bound, wait in self._waited_for.items() if makes_room(wait)]
+        if not slow:
+            return False
+        bound = max(slow, key=lambda each: held[self._waited_for[each].address])  # the first of these: the oldest
+        del self._waited_for[bound]
+        if not bound.expired():
+            bound.reschedule(now)
+        return True
+
+
+class Place:
+    """That of one RPC of a client at `address`, while its `with` block lasts."""
+
+    def __init__(self, places: Places, address: str) -> None:
+        self._places = places
+        self._address = address
+
+    def __enter__(self) -> Self:
+        """Take it; raises `QueueFull`."""
+        self._places.take(self._address)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._places.give_back()
+
     async def receive(self, read: Callable[[], Awaitable[object]]) -> bytes:
         """The message that `read` gives; raises as `receive_next`, and `MalformedRequest` if there is none.
 
@@ -87,37 +153,14 @@ class Places:
 
     async def receive_next(self, read: Callable[[], Awaitable[object]]) -> bytes | None:
         """The next message of a stream, None at its end; raises `DeadlineExceeded` or `MessageTooLarge`."""
-        try:
-            async with asyncio.timeout(self._seconds) as bound:
-                self._waited_for[bound] = asyncio.get_running_loop().time()
-                try:
-                    message = await read()
-                finally:
-                    self._waited_for.pop(bound, None)
-        except TimeoutError:
-            if self._stopping:
-                raise NotReady("the service is stopping, and the message did not come in time; send it again") from None
-            raise DeadlineExceeded(
-                f"the message did not come within {self._seconds:g} s, or kept others waiting; send it faster"
-            ) from None
+        message = await self._places.wait(read, self._address)
         if not isinstance(message, bytes):
             return None
-        if len(message) > self._max_bytes:
+        most = self._places.max_bytes
+        if len(message) > most:
             raise MessageTooLarge(
-                f"the message has {len(message)} bytes, and gRPC takes at most {self._max_bytes}: send the image "
+                f"the message has {len(message)} bytes, and gRPC takes at most {most}: send the image "
                 "smaller, or as a file (JPEG, PNG) rather than as pixels, or over HTTP, which takes more; or have the "
                 "setting grpc_max_message_bytes raised"
             )
         return message
-
-    def _make_room(self) -> bool:
-        """Give up on the message that has been waited for longest, if it has had its time."""
-        now = asyncio.get_running_loop().time()
-        for bound, began in self._waited_for.items():
-            if now - began < self._patience_seconds:
-                break
-            del self._waited_for[bound]
-            if not bound.expired():
-                bound.reschedule(now)
-            return True
-        return False

@@ -50,9 +50,9 @@ class Reflection:
 
         async def handle(_: object, context: Any) -> None:
             try:
-                with self._places:
+                with self._places.of(context.peer()) as place:
                     for _ in range(_MAX_REQUESTS):
-                        message = await self._places.receive_next(context.read)
+                        message = await place.receive_next(context.read)
                         if message is None:
                             return
                         request = read_message(asked, message)

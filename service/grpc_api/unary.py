@@ -26,8 +26,8 @@ def answering(places: Places, kind: Any, answer: Answer) -> Handler:
 
     async def handle(_: object, context: Any) -> bytes:
         try:
-            with places:
-                message = await places.receive(context.read)
+            with places.of(context.peer()) as place:
+                message = await place.receive(context.read)
                 return to_bytes(await answer(read_message(kind, message)))
         except TopfiveError as error:
             refused: Exception = error

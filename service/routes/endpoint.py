@@ -26,7 +26,7 @@ from service.routes.error_responses import (
 )
 from service.serving import Serving
 from service.trace_context import read_trace_context
-from service.types import Timings
+from service.types import LET_GO, Timings
 
 JSON: Final = (b"content-type", b"application/json")
 _WANTED_HEADERS: Final = frozenset(
@@ -80,7 +80,11 @@ class Exchange(Report):
     async def body(self, entry: Entry, *, limit: int, run: Run) -> bytes | memoryview:
         """The whole body, inflated if it must be (by `run`, on another thread), and charged to `entry`."""
         coding = self.coding
+        let_go = self.scope.get(LET_GO)
+        if let_go is not None:
+            entry.expect(let_go)
         body = await read_body(self.receive, length=self.declared_length, limit=limit, charge=entry.charge)
+        entry.is_whole()
         self.nbytes = len(body)
         self.received = self._now()
         return await inflate(body, coding, limit=limit, charge=entry.charge, run=run) if coding else body

@@ -8,11 +8,13 @@ from typing import Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from service.errors import MalformedRequest, NotReady
+from service.admission import Permit
+from service.errors import ForeignPage, MalformedRequest, NotReady
 from service.inference_protocol import descriptions
 from service.inference_protocol.parameters import flag_of, refuse_model_files
 from service.inference_protocol.requests import version_of
 from service.models import ServedModel
+from service.origins import is_foreign, read_origins
 from service.routes.body import declared_length, read_body
 from service.routes.schemas import (
     ErrorSchema,
@@ -23,6 +25,7 @@ from service.routes.schemas import (
     StatisticsSchema,
 )
 from service.serving import Serving
+from service.types import LET_GO
 
 _MAX_BODY_BYTES: Final = 1 << 20
 _MODEL: Final = "/v2/models/{model}"
@@ -114,12 +117,27 @@ def _model_router(serving: Serving, path: str, find: Callable[..., Awaitable[Ser
 
 
 def _repository_router(serving: Serving) -> APIRouter:
-    router = APIRouter(prefix="/v2/repository", responses=_errors(400, 404, 413, 503))
+    router = APIRouter(prefix="/v2/repository", responses=_errors(400, 404, 413, 429, 503))
+    allowed = read_origins(serving.settings.cors_origins)
+
+    async def refuse_foreign_pages(request: Request) -> None:
+        if is_foreign(request.headers, allowed):
+            raise ForeignPage(
+                "a page of another site may not change which models are served; ask from a page of this service, or "
+                "with a program that is no browser, or have the page's origin added to cors_origins"
+            )
+
+    changing: Final[dict[str, Any]] = {
+        "openapi_extra": _OPTIONAL_BODY,
+        "response_class": Response,
+        "responses": _errors(403),
+        "dependencies": [Depends(refuse_foreign_pages)],
+    }
 
     @router.post("/index", response_model=list[IndexEntrySchema], openapi_extra=_OPTIONAL_BODY)
     async def index(request: Request) -> Any:
         """Every model of the repository, in every version that is known, and whether it is served."""
-        ready = (await _body(request)).get("ready", False)
+        ready = (await _body(request, serving)).get("ready", False)
         if not isinstance(ready, bool):
             raise MalformedRequest("'ready' must be true or false")
         entries = serving.control.index(ready=ready)
@@ -128,27 +146,30 @@ def _repository_router(serving: Serving) -> APIRouter:
             for entry in entries
         ]
 
-    @router.post("/models/{model}/load", openapi_extra=_OPTIONAL_BODY, response_class=Response)
+    @router.post("/models/{model}/load", **changing)
     async def load(model: str, request: Request) -> Response:
         """Serve what the repository holds for this model now; the answer comes when it is warm."""
-        refuse_model_files(_parameters(await _body(request)))
+        refuse_model_files(_parameters(await _body(request, serving)))
         await serving.control.load(model)
         return Response()
 
-    @router.post("/models/{model}/unload", openapi_extra=_OPTIONAL_BODY, response_class=Response)
+    @router.post("/models/{model}/unload", **changing)
     async def unload(model: str, request: Request) -> Response:
         """Serve this model no longer; what was asked of it before is still answered."""
-        dependents = flag_of(_parameters(await _body(request)), "unload_dependents")
+        dependents = flag_of(_parameters(await _body(request, serving)), "unload_dependents")
         await serving.control.unload(model, unload_dependents=dependents)
         return Response()
 
     return router
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    """The JSON object that a request may carry; empty without one."""
+async def _body(request: Request, serving: Serving) -> dict[str, Any]:
+    """The JSON object that a request may carry; empty without one. While it comes, it counts like every body."""
     length = declared_length(request.headers.get("content-length", "").encode("latin-1") or None)
-    body = await read_body(request.receive, length=length, limit=_MAX_BODY_BYTES, charge=lambda nbytes: None)
+    with Permit(serving.admission) as permit:
+        if LET_GO in request.scope:
+            permit.expect(request.scope[LET_GO])
+        body = await read_body(request.receive, length=length, limit=_MAX_BODY_BYTES, charge=permit.charge)
     try:
         given = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError as error:

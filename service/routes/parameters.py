@@ -17,6 +17,8 @@ MULTIPART: Final = "multipart/form-data"
 JSON: Final = "application/json"
 
 _NAMES: Final = ("model", "version", "timeout_ms", "height", "width", "count", "top", "threshold")
+_USUAL_BYTES: Final = 256
+"""Longer queries are not kept: a thousand of the longest would be a hundred megabytes."""
 _MAX_DIGITS: Final = 12
 _SHARE: Final = re.compile(r"(?:[0-9]{1,12})?\.?[0-9]{1,20}", re.ASCII)
 
@@ -48,9 +50,12 @@ class Parameters:
         return RawShape(self.height, self.width, self.count or 1)
 
 
-@lru_cache(maxsize=1024)
 def parse_query(query: bytes) -> Parameters:
-    """Parse a query string; raises `MalformedRequest`. Clients repeat themselves, so results are kept."""
+    """Parse a query string; raises `MalformedRequest`."""
+    return _parse_again(query) if len(query) <= _USUAL_BYTES else _parse(query)
+
+
+def _parse(query: bytes) -> Parameters:
     try:
         text = query.decode("ascii")
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=2 * len(_NAMES), errors="strict")
@@ -74,6 +79,10 @@ def parse_query(query: bytes) -> Parameters:
         top=_number(values, "top"),
         threshold=_share(values, "threshold"),
     )
+
+
+_parse_again: Final = lru_cache(maxsize=1024)(_parse)
+"""Clients repeat themselves, so results are kept."""
 
 
 def _number(values: dict[str, str], name: str) -> int | None:

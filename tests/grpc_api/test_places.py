@@ -13,13 +13,15 @@ from tests.fakes import settle
 
 LONG: Final = 3600.0
 MEBIBYTE: Final = 1 << 20
+HERE: Final = "ipv4:10.0.0.1"
+THERE: Final = "ipv6:%5B2001:db8::1%5D"
 
 
 class Client:
     """Sends its message when the test says so."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, places: Places, address: str = HERE) -> None:
+        self._place = places.of(f"{address}:50000")
         self.message: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.rpc = asyncio.get_running_loop().create_task(self._serve())
@@ -28,8 +30,8 @@ class Client:
         return await self.message
 
     async def _serve(self) -> bytes:
-        with self._places:
-            message = await self._places.receive(self._read)
+        with self._place as place:
+            message = await place.receive(self._read)
             await self.answered
         return message
 
@@ -57,11 +59,11 @@ async def test_one_more_than_there_are_places_is_refused() -> None:
     places = patient(2)
     held = [Client(places) for _ in range(2)]
     await settle()
-    with pytest.raises(QueueFull, match="2 are held, the most at once"), places:
+    with pytest.raises(QueueFull, match="2 are held, the most at once"), places.of(f"{HERE}:1"):
         pass
     held[0].rpc.cancel()
     await settle()
-    with places:
+    with places.of(f"{HERE}:1"):
         assert repr(places) == "<Places 2/2 taken, 1 waited for>"
     held[1].rpc.cancel()
 
@@ -82,7 +84,7 @@ async def test_the_message_that_has_been_waited_for_longest_makes_room() -> None
     for client in (third, fourth):
         client.message.set_result(b"message")
     await settle()
-    with pytest.raises(QueueFull), places:
+    with pytest.raises(QueueFull), places.of(f"{HERE}:1"):
         pass
     for client in (served, third, fourth):
         client.answered.set_result(None)
@@ -102,6 +104,39 @@ async def test_several_at_once_each_get_the_place_of_another() -> None:
         client.rpc.cancel()
     await settle()
     assert repr(places) == "<Places 0/2 taken, 0 waited for>"
+
+
+async def test_an_address_that_waits_in_all_places_gives_one_to_another_at_once() -> None:
+    """The oldest, and down to an equal share; those whose message is here keep their places."""
+    places = patient(4)
+    served, *slow = [Client(places, HERE) for _ in range(4)]
+    served.message.set_result(b"message")
+    await settle()
+    first, second = Client(places, THERE), Client(places, THERE)
+    await settle()
+    assert [client.rpc.done() for client in (served, *slow, first, second)] == [False, True, False, False, False, True]
+    assert isinstance(slow[0].rpc.exception(), DeadlineExceeded)
+    assert isinstance(second.rpc.exception(), QueueFull)
+
+
+async def test_an_address_that_has_more_takes_no_place_of_one_that_has_less() -> None:
+    """However long that one is waited for; its own oldest makes room, if it has had its time."""
+    places = impatient(3)
+    modest, first, second = Client(places, THERE), Client(places, HERE), Client(places, HERE)
+    await settle()
+    late = Client(places, HERE)
+    await settle()
+    assert [client.rpc.done() for client in (modest, first, second, late)] == [False, True, False, False]
+    assert isinstance(first.rpc.exception(), DeadlineExceeded)
+
+
+async def test_where_all_have_one_address_only_time_counts() -> None:
+    """As behind a proxy."""
+    places = patient(2)
+    waiting = [Client(places) for _ in range(3)]
+    await settle()
+    assert [client.rpc.done() for client in waiting] == [False, False, True]
+    assert isinstance(waiting[2].rpc.exception(), QueueFull)
 
 
 async def test_a_message_that_does_not_come_in_time_is_given_up() -> None:

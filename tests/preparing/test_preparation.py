@@ -50,7 +50,7 @@ class Bench:
     def __init__(self, max_bytes: int = 1000, threads: int = 1) -> None:
         self.clock = FakeClock()
         self.deaths: list[BaseException] = []
-        self.admission = Admission(max_requests=8, max_bytes=max_bytes)
+        self.admission = Admission(max_requests=8, max_bytes=max_bytes, slowest_seconds=60, now=self.clock.now)
         self.preparation = Preparation(
             PreparingLimits(threads=threads, max_wait_seconds=2.0, max_decode_seconds=SECONDS, max_dear=4),
             images=ImageLimits(max_pixels=25_000_000, max_dimension=32_768, max_images=8),

@@ -254,6 +254,19 @@ def test_batches_are_counted_by_their_executed_size(tmp_path: Path) -> None:
             assert [batch[leaf]["count"] for leaf in COMPUTE] == [2, 2, 2]
 
 
+def test_a_page_of_another_site_cannot_change_the_models(tiny: ServingProcess) -> None:
+    """It is told so before anything else; others go on to what the setting says. What changes nothing, all may ask."""
+    foreign = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
+    own = {"Origin": f"http://127.0.0.1:{tiny.port}"}
+    for act in ("load", "unload"):
+        path = f"/v2/repository/models/tiny/{act}"
+        refused = tiny.ask("POST", path, headers=foreign)
+        assert "cors_origins" in refused.assert_error(403, "foreign_page")
+        for headers in ({}, own, {**foreign, "Sec-Fetch-Site": "same-origin"}):
+            assert tiny.ask("POST", path, headers=headers).status == 400
+    assert tiny.ask("POST", "/v2/repository/index", headers=foreign).status == 200
+
+
 def test_statistics_are_not_offered_by_several_processes(several: ServingProcess) -> None:
     """Each would tell its own part as if it were the whole."""
     assert "statistics" not in get(several, "/v2")["extensions"]

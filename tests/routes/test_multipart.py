@@ -202,6 +202,26 @@ def test_parts_are_bounded_at_the_one_too_many() -> None:
         read(form(*[part()] * 10, closed=False) + b"--X\r\nrubbish")
 
 
+def test_the_headers_of_a_part_are_bounded() -> None:
+    """In lines and in parameters, as those of the request are: each takes far longer than its bytes."""
+    for least, most in ((b"a: b\r\n" * 16, b"a: b\r\n" * 17), (b"a: b\r\n c\r\n" * 8, b"a: b\r\n c\r\n" * 9)):
+        assert len(read_form(b"--b\r\n" + least + b"\r\nx\r\n--b--", b"f; boundary=b", max_parts=1)) == 1
+        with pytest.raises(TooLarge, match="16 lines"):
+            read_form(b"--b\r\n" + most + b"\r\nx\r\n--b--", b"f; boundary=b", max_parts=1)
+    disposition = b"--b\r\nContent-Disposition: form-data" + b"; a=b" * 17 + b"\r\n\r\nx\r\n--b--"
+    for body, header in ((disposition, b"f; boundary=b"), (b"--b--", b"f; boundary=b" + b"; a=b" * 16)):
+        with pytest.raises(TooLarge, match="16 parameters"):
+            read_form(body, header, max_parts=1)
+
+
+@given(value=st.text(alphabet='a"\\', max_size=20))
+def test_a_quoted_name_is_read_as_it_was_meant(value: str) -> None:
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    body = f'--b\r\nContent-Disposition: form-data; name="{quoted}"\r\n\r\nx\r\n--b--'.encode()
+    (part,) = read_form(body, b"f; boundary=b", max_parts=1)
+    assert part.name == value
+
+
 def test_lines_that_only_begin_like_the_boundary_are_bounded() -> None:
     with pytest.raises(TooLarge, match="begin like its boundary"):
         read(form(part(b"\r\n--Xa" * 5000)))

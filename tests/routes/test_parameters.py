@@ -41,6 +41,13 @@ def test_every_parameter_arrives_in_its_unit() -> None:
     ) == Parameters(model="cat", version=2, timeout_seconds=1.5, height=3, width=4, count=5, top=6, threshold=0.25)
 
 
+def test_a_long_query_is_read_and_not_kept() -> None:
+    """So that what clients send cannot fill the memory; a short one is kept."""
+    read = [parse_query(b"model=" + b"x" * size) for size in (250, 251) for _ in range(2)]
+    assert [len(each.model or "") for each in read] == [250, 250, 251, 251]
+    assert (read[0] is read[1], read[2] is read[3]) == (True, False)
+
+
 @pytest.mark.parametrize("query", [b"", b"&", b"&&&"])
 def test_no_query_means_no_parameters(query: bytes) -> None:
     assert parse_query(query) == NOTHING
