@@ -128,6 +128,17 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self.gauge_failures = Counter(
+            "topfive_gauge_failures",
+            "Times that some gauges could not be set, for what they tell could not be found out.",
+            registry=registry,
+        )
+        self._lost_lines = Counter(
+            "topfive_log_lines_lost",
+            "Lines of the log that could not be written: nobody reads it, or its disk is full.",
+            registry=registry,
+        )
+        self._lost_lines_told = 0
         self.ready = self._gauge("topfive_ready", "Worker processes that are ready.", ())
         self._model_info = Gauge(
             "topfive_model_info",
@@ -180,6 +191,11 @@ class Metrics:
         self._cpu_seconds.inc(usage.cpu_seconds - self._cpu_seconds_told)
         self._cpu_seconds_told = usage.cpu_seconds
         self._resident_bytes.set(usage.resident_bytes)
+
+    def publish_lost_lines(self, count: int) -> None:
+        """Publish how many lines of the log this process has lost since its start."""
+        self._lost_lines.inc(count - self._lost_lines_told)
+        self._lost_lines_told = count
 
     def observe_request(self, route: str, model: str, code: int, seconds: float) -> None:
         """Observe one finished request; `model` is empty where none was found."""

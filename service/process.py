@@ -40,6 +40,7 @@ from service.settings import (
     wants_colours,
 )
 from service.signals import signals_of_this_process
+from service.standard_error import QueuedFile, queue_standard_error
 from service.supervisor import Life, Supervisor, end_with_supervisor, take_signals
 from service.tls import Certificate, TlsServer, server_context
 from service.tracing import check_tracing
@@ -120,6 +121,7 @@ class _Server(uvicorn.Server):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until stopped; the exit code."""
+    log = queue_standard_error()
     try:
         settings = load_settings(sys.argv[1:] if arguments is None else arguments)
         _configure_logging(settings)
@@ -132,13 +134,14 @@ def main(arguments: list[str] | None = None) -> int:
             settings = settings.model_copy(update={"grpc_port": grpc_port})
             if settings.workers > 1:
                 return _run_workers(settings, listener)
-            return _run(settings, [listener])
+            return _run(settings, [listener], log)
     except ConfigurationError as error:
         return _refuse(error)
 
 
 def _configure_logging(settings: Settings) -> None:
-    configure_logging(settings.log_level, texts=texts_for(settings.log_format, sys.stderr, colours=wants_colours()))
+    texts = texts_for(settings.log_format, sys.stderr, colours=wants_colours())
+    configure_logging(settings.log_level, sys.stderr, texts=texts)
 
 
 def _refuse(error: ConfigurationError) -> int:
@@ -162,8 +165,14 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _run(settings: Settings, sockets: list[socket.socket], *, take_signals: Callable[[], None] = lambda: None) -> int:
-    """Serve on `sockets` in this process; `take_signals` is called once it handles them."""
+def _run(
+    settings: Settings,
+    sockets: list[socket.socket],
+    log: QueuedFile,
+    *,
+    take_signals: Callable[[], None] = lambda: None,
+) -> int:
+    """Serve on `sockets` in this process, which logs to `log`; `take_signals` is called once it handles them."""
 
     def leave() -> None:
         server.exit()
@@ -189,10 +198,11 @@ def _run(settings: Settings, sockets: list[socket.socket], *, take_signals: Call
             logger.info("%s", said.text())
 
     serving.on_ready = announce
+    serving.count_lost_lines = lambda: log.lost
     server.run(sockets)
     if serving.is_stuck:
         # A thread is still inside the runtime, whose destructors would abort the process.
-        logging.shutdown()
+        log.drain()
         os._exit(1)
     if serving.failure is not None:
         return 2 if isinstance(serving.failure, ConfigurationError) else 1
@@ -235,10 +245,11 @@ def _run_workers(settings: Settings, listener: socket.socket) -> int:
 
 def _work(listener: socket.socket, life: Life) -> None:
     """A worker process: settings come through the environment."""
+    log = queue_standard_error()
     end_with_supervisor(life)
     settings = load_settings()
     _configure_logging(settings)
     try:
-        sys.exit(_run(settings, [listener], take_signals=take_signals))
+        sys.exit(_run(settings, [listener], log, take_signals=take_signals))
     except ConfigurationError as error:
         sys.exit(_refuse(error))
