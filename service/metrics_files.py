@@ -66,16 +66,19 @@ class RoomyDict(MmapedDict):
     def __init__(self, filename: str, read_mode: bool = False) -> None:
         self._in_memory: dict[str, tuple[float, float]] = {}
         self._full = False
+        self._f = None  # type: ignore[assignment]  # as the library has it once closed
         try:
             with Path(filename).open("ab", buffering=0) as file:
                 if file.tell() == 0:
                     _lengthen(file.fileno(), _FIRST_BYTES)
-        except OSError as error:
-            Path(filename).unlink(missing_ok=True)  # nobody could read an empty one
-            self._f, self._positions = None, {}  # type: ignore[assignment]  # as the library has it once closed
-            self._give_up(filename, error)
-        else:
             super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]  # the library's
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                Path(filename).unlink()  # nobody could read an empty one
+            if self._f is not None:
+                self._f.close()
+            self._f, self._positions = None, {}  # type: ignore[assignment]  # as above
+            self._give_up(filename, error)
 
     def read_value(self, key: str) -> tuple[float, float]:
         """The value and its time, 0 for a new one."""

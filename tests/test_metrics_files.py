@@ -92,6 +92,21 @@ def test_a_process_that_finds_the_disk_full_counts_in_memory_and_leaves_no_empty
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("free", [0, 1])
+def test_a_process_that_may_open_no_more_files_counts_in_memory(tmp_path: Path, free: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    file = os.dup(0)  # the lowest number that is free
+    os.close(file)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (file + free, hard))
+    try:
+        made = RoomyDict(str(tmp_path / "m.db"))
+        made.write_value("key", 7.0, 0.0)
+        assert made.read_value("key") == (7.0, 0.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
 # The start
 
 
