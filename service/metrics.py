@@ -8,13 +8,14 @@ files of a shared folder, and `exposition` adds the processes up.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from service.metrics_files import keep_room
+from service.metrics_files import add_to_the_dead, keep_room
 from service.statuses import HTTP
 from service.types import Fill, Timings
 from service.usage import Usage
@@ -210,10 +211,14 @@ class Metrics:
         if self._shared_folder is not None:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, self._shared_folder)  # type: ignore[no-untyped-call]  # the library's
-            return generate_latest(registry)
+            try:
+                return generate_latest(registry)
+            except FileNotFoundError:  # a worker has just ended, and its files went while they were read
+                return generate_latest(registry)
         return generate_latest(self._registry)
 
 
 def forget_process(pid: int, shared_folder: str) -> None:
-    """Drop the gauges of a worker process that has ended from `shared_folder`."""
+    """Drop the gauges of a worker process that has ended from `shared_folder`; its counts stay, among the dead's."""
     mark_process_dead(pid, shared_folder)  # type: ignore[no-untyped-call]  # the library's
+    add_to_the_dead(pid, Path(shared_folder))

@@ -232,5 +232,7 @@ class Supervisor:
         worker.join()
         place.deafen()
         place.worker = None
-        if worker.pid is not None:
-            self._on_death(worker.pid)
+        try:
+            self._on_death(worker.pid or 0)
+        except Exception as error:  # the others go on
+            logger.error("what worker %s leaves behind cannot be cleared up", worker.pid, exc_info=error)

@@ -275,6 +275,23 @@ def test_a_worker_that_is_well_no_longer_is_killed_unless_nobody_ran(
     assert "30 s" in caplog.messages[0]
 
 
+def test_what_a_worker_leaves_behind_ends_nobody(listener: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
+    made, _ = supervisor_of(fail_when_asked, listener)
+    (place,) = made._places
+    made._start(place)
+    worker = place.worker
+    assert worker is not None
+    worker.kill()
+
+    def full(_: int) -> None:
+        raise OSError("the disk is full")
+
+    made._on_death = full
+    made._bury(place, worker)
+    assert made._workers() == []
+    assert "cannot be cleared up" in caplog.text
+
+
 @pytest.mark.usefixtures("signals")
 def test_a_worker_that_does_not_stop_is_killed(listener: socket.socket) -> None:
     """It counts as a failure: the exit code is not 0."""
