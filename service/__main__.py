@@ -10,9 +10,24 @@ import sys
 # handles: stopped in its first second, it would have to be killed. Nothing has begun that would have to be ended.
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
+_STANDARD_ERROR = 2
+
+
+def fill_standard_files() -> None:
+    """Open the null device for standard input, output and error where whoever started the process closed them.
+
+    Else the first sockets would take their places, and the log would go to a client.
+    """
+    while (file := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(file)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(_STANDARD_ERROR, "w")
+
 
 def main() -> int:
     """Do what the command line asks for; the exit code."""
+    fill_standard_files()
     arguments = sys.argv[1:]
     # Answered before anything is imported that could be missing, or read that could be wrong.
     if "--version" in arguments:

@@ -79,6 +79,8 @@ def is_last_of(workers: int, folder: Path, pid: int) -> bool:
     They meet in `folder`. Where it has no room left nobody is told, for that is no reason to serve less.
     """
     try:
+        if (folder / "announced").exists():  # one that replaces another leaves no file
+            return False
         (folder / f"{pid}.ready").touch()
         if len(list(folder.glob("*.ready"))) < workers:
             return False

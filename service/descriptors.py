@@ -22,17 +22,18 @@ def fit_descriptors(max_connections: int, *, listeners: int, backlog: int) -> in
     Fewer than asked for, with a warning, where the hard limit forbids it; raises `ConfigurationError` where it leaves
     next to none.
 
-    More is worth having: a second one for each connection, whose client may be reading a static file, and `backlog`
-    for those that are accepted before one of them is looked at.
+    An HTTP connection takes two, for its client may be reading a static file, as slowly as it likes. More is worth
+    having: `backlog`, for those that are accepted before one of them is looked at.
     """
     soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
-    needed = max_connections * listeners + _OTHER_FILES
-    limit = _raise_limit(soft, needed=min(needed, hard), wanted=min(needed + max_connections + backlog, hard))
+    files = listeners + 1
+    needed = max_connections * files + _OTHER_FILES
+    limit = _raise_limit(soft, needed=min(needed, hard), wanted=min(needed + backlog, hard))
     if needed <= limit:
         return max_connections
-    fitting = int(limit - _OTHER_FILES) // listeners
+    fitting = int(limit - _OTHER_FILES) // files
     if fitting < min(_FEWEST, max_connections):
-        least = min(_FEWEST, max_connections) * listeners + _OTHER_FILES
+        least = min(_FEWEST, max_connections) * files + _OTHER_FILES
         raise ConfigurationError(
             f"this process may have {limit:.0f} files open, which leaves no room for connections: max_connections "
             f"{max_connections} needs {needed}, and the least is {least}; raise the limit with `ulimit -n {needed}` in "

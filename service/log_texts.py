@@ -1,6 +1,8 @@
 """Log lines for people at a terminal: short, aligned, coloured where the terminal shows colours.
 
-What lives here: the text of a line. What does not: where it goes, and the same lines for programs (`logs`).
+What lives here: the text of a line. What does not: where it goes, and the same lines for programs (`logs`). Whatever a
+client may have put into a line, it commands no terminal and looks like no other line: control characters are shown as
+escapes, and what follows a newline is indented.
 """
 
 from __future__ import annotations
@@ -14,6 +16,15 @@ _RED, _YELLOW, _GREEN, _DIM = "31", "33", "32", "2"
 _LEVELS: Final = {"debug": _DIM, "warning": _YELLOW, "error": _RED, "critical": _RED}
 _STAGES: Final = ("decode", "resize", "queue", "inference")
 _REFUSED, _FAILED = 400, 500
+_MOST: Final = 1 << 14
+"""Characters of one text in a line: more than a traceback has, and less than a client can send."""
+
+
+def bounded(text: str) -> str:
+    """`text`, of a long one the beginning and the end."""
+    if len(text) <= _MOST:
+        return text
+    return f"{text[: _MOST // 2]}… of {len(text)} characters …{text[-_MOST // 2 :]}"
 
 
 class LogTexts:
@@ -26,7 +37,7 @@ class LogTexts:
         """What a part of the program says, with its level where that is not the usual one."""
         colour = _LEVELS.get(level)
         mark = "" if colour is None else f"{self._in(colour, level)}  "
-        return f"{self._time(seconds)}  {mark}{text}"
+        return f"{self._time(seconds)}  {mark}{_indented(bounded(text))}"
 
     def request(self, fields: Mapping[str, Any], now: float) -> str:
         """One request, by the fields of its line for programs."""
@@ -36,7 +47,8 @@ class LogTexts:
         parts = [self._time(now), self._in(colour, str(status)), f"{took:>9}"]
         if status >= _REFUSED:
             asked = f"{fields.get('method', '')} {fields['route']}".strip()
-            parts += [asked, f"from {fields.get('client', '?')}", f"{fields.get('code')}: {fields.get('error')}"]
+            said = [asked, f"from {fields.get('client', '?')}", f"{fields.get('code')}: {fields.get('error')}"]
+            parts += map(_escaped, said)
         else:
             spent = [(name, fields.get(f"{name}_seconds")) for name in _STAGES]
             stages = ", ".join(f"{name} {1000 * seconds:.1f}" for name, seconds in spent if seconds is not None)
@@ -60,5 +72,23 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """See class."""
-        line = self._texts.message(record.levelname.lower(), record.getMessage(), record.created)
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        return self._texts.message(record.levelname.lower(), text, record.created)
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
+
+
+def _indented(text: str) -> str:
+    """Several lines so that only the first begins at the margin: what follows is taken for no line of its own."""
+    first, *rest = map(_escaped, text.split("\n"))
+    if any(line[:1] not in ("", " ") for line in rest):
+        rest = [f"  {line}" for line in rest]
+    return "\n".join((first, *rest))

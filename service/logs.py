@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TextIO
 
 import orjson
 
-from service.log_texts import LogTexts, TextFormatter
+from service.log_texts import LogTexts, TextFormatter, bounded
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
@@ -30,15 +30,12 @@ class JsonFormatter(logging.Formatter):
             "time": _timestamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": bounded(record.getMessage()),
         }
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        try:
-            return orjson.dumps(line, default=str).decode()
-        except TypeError:  # a file name that is not UTF-8, or a number above 64 bits
-            return json.dumps(line, default=str)
+            line["exception"] = bounded(self.formatException(record.exc_info))
+        return _json(line).decode()
 
 
 def texts_for(log_format: str, stream: TextIO, *, colours: bool) -> LogTexts | None:
@@ -48,9 +45,21 @@ def texts_for(log_format: str, stream: TextIO, *, colours: bool) -> LogTexts | N
     return LogTexts(colours=colours and stream.isatty())
 
 
-def configure_logging(level: str, stream: TextIO = sys.stderr, *, texts: LogTexts | None = None) -> None:
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes one line, too, for a record that cannot be made into one; logging itself writes a page that is no line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """See class."""
+        said = "a line of %s cannot be made, from %s:%d: %r"
+        args = (record.name, record.filename, record.lineno, sys.exception())
+        mended = logging.makeLogRecord({"name": "topfive", "levelno": logging.ERROR, "levelname": "ERROR"})
+        mended.msg, mended.args = said, args
+        self.stream.write(f"{self.format(mended)}\n")
+
+
+def configure_logging(level: str, stream: TextIO, *, texts: LogTexts | None = None) -> None:
     """Send every logger's lines to `stream`, from `level` on: as JSON, or as `texts` has them."""
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(JsonFormatter() if texts is None else TextFormatter(texts))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)  # Pillow warns of files that it can still read
@@ -79,11 +88,18 @@ class RequestLog:
         now = time.time()  # noqa: TID251  # a timestamp, not a duration
         if self._texts is not None:
             self._stream.write(f"{self._texts.request(fields, now)}\n".encode())
-            self._stream.flush()
-            return
-        line = {"time": _timestamp(now), "level": "info", "logger": "topfive.request", **fields}
-        self._stream.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        else:
+            line = {"time": _timestamp(now), "level": "info", "logger": "topfive.request", **fields}
+            self._stream.write(_json(line, orjson.OPT_APPEND_NEWLINE))
         self._stream.flush()
+
+
+def _json(line: Mapping[str, Any], option: int = 0) -> bytes:
+    try:
+        return orjson.dumps(line, default=str, option=option)
+    except TypeError:  # a name that is not UTF-8, or a number above 64 bits
+        end = "\n" if option & orjson.OPT_APPEND_NEWLINE else ""
+        return f"{json.dumps(line, default=str)}{end}".encode()
 
 
 def _timestamp(seconds: float) -> str:

@@ -8,13 +8,14 @@ files of a shared folder, and `exposition` adds the processes up.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from service.metrics_files import keep_room
+from service.metrics_files import add_to_the_dead, keep_room
 from service.statuses import HTTP
 from service.types import Fill, Timings
 from service.usage import Usage
@@ -128,6 +129,17 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self.gauge_failures = Counter(
+            "topfive_gauge_failures",
+            "Times that some gauges could not be set, for what they tell could not be found out.",
+            registry=registry,
+        )
+        self._lost_lines = Counter(
+            "topfive_log_lines_lost",
+            "Lines of the log that could not be written: nobody reads it, or its disk is full.",
+            registry=registry,
+        )
+        self._lost_lines_told = 0
         self.ready = self._gauge("topfive_ready", "Worker processes that are ready.", ())
         self._model_info = Gauge(
             "topfive_model_info",
@@ -181,6 +193,11 @@ class Metrics:
         self._cpu_seconds_told = usage.cpu_seconds
         self._resident_bytes.set(usage.resident_bytes)
 
+    def publish_lost_lines(self, count: int) -> None:
+        """Publish how many lines of the log this process has lost since its start."""
+        self._lost_lines.inc(count - self._lost_lines_told)
+        self._lost_lines_told = count
+
     def observe_request(self, route: str, model: str, code: int, seconds: float) -> None:
         """Observe one finished request; `model` is empty where none was found."""
         key = (route, model, code)
@@ -194,10 +211,14 @@ class Metrics:
         if self._shared_folder is not None:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, self._shared_folder)  # type: ignore[no-untyped-call]  # the library's
-            return generate_latest(registry)
+            try:
+                return generate_latest(registry)
+            except FileNotFoundError:  # a worker has just ended, and its files went while they were read
+                return generate_latest(registry)
         return generate_latest(self._registry)
 
 
 def forget_process(pid: int, shared_folder: str) -> None:
-    """Drop the gauges of a worker process that has ended from `shared_folder`."""
+    """Drop the gauges of a worker process that has ended from `shared_folder`; its counts stay, among the dead's."""
     mark_process_dead(pid, shared_folder)  # type: ignore[no-untyped-call]  # the library's
+    add_to_the_dead(pid, Path(shared_folder))

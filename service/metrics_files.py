@@ -3,6 +3,8 @@
 The client library maps files that it has only made longer. Where the disk, or the tmpfs, is full by the time that such
 a page is first written to, the kernel ends the process with SIGBUS. Here a file's room is written before it is mapped;
 a file that cannot grow any more keeps what it has, and what is new is counted in memory, which nobody else can read.
+
+What a process that has ended had counted goes into one file with all such: however many end, the folder stays small.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ _FIRST_BYTES: Final = 1 << 16
 """Of a new file, as in the library."""
 _FRAME_BYTES: Final = 32
 """Most that an entry takes beside its key: lengths, padding, value, time."""
+_COUNTING: Final = ("counter", "histogram")
+"""The files of what only grows, as the library names them."""
+_DEAD: Final = 0
+"""No process' id: in the name of the files of those that have ended."""
 _WORKER_BYTES: Final = 1 << 19
 """What a worker's files take together, with half a dozen models."""
 
@@ -66,16 +72,21 @@ class RoomyDict(MmapedDict):
     def __init__(self, filename: str, read_mode: bool = False) -> None:
         self._in_memory: dict[str, tuple[float, float]] = {}
         self._full = False
+        self._f = None  # type: ignore[assignment]  # as the library has it once closed
         try:
-            with Path(filename).open("ab", buffering=0) as file:
-                if file.tell() == 0:
-                    _lengthen(file.fileno(), _FIRST_BYTES)
-        except OSError as error:
-            Path(filename).unlink(missing_ok=True)  # nobody could read an empty one
-            self._f, self._positions = None, {}  # type: ignore[assignment]  # as the library has it once closed
-            self._give_up(filename, error)
-        else:
+            if not Path(filename).exists():
+                _make(Path(filename))
             super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]  # the library's
+        except OSError as error:
+            if self._f is not None:
+                self._f.close()
+            self._f, self._positions = None, {}  # type: ignore[assignment]  # as above
+            self._give_up(filename, error)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is in the file."""
+        return not self._full
 
     def read_value(self, key: str) -> tuple[float, float]:
         """The value and its time, 0 for a new one."""
@@ -111,6 +122,42 @@ class RoomyDict(MmapedDict):
     def _give_up(self, filename: str, error: OSError) -> None:
         self._full = True
         logger.error("metrics that are new are not shown any more, for %s cannot grow: %s", filename, error)
+
+
+def add_to_the_dead(pid: int, folder: Path) -> None:
+    """Add up the counts of process `pid`, which has ended, with those of all that ended before; drop its files.
+
+    Where the disk has no room for that its files stay, and are read as before.
+    """
+    for kind in _COUNTING:
+        file, dead = folder / f"{kind}_{pid}.db", folder / f"{kind}_{_DEAD}.db"
+        if not file.exists():
+            continue
+        totals: dict[str, float] = {}
+        for path in filter(Path.exists, (dead, file)):
+            for key, value, *_ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
+                totals[key] = totals.get(key, 0.0) + value
+        new = folder / f"{kind}_{_DEAD}.sum"
+        made = RoomyDict(str(new))
+        for key, value in totals.items():
+            made.write_value(key, value, 0.0)
+        made.close()  # type: ignore[no-untyped-call]  # the library's
+        if made.is_whole:
+            new.replace(dead)
+            file.unlink()
+        else:
+            new.unlink(missing_ok=True)
+
+
+def _make(path: Path) -> None:
+    """Make a file with its first room; others, who read all there are, see no empty one."""
+    new = path.with_suffix(".new")
+    try:
+        with new.open("wb", buffering=0) as file:
+            _lengthen(file.fileno(), _FIRST_BYTES)
+        new.rename(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _lengthen(file: int, count: int) -> None:

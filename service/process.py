@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,7 @@ from service.errors import ConfigurationError
 from service.grpc_api.ports import claim_port
 from service.grpc_api.server import GrpcServer
 from service.http_protocol import LeanHttpProtocol
+from service.lifeline import BEAT_SECONDS, Life, beat, end_with_supervisor, take_signals
 from service.logs import configure_logging, texts_for
 from service.metrics import forget_process
 from service.metrics_files import metrics_folder
@@ -40,7 +41,8 @@ from service.settings import (
     wants_colours,
 )
 from service.signals import signals_of_this_process
-from service.supervisor import Life, Supervisor, end_with_supervisor, take_signals
+from service.standard_error import QueuedFile, queue_standard_error
+from service.supervisor import Supervisor
 from service.tls import Certificate, TlsServer, server_context
 from service.tracing import check_tracing
 
@@ -49,6 +51,8 @@ logger = logging.getLogger("topfive")
 _BACKLOG: Final = 2048
 _STOP_MARGIN_SECONDS: Final = 2.0
 """What a worker may need beyond its own bounds to end, before it is killed."""
+_LEAST_SILENT_SECONDS: Final = 10.0
+"""A machine that is short of cores or memory may keep a worker from running for moments, which is no reason to kill."""
 
 
 class _Server(uvicorn.Server):
@@ -60,12 +64,12 @@ class _Server(uvicorn.Server):
         serving: Serving,
         *,
         grpc_server: GrpcServer | None,
-        take_signals: Callable[[], None],
+        life: Life | None,
     ) -> None:
         super().__init__(config)
         self._serving = serving
         self._grpc_server = grpc_server
-        self._take_signals = take_signals
+        self._life = life
         self._draining = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -73,9 +77,16 @@ class _Server(uvicorn.Server):
         certificate = self._serving.credentials.certificate
         if certificate is None:
             await super().startup(sockets)
-            return
-        await super().startup([])
-        self.servers = [self._tls_server(listener, certificate) for listener in sockets or []]  # type: ignore[misc]  # theirs
+        else:
+            await super().startup([])
+            self.servers = [self._tls_server(listener, certificate) for listener in sockets or []]  # type: ignore[misc]  # theirs
+        if self._life is not None and self._serving.failure is None:
+            self._keep_beating(self._life)
+
+    def _keep_beating(self, life: Life) -> None:
+        """Tell again and again that the event loop runs, which is what serves."""
+        beat(life)
+        asyncio.get_running_loop().call_later(BEAT_SECONDS, self._keep_beating, life)
 
     def _tls_server(self, listener: socket.socket, certificate: Certificate) -> TlsServer:
         connections = self._serving.connections
@@ -94,7 +105,8 @@ class _Server(uvicorn.Server):
             loop.add_signal_handler(number, self._drain)
         for number in signals.reload:
             loop.add_signal_handler(number, self._serving.reload)
-        self._take_signals()
+        if self._life is not None:
+            take_signals()
         try:
             yield
         finally:
@@ -120,6 +132,7 @@ class _Server(uvicorn.Server):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until stopped; the exit code."""
+    log = queue_standard_error()
     try:
         settings = load_settings(sys.argv[1:] if arguments is None else arguments)
         _configure_logging(settings)
@@ -132,13 +145,14 @@ def main(arguments: list[str] | None = None) -> int:
             settings = settings.model_copy(update={"grpc_port": grpc_port})
             if settings.workers > 1:
                 return _run_workers(settings, listener)
-            return _run(settings, [listener])
+            return _run(settings, [listener], log)
     except ConfigurationError as error:
         return _refuse(error)
 
 
 def _configure_logging(settings: Settings) -> None:
-    configure_logging(settings.log_level, texts=texts_for(settings.log_format, sys.stderr, colours=wants_colours()))
+    texts = texts_for(settings.log_format, sys.stderr, colours=wants_colours())
+    configure_logging(settings.log_level, sys.stderr, texts=texts)
 
 
 def _refuse(error: ConfigurationError) -> int:
@@ -162,8 +176,8 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _run(settings: Settings, sockets: list[socket.socket], *, take_signals: Callable[[], None] = lambda: None) -> int:
-    """Serve on `sockets` in this process; `take_signals` is called once it handles them."""
+def _run(settings: Settings, sockets: list[socket.socket], log: QueuedFile, *, life: Life | None = None) -> int:
+    """Serve on `sockets` in this process, which logs to `log`; one of several has a `life`."""
 
     def leave() -> None:
         server.exit()
@@ -172,7 +186,7 @@ def _run(settings: Settings, sockets: list[socket.socket], *, take_signals: Call
     grpc_server = create_grpc_server(serving)
     app = create_app(serving, grpc_server)
     config = _uvicorn_config(serving, app)
-    server = _Server(config, serving, grpc_server=grpc_server, take_signals=take_signals)
+    server = _Server(config, serving, grpc_server=grpc_server, life=life)
     host, port = sockets[0].getsockname()[:2]
     scheme = "http" if serving.credentials.certificate is None else "https"
     logger.info("listening on %s://%s:%d", scheme, host, port)
@@ -189,10 +203,11 @@ def _run(settings: Settings, sockets: list[socket.socket], *, take_signals: Call
             logger.info("%s", said.text())
 
     serving.on_ready = announce
+    serving.count_lost_lines = lambda: log.lost
     server.run(sockets)
     if serving.is_stuck:
         # A thread is still inside the runtime, whose destructors would abort the process.
-        logging.shutdown()
+        log.drain()
         os._exit(1)
     if serving.failure is not None:
         return 2 if isinstance(serving.failure, ConfigurationError) else 1
@@ -227,6 +242,7 @@ def _run_workers(settings: Settings, listener: socket.socket) -> int:
             listener=listener,
             count=settings.workers,
             stop_seconds=settings.drain_grace_seconds + settings.shutdown_seconds + _STOP_MARGIN_SECONDS,
+            silent_seconds=max(settings.stuck_batch_seconds, _LEAST_SILENT_SECONDS),
             on_death=lambda pid: forget_process(pid, folder),
             stops=signals.stop,
             passed_on=signals.reload,
@@ -235,10 +251,11 @@ def _run_workers(settings: Settings, listener: socket.socket) -> int:
 
 def _work(listener: socket.socket, life: Life) -> None:
     """A worker process: settings come through the environment."""
+    log = queue_standard_error()
     end_with_supervisor(life)
     settings = load_settings()
     _configure_logging(settings)
     try:
-        sys.exit(_run(settings, [listener], take_signals=take_signals))
+        sys.exit(_run(settings, [listener], log, life=life))
     except ConfigurationError as error:
         sys.exit(_refuse(error))

@@ -71,7 +71,10 @@ class Tracing(Protocol):
 
 
 class Reporter:
-    """Reports the requests of one `route`, each once by `finished`; without `tracing` no spans are made."""
+    """Reports the requests of one `route`, each once by `finished`; without `tracing` no spans are made.
+
+    A report that fails is a defect of ours, which the log tells of; the request must not fail with it.
+    """
 
     def __init__(
         self,
@@ -91,14 +94,23 @@ class Reporter:
     def refused(self, report: Report, error: TopfiveError) -> int:
         """Count a refusal; the HTTP status of `error`, by which all protocols are reported. A 500 is logged."""
         report.error = error
-        self._metrics.rejected.labels(error.code).inc()
         status = http_status(error)
         if status == 500:
             log_failure(report.request_id, error)
+        try:
+            self._metrics.rejected.labels(error.code).inc()
+        except Exception as failure:  # noqa: BLE001  # see class
+            _log_own_failure(report, failure)
         return status
 
     def finished(self, report: Report, status: int, total_seconds: float) -> None:
         """Say that the request was answered with the HTTP status `status`, or its like, after `total_seconds`."""
+        try:
+            self._tell(report, status, total_seconds)
+        except Exception as failure:  # noqa: BLE001  # see class
+            _log_own_failure(report, failure)
+
+    def _tell(self, report: Report, status: int, total_seconds: float) -> None:
         model = report.model
         if model is not None:
             model.count(report.images, report.timings, total_seconds)
@@ -138,6 +150,10 @@ class Reporter:
 def log_failure(request_id: str, error: Exception) -> None:
     """Leave the trace of a failure of ours in the log."""
     logger.error("request %s failed", request_id, exc_info=error)
+
+
+def _log_own_failure(report: Report, error: Exception) -> None:
+    logger.error("request %s is not reported as it should be", report.request_id, exc_info=error)
 
 
 def request_id_of(given: bytes | None) -> str:

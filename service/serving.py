@@ -108,6 +108,8 @@ class Serving:
         self._on_fatal = on_fatal
         self.credentials = Credentials(settings)
         self.on_ready: Callable[[], None] = lambda: None
+        self.count_lost_lines: Callable[[], int] = lambda: 0
+        self._failing_gauges: set[str] = set()
         self._was_ready = False
         self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self.changed.ring)
         self.control = ModelControl(
@@ -185,12 +187,26 @@ class Serving:
             leaving.cancel()
 
     def publish(self) -> None:
-        """Set the gauges to what is so now."""
+        """Set the gauges to what is so now; what cannot be found out stays, is counted, and told of once."""
+        for publish in (self._publish_load, self._live.publish, self._publish_process):
+            try:
+                publish()
+            except Exception as error:  # whoever is served must not pay for a number
+                self.metrics.gauge_failures.inc()
+                if publish.__name__ not in self._failing_gauges:
+                    logger.warning("some gauges stay as they were: %s", error, exc_info=not isinstance(error, OSError))
+                self._failing_gauges.add(publish.__name__)
+            else:
+                self._failing_gauges.discard(publish.__name__)
+
+    def _publish_load(self) -> None:
         self.metrics.connections.set(len(self.connections))
         self.metrics.in_flight.set(self.admission.requests)
         self.metrics.in_flight_bytes.set(self.admission.nbytes)
+
+    def _publish_process(self) -> None:
+        self.metrics.publish_lost_lines(self.count_lost_lines())
         self.metrics.publish_process(read_usage())
-        self._live.publish()
 
     async def _keep_watch(self) -> None:
         """Look for batches that do not end; and set the gauges, which with each change would cost every request."""

@@ -194,8 +194,8 @@ class Settings(BaseSettings):
         ge=1,
         description="Most bytes held at once by bodies, and by large images while they are decoded; bounds memory. "
         "Must hold at least one max_body_bytes. Where they are spent, bodies that stall for more than two seconds make "
-        "room, with 408. A JPEG of 12 megapixels counts 100 MB while it is decoded, and one image is decoded even where "
-        "there is no room: raise it where many cores decode large photos.",
+        "room, with 408. A JPEG of 12 megapixels counts 100 MB while it is decoded, and one image is decoded even "
+        "where there is no room: raise it where many cores decode large photos.",
     )
     grpc_max_requests: int = Field(
         64,

@@ -165,6 +165,7 @@ class ServingProcess:
         self.log: list[str] = []
         self._ended = False
         self._news = threading.Condition()
+        self._reading = threading.Lock()
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
 
@@ -207,6 +208,12 @@ class ServingProcess:
             self._news.wait_for(lambda: len(matches()) >= count or self._ended, _DEADLINE_SECONDS)
             assert len(matches()) >= count, f"no line {count} with {text!r} in:\n{''.join(self.log)}"
             return matches()[count - 1]
+
+    @contextmanager
+    def unread(self) -> Iterator[None]:
+        """Meanwhile nobody reads its log."""
+        with self._reading:
+            yield
 
     def signal(self, number: int) -> None:
         """Send the process a signal."""
@@ -266,7 +273,7 @@ class ServingProcess:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                with self._news:
+                with self._reading, self._news:
                     self.log.append(line)
                     self._news.notify_all()
         with self._news:

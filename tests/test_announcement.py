@@ -120,6 +120,7 @@ def test_what_to_type_works_as_it_stands(needs_key: bool) -> None:
 
 def test_of_several_workers_the_last_is_told_so_once(tmp_path: Path) -> None:
     assert [is_last_of(3, tmp_path, pid) for pid in (1, 2, 2, 3, 3, 4)] == [False, False, False, True, False, False]
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from service.log_texts import LogTexts, TextFormatter
+from service.log_texts import LogTexts, TextFormatter, bounded
 
 PLAIN = LogTexts(colours=False)
 COLOURED = LogTexts(colours=True)
@@ -72,4 +72,25 @@ def test_a_message_has_its_level_if_that_matters_and_its_traceback() -> None:
     assert words(formatter.format(record(logging.WARNING))) == "warning  said 3"
     lines = formatter.format(record(logging.ERROR, failed=True)).splitlines()
     assert words(lines[0]) == "error  said 3"
-    assert lines[-1] == "ValueError: inside"
+    assert lines[-1] == "  ValueError: inside"
+
+
+def test_no_text_of_a_client_commands_the_terminal_or_looks_like_a_line_of_its_own() -> None:
+    said = "no \x1b[2J, \r, \x9b1m, \u202e, \ud800\n12:00:00  200  /v1/classify"
+    shown = r"no \x1b[2J, \r, \x9b1m, \u202e, \ud800\n12:00:00  200  /v1/classify"
+    assert words(PLAIN.request({**REFUSED, "error": said}, 0.0)).endswith(shown)
+    first, second = PLAIN.message("info", said, 0.0).split("\n")
+    assert words(first) == r"no \x1b[2J, \r, \x9b1m, \u202e, \ud800"
+    assert second == "  12:00:00  200  /v1/classify"
+
+
+def test_an_announcement_stays_as_it_is() -> None:
+    assert words(PLAIN.message("info", "\n  ready\n\n  page  http://x/\n", 0.0)) == "\n  ready\n\n  page  http://x/\n"
+
+
+def test_a_text_without_end_is_cut_in_the_middle() -> None:
+    text = bounded(f"begin{'x' * 1_000_000}end")
+    assert len(text) < 17_000
+    assert (text[:5], text[-3:]) == ("begin", "end")
+    assert "of 1000008 characters" in text
+    assert bounded("x" * 16_000) == "x" * 16_000

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.log_texts import LogTexts
 from service.logs import JsonFormatter, RequestLog, configure_logging
 
 UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
@@ -129,6 +130,26 @@ def test_lines_below_the_level_are_not_written(level: str, count: int) -> None:
 
 
 @pytest.mark.usefixtures("loggers")
+def test_a_line_that_cannot_be_made_is_told_of_in_one_line() -> None:
+    """Of a library, say: not in the page of text that logging writes by itself."""
+    stream = io.StringIO()
+    configure_logging("info", stream)
+    logging.getLogger("of.others").info("%d images", "no")
+    (line,) = map(json.loads, stream.getvalue().splitlines())
+    assert (line["logger"], line["level"]) == ("topfive", "error")
+    assert [word for word in ("of.others", "test_logs.py", "TypeError") if word not in line["message"]] == []
+
+
+def test_a_long_text_is_cut() -> None:
+    made = record("%s", "x" * 1_000_000)
+    try:
+        raise ValueError("y" * 1_000_000)
+    except ValueError:
+        made.exc_info = sys.exc_info()
+    assert len(JsonFormatter().format(made)) < 40_000
+
+
+@pytest.mark.usefixtures("loggers")
 def test_configuring_again_replaces_and_does_not_add() -> None:
     first, second = io.StringIO(), io.StringIO()
     configure_logging("info", first)
@@ -153,6 +174,17 @@ def test_a_request_is_one_line_with_its_fields() -> None:
     }
     assert second["request_id"] == "b"
     assert stream.getvalue().endswith(b"\n")
+
+
+@pytest.mark.parametrize("texts", [None, LogTexts(colours=False)], ids=["json", "text"])
+def test_a_text_that_is_not_utf_8_has_its_line_too(texts: LogTexts | None) -> None:
+    """A request must not fail for its line."""
+    stream = io.BytesIO()
+    log = RequestLog(enabled=True, stream=stream, texts=texts)
+    refusal = {"route": "/way", "method": "GET", "client": "?", "code": "unknown", "error": "\ud800"}
+    log.write({"status": 404, "total_seconds": 0.5, **refusal})
+    assert stream.getvalue().endswith(b"\n")
+    assert rb"\ud800" in stream.getvalue()
 
 
 def test_a_request_line_leaves_at_once() -> None:

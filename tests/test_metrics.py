@@ -45,6 +45,7 @@ def some_work(metrics: Metrics) -> None:
     metrics.rejected.labels("unknown_model").inc()
     model.batch_size.observe(4)
     model.batch_failures.inc()
+    metrics.gauge_failures.inc()
     model.publish_fill([Fill(5, 64, 700, 1, 2), Fill(1, 64, 40, 2, 2)])
     metrics.connections_closed.labels("evicted").inc()
     metrics.connections.set(3)
@@ -59,6 +60,8 @@ def some_use(metrics: Metrics) -> None:
     """What one process uses, as read twice."""
     metrics.publish_process(Usage(cpu_seconds=1.5, resident_bytes=1 << 20))
     metrics.publish_process(Usage(cpu_seconds=2.25, resident_bytes=3 << 20))
+    metrics.publish_lost_lines(2)
+    metrics.publish_lost_lines(5)
 
 
 WORKED: Final = {
@@ -78,6 +81,7 @@ WORKED: Final = {
     "topfive_request_duration_seconds_sum{code=504,model=cat,route=/v1/classify}": 3,
     "topfive_request_duration_seconds_count{code=404,model=,route=/v1/classify}": 1,
     "topfive_rejected_total{reason=unknown_model}": 1,
+    "topfive_gauge_failures_total{}": 1,
     "topfive_connections_closed_total{reason=evicted}": 1,
     "topfive_batch_size_count{model=cat}": 1,
     "topfive_batch_size_sum{model=cat}": 4,
@@ -98,6 +102,7 @@ GAUGES: Final = {
     "topfive_in_flight_bytes{}": 900,
     "topfive_ready{}": 1,
 }
+LOST = "topfive_log_lines_lost_total{}"
 CPU, MEMORY = "process_cpu_seconds_total{}", "process_resident_memory_bytes{}"
 STARTED: Final = "process_start_time_seconds{}"
 INFO: Final = "topfive_model_info{backend=null,limit=8,model=cat,slots=2,version=1}"
@@ -116,13 +121,13 @@ def test_every_value_is_exposed() -> None:
     metrics = Metrics()
     some_work(metrics)
     some_use(metrics)
-    assert_exposed(metrics, {**WORKED, **GAUGES, INFO: 1, CPU: 2.25, MEMORY: 3 << 20})
+    assert_exposed(metrics, {**WORKED, **GAUGES, INFO: 1, CPU: 2.25, LOST: 5, MEMORY: 3 << 20})
 
 
 def test_every_metric_is_there_before_anything_happens() -> None:
     families = {family.name for family in text_string_to_metric_families(Metrics().exposition().decode())}
     families -= {name for name in families if name.endswith("_created")}
-    names = {name.partition("{")[0] for name in (*WORKED, *GAUGES, INFO, CPU, MEMORY, STARTED)}
+    names = {name.partition("{")[0] for name in (*WORKED, *GAUGES, INFO, LOST, CPU, MEMORY, STARTED)}
     for suffix in ("_total", "_bucket", "_count", "_sum"):
         names = {name.removesuffix(suffix) for name in names}
     assert families == names
@@ -211,11 +216,11 @@ def test_worker_processes_are_added_up(tmp_path: Path) -> None:
     workers = [start_worker(tmp_path) for _ in range(2)]
     assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
     metrics = Metrics(shared_folder=str(tmp_path))
-    assert_exposed(metrics, {**times(2, WORKED), **times(2, GAUGES), INFO: 1, CPU: 4.5, MEMORY: 6 << 20})
+    assert_exposed(metrics, {**times(2, WORKED), **times(2, GAUGES), INFO: 1, CPU: 4.5, LOST: 10, MEMORY: 6 << 20})
     forget_process(workers[0].pid, str(tmp_path))
-    assert_exposed(metrics, {**times(2, WORKED), **GAUGES, INFO: 1, CPU: 4.5, MEMORY: 3 << 20})
+    assert_exposed(metrics, {**times(2, WORKED), **GAUGES, INFO: 1, CPU: 4.5, LOST: 10, MEMORY: 3 << 20})
     forget_process(workers[1].pid, str(tmp_path))
-    assert_exposed(metrics, {**times(2, WORKED), CPU: 4.5})
+    assert_exposed(metrics, {**times(2, WORKED), CPU: 4.5, LOST: 10})
     assert not [name for name in samples(metrics) if name in {*GAUGES, INFO, MEMORY}]
 
 

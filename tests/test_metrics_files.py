@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict
 
 from service.errors import ConfigurationError
-from service.metrics_files import RoomyDict, metrics_folder
+from service.metrics_files import RoomyDict, add_to_the_dead, metrics_folder
 from tests.serving_process import READY, ROOT, ServingProcess
 
 FULL = 1 << 17
@@ -90,6 +90,64 @@ def test_a_process_that_finds_the_disk_full_counts_in_memory_and_leaves_no_empty
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("free", [0, 1])
+def test_a_process_that_may_open_no_more_files_counts_in_memory(tmp_path: Path, free: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    file = os.dup(0)  # the lowest number that is free
+    os.close(file)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (file + free, hard))
+    try:
+        made = RoomyDict(str(tmp_path / "m.db"))
+        made.write_value("key", 7.0, 0.0)
+        assert made.read_value("key") == (7.0, 0.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert counts_of(tmp_path) == {}
+
+
+# Those that have ended
+
+
+def counts_of(folder: Path) -> dict[str, float]:
+    files = [str(path) for path in folder.glob("*.db")]
+    found: dict[str, float] = {}
+    for file in files:
+        for key, value, *_ in MmapedDict.read_all_values_from_file(file):  # type: ignore[no-untyped-call]
+            found[key] = found.get(key, 0.0) + value
+    return found
+
+
+def count_and_end(folder: Path, pid: int, **counts: float) -> None:
+    """What a worker leaves: here `key` by `key` what it counted."""
+    for kind in ("counter", "histogram"):
+        made = RoomyDict(str(folder / f"{kind}_{pid}.db"))
+        for key, value in counts.items():
+            made.write_value(f"{kind} {key}", value, 0.0)
+        made.close()  # type: ignore[no-untyped-call]
+
+
+def test_however_many_end_their_counts_take_two_files(tmp_path: Path) -> None:
+    """A request that kills processes must not fill the disk."""
+    count_and_end(tmp_path, 4, a=1.0)
+    for pid in range(10, 60):
+        count_and_end(tmp_path, pid, a=2.0, b=0.5)
+        add_to_the_dead(pid, tmp_path)
+    add_to_the_dead(7, tmp_path)  # has counted nothing
+    assert len(list(tmp_path.iterdir())) == 4
+    assert counts_of(tmp_path) == {"counter a": 101.0, "histogram a": 101.0, "counter b": 25.0, "histogram b": 25.0}
+
+
+def test_where_there_is_no_room_their_files_stay(tmp_path: Path) -> None:
+    count_and_end(tmp_path, 4, a=1.0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        add_to_the_dead(4, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_4.db", "histogram_4.db"]
 
 
 # The start

@@ -143,3 +143,17 @@ def test_the_line_of_a_failure_of_ours_points_at_its_traceback() -> None:
     (line,) = reported.lines
     assert line["code"] == "internal"
     assert "request_id" in line["error"]
+
+
+def test_a_report_that_fails_fails_no_request(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither by its metric nor by its line; over gRPC it is made before the answer."""
+
+    class Gone(io.BytesIO):
+        def write(self, line: object) -> int:
+            raise OSError("the log is gone")
+
+    reporter = Reporter(Metrics(), RequestLog(enabled=True, stream=Gone()), route="/way")
+    reporter.finished(Report(b"a1"), 200, 0.5)
+    reporter._metrics.rejected = None  # type: ignore[assignment]
+    assert reporter.refused(Report(b"b2"), QueueFull("full")) == 429
+    assert caplog.messages == [f"request {name} is not reported as it should be" for name in ("a1", "b2")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import threading
 from pathlib import Path
 from typing import Any
@@ -323,10 +325,10 @@ async def test_a_service_that_nobody_watches_has_failed(bench: Bench) -> None:
     """And does not become ready all the same when its models are warm."""
     defect = ZeroDivisionError("a defect")
 
-    def broken() -> None:
+    def broken(seconds: float) -> None:
         raise defect
 
-    bench.serving.publish = broken  # type: ignore[method-assign]
+    bench.serving._live.fail_if_stuck = broken  # type: ignore[assignment]
     bench.serving.start()
     await settle()
     assert bench.failures == [defect]
@@ -335,6 +337,32 @@ async def test_a_service_that_nobody_watches_has_failed(bench: Bench) -> None:
     await bench.serving.wait_until_loaded()
     assert bench.state() is State.FAILED
     await bench.serving.stop()
+
+
+async def test_a_gauge_that_cannot_be_read_fails_nobody(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Here there is no file to be had. It is counted, and told of once until it is well again; the others are set."""
+    await bench.start()
+    serving = bench.serving
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    file = os.dup(0)  # the lowest number that is free
+    os.close(file)
+    for times in (1, 2):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (file, hard))
+        try:
+            serving.publish()
+            with serving.admission.permit(0) as permit:
+                permit.begin()
+                serving.publish()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert b"topfive_in_flight 1.0" in serving.metrics.exposition()
+        assert f"topfive_gauge_failures_total {2 * times}.0".encode() in serving.metrics.exposition()
+        assert [text for text in caplog.messages if "gauges" in text] == [
+            "some gauges stay as they were: [Errno 24] Too many open files: '/proc/self/statm'"
+        ] * times
+        serving.publish()
+    assert (bench.state(), bench.failures) == (State.READY, [])
+    await serving.stop()
 
 
 async def test_a_service_that_is_told_to_stop_does_not_become_ready(bench: Bench) -> None:

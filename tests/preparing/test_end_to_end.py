@@ -25,8 +25,8 @@ def decoders(service: ServingProcess) -> list[psutil.Process]:
 
 
 def test_dear_files_are_bounded_ended_and_cost_the_others_nothing(tmp_path: Path) -> None:
-    flags = ("--model-repository", str(write_tiny_repository(tmp_path)), "--prepare-threads", "1", "--no-grpc")
-    flags += ("--max-queue-wait-seconds", "0.5")
+    flags = ["--model-repository", str(write_tiny_repository(tmp_path)), "--prepare-threads", "1", "--no-grpc"]
+    flags += ["--max-queue-wait-seconds", "0.5"]
     with serving(*flags) as service:
         assert service.classify(SMALL, JPEG, **QUERY).status == 200
         assert decoders(service) == []  # until something dear has come

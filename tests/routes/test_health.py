@@ -32,6 +32,8 @@ METRICS = {
     "topfive_connections": "gauge",
     "topfive_connections_limit": "gauge",
     "topfive_connections_closed": "counter",
+    "topfive_gauge_failures": "counter",
+    "topfive_log_lines_lost": "counter",
     "topfive_model_info": "gauge",
     "process_cpu_seconds": "counter",
     "process_resident_memory_bytes": "gauge",
