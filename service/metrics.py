@@ -121,6 +121,16 @@ class Metrics:
         self.in_flight = self._gauge("topfive_in_flight", "Requests admitted and not yet answered.", ())
         self.in_flight_limit = self._gauge("topfive_in_flight_limit", "Most requests admitted at once.", ())
         self.in_flight_bytes = self._gauge("topfive_in_flight_bytes", "Body bytes of the requests in flight.", ())
+        self.prepare_waiting = self._gauge(
+            "topfive_prepare_waiting", "Images that wait to be decoded, small ones and those that are dear.", ("lane",)
+        )
+        self.prepare_wait = Gauge(
+            "topfive_prepare_wait_seconds",
+            "Estimated time until all that wait to be decoded will have been; of several processes, the longest.",
+            ("lane",),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.connections = self._gauge("topfive_connections", "Open HTTP connections.", ())
         self.connections_limit = self._gauge("topfive_connections_limit", "Most HTTP connections open at once.", ())
         self.connections_closed = Counter(

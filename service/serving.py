@@ -203,6 +203,10 @@ class Serving:
         self.metrics.connections.set(len(self.connections))
         self.metrics.in_flight.set(self.admission.requests)
         self.metrics.in_flight_bytes.set(self.admission.nbytes)
+        if self._preparation is not None:
+            for lane, (images, seconds) in self._preparation.waiting().items():
+                self.metrics.prepare_waiting.labels(lane).set(images)
+                self.metrics.prepare_wait.labels(lane).set(seconds)
 
     def _publish_process(self) -> None:
         self.metrics.publish_lost_lines(self.count_lost_lines())

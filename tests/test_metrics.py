@@ -48,6 +48,7 @@ def some_work(metrics: Metrics) -> None:
     metrics.gauge_failures.inc()
     model.publish_fill([Fill(5, 64, 700, 1, 2), Fill(1, 64, 40, 2, 2)])
     metrics.connections_closed.labels("evicted").inc()
+    metrics.prepare_waiting.labels("dear").set(4)
     metrics.connections.set(3)
     metrics.in_flight.set(2)
     metrics.in_flight_bytes.set(900)
@@ -62,6 +63,7 @@ def some_use(metrics: Metrics) -> None:
     metrics.publish_process(Usage(cpu_seconds=2.25, resident_bytes=3 << 20))
     metrics.publish_lost_lines(2)
     metrics.publish_lost_lines(5)
+    metrics.prepare_wait.labels("dear").set(1.5)
 
 
 WORKED: Final = {
@@ -97,6 +99,7 @@ GAUGES: Final = {
     "topfive_slots{model=cat}": 4,
     "topfive_connections_limit{}": 4096,
     "topfive_in_flight_limit{}": 512,
+    "topfive_prepare_waiting{lane=dear}": 4,
     "topfive_connections{}": 3,
     "topfive_in_flight{}": 2,
     "topfive_in_flight_bytes{}": 900,
@@ -104,6 +107,7 @@ GAUGES: Final = {
 }
 LOST = "topfive_log_lines_lost_total{}"
 CPU, MEMORY = "process_cpu_seconds_total{}", "process_resident_memory_bytes{}"
+LONGEST: Final = "topfive_prepare_wait_seconds{lane=dear}"
 STARTED: Final = "process_start_time_seconds{}"
 INFO: Final = "topfive_model_info{backend=null,limit=8,model=cat,slots=2,version=1}"
 
@@ -121,13 +125,13 @@ def test_every_value_is_exposed() -> None:
     metrics = Metrics()
     some_work(metrics)
     some_use(metrics)
-    assert_exposed(metrics, {**WORKED, **GAUGES, INFO: 1, CPU: 2.25, LOST: 5, MEMORY: 3 << 20})
+    assert_exposed(metrics, {**WORKED, **GAUGES, INFO: 1, CPU: 2.25, LOST: 5, MEMORY: 3 << 20, LONGEST: 1.5})
 
 
 def test_every_metric_is_there_before_anything_happens() -> None:
     families = {family.name for family in text_string_to_metric_families(Metrics().exposition().decode())}
     families -= {name for name in families if name.endswith("_created")}
-    names = {name.partition("{")[0] for name in (*WORKED, *GAUGES, INFO, LOST, CPU, MEMORY, STARTED)}
+    names = {name.partition("{")[0] for name in (*WORKED, *GAUGES, INFO, LOST, CPU, MEMORY, LONGEST, STARTED)}
     for suffix in ("_total", "_bucket", "_count", "_sum"):
         names = {name.removesuffix(suffix) for name in names}
     assert families == names

@@ -37,6 +37,9 @@ _NEVER: Final = float("inf")
 _LOOK_SECONDS: Final = 0.25
 """How late it may be noticed that a client has left, or that there is memory again."""
 
+_LAST: Final = Price("last", 1e9, 0, is_dear=False)
+"""Of whoever is behind all others."""
+
 
 @dataclass(frozen=True, slots=True)
 class PreparingLimits:
@@ -83,6 +86,12 @@ class Preparation:
     def pools(self) -> Sequence[WorkerPool]:
         """Its threads."""
         return tuple(self._threads.values())
+
+    def waiting(self) -> dict[str, tuple[int, float]]:
+        """For each lane, how many wait, and in how many seconds the last will have its turn."""
+        now = self._clock.now()
+        lanes = {"small": self._light, "dear": self._dear}
+        return {name: (len(lane), lane.wait_seconds(_LAST, now=now)) for name, lane in lanes.items()}
 
     def price_of(self, body: Buffer) -> Price:
         """What it may cost to prepare an image file."""

@@ -126,6 +126,15 @@ async def test_who_would_wait_too_long_is_refused_on_arrival(bench: Bench) -> No
     assert bench.preparation.check([DEAR], deadline=NEVER) == 0.0
 
 
+async def test_what_waits_can_be_seen(bench: Bench) -> None:
+    assert bench.preparation.waiting() == {"small": (0, 0.0), "dear": (0, 0.0)}
+    gate = Gate()
+    dear = [bench.run(gate, DEAR) for _ in range(3)]
+    assert bench.preparation.waiting() == {"small": (0, 0.0), "dear": (2, pytest.approx(3.0))}
+    gate.opened.set()
+    await asyncio.gather(*dear)
+
+
 async def test_no_more_wait_that_are_dear_than_may(bench: Bench) -> None:
     gate = Gate()
     little = Price("b", 0.001, 1, is_dear=True)

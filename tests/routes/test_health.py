@@ -28,6 +28,8 @@ METRICS = {
     "topfive_in_flight": "gauge",
     "topfive_in_flight_limit": "gauge",
     "topfive_in_flight_bytes": "gauge",
+    "topfive_prepare_waiting": "gauge",
+    "topfive_prepare_wait_seconds": "gauge",
     "topfive_ready": "gauge",
     "topfive_connections": "gauge",
     "topfive_connections_limit": "gauge",
