@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from service.backends.base import Batch, Row, Tensor
-from service.backends.embedded import EmbeddedFactory, EmbeddedPerImageGraph
+from service.backends.embedded import EmbeddedFactory
+from service.backends.per_image import EmbeddedPerImageGraph
 from service.backends.sizing import find_batch_size_that_pays, sample_shape
 from service.backends.triton.connection import Connection
 from service.backends.triton.messages import Messages
@@ -63,6 +64,10 @@ class TritonBackend:
     def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
         """Send `batch` to Triton."""
         return asyncio.get_running_loop().create_task(self._run(batch))
+
+    def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
+        """Cancel the call."""
+        run.cancel()
 
     async def check(self) -> None:
         """See whether Triton is there, and serves what the repository holds."""
@@ -124,6 +129,11 @@ class TritonFactory:
         self._shared_memory = shared_memory
         self._timeout_seconds = timeout_seconds
         self._connection: Connection | None = None
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether a thread is still inside the runtime, which runs the per-image graphs."""
+        return self._embedded.left_behind
 
     async def wait_until_reachable(self) -> None:
         """Return when Triton is ready, which it is when all its models are."""
