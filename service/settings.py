@@ -102,8 +102,9 @@ class Settings(BaseSettings):
         5.0,
         gt=0,
         allow_inf_nan=False,
-        description="How long Triton may take to say whether its model is ready; after that it counts as gone, and "
-        "requests are refused with 503 until it answers again.",
+        description="How long Triton may take to say whether its model is ready, or to run a batch; after that it "
+        "counts as gone, and requests are refused with 503 until it answers both again. Set it above what the slowest "
+        "batch takes there, its wait for the batches of others included.",
     )
     model_control: Literal["none", "explicit", "poll"] = Field(
         "none",
@@ -218,9 +219,9 @@ class Settings(BaseSettings):
         30.0,
         gt=0,
         allow_inf_nan=False,
-        description="How long a batch may run before it is ended and fails, alone. Only if it cannot be ended, the process "
-        "counts as broken: it then answers everybody with an error, and exits for its supervisor. Set it far above what "
-        "the slowest batch takes.",
+        description="How long a batch may run before it is ended and fails, alone. Only if it cannot be ended, the "
+        "process counts as broken: it then answers everybody with an error, and exits for its supervisor. Set it far "
+        "above what the slowest batch takes.",
     )
     max_connections: int = Field(
         4096,

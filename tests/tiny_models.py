@@ -94,14 +94,14 @@ def classifier_graph(
     )
 
 
-def _labelling() -> list[bytes]:
+def _labelling(probabilities_from: str = "float_zeros") -> list[bytes]:
     """From `column`, the brightest value of each image, to the outputs."""
     return [
         _node("Add", ["column", "places"], "indices"),
         _node("Gather", ["labels", "indices"], "classes"),
         _node("Mul", ["indices", "zero"], "zeros"),
         _node("Cast", ["zeros"], "float_zeros", to=_FLOAT),
-        _node("Add", ["float_zeros", "shares"], "probabilities"),
+        _node("Add", [probabilities_from, "shares"], "probabilities"),
         _node("Cast", ["column"], "brightness", to=_FLOAT),
         _node("Mul", ["brightness", "directions"], "embedding"),
         _node("Add", ["column", "pair"], "tagged"),
@@ -109,6 +109,27 @@ def _labelling() -> list[bytes]:
         *(_node("Cast", ["embedding"], name, to=kind) for name, kind, _ in FURTHER[2:6]),
         _node("Cast", ["column"], "grey", to=_UINT8),
     ]
+
+
+def black_is_nan_graph() -> bytes:
+    """The classifier, whose probabilities of a black image are 0 divided by 0."""
+    return _model(
+        [
+            _node("Cast", [PIXELS[0]], "numbers", to=_INT64),
+            _node("ReduceMax", ["numbers"], "brightest", axes=[1, 2, 3], keepdims=0),
+            _node("Unsqueeze", ["brightest", "one"], "column"),
+            _node("Cast", ["column"], "divisor", to=_FLOAT),
+            _node("Mul", ["divisor", "float_zero"], "dividend"),
+            _node("Div", ["dividend", "divisor"], "quotient"),
+            *_labelling("quotient"),
+        ],
+        initializers=[
+            _constant("float_zero", _FLOAT, (), struct.pack("<f", 0)),
+            *_label_constants(HIGHEST_VALUE + 5, "value"),
+        ],
+        inputs=[PIXELS],
+        outputs=OUTPUTS,
+    )
 
 
 def _label_constants(labels: int, prefix: str) -> list[bytes]:

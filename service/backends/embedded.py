@@ -23,6 +23,7 @@ from service.backends.base import Batch, Row
 from service.backends.bounded_loading import BoundedLoading
 from service.backends.onnx_runtime import Graph, give_back_freed_memory, run_options, runtime
 from service.backends.per_image import EmbeddedPerImageGraph, load_per_image
+from service.backends.rows import rows_of
 from service.backends.sizing import find_batch_size_that_pays, sample_shape, warm_up_batches
 from service.clock import Clock
 from service.errors import ConfigurationError
@@ -232,7 +233,7 @@ def _run_batch(graph: Graph, batch: Batch, options: Any) -> Sequence[Row]:
     if not tensors:
         return []
     results = graph.run(tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors), options)
-    return [dict(zip(graph.outputs, row, strict=True)) for row in zip(*results, strict=True)]
+    return rows_of(graph.outputs, results)
 
 
 def _faster_seconds(graph: Graph, batch: NDArray[Any]) -> float:
