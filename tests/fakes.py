@@ -105,6 +105,7 @@ class HeldBackend:
         self.batch_size_that_pays = batch_size_that_pays
         self.starts = True
         self.ends = False
+        self.told_to_end = asyncio.Event()
         self.held: list[HeldBatch] = []
         self.ahead: list[HeldBatch] = []
         self.ran: list[HeldBatch] = []
@@ -137,6 +138,7 @@ class HeldBackend:
                 handed.release.set_result([])
 
     def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
+        self.told_to_end.set()
         if self.ends or self.cancels:
             run.cancel()
 

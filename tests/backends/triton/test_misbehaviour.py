@@ -201,7 +201,7 @@ async def test_a_deadline_that_passes_is_its_own_and_has_triton_asked_to_run_som
 async def test_what_it_says_of_its_absence_is_cut_short_and_doubted(
     server: Misbehaving, backend: TritonBackend, code: grpc.StatusCode
 ) -> None:
-    server.status = (code, "long " * 1000)
+    server.status = (code, "long " * 300)
     with pytest.raises(BackendUnreachable) as told:
         await run(backend, Images(1))
     assert len(str(told.value)) < 700
@@ -223,7 +223,7 @@ async def test_a_doubted_triton_that_answers_with_an_error_is_there(
 
 
 async def test_what_it_says_of_a_failure_is_cut_short(server: Misbehaving, backend: TritonBackend) -> None:
-    server.status = (grpc.StatusCode.INTERNAL, "b\u00e9 \n" * 1000)
+    server.status = (grpc.StatusCode.INTERNAL, "b\u00e9 \n" * 200)
     with pytest.raises(BackendFailure, match="INTERNAL: b") as told:
         await run(backend, Images(1))
     assert len(str(told.value)) < 700
