@@ -55,7 +55,7 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
         settings,
         repository=repository,
         stored=repository.read(may_be_empty=settings.model_control != "none"),
-        factory=_backend_factory(settings, cores),
+        factory=_backend_factory(settings, cores, clock),
         cores=cores,
         clock=clock,
         metrics=Metrics(shared_folder=shared_metrics_folder()),
@@ -64,10 +64,12 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
     )
 
 
-def _backend_factory(settings: Settings, cores: int) -> BackendFactory:
+def _backend_factory(settings: Settings, cores: int, clock: Clock) -> BackendFactory:
     if settings.backend == "null":
         return NullFactory()
-    embedded = EmbeddedFactory(cores=cores, alone_threads=settings.alone_threads)
+    embedded = EmbeddedFactory(
+        cores=cores, alone_threads=settings.alone_threads, load_seconds=settings.load_seconds, clock=clock
+    )
     match settings.backend:
         case "triton":
             assert settings.triton_url is not None

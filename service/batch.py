@@ -11,6 +11,7 @@ import numpy as np
 from service.backends.base import PerImageGraph, Row, Tensor
 from service.batching_queue import Item
 from service.clock import Clock
+from service.errors import BackendFailure
 from service.room import Room
 
 _NEVER: Final = float("inf")
@@ -72,10 +73,23 @@ class HandedBatch:
 
     `submissions`: how many requests had come when it was handed over. `wanted`: the members that run. Left out at the
     start are `late`, which had expired, `gone`, for which nobody waited any more, and `failed`, which could not be
-    prepared.
+    prepared. `given_up`: the error with which the backend was told to end it, at the monotonic second `given_up_at`.
     """
 
-    __slots__ = ("_clock", "claimed", "failed", "gone", "items", "late", "prepared", "started", "submissions", "wanted")
+    __slots__ = (
+        "_clock",
+        "claimed",
+        "failed",
+        "given_up",
+        "given_up_at",
+        "gone",
+        "items",
+        "late",
+        "prepared",
+        "started",
+        "submissions",
+        "wanted",
+    )
 
     def __init__(self, items: list[Item], clock: Clock, *, submissions: int = 0) -> None:
         self.items = items
@@ -86,6 +100,8 @@ class HandedBatch:
         self.failed: list[tuple[Item, Exception]] = []
         self.started = self.prepared = clock.now()
         self.claimed = False
+        self.given_up: BackendFailure | None = None
+        self.given_up_at = _NEVER
         self._clock = clock
 
     def claim(self) -> list[Tensor]:

@@ -12,7 +12,7 @@ fired) and does no I/O, so there is no loop to die or to poll. What you can rely
   is cancelled, where the backend can do that;
 - `drain` answers everybody; `retire` first waits until all who came in have left;
 - if the decision itself raises, every waiter gets that error and `on_failure` is told, so that readiness goes down;
-- if a batch does not end, `fail_if_stuck` gives all waiters an error, those of running batches too;
+- a batch that does not end is ended by `fail_if_stuck`, and fails; if that does not end it, all waiters get an error;
 - while the backend cannot be reached (`suspend`), nobody waits for it: all are told at once, until `resume`.
 
 A batch runs *alone* when it is the only item there is and nothing came while the last batch ran: then it may use the
@@ -31,7 +31,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from service.answers import DEFECT, FAILED, Answers, fail_all
+from service.answers import DEFECT, Answers, fail_all
 from service.backends.base import Backend, Row
 from service.batch import BatcherHooks, HandedBatch, Outcome, Payload, Reservation
 from service.batching_queue import BatchingQueue, Item, QueueLimits
@@ -159,25 +159,21 @@ class Batcher:
         await self._running.wait()
 
     def fail_if_stuck(self, seconds: float) -> bool:
-        """Fail if a batch has been running, or free to start, for more than `seconds`; whether it came to that.
+        """Give up what has been running, or free to start, for more than `seconds`; whether the batcher failed of it.
 
-        To be called every now and then. Nobody waits any longer then, and what still runs is given up. A batch that can
-        be cancelled is given up alone, for its slot is free then.
+        To be called every now and then. A batch that runs is ended, and fails like any other; its slot is free then.
+        Only if that does not end it, or no thread takes it, nobody waits any longer, and all that runs is given up.
         """
-        batch = self._running.find_stuck(seconds)
-        if batch is None:
-            return False
-        doing = "run" if batch.claimed else "waited for a thread"
-        error = BackendFailure(f"a batch of {len(batch.items)} has {doing} for more than {seconds:g} s; it is given up")
-        if self._backend.cancels:
-            fail_all(batch.unanswered, error, FAILED)
-            self._answers.hooks.on_batch_failure(len(batch.wanted), error)
-            self._running.cancel_unwanted()
-            return False
-        for given_up in self._running.give_up():
-            fail_all(given_up.unanswered, error, DEFECT)
-        self._fail(error)
-        return True
+        while (batch := self._running.find_stuck(seconds)) is not None:
+            doing = "run" if batch.claimed else "waited for a thread"
+            what = f"a batch of {len(batch.items)} has {doing} for more than {seconds:g} s"
+            error = BackendFailure(f"{what}; it is given up")
+            if not self._running.end(batch, error):
+                for given_up in self._running.give_up():
+                    fail_all(given_up.unanswered, error, DEFECT)
+                self._fail(error)
+                return True
+        return False
 
     def suspend(self, reason: BackendUnreachable) -> None:
         """Tell all who wait, and all who come until `resume`, that the backend cannot be reached."""

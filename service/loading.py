@@ -199,8 +199,8 @@ class Loader:
 async def _warm_up(backend: Backend, path: Path) -> None:
     try:
         await backend.warm_up()
-    except BackendUnreachable:
-        raise  # says nothing of the graph
+    except (BackendUnreachable, ConfigurationError):
+        raise  # says nothing of the graph, or all that there is to say
     except Exception as error:
         raise ConfigurationError(f"{path}: the graph fails at warm-up: {error}") from error
 

@@ -205,13 +205,18 @@ def _run(settings: Settings, sockets: list[socket.socket], log: QueuedFile, *, l
     serving.on_ready = announce
     serving.count_lost_lines = lambda: log.lost
     server.run(sockets)
-    if serving.is_stuck:
-        # A thread is still inside the runtime, whose destructors would abort the process.
+    code = _exit_code(serving)
+    if serving.leaves_threads:
+        # One is still inside the runtime, whose destructors would abort the process.
         log.drain()
-        os._exit(1)
-    if serving.failure is not None:
-        return 2 if isinstance(serving.failure, ConfigurationError) else 1
-    return 0
+        os._exit(code)
+    return code
+
+
+def _exit_code(serving: Serving) -> int:
+    if isinstance(serving.failure, ConfigurationError):
+        return 2
+    return 1 if serving.failure is not None or serving.is_stuck else 0
 
 
 def _uvicorn_config(serving: Serving, app: object) -> uvicorn.Config:

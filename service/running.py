@@ -1,7 +1,7 @@
 """The batches in the backend's hands, and the slots that they take; made and used on one event loop.
 
-What lives here: handing over, cancelling, giving up, and which batch is stuck. What does not: which batch runs, and
-what its end means to anybody (`batcher`).
+What lives here: handing over, cancelling, ending, giving up, and which batch is stuck. What does not: which batch runs,
+and what its end means to anybody (`batcher`).
 """
 
 from __future__ import annotations
@@ -71,8 +71,16 @@ class Running:
                     run.cancel()
 
     def find_stuck(self, seconds: float) -> HandedBatch | None:
-        """The first batch that has been running, or free to start, for more than `seconds`."""
+        """The first batch that has been running, or free to start, for more than `seconds`, or cannot be ended."""
         return self._watchdog.find_stuck(self._runs.values(), now=self._clock.now(), seconds=seconds)
+
+    def end(self, batch: HandedBatch, error: BackendFailure) -> bool:
+        """Tell the backend to end `batch`, with `error`; False if it does not run, or was told so before."""
+        if not batch.claimed or batch.given_up is not None:
+            return False
+        batch.given_up, batch.given_up_at = error, self._clock.now()
+        self._backend.end(next(run for run, running in self._runs.items() if running is batch))
+        return True
 
     def give_up(self) -> list[HandedBatch]:
         """Cancel all batches, and forget them whether or not that ends them; they are returned."""
@@ -93,6 +101,8 @@ class Running:
             return  # given up long ago
         self._busy -= slots
         self._alone = False
+        if isinstance(outcome, BaseException) and batch.given_up is not None:
+            outcome = batch.given_up
         if not isinstance(outcome, BaseException) and len(outcome) != len(batch.wanted):
             outcome = BackendFailure(f"{len(outcome)} rows were answered to a batch of {len(batch.wanted)}")
         on_end(batch, slots, outcome)

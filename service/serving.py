@@ -51,7 +51,7 @@ class Serving:
     `stored` is what `repository` held at the start. `control` changes the models while they are served; `changed` is
     rung when they, or the state, are others. `on_ready` is called once, when the first model is served, and `on_fatal`
     when the process should end, with `failure` set. `is_stuck` says that a call does not end: the watchdog found it, or
-    `stop` has waited as long as it may.
+    `stop` has waited as long as it may. `leaves_threads` says that the process must not wait for its threads.
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class Serving:
         self.lifecycle = Lifecycle(on_change=self._on_state)
         self.failure: BaseException | None = None
         self.is_stuck = False
+        self.leaves_threads = False
         self._stored = stored
         self._factory = factory
         self.cores = cores
@@ -267,6 +268,7 @@ class Serving:
             self.is_stuck |= not self._preparation.close(timeout_seconds=self._patience())
         for pool in self._pools:
             self.is_stuck |= not pool.close(timeout_seconds=self._patience())
+        self.leaves_threads = self.is_stuck or self._factory.left_behind
         if self.tracing is not None:
             await self.tracing.close(seconds=self._patience())
         self.lifecycle.enter(State.STOPPED)

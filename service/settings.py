@@ -102,8 +102,9 @@ class Settings(BaseSettings):
         5.0,
         gt=0,
         allow_inf_nan=False,
-        description="How long Triton may take to say whether its model is ready; after that it counts as gone, and "
-        "requests are refused with 503 until it answers again.",
+        description="How long Triton may take to say whether its model is ready, or to run a batch; after that it "
+        "counts as gone, and requests are refused with 503 until it answers both again. Set it above what the slowest "
+        "batch takes there, its wait for the batches of others included.",
     )
     model_control: Literal["none", "explicit", "poll"] = Field(
         "none",
@@ -116,6 +117,13 @@ class Settings(BaseSettings):
         gt=0,
         allow_inf_nan=False,
         description="How often the repository is looked at when model_control is 'poll'.",
+    )
+    load_seconds: float = Field(
+        120.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long the opening of one model's graph may take, and again its warm-up. What takes longer is "
+        "given up and named: at the start the service ends, later the model is refused and the others are served on.",
     )
     cores: int = Field(
         0,
@@ -223,8 +231,9 @@ class Settings(BaseSettings):
         30.0,
         gt=0,
         allow_inf_nan=False,
-        description="How long a batch may run before the process counts as broken: it then answers everybody with an "
-        "error, and exits for its supervisor. Set it far above what the slowest batch takes.",
+        description="How long a batch may run before it is ended and fails, alone. Only if it cannot be ended, the "
+        "process counts as broken: it then answers everybody with an error, and exits for its supervisor. Set it far "
+        "above what the slowest batch takes.",
     )
     max_connections: int = Field(
         4096,

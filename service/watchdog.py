@@ -10,6 +10,8 @@ from typing import Final
 
 from service.batch import HandedBatch
 
+_GRACE_SECONDS: Final = 2.0
+"""For a batch to end after the backend was told to end it, or as long as it had, if that is less."""
 _PAUSE_SECONDS: Final = 5.0
 """Between two questions so long can only pass where the process did not run: it was stopped, or starved."""
 
@@ -28,7 +30,8 @@ class Watchdog:
 
         A batch that runs counts from its start. One that has not started may have to wait for those before it, so it
         counts from the first question at which there is none before it: then a slot is free, and only a thread that
-        will never come can be missing. A time in which the process did not run counts for nobody.
+        will never come can be missing. One that was given up has a moment, from then on, to end. A time in which the
+        process did not run counts for nobody.
         """
         if now - self._asked > _PAUSE_SECONDS:
             self._counts_from = now
@@ -37,7 +40,10 @@ class Watchdog:
         for batch in batches:
             if first is None:
                 first = batch
-            if batch.claimed and now - max(batch.started, self._counts_from) > seconds:
+            if batch.given_up is not None:
+                if now - max(batch.given_up_at, self._counts_from) > min(_GRACE_SECONDS, seconds):
+                    return batch
+            elif batch.claimed and now - max(batch.started, self._counts_from) > seconds:
                 return batch
         if first is None or first.claimed:
             self._next = None

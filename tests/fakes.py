@@ -90,7 +90,8 @@ class HeldBatch:
 class HeldBackend:
     """Holds every batch until the test answers or fails it; starts as many as it has slots, in order.
 
-    While `starts` is false none starts, as if there were no thread.
+    While `starts` is false none starts, as if there were no thread. While `ends` is false, one that hangs does so
+    whatever it is told.
     """
 
     def __init__(
@@ -103,6 +104,8 @@ class HeldBackend:
         self.serves_alone = serves_alone
         self.batch_size_that_pays = batch_size_that_pays
         self.starts = True
+        self.ends = False
+        self.told_to_end = asyncio.Event()
         self.held: list[HeldBatch] = []
         self.ahead: list[HeldBatch] = []
         self.ran: list[HeldBatch] = []
@@ -134,6 +137,11 @@ class HeldBackend:
             else:
                 handed.release.set_result([])
 
+    def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
+        self.told_to_end.set()
+        if self.ends or self.cancels:
+            run.cancel()
+
     async def check(self) -> None:
         pass
 
@@ -143,6 +151,8 @@ class HeldBackend:
 
 class LocalFactory:
     """The part of a backend factory that has nothing to do where the graphs run in this process."""
+
+    left_behind = False
 
     async def wait_until_reachable(self) -> None:
         pass

@@ -10,12 +10,13 @@ import asyncio
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytest
 
-from service.backends.embedded import EmbeddedBackend, EmbeddedFactory, EmbeddedPerImageGraph
+from service.backends.embedded import EmbeddedBackend, EmbeddedFactory
+from service.backends.per_image import EmbeddedPerImageGraph
 from service.batch import Outcome
 from service.lifecycle import Lifecycle, State
 from service.live_models import LiveModels
@@ -28,12 +29,14 @@ from service.repository import Repository
 from service.workers import WorkerPool
 from tests.fakes import FakeClock
 
+LOAD_SECONDS: Final = 120.0
+
 
 class CountingFactory(EmbeddedFactory):
     """The embedded factory, which tells what it loaded; while `gate` is closed, it loads nothing."""
 
-    def __init__(self) -> None:
-        super().__init__(cores=2, alone_threads=0)
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(cores=2, alone_threads=0, load_seconds=LOAD_SECONDS, clock=clock)
         self.loaded: list[str] = []
         self.backends: list[weakref.ref[EmbeddedBackend]] = []
         self.gate = asyncio.Event()
@@ -75,7 +78,7 @@ class ModelBench:
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
-        self.factory = CountingFactory()
+        self.factory = CountingFactory(self.clock)
         self.lifecycle = Lifecycle(on_change=lambda state: None)
         self.live = LiveModels(lifecycle=self.lifecycle, metrics=self.metrics)
         self.control = ModelControl(

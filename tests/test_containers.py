@@ -202,7 +202,7 @@ def test_what_is_not_built_here_is_pinned() -> None:
     assert {stage.base for stage in STAGES.values()} - STAGES.keys() == {"${PYTHON_IMAGE}"}
     foreign = [service["image"] for name, service in SERVICES.items() if name not in OURS]
     for image in [base, *foreign]:
-        assert re.search(r":v?\d+\.[\w.-]+$", image), image
+        assert re.search(r":v?\d+\.[\w.-]+(@sha256:[0-9a-f]{64})?$", image), image
 
 
 def test_nothing_is_installed_but_what_is_locked_and_our_wheel() -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from service.backends.embedded import EmbeddedBackend, EmbeddedPerImageGraph
+from service.backends.embedded import EmbeddedBackend
+from service.backends.onnx_runtime import Graph
+from service.backends.per_image import EmbeddedPerImageGraph
 from service.errors import ConfigurationError, NotReady, UnknownModel
 from service.lifecycle import State
 from service.repository import StoredModel, read_repository
 from tests.fakes import settle
-from tests.model_bench import ModelBench, labels, until
+from tests.model_bench import LOAD_SECONDS, ModelBench, labels, until
 from tests.tiny_models import (
     BATCHING,
     CLASSIFIER_CONFIG,
@@ -24,6 +28,8 @@ from tests.tiny_models import (
     classifier_graph,
     commented,
     crop_graph,
+    hanging_crop_graph,
+    hanging_graph,
     write_model,
     write_tiny_repository,
     write_version,
@@ -230,6 +236,49 @@ async def test_what_was_found_broken_is_not_loaded_again_until_it_changes(bench:
     assert bench.factory.loaded == ["classify/2"]
     await swap(bench, 2, "two")
     assert await bench.label(4) == "two 4"
+
+
+async def test_a_model_whose_warm_up_never_ends_is_refused_and_the_others_are_served_meanwhile(
+    bench: ModelBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is given up after its time, and its thread comes back; it is not tried again until its files change."""
+    caplog.set_level("INFO", "topfive")
+    write_model(bench.repository, "hangs", CLASSIFIER_CONFIG, hanging_graph(always=True))
+    attempt = asyncio.create_task(change(bench, "hangs"))
+    await until(lambda: bench.clock.armed and any(thread.name == "load-1" for thread in threading.enumerate()))
+    assert await bench.label(4) == "value 4"
+    bench.clock.advance(11.0)
+    await until(lambda: "hangs/1/model.onnx: its warm-up goes on after 11 s, of at most 120" in caplog.text)
+    bench.clock.advance(LOAD_SECONDS)
+    with pytest.raises(ConfigurationError, match=r"hangs/1/model\.onnx: its warm-up did not end within 120 s"):
+        await attempt
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("load")]
+    assert not bench.factory.left_behind
+    with pytest.raises(ConfigurationError, match="did not end within 120 s"):
+        await change(bench, "hangs")
+    assert bench.factory.loaded == ["hangs/1"]
+    assert await bench.label(4) == "value 4"
+
+
+async def test_a_preparation_whose_warm_up_never_ends_is_refused_too(
+    bench: ModelBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, run = threading.Event(), Graph.run
+
+    def watched(graph: Graph, *arguments: Any) -> Any:
+        runs.set()
+        return run(graph, *arguments)
+
+    monkeypatch.setattr(Graph, "run", watched)
+    write_version(bench.repository, "crop", 1, hanging_crop_graph())
+    attempt = asyncio.create_task(change(bench, "crop"))
+    await until(runs.is_set)
+    await until(lambda: bench.clock.armed)
+    bench.clock.advance(LOAD_SECONDS)
+    with pytest.raises(ConfigurationError, match=r"crop/1/model\.onnx: its warm-up did not end"):
+        await attempt
+    assert not bench.factory.left_behind
+    assert await bench.label(4) == "value 4"
 
 
 async def test_a_graph_that_changes_while_it_is_loaded_is_refused(bench: ModelBench) -> None:

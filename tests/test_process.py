@@ -27,6 +27,7 @@ from tests.tiny_models import (
     copy_real_repository,
     endless_start,
     hanging_graph,
+    unending_graph,
     write_model,
     write_tiny_repository,
 )
@@ -150,21 +151,28 @@ def test_a_signal_breaks_the_start_of_workers_off(tmp_path: Path, number: int) -
         assert READY not in "".join(process.log)
 
 
-def test_a_batch_that_does_not_end_ends_the_process(tmp_path: Path) -> None:
-    """A graph that is at one image for years: its client and those behind it are told, and the exit code is 1."""
-    write_model(tmp_path, "m", CLASSIFIER_CONFIG + "instance_group { count: 1 }", hanging_graph())
-    flags = ("--stuck-batch-seconds", "0.5", "--shutdown-seconds", "3600")  # of which none is waited
-    with serving("--model-repository", str(tmp_path), *flags) as process:
-        good, endless = bytes([7]) * 12, bytes([255]) * 12
-        assert process.classify(good, height=2, width=2).labels[0] == "value 7"
-        path = classify_path(height=2, width=2)
-        stuck, *behind = [HeldRequest(process, path, body, RAW) for body in (endless, good, good, good)]
+def test_a_batch_that_does_not_end_fails_and_only_one_that_cannot_be_ended_ends_the_process(tmp_path: Path) -> None:
+    """A graph that is at one image for years is ended, and those behind it are answered.
+
+    One whose single node is, is not: its client and those behind it are told, and the exit code is 1.
+    """
+    for name, graph in (("hangs", hanging_graph()), ("unending", unending_graph())):
+        write_model(tmp_path, name, CLASSIFIER_CONFIG + "instance_group { count: 1 }", graph)
+    flags = ("--stuck-batch-seconds", "0.5", "--shutdown-seconds", "3600", "--cores", "1")  # of which none is waited
+
+    def hang(model: str) -> list[tuple[int, str | None]]:
+        path = classify_path(height=2, width=2, model=model)
+        stuck, *behind = [HeldRequest(process, path, bytes([v]) * 12, RAW) for v in (255, 7, 7, 7)]
         stuck.send()
         process.ask("GET", "/v2/health/live")  # when this is answered, what was sent before it has been read
         for request in behind:
             request.send()
         answers = [request.answer() for request in (stuck, *behind)]
-        assert [(answer.status, answer.json.get("code")) for answer in answers] == [(500, "internal")] * 4
+        return [(answer.status, answer.json.get("code")) for answer in answers]
+
+    with serving("--model-repository", str(tmp_path), *flags) as process:
+        assert hang("hangs") == [(500, "internal"), *[(200, None)] * 3]
+        assert hang("unending") == [(500, "internal")] * 4
         assert process.wait() == 1
         assert "a batch of 1 has run for more than 0.5 s" in process.wait_for_log("the service has failed")
 
@@ -188,6 +196,13 @@ def refusal(*flags: str, **environment: str) -> str:
     complaints = [line for line in log if line.startswith("topfive: ") or '"level":"critical"' in line]
     assert len(complaints) == 1, log
     return complaints[0]
+
+
+def test_a_graph_that_never_ends_is_named_and_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """Not even the runtime can end it: its thread is left behind."""
+    write_model(tmp_path, "unending", CLASSIFIER_CONFIG, unending_graph(always=True))
+    line = refusal("--model-repository", str(tmp_path), "--load-seconds", "0.5")
+    assert "unending/1/model.onnx: its warm-up did not end within 0.5 s" in line
 
 
 def refuse_models(repository: Path) -> str:

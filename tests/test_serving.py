@@ -263,11 +263,13 @@ async def test_a_batcher_that_fails_ends_the_service(bench: Bench) -> None:
 
 
 async def test_a_batch_that_does_not_end_ends_the_service(tiny_repository: Path) -> None:
-    """Everybody has an error, and the stop does not wait for it either."""
+    """Nor when it is told to: everybody has an error, and the stop does not wait for it either."""
     bench = Bench(tiny_repository, stuck_batch_seconds=2.5)
     await bench.start()
     requests = [asyncio.create_task(bench.submit(value)) for value in range(7)]
     await settle()
+    bench.clock.advance(3.0)
+    await asyncio.wait_for(bench.factory.backend.told_to_end.wait(), 30)
     bench.clock.advance(3.0)
     results = await asyncio.wait_for(asyncio.gather(*requests, return_exceptions=True), 30)
     assert [type(result) for result in results] == [BackendFailure] * 7

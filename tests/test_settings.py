@@ -32,6 +32,7 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "triton_timeout_seconds": ("1.25", 1.25),
     "model_control": ("poll", "poll"),
     "poll_seconds": ("2.5", 2.5),
+    "load_seconds": ("60.5", 60.5),
     "cores": ("3", 3),
     "alone_threads": ("1", 1),
     "prepare_threads": ("2", 2),

@@ -16,10 +16,12 @@ from service.workers import WorkerPool
 from tests.fakes import Bench, Events, FakeClock, HeldBackend, answers, image, settle
 
 SECONDS = 30.0
+ENDED_IN_VAIN = 4.0
+"""After `SECONDS`: until it is noticed, and told to end; then until it is given up."""
 
 
 def passes(bench: Bench, seconds: float) -> bool:
-    """Let time pass, with a look at every second, until a batch is found stuck; whether one was."""
+    """Let time pass, with a look at every second, until the batcher fails of a batch that is stuck; whether it did."""
     for _ in range(int(seconds)):
         bench.clock.advance(1.0)
         if bench.batcher.fail_if_stuck(SECONDS):
@@ -42,7 +44,7 @@ async def test_a_batch_that_takes_too_long_fails_the_batcher_and_answers_everybo
     await settle()
     assert (bench.running, len(bench.backend.ahead), bench.batcher.waiting[0]) == ([[0], [1]], 1, 2)
     assert not passes(bench, SECONDS)
-    assert passes(bench, 1)
+    assert passes(bench, ENDED_IN_VAIN)
     await failed(*requests)
     assert "30 s" in str(bench.events.fatal[0])
     with pytest.raises(NotReady):
@@ -50,6 +52,63 @@ async def test_a_batch_that_takes_too_long_fails_the_batcher_and_answers_everybo
     assert not bench.batcher.fail_if_stuck(SECONDS), "it fails once"
     assert len(bench.events.fatal) == 1
     assert [batch.values for batch in bench.backend.ran] == [[0], [1]], "what was given up runs no more"
+
+
+async def test_a_batch_that_is_ended_fails_alone_and_its_members_run_once_more() -> None:
+    """The one that hangs again fails, by itself; its slot is free for those behind it, and nothing is broken."""
+    bench = Bench(HeldBackend(batch_size_that_pays=3))
+    bench.backend.ends = True
+    first, *members, behind = [bench.submit(value) for value in range(5)]
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert bench.running == [[1, 2, 3]]
+    assert not passes(bench, SECONDS + 1)
+    await settle()
+    assert bench.running == [[1]]
+    assert not passes(bench, SECONDS + 1)
+    await bench.answer_all()
+    assert await answers(first, *members[1:], behind) == [[0], [2], [3], [4]]
+    await failed(members[0])
+    assert [(size, str(error)) for size, error in bench.events.failures] == [
+        (3, "a batch of 3 has run for more than 30 s; it is given up"),
+        (1, "a batch of 1 has run for more than 30 s; it is given up"),
+    ]
+    assert bench.events.fatal == []
+
+
+async def test_every_batch_that_is_stuck_is_ended_at_one_look() -> None:
+    bench = Bench(HeldBackend(slots=2, batch_size_that_pays=1))
+    bench.backend.ends = True
+    requests = [bench.submit(0), bench.submit(1)]
+    await settle()
+    bench.batcher.fail_if_stuck(SECONDS)
+    assert not passes(bench, SECONDS + 1)
+    await failed(*requests)
+    assert bench.events.fatal == []
+
+
+async def test_what_ends_by_itself_after_it_was_told_to_end_is_answered() -> None:
+    """Its members are not run again."""
+    bench = Bench(HeldBackend())
+    request = bench.submit(1)
+    await settle()
+    assert not passes(bench, SECONDS + 1)
+    await bench.answer_all()
+    assert await request == [1]
+    assert (len(bench.backend.ran), bench.events.failures) == (1, [])
+
+
+async def test_after_a_pause_of_the_process_a_batch_that_was_told_to_end_has_its_moment() -> None:
+    bench = Bench(HeldBackend())
+    request = bench.submit(1)
+    await settle()
+    assert not passes(bench, SECONDS + 1)
+    bench.clock.advance(1000)
+    assert not bench.batcher.fail_if_stuck(SECONDS)
+    assert not passes(bench, 2)
+    assert passes(bench, 1)
+    await failed(request)
 
 
 class ThreadBackend:
@@ -77,6 +136,9 @@ class ThreadBackend:
         self.entered.set()
         assert self.opened.wait(SECONDS)
         return [{} for _ in tensors]
+
+    def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
+        pass
 
     async def check(self) -> None:
         pass
@@ -122,7 +184,7 @@ async def test_drain_does_not_wait_for_what_was_given_up() -> None:
     await settle()
     drained = asyncio.get_running_loop().create_task(bench.batcher.drain())
     await settle()
-    assert passes(bench, SECONDS + 1)
+    assert passes(bench, SECONDS + ENDED_IN_VAIN)
     await failed(request)
     await settle()
     assert drained.done()
@@ -186,7 +248,7 @@ async def test_a_batch_that_started_late_counts_from_its_start() -> None:
     bench.backend.starts = True
     bench.backend._start_next()
     assert not passes(bench, SECONDS)
-    assert passes(bench, 1)
+    assert passes(bench, ENDED_IN_VAIN)
     await failed(request)
 
 
@@ -223,5 +285,5 @@ async def test_a_process_that_was_stopped_for_a_while_has_no_stuck_batch(*, star
     bench.clock.advance(1000)
     assert not bench.batcher.fail_if_stuck(SECONDS)
     assert not passes(bench, SECONDS)
-    assert passes(bench, 1)
+    assert passes(bench, ENDED_IN_VAIN)
     await failed(*requests)

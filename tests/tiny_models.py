@@ -94,14 +94,14 @@ def classifier_graph(
     )
 
 
-def _labelling() -> list[bytes]:
+def _labelling(probabilities_from: str = "float_zeros") -> list[bytes]:
     """From `column`, the brightest value of each image, to the outputs."""
     return [
         _node("Add", ["column", "places"], "indices"),
         _node("Gather", ["labels", "indices"], "classes"),
         _node("Mul", ["indices", "zero"], "zeros"),
         _node("Cast", ["zeros"], "float_zeros", to=_FLOAT),
-        _node("Add", ["float_zeros", "shares"], "probabilities"),
+        _node("Add", [probabilities_from, "shares"], "probabilities"),
         _node("Cast", ["column"], "brightness", to=_FLOAT),
         _node("Mul", ["brightness", "directions"], "embedding"),
         _node("Add", ["column", "pair"], "tagged"),
@@ -109,6 +109,27 @@ def _labelling() -> list[bytes]:
         *(_node("Cast", ["embedding"], name, to=kind) for name, kind, _ in FURTHER[2:6]),
         _node("Cast", ["column"], "grey", to=_UINT8),
     ]
+
+
+def black_is_nan_graph() -> bytes:
+    """The classifier, whose probabilities of a black image are 0 divided by 0."""
+    return _model(
+        [
+            _node("Cast", [PIXELS[0]], "numbers", to=_INT64),
+            _node("ReduceMax", ["numbers"], "brightest", axes=[1, 2, 3], keepdims=0),
+            _node("Unsqueeze", ["brightest", "one"], "column"),
+            _node("Cast", ["column"], "divisor", to=_FLOAT),
+            _node("Mul", ["divisor", "float_zero"], "dividend"),
+            _node("Div", ["dividend", "divisor"], "quotient"),
+            *_labelling("quotient"),
+        ],
+        initializers=[
+            _constant("float_zero", _FLOAT, (), struct.pack("<f", 0)),
+            *_label_constants(HIGHEST_VALUE + 5, "value"),
+        ],
+        inputs=[PIXELS],
+        outputs=OUTPUTS,
+    )
 
 
 def _label_constants(labels: int, prefix: str) -> list[bytes]:
@@ -123,22 +144,16 @@ def _label_constants(labels: int, prefix: str) -> list[bytes]:
     ]
 
 
-def hanging_graph(image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS) -> bytes:
-    """The classifier, which on an image whose brightest value is 255 is at it for years."""
-    turn = _graph(
-        [_node("Identity", ["goes_on"], "still_goes_on"), _node("Identity", ["before"], "after")],
-        initializers=[],
-        inputs=[("turn", _INT64, ()), ("goes_on", _BOOL, ()), ("before", _INT64, (-1,))],
-        outputs=[("still_goes_on", _BOOL, ()), ("after", _INT64, (-1,))],
-    )
+def hanging_graph(image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS, *, always: bool = False) -> bytes:
+    """The classifier, which on an image whose brightest value is 255 is at it for years; or, with `always`, on any."""
     return _model(
         [
             _node("Cast", [image[0]], "given", to=_INT64),
             _node("ReduceMax", ["given"], "all_brightest", keepdims=0),
             _node("Div", ["all_brightest", "white"], "is_white"),
-            _node("Mul", ["is_white", "years"], "turns"),
+            _node("Add" if always else "Mul", ["is_white", "years"], "turns"),
             _node("ReduceMax", ["given"], "numbers", axes=[1, 2, 3], keepdims=0),
-            _node("Loop", ["turns", "", "numbers"], "brightest", body=turn),
+            _node("Loop", ["turns", "", "numbers"], "brightest", body=_turn()),
             _node("Unsqueeze", ["brightest", "one"], "column"),
             *_labelling(),
         ],
@@ -149,6 +164,70 @@ def hanging_graph(image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS) -
         ],
         inputs=[image],
         outputs=outputs,
+    )
+
+
+def _turn() -> bytes:
+    """The body of a loop that changes nothing."""
+    return _graph(
+        [_node("Identity", ["goes_on"], "still_goes_on"), _node("Identity", ["before"], "after")],
+        initializers=[],
+        inputs=[("turn", _INT64, ()), ("goes_on", _BOOL, ()), ("before", _INT64, (-1,))],
+        outputs=[("still_goes_on", _BOOL, ()), ("after", _INT64, (-1,))],
+    )
+
+
+def hanging_crop_graph() -> bytes:
+    """As `crop_graph`, but it never gets there."""
+    return _model(
+        [
+            _node("Cast", ["image"], "given", to=_INT64),
+            _node("ReduceMax", ["given"], "brightest", keepdims=0),
+            _node("Add", ["brightest", "years"], "turns"),
+            _node("Loop", ["turns", "", "starts"], "corner", body=_turn()),
+            _node("Slice", ["image", "corner", "ends", "axes"], "pixels"),
+        ],
+        initializers=[
+            _constant("years", _INT64, (), struct.pack("<q", 1 << 60)),
+            _constant("starts", _INT64, (2,), struct.pack("<2q", 0, 0)),
+            _constant("ends", _INT64, (2,), struct.pack("<2q", 2, 2)),
+            _constant("axes", _INT64, (2,), struct.pack("<2q", 1, 2)),
+        ],
+        inputs=[IMAGE],
+        outputs=[PIXELS],
+    )
+
+
+def unending_graph(*, always: bool = False) -> bytes:
+    """As `hanging_graph`, but within one node, which the runtime cannot end: of too many boxes the best are sought."""
+    return _model(
+        [
+            _node("Cast", [PIXELS[0]], "given", to=_INT64),
+            _node("ReduceMax", ["given"], "all_brightest", keepdims=0),
+            _node("Div", ["all_brightest", "white"], "is_white"),
+            _node("Add" if always else "Mul", ["is_white", "many"], "boxes"),
+            _node("Unsqueeze", ["boxes", "none"], "number"),
+            _node("Concat", ["one", "number", "four"], "corners_shape", axis=0),
+            _node("Concat", ["one", "one", "number"], "scores_shape", axis=0),
+            _node("ConstantOfShape", ["corners_shape"], "corners"),
+            _node("ConstantOfShape", ["scores_shape"], "scores"),
+            _node("NonMaxSuppression", ["corners", "scores", "many"], "best"),
+            _node("ReduceSum", ["best"], "sum", keepdims=0),
+            _node("Mul", ["sum", "zero"], "nothing"),
+            _node("ReduceMax", ["given"], "brightest", axes=[1, 2, 3], keepdims=0),
+            _node("Unsqueeze", ["brightest", "one"], "bare_column"),
+            _node("Add", ["bare_column", "nothing"], "column"),
+            *_labelling(),
+        ],
+        initializers=[
+            _constant("white", _INT64, (), struct.pack("<q", 255)),
+            _constant("many", _INT64, (), struct.pack("<q", 3_000_000)),
+            _constant("none", _INT64, (1,), struct.pack("<q", 0)),
+            _constant("four", _INT64, (1,), struct.pack("<q", 4)),
+            *_label_constants(HIGHEST_VALUE + 5, "value"),
+        ],
+        inputs=[PIXELS],
+        outputs=OUTPUTS,
     )
 
 

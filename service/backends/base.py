@@ -40,8 +40,8 @@ class Backend(Protocol):
       at most the model's `max_batch_size`).
     - `prepares`: whether its slots are the cores' own threads, on which small images are best prepared too. Where slots
       only wait for a device, preparation should overlap them.
-    - `cancels`: whether cancelling a batch's future ends the batch, so that its slot is free then. A thread cannot be
-      stopped, a call to a server can.
+    - `cancels`: whether cancelling a batch's future ends the batch, so that its slot is free then. A call to a server
+      can be taken back; a thread must come back by itself.
     - `serves_alone`: whether `infer(..., alone=True)` can use all slots' cores for one batch, for a request that would
       otherwise leave them idle.
     """
@@ -63,6 +63,9 @@ class Backend(Protocol):
         error they may be run again one by one.
         """
 
+    def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
+        """Make a `run`, as `infer` gave it, fail soon, for it does not end; it may be that this cannot be done."""
+
     async def check(self) -> None:
         """Raise `BackendUnreachable` if no batch could run now; asked every second, and must end by itself."""
 
@@ -83,9 +86,16 @@ class PerImageGraph(Protocol):
 
 
 class BackendFactory(Protocol):
-    """Makes what runs a stored model's graphs. `name` is the backend's, as in the settings."""
+    """Makes what runs a stored model's graphs. `name` is the backend's, as in the settings.
+
+    `left_behind`: whether a thread of a load that was given up has never come back, so that the process cannot end as
+    usual.
+    """
 
     name: str
+
+    @property
+    def left_behind(self) -> bool: ...
 
     async def wait_until_reachable(self) -> None:
         """Return when the graphs can be run; at once, unless something else runs them."""

@@ -1,14 +1,17 @@
 """The embedded backend: graphs run in this process, on its own threads.
 
-What lives here: the batched graph as `instance_group.count` slots, the per-image graph, what is measured at warm-up,
-and the factory that makes both from a model's configuration. What does not: batching, image sizes, labels, the runtime.
+What lives here: the batched graph as `instance_group.count` slots, what is measured at warm-up, and the factory that
+makes graphs from a model's configuration. What does not: the per-image graph (`per_image`), what loading may take
+(`bounded_loading`), the runtime; batching, image sizes, labels.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -17,10 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.backends.base import Batch, Row
-from service.backends.onnx_runtime import Graph, give_back_freed_memory, runtime
-from service.backends.sizing import find_batch_size_that_pays, sample_shape
+from service.backends.bounded_loading import BoundedLoading
+from service.backends.onnx_runtime import Graph, give_back_freed_memory, run_options, runtime
+from service.backends.per_image import EmbeddedPerImageGraph, load_per_image
+from service.backends.rows import rows_of
+from service.backends.sizing import find_batch_size_that_pays, sample_shape, warm_up_batches
+from service.clock import Clock
 from service.errors import ConfigurationError
-from service.model_config import ModelConfig, WarmUp
+from service.model_config import ModelConfig
 from service.workers import WorkerPool
 
 T = TypeVar("T")
@@ -30,7 +37,8 @@ class EmbeddedBackend:
     """A batched graph as several sessions in this process, on the CPU or on a GPU.
 
     Each of `graphs`, one a slot, runs batches side by side with the others, on a thread of `pool`. `alone`, if given,
-    is one more session, with as many threads as all of them, that serves a lone request.
+    is one more session, with as many threads as all of them, that serves a lone request. They come from `path`, and
+    are warmed up as `bounded` allows.
     """
 
     cancels = False
@@ -41,6 +49,8 @@ class EmbeddedBackend:
         *,
         alone: Graph | None,
         pool: WorkerPool,
+        bounded: BoundedLoading,
+        path: Path,
         max_batch_size: int,
         image_shape: tuple[int, ...],
         warm_up_batches: Sequence[NDArray[np.uint8]],
@@ -61,88 +71,101 @@ class EmbeddedBackend:
         # Whichever thread of the pool is free takes the next batch, so none waits behind a busy one.
         self._pool = pool
         pool.ensure_threads(self.slots)
+        self._bounded = bounded
+        self._path = path
+        self._options: dict[asyncio.Future[Sequence[Row]], Any] = {}
 
     async def warm_up(self) -> None:
         """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session.
 
-        It is done in calls of at most two runs, so that batches of the models that are served meanwhile, on the same
-        threads, get their turn soon.
+        Not on the threads that run batches: a graph that does not end must not take them from the models that are
+        served. What has not ended in time is ended.
         """
-        self.batch_size_that_pays = await find_batch_size_that_pays(self._measure, max_batch_size=self._max_batch_size)
-        sizes = range(1, self.batch_size_that_pays + 1)
-        for batch in self._warm_up_batches or [self._batch(size) for size in sizes]:
-            await self._on_all_slots(Graph.run, batch)
-        if self._alone is not None:
-            await self._pool.run(self._alone.run, self._image)
-        await self._on_all_slots(Graph.give_back_memory, self._image)
+        await self._bounded.run(f"{self._path}: its warm-up", self._warm_up)
+
+    async def _warm_up(self, pool: WorkerPool) -> None:
+        pool.ensure_threads(self.slots)
+        measure = partial(self._measure, pool)
+        try:
+            self.batch_size_that_pays = await find_batch_size_that_pays(measure, max_batch_size=self._max_batch_size)
+            sizes = range(1, self.batch_size_that_pays + 1)
+            for batch in self._warm_up_batches or [self._batch(size) for size in sizes]:
+                await self._on_all_slots(pool, Graph.run, batch)
+            if self._alone is not None:
+                await pool.run(self._alone.run, self._image)
+            await self._on_all_slots(pool, Graph.give_back_memory, self._image)
+        except BaseException:
+            self._close_graphs()
+            raise
 
     def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
         """Run `batch` on the next free session; `alone` on the one that has all cores."""
+        options = run_options()
         if alone and self._alone is not None:
-            return self._pool.run(_run_batch, self._alone, batch)
-        return self._pool.run(self._with_free_graph, _run_batch, batch)
+            run = self._pool.run(_run_batch, self._alone, batch, options)
+        else:
+            run = self._pool.run(self._with_free_graph, _run_batch, batch, options)
+        self._options[run] = options
+        run.add_done_callback(self._options.pop)
+        return run
+
+    def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
+        """Have the runtime end it, after the node of the graph that it is at."""
+        self._options[run].terminate = True
 
     async def check(self) -> None:
         """Nothing stands between this and its graphs."""
 
     async def close(self) -> None:
         """Give back the sessions and their memory; the pool is its owner's."""
-        for graph in self._graphs:
-            graph.close()
+        self._close_graphs()
         await asyncio.to_thread(give_back_freed_memory)
 
-    def _with_free_graph(self, call: Callable[[Graph, Any], T], argument: Any) -> T:
+    def _close_graphs(self) -> None:
+        for graph in self._graphs:
+            graph.close()
+
+    def _with_free_graph(self, call: Callable[..., T], *arguments: Any) -> T:
         graph = self._free.get()  # a batch handed over ahead waits here if the pool has more threads than slots
         try:
-            return call(graph, argument)
+            return call(graph, *arguments)
         finally:
             self._free.put(graph)
 
-    async def _measure(self, size: int) -> float:
+    async def _measure(self, pool: WorkerPool, size: int) -> float:
         """Seconds that a batch of `size` takes on the slowest slot, all running at once."""
-        return max(await self._on_all_slots(_faster_seconds, self._batch(size)))
+        return max(await self._on_all_slots(pool, _faster_seconds, self._batch(size)))
 
     def _batch(self, size: int) -> NDArray[np.uint8]:
         return np.repeat(self._image, size, axis=0)
 
-    async def _on_all_slots(self, call: Callable[[Graph, Any], T], argument: Any) -> list[T]:
-        jobs = (self._pool.run(self._with_free_graph, call, argument) for _ in range(self.slots))
+    async def _on_all_slots(self, pool: WorkerPool, call: Callable[[Graph, Any], T], argument: Any) -> list[T]:
+        jobs = (pool.run(self._with_free_graph, call, argument) for _ in range(self.slots))
         return list(await asyncio.gather(*jobs))
-
-
-class EmbeddedPerImageGraph:
-    """A graph that runs on the calling worker thread, on at most `max_batch_size` images at a time."""
-
-    blocking = True
-
-    def __init__(self, graph: Graph, *, max_batch_size: int) -> None:
-        self._graph = graph
-        self._max_batch_size = max_batch_size
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The first output of the graph on `images`."""
-        most = self._max_batch_size
-        if len(images) <= most:
-            return self._graph.run(images)[0]
-        return np.concatenate(
-            [self._graph.run(images[start : start + most])[0] for start in range(0, len(images), most)]
-        )
 
 
 class EmbeddedFactory:
     """Makes graphs and backends for `cores` cores.
 
     Where a config.pbtxt names no thread or instance count, slots of one thread fill the cores. `alone_threads` is the
-    number of threads for a lone request: 0 for all cores, 1 for none beyond its slot's. Raises `ConfigurationError` if
-    ONNX Runtime is not installed, or not whole.
+    number of threads for a lone request: 0 for all cores, 1 for none beyond its slot's. Opening a graph, and warming
+    it up, may take `load_seconds` each. Raises `ConfigurationError` if ONNX Runtime is not installed, or not whole.
     """
 
     name = "embedded"
 
-    def __init__(self, *, cores: int, alone_threads: int) -> None:
+    def __init__(
+        self, *, cores: int, alone_threads: int, load_seconds: float = math.inf, clock: Clock | None = None
+    ) -> None:
         runtime()
         self._cores = cores
         self._alone_threads = alone_threads or cores
+        self.bounded = BoundedLoading(seconds=load_seconds, clock=clock)
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether a thread is still inside the runtime."""
+        return self.bounded.left_behind
 
     async def wait_until_reachable(self) -> None:
         """They are here."""
@@ -162,18 +185,28 @@ class EmbeddedFactory:
                     f"model '{config.name}': {field} is not honoured for a graph that runs on each request's images by "
                     "themselves; remove it from its config.pbtxt"
                 )
-        graph = await asyncio.to_thread(
-            Graph, path, threads=config.threads or 1, inputs=config.inputs, outputs=config.outputs
-        )
-        small = np.zeros([abs(size) for size in config.inputs[0].shape], np.uint8)
-        for batch in [small, *(batch for sample in config.warm_ups for batch in _warm_up_batches(sample))]:
-            await asyncio.to_thread(graph.run, batch)
-        return EmbeddedPerImageGraph(graph, max_batch_size=config.graph_batch_size)
+        return await load_per_image(config, path, self.bounded)
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
         """Sessions for the graph at `path`; one if it is on a GPU."""
+        graphs, slots, alone = await self.bounded.run(
+            f"{path}: opening the graph", partial(self._open_sessions, config, path)
+        )
+        return EmbeddedBackend(
+            graphs[:slots],
+            alone=graphs[-1] if alone else None,
+            pool=pool,
+            bounded=self.bounded,
+            path=path,
+            max_batch_size=config.max_batch_size,
+            image_shape=sample_shape(config),
+            warm_up_batches=warm_up_batches(config),
+        )
+
+    async def _open_sessions(self, config: ModelConfig, path: Path, pool: WorkerPool) -> tuple[list[Graph], int, bool]:
+        """A graph for each slot, one more if there is one for a lone request; how many slots, and whether there is."""
         threads = config.threads or 1
-        first = await _load(config, path, threads)
+        first = await _open(config, path, pool, threads)
         if first.on_gpu:
             slots, alone, sessions = config.instances or 1, False, 1
         else:
@@ -182,38 +215,25 @@ class EmbeddedFactory:
             # A session of one thread runs on whichever thread calls it, so all slots can share one, and its weights.
             sessions = 1 if threads == 1 else slots
         more = [threads] * (sessions - 1) + [self._alone_threads] * alone
-        graphs = [first, *await asyncio.gather(*(_load(config, path, count) for count in more))]
-        return EmbeddedBackend(
-            [graphs[slot % sessions] for slot in range(slots)],
-            alone=graphs[sessions] if alone else None,
-            pool=pool,
-            max_batch_size=config.max_batch_size,
-            image_shape=sample_shape(config),
-            warm_up_batches=[batch for sample in config.warm_ups for batch in _warm_up_batches(sample)],
-        )
+        pool.ensure_threads(len(more))
+        graphs = [first, *await asyncio.gather(*(_open(config, path, pool, count) for count in more))]
+        return [graphs[slot % sessions] for slot in range(slots)] + graphs[sessions:], slots, alone
 
     async def close(self) -> None:
         """Nothing is shared."""
 
 
-async def _load(config: ModelConfig, path: Path, threads: int) -> Graph:
-    return await asyncio.to_thread(
-        Graph, path, threads=threads, inputs=config.inputs, outputs=config.outputs, device=config.device
-    )
+async def _open(config: ModelConfig, path: Path, pool: WorkerPool, threads: int) -> Graph:
+    open_graph = partial(Graph, inputs=config.inputs, outputs=config.outputs, device=config.device)
+    return await pool.run(partial(open_graph, path, threads=threads))
 
 
-def _warm_up_batches(sample: WarmUp) -> list[NDArray[np.uint8]]:
-    generator = np.random.default_rng(0)
-    batch = generator.integers(0, 256, sample.shape, np.uint8) if sample.random else np.zeros(sample.shape, np.uint8)
-    return [batch] * sample.count
-
-
-def _run_batch(graph: Graph, batch: Batch) -> Sequence[Row]:
+def _run_batch(graph: Graph, batch: Batch, options: Any) -> Sequence[Row]:
     tensors = batch.claim()
     if not tensors:
         return []
-    results = graph.run(tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors))
-    return [dict(zip(graph.outputs, row, strict=True)) for row in zip(*results, strict=True)]
+    results = graph.run(tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors), options)
+    return rows_of(graph.outputs, results)
 
 
 def _faster_seconds(graph: Graph, batch: NDArray[Any]) -> float:

@@ -38,6 +38,9 @@ class NullBackend:
         rows.set_result([self._row] * len(batch.claim()))
         return rows
 
+    def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
+        """It has ended."""
+
     async def check(self) -> None:
         """Nothing can be wrong with it."""
 
@@ -69,6 +72,7 @@ class NullFactory:
     """Makes the above; no file is opened."""
 
     name = "null"
+    left_behind = False
 
     async def wait_until_reachable(self) -> None:
         """There is nothing to wait for."""

@@ -1,4 +1,8 @@
-"""ONNX Runtime: the only file that imports it. `Graph` is one loaded graph, run from the caller's thread."""
+"""ONNX Runtime: the only file that imports it. `Graph` is one loaded graph, run from the caller's thread.
+
+A run can be ended from another thread: the runtime looks at `RunOptions.terminate` between a graph's nodes, also those
+inside loops. One node that never ends it cannot end.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +46,11 @@ def runtime() -> Any:
     return onnxruntime
 
 
+def run_options() -> Any:
+    """Options of one run, which ends with an error soon after their `terminate` is set to true."""
+    return runtime().RunOptions()
+
+
 class Graph:
     """One ONNX graph with one input; `run` may be called from several threads at once.
 
@@ -82,21 +91,30 @@ class Graph:
         self.threads = threads
         self._input = inputs[0].name
         self.outputs = tuple(output.name for output in outputs)
+        self._runs: set[Any] = set()
 
-    def run(self, tensor: NDArray[Any]) -> list[NDArray[Any]]:
-        """The outputs, in the order of `outputs`, of the graph on `tensor`."""
-        results: list[NDArray[Any]] = self._session.run(self.outputs, {self._input: tensor})
+    def run(self, tensor: NDArray[Any], options: Any = None) -> list[NDArray[Any]]:
+        """The outputs, in the order of `outputs`, of the graph on `tensor`; `options` as made by `run_options`."""
+        if options is None:
+            options = run_options()
+        self._runs.add(options)
+        try:
+            results: list[NDArray[Any]] = self._session.run(self.outputs, {self._input: tensor}, options)
+        finally:
+            self._runs.discard(options)
         return results
 
     def close(self) -> None:
-        """Let the session go; a run that has begun ends first, and none can begin after this."""
+        """Let the session go; a run that has begun is ended, and none can begin after this."""
         self._session = None
+        for options in tuple(self._runs):
+            options.terminate = True
 
     def give_back_memory(self, tensor: NDArray[Any]) -> None:
         """Run once more, and return to the system what loading and larger runs had taken and freed."""
-        options = runtime().RunOptions()
+        options = run_options()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._session.run(self.outputs, {self._input: tensor}, options)
+        self.run(tensor, options)
         give_back_freed_memory()
 
 

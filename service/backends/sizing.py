@@ -1,12 +1,15 @@
 """The batch size that pays, from the measured cost of a batch.
 
-What lives here: the search, and the images to measure with. What does not: running a batch (the backends).
+What lives here: the search, and the images to measure and warm up with. What does not: running a batch (the backends).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.model_config import ModelConfig
 
@@ -36,3 +39,15 @@ async def find_batch_size_that_pays(seconds: Callable[[int], Awaitable[float]], 
 def sample_shape(config: ModelConfig) -> tuple[int, ...]:
     """The shape of an image to measure with: the declared one, or 256 pixels where a side is free."""
     return tuple(_FREE_SIDE_PIXELS if size == -1 else size for size in config.inputs[0].shape[1:])
+
+
+def warm_up_batches(config: ModelConfig) -> list[NDArray[np.uint8]]:
+    """What the samples of its `model_warmup` ask for."""
+    batches = []
+    for sample in config.warm_ups:
+        if sample.random:
+            batch = np.random.default_rng(0).integers(0, 256, sample.shape, np.uint8)
+        else:
+            batch = np.zeros(sample.shape, np.uint8)
+        batches += [batch] * sample.count
+    return batches

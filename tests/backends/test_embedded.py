@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from service.backends.base import Row
 from service.backends.embedded import EmbeddedBackend, EmbeddedFactory
-from service.errors import ConfigurationError
+from service.errors import BackendFailure, ConfigurationError
 from service.model_config import parse_model_config
 from service.repository import StoredModel, read_repository
 from service.workers import WorkerPool
@@ -32,8 +32,10 @@ from tests.tiny_models import (
     PIXELS,
     REAL_REPOSITORY,
     Tensor,
+    black_is_nan_graph,
     classifier_graph,
     crop_graph,
+    hanging_graph,
     write_model,
 )
 
@@ -147,6 +149,45 @@ async def test_a_batch_that_fails_gives_its_slot_back(tmp_path: Path) -> None:
         with pytest.raises(Exception, match="out of data bounds"):
             await backend.infer(images(5, HIGHEST_VALUE + 1), alone=False)
         assert indices(await backend.infer(images(5), alone=False)) == [5]
+    await backend.close()
+
+
+async def opened(tmp_path: Path, graph: bytes) -> EmbeddedBackend:
+    write_model(tmp_path, "m", CLASSIFIER_CONFIG, graph)
+    model = read_repository(tmp_path)["m"]
+    return await EmbeddedFactory(cores=1, alone_threads=1).batched(model.config, model.graph_path(1), compute())
+
+
+async def test_a_run_that_does_not_end_is_ended_and_gives_its_slot_back(tmp_path: Path) -> None:
+    class Watched(Members):
+        def __init__(self, value: int) -> None:
+            super().__init__(images(value))
+            self.claimed = threading.Event()
+
+        def claim(self) -> Sequence[NDArray[np.uint8]]:
+            self.claimed.set()
+            return self
+
+    backend = await opened(tmp_path, hanging_graph())
+    batch = Watched(255)
+    run = backend.infer(batch, alone=False)
+    assert await asyncio.to_thread(batch.claimed.wait, 30)
+    behind = backend.infer(images(5), alone=False)
+    backend.end(run)
+    with pytest.raises(Exception, match="terminate flag"):
+        await run
+    assert indices(await behind) == [5]
+    assert backend._options == {}
+    await backend.close()
+
+
+async def test_what_cannot_be_probabilities_fails_the_batch_and_not_the_load(tmp_path: Path) -> None:
+    """Whose fault it was, a run of each by itself shows, as for any batch that fails."""
+    backend = await opened(tmp_path, black_is_nan_graph())
+    await backend.warm_up()
+    with pytest.raises(BackendFailure, match="the graph put out what cannot be probabilities: the least is nan"):
+        await backend.infer(images(3, 0), alone=False)
+    assert indices(await backend.infer(images(3, 5), alone=False)) == [3, 5]
     await backend.close()
 
 

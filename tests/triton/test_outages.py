@@ -38,8 +38,8 @@ CALLS: Final = 8
 """Slots of a service: more than the images that a test sends at once, so that each is a call of its own."""
 PATIENCE_SECONDS: Final = 30.0
 """For what must end by itself; only a hang reaches it."""
-CHECK_SECONDS: Final = 0.5
-"""How long Triton may take to say that it is ready."""
+TRITON_SECONDS: Final = 2.0
+"""How long Triton may take to say that it is ready, or to run a batch: enough on a busy machine too."""
 
 
 def write_repository(folder: Path, *, classifier: str = CLASSIFIER) -> Path:
@@ -67,7 +67,7 @@ def triton(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def starting(triton_url: str, repository: Path, *flags: str) -> Iterator[ServingProcess]:
     """A service on Triton, not waited for."""
     options = ["--model-repository", str(repository), "--backend", "triton", "--triton-url", triton_url]
-    options += ["--triton-timeout-seconds", str(CHECK_SECONDS), "--triton-slots", str(CALLS), *flags]
+    options += ["--triton-timeout-seconds", str(TRITON_SECONDS), "--triton-slots", str(CALLS), *flags]
     with ServingProcess(*options) as service:
         yield service
 
@@ -197,9 +197,11 @@ def test_a_triton_that_dies_under_load_and_comes_back_costs_refusals_and_nothing
 
 
 def test_a_triton_that_hangs_holds_nobody(triton: Tritonserver, repository: Path) -> None:
-    """Who set a deadline gets 504 when it passes; who set none gets 503 once Triton has not answered a question."""
-    patience = ["--triton-timeout-seconds", "2"]  # beyond the deadline by far, on a busy machine too
-    with front_ends(triton, repository, patience) as (service,), ThreadPoolExecutor(4) as threads:
+    """Who set a deadline gets 504 when it passes; who set none gets 503 once Triton has not answered.
+
+    What becomes of one that only says that it is ready is in `tests/backends/triton/test_misbehaviour.py`.
+    """
+    with front_ends(triton, repository, []) as (service,), ThreadPoolExecutor(4) as threads:
         triton.signal(signal.SIGSTOP)
         try:
             hurried = threads.submit(classify, service, 1, timeout_ms=100)
@@ -277,7 +279,8 @@ def test_images_of_two_services_share_tritons_batches(triton: Tritonserver, repo
     def waiting() -> float:
         return triton.metric("nv_inference_pending_request_count", model="classify")
 
-    with front_ends(triton, repository, [], []) as services, ThreadPoolExecutor(CALLS) as threads:
+    patient = ["--triton-timeout-seconds", "30"]
+    with front_ends(triton, repository, patient, patient) as services, ThreadPoolExecutor(CALLS) as threads:
         before = sizes()
         triton.signal_model(signal.SIGSTOP, "classify")
         try:

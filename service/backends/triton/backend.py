@@ -7,6 +7,7 @@ What lives here: what a batch, a warm-up and a check are when Triton runs the gr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -15,12 +16,22 @@ from pathlib import Path
 import numpy as np
 
 from service.backends.base import Batch, Row, Tensor
-from service.backends.embedded import EmbeddedFactory, EmbeddedPerImageGraph
+from service.backends.bounded_loading import BoundedLoading
+from service.backends.embedded import EmbeddedFactory
+from service.backends.per_image import EmbeddedPerImageGraph
 from service.backends.sizing import find_batch_size_that_pays, sample_shape
 from service.backends.triton.connection import Connection
 from service.backends.triton.messages import Messages
 from service.backends.triton.shared_memory import SharedMemory
-from service.errors import BackendMismatch, BackendUnreachable, ConfigurationError, DeadlineExceeded
+from service.backends.triton.silence import Silence
+from service.errors import (
+    BackendFailure,
+    BackendMismatch,
+    BackendUnreachable,
+    ConfigurationError,
+    DeadlineExceeded,
+    QueueFull,
+)
 from service.model_config import ModelConfig, check_honoured
 from service.workers import WorkerPool
 
@@ -31,7 +42,8 @@ _CALLS_PER_INSTANCE = 2
 class TritonBackend:
     """One version of a model at Triton, as a batched graph with `slots` calls at once.
 
-    A call ends with the earliest deadline of its members, and is cancelled when nobody waits for it any more. With
+    A call ends with the earliest deadline of its members, or after `timeout_seconds`; it is cancelled when nobody waits
+    for it any more. A Triton that leaves calls unanswered must run an image before its word is believed again. With
     `memory` the pixels are handed over in shared memory.
     """
 
@@ -41,7 +53,15 @@ class TritonBackend:
     cancels = True
 
     def __init__(
-        self, connection: Connection, *, config: ModelConfig, version: int, slots: int, memory: SharedMemory | None
+        self,
+        connection: Connection,
+        *,
+        config: ModelConfig,
+        version: int,
+        slots: int,
+        memory: SharedMemory | None,
+        timeout_seconds: float,
+        bounded: BoundedLoading,
     ) -> None:
         self.slots = slots
         self.batch_size_that_pays = config.max_batch_size
@@ -49,20 +69,34 @@ class TritonBackend:
         self._config = config
         self._version = version
         self._memory = memory
+        self._timeout_seconds = timeout_seconds
+        self._bounded = bounded
+        self._silence = Silence(connection.url, seconds=timeout_seconds)
         self._messages = Messages(model=config.name, version=version, image=config.inputs[0], outputs=config.outputs)
         self._sample = np.zeros(sample_shape(config), np.uint8)
 
     async def warm_up(self) -> None:
         """Find the batch size that pays, over the wire and with all slots at once; Triton warms itself up."""
+        what = f"the warm-up of model '{self._config.name}' on Triton at {self._connection.url}"
+        await self._bounded.within(what, self._warm_up(), too_long=BackendMismatch)
+
+    async def _warm_up(self) -> None:
         self.batch_size_that_pays = await find_batch_size_that_pays(
             self._measure, max_batch_size=self._config.max_batch_size
         )
-        for size in range(1, self.batch_size_that_pays + 1):
-            await self._call([self._sample] * size, None)
+        try:
+            for size in range(1, self.batch_size_that_pays + 1):
+                await self._call([self._sample] * size, self._timeout_seconds)
+        except TimeoutError:
+            raise BackendMismatch(f"{self._silence}; make the model faster, or raise triton_timeout_seconds") from None
 
     def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
         """Send `batch` to Triton."""
         return asyncio.get_running_loop().create_task(self._run(batch))
+
+    def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
+        """Cancel the call."""
+        run.cancel()
 
     async def check(self) -> None:
         """See whether Triton is there, and serves what the repository holds."""
@@ -70,6 +104,8 @@ class TritonBackend:
             raise BackendUnreachable(mismatch)
         if self._memory is not None:
             await self._memory.ensure_registered()
+        if self._silence.doubted:
+            await self._run_an_image()
 
     async def close(self) -> None:
         """Let go of the shared memory; the connection is its maker's."""
@@ -80,8 +116,32 @@ class TritonBackend:
         tensors = batch.claim()
         if not tensors:
             return []
-        deadline = batch.deadline
-        return await self._call(tensors, None if deadline == float("inf") else max(0.0, deadline - time.monotonic()))
+        sent = time.monotonic()
+        left = batch.deadline - sent
+        try:
+            rows = await self._call(tensors, max(0.0, min(left, self._timeout_seconds)))
+        except TimeoutError:
+            self._silence.given_up(sent)
+            if left <= self._timeout_seconds:
+                raise DeadlineExceeded("the deadline passed at Triton") from None
+            raise self._silence.error(sent) from None
+        except BackendUnreachable:
+            self._silence.given_up(sent)
+            raise
+        except BackendFailure:
+            self._silence.answered()
+            raise
+        self._silence.answered()
+        return rows
+
+    async def _run_an_image(self) -> None:
+        """Doubt it no longer if it answers, be it with an error; raises `BackendUnreachable`."""
+        try:
+            with contextlib.suppress(BackendFailure, QueueFull, DeadlineExceeded):
+                await self._call([self._sample], self._timeout_seconds)
+        except TimeoutError:
+            raise self._silence.unreachable() from None
+        self._silence.doubted = False
 
     async def _call(self, tensors: Sequence[Tensor], timeout_seconds: float | None) -> list[Row]:
         block = None if self._memory is None else self._memory.take()
@@ -91,12 +151,9 @@ class TritonBackend:
             shape = (len(tensors), *tensors[0].shape)
             nbytes = block.write(tensors)
             message = self._messages.request_of_region(shape, region=block.region, offset=block.offset, nbytes=nbytes)
-            try:
-                async with asyncio.timeout(timeout_seconds):
-                    # Not to be cancelled: Triton may read the block until it has answered.
-                    answer = await asyncio.shield(block.hold(self._connection.infer(message, None)))
-            except TimeoutError as error:
-                raise DeadlineExceeded("the deadline passed at Triton") from error
+            async with asyncio.timeout(timeout_seconds):
+                # Not to be cancelled: Triton may read the block until it has answered.
+                answer = await asyncio.shield(block.hold(self._connection.infer(message, None)))
         return self._messages.rows(answer, len(tensors))
 
     async def _measure(self, size: int) -> float:
@@ -125,6 +182,11 @@ class TritonFactory:
         self._timeout_seconds = timeout_seconds
         self._connection: Connection | None = None
 
+    @property
+    def left_behind(self) -> bool:
+        """Whether a thread is still inside the runtime, which runs the per-image graphs."""
+        return self._embedded.left_behind
+
     async def wait_until_reachable(self) -> None:
         """Return when Triton is ready, which it is when all its models are."""
         await self._connected().wait_until_ready()
@@ -145,7 +207,15 @@ class TritonFactory:
             block_bytes = config.max_batch_size * _image_bytes(config)
             memory = SharedMemory(connection, blocks=slots, block_bytes=block_bytes)
             await memory.ensure_registered()
-        return TritonBackend(connection, config=config, version=version, slots=slots, memory=memory)
+        return TritonBackend(
+            connection,
+            config=config,
+            version=version,
+            slots=slots,
+            memory=memory,
+            timeout_seconds=self._timeout_seconds,
+            bounded=self._embedded.bounded,
+        )
 
     async def close(self) -> None:
         """End the connection."""

@@ -23,7 +23,7 @@ logger = logging.getLogger("topfive")
 _SERVICE: Final = "/inference.GRPCInferenceService/"
 _OPTIONS: Final = [
     ("grpc.max_send_message_length", -1),  # a batch of pixels is what it is
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", 64 << 20),  # answers are labels and numbers, not pixels
     # A Triton that comes back is found within a second; by default gRPC would wait up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -36,6 +36,8 @@ _RETRY_SECONDS: Final = 1.0
 # Triton's own words for these; it has one status, UNAVAILABLE, for them and for everything else that may pass.
 _QUEUE_FULL: Final = "maximum queue size"
 _QUEUE_TIMEOUT: Final = "timeout expired"
+_MOST_DETAILS: Final = 500
+"""Characters of what it says that are passed on, to clients and to the log."""
 
 
 class Connection:
@@ -55,12 +57,17 @@ class Connection:
     async def infer(self, message: bytes, timeout_seconds: float | None) -> Any:
         """The `ModelInferResponse` to a serialized `ModelInferRequest`.
 
-        Raises `BackendUnreachable`, `QueueFull`, `DeadlineExceeded` or, for a failure of this batch, `BackendFailure`.
+        Raises `BackendUnreachable`, `QueueFull`, `DeadlineExceeded`, `TimeoutError` when the time is up, or
+        `BackendFailure` for a failure of this batch.
         """
         try:
-            return await self._infer(message, timeout=timeout_seconds)
+            answer = await self._infer(message, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:
-            raise self._failure(error) from error
+            # What there is to say is in it, cut short; of what it came from the log would show everything.
+            raise self._failure(error) from None
+        if answer is None:  # as gRPC puts it
+            raise BackendFailure(f"what Triton at {self.url} answered to a batch cannot be read")
+        return answer
 
     async def wait_until_ready(self) -> None:
         """Return when it says that it is ready; logs what it waits for."""
@@ -108,9 +115,12 @@ class Connection:
             response_deserializer=answer.FromString,
         )
         try:
-            return await call(request, timeout=self._timeout_seconds)
+            said = await call(request, timeout=self._timeout_seconds)
         except grpc.aio.AioRpcError as error:
             raise self._unreachable(error) from error
+        if said is None:
+            raise BackendUnreachable(f"what Triton at {self.url} answered to {method} cannot be read; is it a Triton?")
+        return said
 
     async def close(self) -> None:
         """End the channel, and every call on it."""
@@ -126,9 +136,11 @@ class Connection:
                 return None
             raise
 
-    def _failure(self, error: Any) -> TopfiveError:
-        code, details = error.code(), error.details() or ""
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED or _QUEUE_TIMEOUT in details:
+    def _failure(self, error: Any) -> TopfiveError | TimeoutError:
+        code, details = error.code(), _details(error)
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return TimeoutError(details)
+        if _QUEUE_TIMEOUT in details:
             return DeadlineExceeded(f"the deadline passed at Triton: {details}")
         if _QUEUE_FULL in details:
             return QueueFull(
@@ -139,10 +151,15 @@ class Connection:
         return BackendFailure(f"Triton at {self.url} failed on a batch: {code.name}: {details}")
 
     def _unreachable(self, error: Any) -> BackendUnreachable:
-        details = error.details() or ""
+        details = _details(error)
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             details = f"no answer within {self._timeout_seconds:g} s"
         return BackendUnreachable(
             f"Triton at {self.url} cannot be reached, or not for this ({error.code().name}: {details}); retry shortly",
             retry_after_seconds=_RETRY_SECONDS,
         )
+
+
+def _details(error: Any) -> str:
+    said = error.details() or ""
+    return said if len(said) <= _MOST_DETAILS else f"{said[:_MOST_DETAILS]}…"

@@ -6,6 +6,7 @@ message as it goes out; protobuf's own way would copy them three times.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 
 from service.backends.base import Row, Tensor
+from service.backends.rows import rows_of
 from service.errors import BackendFailure
 from service.types import WIRE_DTYPES, TensorSpec
 
 _RAW_INPUT_CONTENTS: Final = b"\x3a"
 """The tag of field 7, length-delimited."""
 _LENGTH_BYTES: Final = 4
+_MOST_DESCRIBED: Final = 8
+"""Outputs that an error names, of an answer that may have any number of them."""
 
 
 class Messages:
@@ -69,11 +73,10 @@ class Messages:
                     f"{spec.datatype} {shape}"
                 )
             try:
-                columns.append(_values(raw, spec.datatype).reshape(shape))
+                columns.append(_values(raw, spec.datatype, math.prod(shape)).reshape(shape))
             except ValueError as error:
                 raise BackendFailure(f"Triton answered a tensor '{spec.name}' that is not {shape}: {error}") from error
-        names = [spec.name for spec in self._outputs]
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        return rows_of([spec.name for spec in self._outputs], columns)
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         request = pb.ModelInferRequest(model_name=self._model, model_version=self._version)
@@ -83,16 +86,17 @@ class Messages:
         return request
 
 
-def _values(raw: bytes, datatype: str) -> NDArray[Any]:
+def _values(raw: bytes, datatype: str, count: int) -> NDArray[Any]:
     if datatype == "BYTES":
-        return np.array(_texts(raw), dtype=object)
+        return np.array(_texts(raw, count), dtype=object)
     return np.frombuffer(raw, WIRE_DTYPES[datatype])
 
 
-def _texts(raw: bytes) -> list[str]:
-    """The elements of a BYTES tensor: a little-endian uint32 length and the bytes, each."""
-    texts, at = [], 0
-    while at < len(raw):
+def _texts(raw: bytes, count: int) -> list[str]:
+    """The elements of a BYTES tensor: a little-endian uint32 length and the bytes, each; not many more than `count`."""
+    texts: list[str] = []
+    at = 0
+    while at < len(raw) and len(texts) <= count:
         begin = at + _LENGTH_BYTES
         at = begin + int.from_bytes(raw[at:begin], "little")
         if at > len(raw):
@@ -102,8 +106,10 @@ def _texts(raw: bytes) -> list[str]:
 
 
 def _described(answer: Any) -> str:
-    found = (f"'{output.name}' {output.datatype} {list(output.shape)}" for output in answer.outputs)
-    return ", ".join(found) or "no outputs"
+    some = answer.outputs[:_MOST_DESCRIBED]
+    found = [f"'{output.name[:100]}' {output.datatype[:20]} {list(output.shape[:8])}" for output in some]
+    more = ["more"] if len(answer.outputs) > _MOST_DESCRIBED else []
+    return ", ".join(found + more) or "no outputs"
 
 
 def _varint(number: int) -> bytes:

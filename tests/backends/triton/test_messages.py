@@ -76,7 +76,7 @@ def answer(labels: list[list[str]], probabilities: Any, indices: Any) -> Any:
 
 
 def sample(count: int = 2) -> Any:
-    return answer([["a", "b"]] * count, np.ones((count, 2), np.float32), np.ones((count, 2), np.int64))
+    return answer([["a", "b"]] * count, np.full((count, 2), 0.5, np.float32), np.ones((count, 2), np.int64))
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_further_outputs_come_back_as_rows(datatype: str, column: NDArray[Any]) 
     st.integers(1, 5).flatmap(
         lambda count: st.tuples(
             st.lists(st.lists(st.text(), min_size=2, max_size=2), min_size=count, max_size=count),
-            arrays(np.float32, (count, 2), elements=st.floats(0, 1, width=32)),
-            arrays(np.int64, (count, 2)),
+            arrays(np.float32, (count, 2), elements=st.floats(0, 0.5, width=32)),
+            arrays(np.int64, (count, 2), elements=st.integers(0, 2**63 - 1)),
         )
     )
 )
