@@ -20,6 +20,7 @@ from service.clock import MonotonicClock
 from service.connections import ConnectionLimits, Connections
 from service.http_cycle import AHEAD_BYTES
 from service.http_protocol import LeanHttpProtocol
+from service.turns import MOST
 from service.types import LET_GO
 from tests.fakes import FakeClock
 
@@ -305,6 +306,28 @@ async def test_a_body_of_tiny_chunks_leaves_the_turns_between_to_others() -> Non
         for reader, writer in floods:
             assert b'["POST", "/", 30000, 2910000]' in await asyncio.wait_for(reader.readuntil(b"]"), 20)
             writer.close()
+
+
+async def test_where_too_many_wait_for_a_turn_one_more_is_answered_429() -> None:
+    """So that what they have sent does not fill the memory; who sends larger chunks is not concerned."""
+    async with running(Echo()) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        writer.write(request(b"abc", close=False))
+        await asyncio.wait_for(reader.readuntil(b"]"), 20)
+        (connection,) = server.server_state.connections
+        assert isinstance(connection, LeanHttpProtocol)
+        turns, waiting = connection._turns, True
+
+        def wait() -> None:
+            if waiting:
+                turns.ask(wait)
+
+        for _ in range(MOST):
+            turns.ask(wait)
+        assert b"200" in await exchange(port_of(server), [chunked_request(*[b"a" * 2048] * 100) + request(b"abc")])
+        assert (await exchange(port_of(server), [small_chunks(1000)])).startswith(b"HTTP/1.1 429 ")
+        waiting = False
+        writer.close()
 
 
 async def test_requests_after_one_of_tiny_chunks_wait_for_their_turn() -> None:
