@@ -33,14 +33,14 @@ class Echo:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.names: set[bytes] = set()
         self.may_read = asyncio.Event()
         self.may_read.set()
         self.disconnected = asyncio.Event()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self.calls += 1
-        self.headers += scope["headers"]
+        self.names.update(name for name, _ in scope["headers"])
         if scope["path"] == "/early":
             await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
@@ -392,7 +392,7 @@ async def test_a_trailer_is_no_header() -> None:
         answer = await exchange(port, [trailed + request(b"the end")])
         assert answer.count(b"HTTP/1.1 200 OK") == 2
         assert b'["POST", "/", 3, 294]' in answer
-        assert {name for name, _ in app.headers} == {b"host", b"transfer-encoding", b"content-length", b"connection"}
+        assert app.names == {b"host", b"transfer-encoding", b"content-length", b"connection"}
 
 
 async def test_trailers_without_an_end_are_answered_431_and_kept_nowhere() -> None:
