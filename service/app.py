@@ -203,7 +203,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     async def framework(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+        code = {403: "foreign_page", 404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
         message = f"{request.method} {request.url.path[:200]}: {error.detail}; /docs lists what is served"
         return JSONResponse({"error": message, "code": code}, error.status_code, error.headers)
 

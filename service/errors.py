@@ -38,12 +38,6 @@ class Unauthenticated(TopfiveError):
     code = "unauthenticated"
 
 
-class ForeignPage(TopfiveError):
-    """A page of another site asked a browser to change what is served here, and its origin is not let in."""
-
-    code = "foreign_page"
-
-
 class Unsupported(TopfiveError):
     """A part of the protocol that this service, or this way of running it, does not offer."""
 

@@ -15,8 +15,9 @@ from service.refusals import CHUNKS_MALFORMED, MAX_HEAD_BYTES, MAX_HEADERS, TRAI
 
 MAX_LINE_BYTES: Final = 256
 """A chunk's size with its extensions, which nobody here understands, nor hardly anybody sends."""
-LINES_AT_ONCE: Final = 128
-"""Of sizes and ends of chunks: what is read in one go, in a tenth of a millisecond, however small the chunks are."""
+LINES_AT_ONCE: Final = 256
+"""Of sizes and ends of chunks: what is read in one go, in a fifth of a millisecond, however small the chunks are. Of
+chunks of two kilobytes and more it is all that one reading brings."""
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _TRAILER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*\r\n")
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))

@@ -17,7 +17,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.http_chunks import Chunks, UnreadableChunks
 from service.http_cycle import Flow, LeanCycle
 from service.http_heads import SMALL_BYTES, Head, end_of_empty_lines, is_host, new_parser
-from service.refusals import HEAD_TOO_LARGE, MALFORMED, MAX_HEADERS, NO_HOST, NO_TUNNEL, UNKNOWN_CODING, Refusal
+from service.refusals import (
+    HEAD_TOO_LARGE,
+    MALFORMED,
+    MAX_HEADERS,
+    NO_HOST,
+    NO_TUNNEL,
+    TOO_MANY_CHUNKS,
+    UNKNOWN_CODING,
+    Refusal,
+)
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Transport
@@ -89,6 +98,8 @@ class RequestReader(HttpToolsProtocol):
             self._feed(data)
         else:
             self._parse(data, 0)
+            if self._waits_turn:
+                self._check_crowd()
         self.on_progress()
 
     def read_on(self) -> None:
@@ -106,6 +117,10 @@ class RequestReader(HttpToolsProtocol):
             self._waits_turn = True
             self._flow.hold()
             self._turns.ask(self._on_turn)
+
+    def _check_crowd(self) -> None:
+        if self._ahead and self._turns.crowded:
+            self.refuse(TOO_MANY_CHUNKS)
 
     def _on_turn(self) -> None:
         self._waits_turn = False

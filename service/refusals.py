@@ -78,6 +78,12 @@ CHUNKS_MALFORMED: Final = _refusal(
     "its bytes, CRLF; or send the body with a Content-Length",
     reason="malformed",
 )
+TOO_MANY_CHUNKS: Final = _refusal(
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "queue_full",
+    "too many clients send bodies in tiny chunks at once; send chunks of at least two kilobytes, or a Content-Length",
+    reason="refused",
+)
 TRAILERS_TOO_LARGE: Final = _refusal(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "trailers_too_large",

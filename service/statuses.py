@@ -18,7 +18,6 @@ HTTP: Final[dict[Kind, int]] = {
     errors.ConfigurationError: 400,  # of a model that was to be loaded
     errors.BackendMismatch: 400,  # likewise
     errors.Unauthenticated: 401,
-    errors.ForeignPage: 403,
     errors.UnknownModel: 404,
     errors.TooLarge: 413,
     errors.MessageTooLarge: 413,
@@ -36,7 +35,6 @@ GRPC: Final[dict[Kind, str]] = {
     errors.MalformedRequest: "INVALID_ARGUMENT",
     errors.Unsupported: "UNIMPLEMENTED",
     errors.Unauthenticated: "UNAUTHENTICATED",
-    errors.ForeignPage: "PERMISSION_DENIED",  # which no browser speaks gRPC to meet
     errors.UnknownModel: "NOT_FOUND",
     errors.TooLarge: "INVALID_ARGUMENT",
     errors.MessageTooLarge: "RESOURCE_EXHAUSTED",  # as gRPC itself refuses what is longer still

@@ -9,6 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Final
+
+MOST: Final = 256
+"""Waiting at once; of each there may be a quarter of a megabyte that it has sent meanwhile."""
 
 
 class Turns:
@@ -16,6 +20,11 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more wait than should."""
+        return len(self._waiting) > MOST
 
     def ask(self, go_on: Callable[[], None]) -> None:
         """Call `go_on` in a later turn."""

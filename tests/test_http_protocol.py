@@ -20,6 +20,7 @@ from service.clock import MonotonicClock
 from service.connections import ConnectionLimits, Connections
 from service.http_cycle import AHEAD_BYTES
 from service.http_protocol import LeanHttpProtocol
+from service.turns import MOST
 from service.types import LET_GO
 from tests.fakes import FakeClock
 
@@ -32,14 +33,14 @@ class Echo:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.names: set[bytes] = set()
         self.may_read = asyncio.Event()
         self.may_read.set()
         self.disconnected = asyncio.Event()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self.calls += 1
-        self.headers += scope["headers"]
+        self.names.update(name for name, _ in scope["headers"])
         if scope["path"] == "/early":
             await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
@@ -307,6 +308,28 @@ async def test_a_body_of_tiny_chunks_leaves_the_turns_between_to_others() -> Non
             writer.close()
 
 
+async def test_where_too_many_wait_for_a_turn_one_more_is_answered_429() -> None:
+    """So that what they have sent does not fill the memory; who sends larger chunks is not concerned."""
+    async with running(Echo()) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        writer.write(request(b"abc", close=False))
+        await asyncio.wait_for(reader.readuntil(b"]"), 20)
+        (connection,) = server.server_state.connections
+        assert isinstance(connection, LeanHttpProtocol)
+        turns, waiting = connection._turns, True
+
+        def wait() -> None:
+            if waiting:
+                turns.ask(wait)
+
+        for _ in range(MOST):
+            turns.ask(wait)
+        assert b"200" in await exchange(port_of(server), [chunked_request(*[b"a" * 2048] * 100) + request(b"abc")])
+        assert (await exchange(port_of(server), [small_chunks(1000)])).startswith(b"HTTP/1.1 429 ")
+        waiting = False
+        writer.close()
+
+
 async def test_requests_after_one_of_tiny_chunks_wait_for_their_turn() -> None:
     async with serving(Echo()) as port:
         answer = await exchange(port, [small_chunks(1000) + small_chunks(3) + request(b"the end")])
@@ -369,7 +392,7 @@ async def test_a_trailer_is_no_header() -> None:
         answer = await exchange(port, [trailed + request(b"the end")])
         assert answer.count(b"HTTP/1.1 200 OK") == 2
         assert b'["POST", "/", 3, 294]' in answer
-        assert {name for name, _ in app.headers} == {b"host", b"transfer-encoding", b"content-length", b"connection"}
+        assert app.names == {b"host", b"transfer-encoding", b"content-length", b"connection"}
 
 
 async def test_trailers_without_an_end_are_answered_431_and_kept_nowhere() -> None:

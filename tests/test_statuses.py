@@ -25,7 +25,6 @@ STATUSES: Final = {
     "unsupported": (400, "UNIMPLEMENTED"),
     "configuration": (400, "FAILED_PRECONDITION"),  # of a model that was to be loaded
     "unauthenticated": (401, "UNAUTHENTICATED"),
-    "foreign_page": (403, "PERMISSION_DENIED"),
     "unknown_model": (404, "NOT_FOUND"),
     "too_large": (413, "INVALID_ARGUMENT"),
     "unsupported_media_type": (415, "INVALID_ARGUMENT"),

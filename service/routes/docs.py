@@ -180,7 +180,7 @@ def _error_responses(*impossible: type[errors.TopfiveError]) -> dict[int | str, 
     return {
         status: {"model": ErrorSchema, "description": _first_line(error)}
         for error, status in STATUS.items()
-        if error not in (errors.ClientDisconnected, errors.ForeignPage, *impossible)
+        if error not in (errors.ClientDisconnected, *impossible)
     }
 
 

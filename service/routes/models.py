@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from service.admission import Permit
-from service.errors import ForeignPage, MalformedRequest, NotReady
+from service.errors import MalformedRequest, NotReady
 from service.inference_protocol import descriptions
 from service.inference_protocol.parameters import flag_of, refuse_model_files
 from service.inference_protocol.requests import version_of
@@ -122,9 +122,10 @@ def _repository_router(serving: Serving) -> APIRouter:
 
     async def refuse_foreign_pages(request: Request) -> None:
         if is_foreign(request.headers, allowed):
-            raise ForeignPage(
+            raise HTTPException(
+                403,
                 "a page of another site may not change which models are served; ask from a page of this service, or "
-                "with a program that is no browser, or have the page's origin added to cors_origins"
+                "with a program that is no browser, or have the page's origin added to cors_origins",
             )
 
     changing: Final[dict[str, Any]] = {
