@@ -191,7 +191,7 @@ def _run(settings: Settings, sockets: list[socket.socket], *, take_signals: Call
     serving.on_ready = announce
     server.run(sockets)
     code = _exit_code(serving)
-    if serving.leaves_threads:
+    if serving.is_stuck or serving.leaves_threads:
         # One is still inside the runtime, whose destructors would abort the process.
         logging.shutdown()
         os._exit(code)
