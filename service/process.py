@@ -206,7 +206,7 @@ def _run(settings: Settings, sockets: list[socket.socket], log: QueuedFile, *, l
     serving.count_lost_lines = lambda: log.lost
     server.run(sockets)
     code = _exit_code(serving)
-    if serving.leaves_threads:
+    if serving.is_stuck or serving.leaves_threads:
         # One is still inside the runtime, whose destructors would abort the process.
         log.drain()
         os._exit(code)

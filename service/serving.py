@@ -51,7 +51,7 @@ class Serving:
     `stored` is what `repository` held at the start. `control` changes the models while they are served; `changed` is
     rung when they, or the state, are others. `on_ready` is called once, when the first model is served, and `on_fatal`
     when the process should end, with `failure` set. `is_stuck` says that a call does not end: the watchdog found it, or
-    `stop` has waited as long as it may. `leaves_threads` says that the process must not wait for its threads.
+    `stop` has waited as long as it may. `leaves_threads` says that a load was given up whose thread did not come back.
     """
 
     def __init__(
@@ -268,7 +268,7 @@ class Serving:
             self.is_stuck |= not self._preparation.close(timeout_seconds=self._patience())
         for pool in self._pools:
             self.is_stuck |= not pool.close(timeout_seconds=self._patience())
-        self.leaves_threads = self.is_stuck or self._factory.left_behind
+        self.leaves_threads = self._factory.left_behind
         if self.tracing is not None:
             await self.tracing.close(seconds=self._patience())
         self.lifecycle.enter(State.STOPPED)
