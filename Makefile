@@ -23,9 +23,9 @@ help: ## list these commands
 run: $(VENV)/.serve ## install what serving needs, then serve on PORT and GRPC_PORT
 	@exec $(BIN)/python -m service --port $(PORT) --grpc-port $(GRPC_PORT)
 
-# Three at a time on two cores: much of what end-to-end tests do is wait.
+# Three at a time on two cores: much of what end-to-end tests do is wait. In the order of tests/conftest.py.
 test: setup ## install what the tests need, then run them with the coverage gate
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 setup: $(VENV)/.dev ## install what tests, checks and benchmarks need
 

@@ -33,11 +33,17 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run what is marked `untraced` without coverage, its fixtures and the processes that it starts included."""
+    """Run what is marked `untraced` without coverage, and the processes that a test starts, unless it is `measured`.
+
+    To measure a process doubles what it takes to start it, and most tests' processes do what the session's do.
+    """
     stopped = []
-    handed_down = None
+    handed_down = os.environ.pop(_MEASURES_PROCESSES, None)
+    if handed_down is not None:
+        _measured[_MEASURES_PROCESSES] = handed_down
+        if item.get_closest_marker("measured"):
+            os.environ.update(_measured)
     if item.get_closest_marker("untraced"):
-        handed_down = os.environ.pop(_MEASURES_PROCESSES, None)
         while measured := Coverage.current():  # a process of pytest-xdist has two: one of its own, one of a subprocess
             measured.stop()
             stopped.append(measured)
@@ -51,16 +57,31 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark `untraced` what tests other folders than `service/`, or all of it with a browser, Triton or load."""
+    """Mark `untraced` what tests other folders than `service/`, or all of it with a browser, Triton or load.
+
+    And `measured` those whose processes do what no other test's do. The longest files come first: whoever of several
+    began one last would keep the others waiting.
+    """
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
     for item in items:
-        if _UNTRACED & set(item.path.relative_to(_TESTS).parts):
+        parts = set(item.path.relative_to(_TESTS).parts)
+        if _UNTRACED & parts:
             item.add_marker(pytest.mark.untraced)
+        if _MEASURED & parts:
+            item.add_marker(pytest.mark.measured)
 
 
 _TESTS: Final = Path(__file__).parent
 _UNTRACED: Final = {"benchmarks", "deploy", "loadtests", "pipeline", "triton", "test_page.py", "test_prefix.py"}
+_LONGEST: Final = {
+    *("test_process.py", "test_run.py", "test_locustfile.py", "test_contract.py", "test_outages.py", "test_page.py"),
+    *("test_openapi.py", "test_supervisor.py", "test_export.py", "test_rest.py"),
+}
+_MEASURED: Final = {"test_authentication.py", "test_cors.py", "test_spans.py", "test_supervisor.py", "test_tls.py"}
 _MEASURES_PROCESSES: Final = "COVERAGE_PROCESS_CONFIG"
 """By which coverage.py tells processes that are started to measure themselves."""
+_measured: Final[dict[str, str]] = {}
+"""The environment of a process that is to measure itself; empty without coverage."""
 
 Photo = NDArray[np.uint8]
 Encode = Callable[..., bytes]
@@ -69,14 +90,14 @@ Encode = Callable[..., bytes]
 @pytest.fixture(scope="session")
 def service() -> Iterator[ServingProcess]:
     """The service as `make run` starts it, ready."""
-    with serving() as process:
+    with serving(environment=_measured) as process:
         yield process
 
 
 @pytest.fixture(scope="session")
 def several() -> Iterator[ServingProcess]:
     """A service of two worker processes, both ready; it ends well."""
-    with serving("--backend", "null", "--workers", "2") as process:
+    with serving("--backend", "null", "--workers", "2", environment=_measured) as process:
         process.wait_for_log(READY, count=2)
         yield process
         assert process.stop() == 0

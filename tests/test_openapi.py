@@ -24,7 +24,7 @@ from tests.serving_process import RAW, ServingProcess, serving
 
 pytestmark = pytest.mark.untraced
 
-EXAMPLES: Final = 25
+EXAMPLES: Final = 16
 MODEL: Final = "efficientnet_lite0"
 
 Document = dict[str, Any]

@@ -65,7 +65,7 @@ def test_a_legal_message_is_read_as_it_is_meant(served: dict[str, ServedModel], 
 
 
 @pytest.mark.untraced
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(name=NAMES, data=st.data())
 def test_a_message_gone_wrong_is_refused_or_read_by_the_protocols_text(
     served: dict[str, ServedModel], name: str, data: st.DataObject

@@ -137,7 +137,7 @@ def refused_or_meant(model: ServedModel, taken: Input, body: Body) -> None:
 
 
 @pytest.mark.untraced
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(name=models, data=st.data())
 def test_every_mutant_is_refused_or_means_what_it_says(
     served: dict[str, ServedModel], name: str, data: st.DataObject
