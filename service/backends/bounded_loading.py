@@ -71,7 +71,7 @@ class BoundedLoading:
                         f"{what} did not end within {self._seconds:g} s and is given up; mend the model, or allow more "
                         "with the setting load_seconds"
                     )
-                if passed:
+                if passed >= _REPORT_SECONDS:
                     logger.info("%s goes on after %.0f s, of at most %g", what, passed, self._seconds)
                 await self._pause(task, min(_REPORT_SECONDS, self._seconds - passed))
             return task.result()

@@ -269,7 +269,7 @@ IMPOSSIBLE: Final[dict[str, Change]] = {
     "NaN": replaced(1, numbers(0.1, float("nan"), 0, 0, 0)),
     "infinite": replaced(1, numbers(float("inf"), 0, 0, 0, 0)),
     "negative": replaced(1, numbers(-1, 0, 0, 0, 0)),
-    "more than all": replaced(1, numbers(0.5, 0.5, 0.5, 0, 0)),
+    "above 1": replaced(1, numbers(1.5, 0, 0, 0, 0)),
     "index below zero": replaced(2, np.array([0, 0, 0, 0, -1], "<i8").tobytes()),
     "cut label": replaced(0, ((struct.pack("<I", 2) + b"it") * 5)[:-1]),
     "label that is no text": replaced(0, (struct.pack("<I", 2) + b"\xff\xfe") * 5),
