@@ -49,11 +49,11 @@ class Decoder:
     def decode(self, body: bytes | bytearray | memoryview, *, wanted: object = None) -> NDArray[np.uint8]:
         """As `images.decode`, until somebody calls `end(wanted)`.
 
-        Raises also `TooLarge` if it takes too long, and `UndecodableImage` if the process ended over it.
+        Raises also `TooLarge` if it takes too long, `UndecodableImage` if the process ended over it, and `NotReady`.
         """
-        theirs = self._begin(wanted)
-        theirs.settimeout(self._seconds)
         try:
+            theirs = self._begin(wanted)
+            theirs.settimeout(self._seconds)
             with memory_file(body) as file:
                 send(theirs, self._asks, file)
             answer = receive(theirs)
@@ -65,6 +65,9 @@ class Decoder:
             ) from None
         except (BrokenPipeError, ConnectionResetError):
             answer = None
+        except OSError as error:  # files, processes or memory are used up
+            self._forget()
+            raise NotReady(f"there is no room now to decode a large image ({error.strerror}); retry later") from error
         with self._lock:
             self._wanted, self._is_busy = None, False
         if answer is None:
@@ -116,11 +119,12 @@ class Decoder:
     def _forget(self) -> int:
         """End this process, so that the next image has another; its exit code."""
         with self._lock:
-            assert self._process is not None
-            assert self._socket is not None
-            self._socket.close()
-            self._process.kill()
-            code = self._process.wait()
+            code = 0
+            if self._socket is not None:
+                self._socket.close()
+            if self._process is not None:
+                self._process.kill()
+                code = self._process.wait()
             self._process = self._socket = self._wanted = None
             self._is_busy = False
             return code

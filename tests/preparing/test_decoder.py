@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -120,6 +121,19 @@ def test_a_process_that_does_not_start_is_our_fault(monkeypatch: pytest.MonkeyPa
     with pytest.raises(BackendFailure, match="exit code 3"):
         broken.decode(SMALL)
     broken.close()
+
+
+def test_where_no_file_can_be_opened_it_is_for_later(decoder: Decoder) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    decoder.decode(SMALL)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        for _ in range(2):  # with the process that there was, and where one would have to be started
+            with pytest.raises(NotReady, match="Too many open files"):
+                decoder.decode(SMALL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert decoder.decode(SMALL).shape == (1, *PHOTO.shape)
 
 
 def test_once_closed_it_decodes_no_more() -> None:
