@@ -14,8 +14,13 @@ PACKAGES = ("onnxruntime", "numpy", "pillow", "fastapi", "uvicorn")
 def family(pid: int) -> list[int]:
     """The process and all its living descendants."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    children = [int(child) for task in tasks for child in task.read_text().split()]
+    children = [int(child) for task in tasks for child in _said_of(pid, str(task.relative_to(f"/proc/{pid}"))).split()]
     return [pid, *(member for child in children for member in family(child))]
+
+
+def decoders(pids: Iterable[int]) -> list[int]:
+    """Those of the processes that decode for a service; they come when they are first needed, and may be ended."""
+    return [pid for pid in pids if b"service.preparing.child" in _said_of(pid, "cmdline")]
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
@@ -28,8 +33,16 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 def resident_bytes(pids: Iterable[int]) -> int:
     """Resident memory of the processes; what they share counts once for each."""
-    pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    pages = (int(said.split()[1]) for pid in pids if (said := _said_of(pid, "statm")))
     return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _said_of(pid: int, what: str) -> bytes:
+    """What the kernel says of a process; nothing of one that has just ended."""
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def open_files(pids: Iterable[int]) -> int:

@@ -3,6 +3,7 @@
 What lives here: start, wait until ready, ask for state and metrics, read what the kernel knows of the process, stop.
 """
 
+import contextlib
 import http.client
 import os
 import re
@@ -95,7 +96,17 @@ class Service(Endpoint):
                 raise SystemExit(f"the service did not get ready; the end of its log:\n{self.log()}")
             time.sleep(POLL_SECONDS)  # another process can only be asked again; finely, for its start is measured
         self.start_seconds = time.monotonic() - began
-        self._family = machine.family(self.pid)
+
+    @property
+    def _family(self) -> list[int]:
+        return machine.family(self.pid)
+
+    @property
+    def _told_apart(self) -> tuple[list[int], list[int]]:
+        """Those that serve, and those that decode for them, which come and go."""
+        family = self._family
+        decoders = machine.decoders(family)
+        return [pid for pid in family if pid not in decoders], decoders
 
     @property
     def pid(self) -> int:
@@ -113,16 +124,17 @@ class Service(Endpoint):
         return machine.cpu_seconds(self._family)
 
     def resident_bytes(self) -> int:
-        """Resident memory now, workers included."""
+        """Resident memory now, workers and what decodes for them included."""
         return machine.resident_bytes(self._family)
 
     def open_files(self) -> int:
-        """File descriptors now, sockets and workers included."""
-        return machine.open_files(self._family)
+        """File descriptors now, sockets and workers included; but for one to each process that decodes."""
+        servers, decoders = self._told_apart
+        return machine.open_files(servers) - len(decoders)
 
     def threads(self) -> int:
         """Threads now, workers included."""
-        return machine.threads(self._family)
+        return machine.threads(self._told_apart[0])
 
     def log(self) -> str:
         """The last of what the service wrote."""
@@ -137,7 +149,8 @@ class Service(Endpoint):
     def signal(self, number: signal.Signals) -> None:
         """Send it to the process and its workers."""
         for pid in self._family:
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # one that decoded has just been ended
+                os.kill(pid, number)
 
     def terminate(self) -> None:
         """Ask it to end."""
