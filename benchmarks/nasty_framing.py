@@ -13,11 +13,14 @@ from typing import Final
 
 from benchmarks import repositories, workloads
 from benchmarks.nasty import Nastiness, Victim, checked
-from benchmarks.nasty_messages import CLASSIFY, CRLF, post, raw
+from benchmarks.nasty_messages import CRLF, post, raw
 from benchmarks.wire import LEFT, Wire
 from loadtests.http1 import render
 
-CHUNKED = CLASSIFY + b"Transfer-Encoding: chunked" + CRLF
+TARGET = f"/v1/classify?height=2&width=2&model={repositories.STURDY}"
+CHUNKED = (
+    f"POST {TARGET} HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked"
+).encode() + CRLF
 TRAILER_BYTES = 2_000_000
 TINY_CHUNK_SIDES = (40, 40)
 EXTENSION_BYTES = 60_000
@@ -35,10 +38,8 @@ def trailer_as_header(victim: Victim, chance: Random) -> Sequence[str]:
     """A good body, and behind it what would be refused in a head: it is no header there."""
     value = chance.randrange(repositories.BRIGHTEST)
     trailers = b"Authorization: Basic YTpi\r\nContent-Encoding: nothing\r\nContent-Type: text/html\r\n"
-    target = f"/v1/classify?height=2&width=2&model={repositories.STURDY}"
-    head = f"POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked"
     with Wire(victim.address) as wire:
-        wire.send(head.encode() + CRLF + b"c\r\n" + bytes([value] * 12) + b"\r\n0\r\n" + trailers + b"\r\n")
+        wire.send(CHUNKED + b"c\r\n" + bytes([value] * 12) + b"\r\n0\r\n" + trailers + b"\r\n")
         return [checked(wire, value)]
 
 

@@ -19,6 +19,8 @@ from service.preparing.price import Price
 
 _AGEING: Final = 20.0
 """Seconds of waiting that make up for a second of price."""
+_LONGEST_PASSED_SECONDS: Final = 4.0
+"""For no longer than that is anything passed, whatever its price."""
 _SMOOTHING: Final = 0.1
 _FACTORS: Final = (0.2, 5.0)
 """Bounds on what is learnt: one client's files must not make the estimate for others' absurd."""
@@ -77,7 +79,8 @@ class Lane:
     def put(self, job: Job, *, now: float) -> None:
         """Let `job` wait."""
         job.seconds, job.waits = self.seconds(job.price), True
-        heapq.heappush(self._waiting, (now + _AGEING * job.seconds, next(self._numbers), job))
+        passed = min(_AGEING * job.seconds, _LONGEST_PASSED_SECONDS)
+        heapq.heappush(self._waiting, (now + passed, next(self._numbers), job))
         self._count(job, 1)
 
     def first(self) -> Job | None:
