@@ -114,13 +114,13 @@ class Chaos:
         pauses = []
         end = time.monotonic() + seconds
         while (wait := chance.uniform(*BETWEEN_PAUSES_SECONDS)) < end - time.monotonic():
-            time.sleep(wait)
+            time.sleep(wait)  # the mob is at work meanwhile
             stopped = time.monotonic()
             self._service.signal(signal.SIGSTOP)
-            time.sleep(chance.uniform(*PAUSE_SECONDS))
+            time.sleep(chance.uniform(*PAUSE_SECONDS))  # how long it is stopped is what is tried
             self._service.signal(signal.SIGCONT)
             pauses.append((stopped, time.monotonic()))
-        time.sleep(max(0.0, end - time.monotonic()))
+        time.sleep(max(0.0, end - time.monotonic()))  # as above
         return pauses
 
 

@@ -56,7 +56,7 @@ class Nginx:
             if self._process.poll() is not None or time.monotonic() > began + START_SECONDS:
                 self.close()
                 raise SystemExit(f"nginx did not start:\n{self.errors()}")
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)  # another process can only be asked again
 
     def close(self) -> int:
         """Let it answer what it has, and end; the exit code."""

@@ -74,7 +74,7 @@ def restart_under_load(
         for number in range(REPLICAS):
             time.sleep(pause_seconds)  # load in between is part of the run
             restarts.append(replicas.restart(number))
-        time.sleep(pause_seconds)
+        time.sleep(pause_seconds)  # and after the last
         aside.stop()
         return aside.result(), restarts
 

@@ -120,7 +120,7 @@ def swap_under_load(
             made.append(Swap(version, called, time.monotonic()))
             if status != OK:
                 raise SystemExit(f"load of version {version} was answered {status}: {body}")
-        time.sleep(pause_seconds)
+        time.sleep(pause_seconds)  # and after the last
         aside.stop()
         run = aside.result()
     return run, [Swap(one.version, one.called - run.began, one.answered - run.began) for one in made]

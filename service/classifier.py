@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from service.backends.base import Row
 from service.batch import Payload, Unprepared
 from service.clock import Clock
+from service.decoding.limits import Buffer
 from service.entry import Entry
 from service.errors import (
     ClientDisconnected,
@@ -57,7 +58,6 @@ class EncodedImages:
 
 Source = RawShape | EncodedImage | EncodedImages
 """How the body is to be read."""
-Buffer = bytes | bytearray | memoryview
 Body = Buffer | Sequence[Buffer]
 
 

@@ -94,7 +94,7 @@ class EmbeddedBackend:
             if self._alone is not None:
                 await pool.run(self._alone.run, self._image)
             await self._on_all_slots(pool, Graph.give_back_memory, self._image)
-        except BaseException:
+        except BaseException:  # a cancellation too, which is how a warm-up that does not end is ended
             self._close_graphs()
             raise
 

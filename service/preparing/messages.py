@@ -9,11 +9,13 @@ import tempfile
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
+from service.decoding.limits import Buffer
+
 _LENGTH_BYTES: Final = 4
 _MAX_BYTES: Final = 1 << 16
 
 
-def memory_file(data: bytes | bytearray | memoryview) -> IO[bytes]:
+def memory_file(data: Buffer) -> IO[bytes]:
     """A file without a name that holds `data`: in memory where the system has such."""
     if hasattr(os, "memfd_create"):
         file: IO[bytes] = os.fdopen(os.memfd_create("topfive"), "w+b", buffering=0)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from service.admission import Admission
 from service.clock import Alarm, Clock
+from service.decoding.limits import Buffer
 from service.errors import ClientDisconnected, DeadlineExceeded, NotReady, QueueFull
 from service.images import DecodingRules, ImageLimits, decode
 from service.preparing.decoder import Decoder
@@ -29,7 +30,6 @@ from service.preparing.price import Price, price_of
 from service.workers import WorkerPool
 
 T = TypeVar("T")
-Buffer = bytes | bytearray | memoryview
 Decode = Callable[[Buffer], NDArray[np.uint8]]
 """From a file to UINT8 [1, H, W, 3]."""
 
@@ -157,6 +157,9 @@ class Preparation:
         """Hand over what may run; of what is not dear as much again, so that no thread has to wait for the loop."""
         places = lane.places if lane is self._dear else 2 * lane.places
         while len(lane.running) < places and (job := lane.first()) is not None:
+            if job.outcome.done():  # whoever waited for it has just been told
+                lane.drop({job})
+                continue
             if lane is self._dear:
                 if lane.running and not self._admission.has_room(job.price.nbytes):
                     return

@@ -19,20 +19,18 @@ def job(price: Price) -> Job:
     return Job(price, call=int, outcome=None, deadline=float("inf"), abandoned=bool)
 
 
-def test_a_small_one_passes_large_ones_that_came_before() -> None:
-    lane = Lane(1)
-    large, small = job(DEAR), job(CHEAP)
-    lane.put(large, now=0.0)
-    lane.put(small, now=3.9)
-    assert lane.start(now=3.9) is small
-
-
-def test_it_does_not_pass_one_that_has_waited_long_enough() -> None:
-    lane = Lane(1)
-    large, small = job(DEAR), job(CHEAP)
-    lane.put(large, now=0.0)
-    lane.put(small, now=4.1)
-    assert lane.start(now=4.1) is large
+@pytest.mark.parametrize(
+    ("seconds", "passed"),
+    [(1.0, 4.0), (100.0, 4.0), (0.1, 2.0), (0.01, 0.2)],
+    ids=["a large one", "a huge one", "a middling one", "hardly larger"],
+)
+def test_a_small_one_passes_one_that_came_before_but_not_if_that_has_waited_long(seconds: float, passed: float) -> None:
+    for later, first in ((passed - 0.05, "small"), (passed + 0.05, "large")):
+        lane = Lane(1)
+        jobs = {"large": job(Price("b", seconds, 0, is_dear=True)), "small": job(CHEAP)}
+        lane.put(jobs["large"], now=0.0)
+        lane.put(jobs["small"], now=later)
+        assert lane.start(now=later) is jobs[first]
 
 
 def test_among_equals_the_first_is_first() -> None:

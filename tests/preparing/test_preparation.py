@@ -257,6 +257,22 @@ async def test_memory_that_others_give_back_is_noticed() -> None:
     assert bench.preparation.close(timeout_seconds=SECONDS)
 
 
+async def test_who_has_just_been_told_is_not_decoded_for_though_there_is_memory_again() -> None:
+    bench = Bench(max_bytes=1300, threads=2)
+    gate, late = Gate(), Gate()
+    bench.admission.take(500)
+    first, told = bench.run(gate, DEAR), bench.run(late, DEAR, deadline=bench.clock.now() + 0.2)
+    bench.admission.give_back(500)
+    bench.clock.advance(0.25)
+    with pytest.raises(DeadlineExceeded):
+        await told
+    assert bench.admission.nbytes == DEAR.nbytes
+    gate.opened.set()
+    await first
+    assert not late.entered.is_set()
+    assert bench.preparation.close(timeout_seconds=SECONDS)
+
+
 async def test_its_stop_ends_what_waits_and_what_decodes() -> None:
     bench = Bench()
     began = threading.Event()
