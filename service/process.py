@@ -203,7 +203,7 @@ def _run(settings: Settings, sockets: list[socket.socket], log: QueuedFile, *, l
             logger.info("%s", said.text())
 
     serving.on_ready = announce
-    serving.count_lost_lines = lambda: log.lost
+    serving.gauges.count_lost_lines = lambda: log.lost
     server.run(sockets)
     code = _exit_code(serving)
     if serving.is_stuck or serving.leaves_threads:

@@ -19,6 +19,7 @@ from service.clock import Clock, sleep
 from service.connections import ConnectionLimits, Connections
 from service.credentials import Credentials
 from service.errors import BackendFailure, BackendUnreachable, NotReady, TopfiveError
+from service.gauges import Gauges
 from service.images import DecodingRules, ImageLimits
 from service.lifecycle import Bell, Lifecycle, State
 from service.live_models import LiveModels
@@ -30,7 +31,6 @@ from service.preparing.preparation import Preparation, PreparingLimits
 from service.reporting import Tracing
 from service.repository import Repository, StoredModel
 from service.settings import Settings
-from service.usage import read_usage
 from service.workers import WorkerPool
 
 logger = logging.getLogger("topfive")
@@ -109,10 +109,9 @@ class Serving:
         self._on_fatal = on_fatal
         self.credentials = Credentials(settings)
         self.on_ready: Callable[[], None] = lambda: None
-        self.count_lost_lines: Callable[[], int] = lambda: 0
-        self._failing_gauges: set[str] = set()
         self._was_ready = False
         self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self.changed.ring)
+        self.gauges = Gauges(metrics, connections=self.connections, admission=self.admission, live=self._live)
         self.control = ModelControl(
             mode=settings.model_control,
             repository=repository,
@@ -170,6 +169,7 @@ class Serving:
             clock=self.clock,
             on_death=self.fail,
         )
+        self.gauges.preparation = self._preparation
         self._watched = [aside, *self._preparation.pools]
         self._classifier = Classifier(preparation=self._preparation, pool=aside, clock=self.clock)
         self.connections.start()
@@ -187,37 +187,11 @@ class Serving:
             await asyncio.wait([self._loading, leaving], return_when=asyncio.FIRST_COMPLETED)
             leaving.cancel()
 
-    def publish(self) -> None:
-        """Set the gauges to what is so now; what cannot be found out stays, is counted, and told of once."""
-        for publish in (self._publish_load, self._live.publish, self._publish_process):
-            try:
-                publish()
-            except Exception as error:  # whoever is served must not pay for a number
-                self.metrics.gauge_failures.inc()
-                if publish.__name__ not in self._failing_gauges:
-                    logger.warning("some gauges stay as they were: %s", error, exc_info=not isinstance(error, OSError))
-                self._failing_gauges.add(publish.__name__)
-            else:
-                self._failing_gauges.discard(publish.__name__)
-
-    def _publish_load(self) -> None:
-        self.metrics.connections.set(len(self.connections))
-        self.metrics.in_flight.set(self.admission.requests)
-        self.metrics.in_flight_bytes.set(self.admission.nbytes)
-        if self._preparation is not None:
-            for lane, (images, seconds) in self._preparation.waiting().items():
-                self.metrics.prepare_waiting.labels(lane).set(images)
-                self.metrics.prepare_wait.labels(lane).set(seconds)
-
-    def _publish_process(self) -> None:
-        self.metrics.publish_lost_lines(self.count_lost_lines())
-        self.metrics.publish_process(read_usage())
-
     async def _keep_watch(self) -> None:
-        """Look for batches that do not end; and set the gauges, which with each change would cost every request."""
+        """Set the gauges, and look for batches and calls that do not end."""
         try:
             while True:
-                self.publish()
+                self.gauges.publish()
                 self.is_stuck |= self._live.fail_if_stuck(self.settings.stuck_batch_seconds)
                 self._fail_if_thread_is_stuck()
                 await asyncio.sleep(_WATCH_SECONDS)
@@ -225,8 +199,11 @@ class Serving:
             self.fail(error)
 
     def _fail_if_thread_is_stuck(self) -> None:
-        """Of those beside the batches, whose calls are bounded: one that does not end is a defect."""
-        seconds = self.settings.stuck_batch_seconds
+        """Of those beside the batches, whose calls are bounded: one that does not end is a defect.
+
+        A decode may take its time, whatever is set for batches.
+        """
+        seconds = self.settings.stuck_batch_seconds + self.settings.max_decode_seconds
         for pool in self._watched:
             name = pool.find_stuck(math.ceil(seconds / _WATCH_SECONDS))
             if name is not None and not self.is_stuck:

@@ -161,7 +161,7 @@ async def test_an_empty_repository_is_served_once_a_model_comes(tmp_path: Path) 
     await bench.start()
     serving = bench.serving
     assert (bench.state(), serving.lifecycle.ready, list(serving.models)) == (State.READY, False, [])
-    serving.publish()
+    serving.gauges.publish()
     assert b"topfive_ready 0.0" in serving.metrics.exposition()
     write_tiny_repository(tmp_path)
     await serving.control.poll()
@@ -301,7 +301,7 @@ async def test_a_worker_thread_that_dies_ends_the_service(tiny_repository: Path)
 
 @pytest.mark.parametrize("pool", ["aside", "prepare", "prepare-dear"])
 async def test_a_call_beside_the_batches_that_does_not_end_ends_the_service(tiny_repository: Path, pool: str) -> None:
-    bench = Bench(tiny_repository, stuck_batch_seconds=2.0)
+    bench = Bench(tiny_repository, stuck_batch_seconds=0.5, max_decode_seconds=1.5)
     await bench.start()
     serving, opened, entered = bench.serving, threading.Event(), threading.Event()
     threads = {watched._name: watched for watched in serving._watched}[pool]
@@ -351,10 +351,10 @@ async def test_a_gauge_that_cannot_be_read_fails_nobody(bench: Bench, caplog: py
     for times in (1, 2):
         resource.setrlimit(resource.RLIMIT_NOFILE, (file, hard))
         try:
-            serving.publish()
+            serving.gauges.publish()
             with serving.admission.permit(0) as permit:
                 permit.begin()
-                serving.publish()
+                serving.gauges.publish()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert b"topfive_in_flight 1.0" in serving.metrics.exposition()
@@ -362,7 +362,7 @@ async def test_a_gauge_that_cannot_be_read_fails_nobody(bench: Bench, caplog: py
         assert [text for text in caplog.messages if "gauges" in text] == [
             "some gauges stay as they were: [Errno 24] Too many open files: '/proc/self/statm'"
         ] * times
-        serving.publish()
+        serving.gauges.publish()
     assert (bench.state(), bench.failures) == (State.READY, [])
     await serving.stop()
 

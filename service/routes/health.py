@@ -50,7 +50,7 @@ def health_router(serving: Serving) -> APIRouter:
     @router.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE: {}}}})
     async def metrics() -> Response:
         """Metrics in Prometheus' text format."""
-        serving.publish()
+        serving.gauges.publish()
         return Response(serving.metrics.exposition(), media_type=CONTENT_TYPE)
 
     return router
