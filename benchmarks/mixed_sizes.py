@@ -9,7 +9,7 @@ import io
 import json
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -17,14 +17,14 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageOps
 
-from benchmarks import answers, load_figures, machine, open_loop, schedule, verdict, workloads
+from benchmarks import answers, load_figures, machine, open_loop, schedule, server, verdict, workloads
 from benchmarks import overload_verdict as o
 from benchmarks.client import ask
 from benchmarks.overhead import PHOTOS
 from benchmarks.overload import closed_loop
 from benchmarks.overload_verdict import Phase
 from benchmarks.schedule import Answer, Plan
-from benchmarks.server import ROOT, Endpoint, Service
+from benchmarks.server import Endpoint
 from benchmarks.verdict import Check
 from loadtests.aside import Aside
 
@@ -125,11 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     both, large = mix_of([photo for photo in photos if isinstance(photo, bytes)], seed=options.seed)
     with ExitStack() as stack:
         aside = stack.enter_context(Aside())
-        service: Endpoint
-        if options.url:
-            service = Endpoint.at(options.url)
-        else:
-            service = stack.enter_context(closing(Service(options.model_repository.resolve(), *options.service_flag)))
+        service = server.served(options, stack)
         setup = Setup(
             small=[request for place, request in enumerate(both) if place not in large],
             both=both,
@@ -168,9 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.mixed_sizes", description=__doc__.partition(":")[0])
     add = parser.add_argument
-    add("--url", help="a running service, http://host:port (default: one is started)")
-    add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
-    add("--service-flag", action="append", default=[], metavar="FLAG", help="passed on: --service-flag=--workers=2")
+    server.add_arguments(parser)
     add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
     add("--rounds", type=int, default=4, metavar="N")
     add("--seconds", type=float, default=15.0, help="how long each phase is counted, after a fifth of it to warm up")

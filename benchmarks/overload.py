@@ -10,18 +10,18 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks import answers, load_figures, machine, open_loop, schedule, timeline, verdict, workloads
+from benchmarks import answers, load_figures, machine, open_loop, schedule, server, timeline, verdict, workloads
 from benchmarks import overload_verdict as o
 from benchmarks.client import ask, drive
 from benchmarks.overhead import PHOTOS
 from benchmarks.overload_verdict import Phase
 from benchmarks.schedule import Answer, Plan, Run
-from benchmarks.server import ROOT, Endpoint, Service
+from benchmarks.server import Endpoint, Service
 from loadtests.aside import Aside
 
 AROUND = (0.95, 1.1)  # of the closed loop's rate: where the peak is looked for in an open loop
@@ -136,11 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     requests = [workloads.request(payload) for payload in payloads]
     with ExitStack() as stack:
         aside = stack.enter_context(Aside())
-        service: Endpoint
-        if options.url:
-            service = Endpoint.at(options.url)
-        else:
-            service = stack.enter_context(closing(Service(options.model_repository.resolve(), *options.service_flag)))
+        service = server.served(options, stack)
         setup = Setup(
             requests=requests,
             deadlined=[workloads.request(payload, timeout_ms=options.timeout_ms) for payload in payloads],
@@ -171,9 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.overload", description=__doc__.partition(":")[0])
     add = parser.add_argument
-    add("--url", help="a running service, http://host:port (default: one is started)")
-    add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
-    add("--service-flag", action="append", default=[], metavar="FLAG", help="passed on: --service-flag=--workers=2")
+    server.add_arguments(parser)
     add("--scenario", choices=workloads.SCENARIOS, default=workloads.RAW224)
     add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
     add("--rounds", type=int, default=3, metavar="N")

@@ -3,7 +3,7 @@
 What lives here: start, wait until ready, ask for state and metrics, read what the kernel knows of the process, stop.
 """
 
-import contextlib
+import argparse
 import http.client
 import os
 import re
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -149,7 +150,7 @@ class Service(Endpoint):
     def signal(self, number: signal.Signals) -> None:
         """Send it to the process and its workers."""
         for pid in self._family:
-            with contextlib.suppress(ProcessLookupError):  # one that decoded has just been ended
+            with suppress(ProcessLookupError):  # one that decoded has just been ended
                 os.kill(pid, number)
 
     def terminate(self) -> None:
@@ -201,3 +202,18 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those that say which service is measured: see `served`."""
+    add = parser.add_argument
+    add("--url", help="a running service, http://host:port (default: one is started)")
+    add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
+    add("--service-flag", action="append", default=[], metavar="FLAG", help="passed on: --service-flag=--workers=2")
+
+
+def served(options: argparse.Namespace, stack: ExitStack) -> Endpoint:
+    """The service that `options` name, or one that is started, and ends with `stack`."""
+    if options.url:
+        return Endpoint.at(options.url)
+    return stack.enter_context(closing(Service(options.model_repository.resolve(), *options.service_flag)))
