@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="topfive-chaos-") as folder:
         write_repository(Path(folder), None if options.tiny else options.model_repository.resolve())
-        limits = [f"--{name}-seconds={options.patience}" for name in ("head", "body", "send")]
+        limits = [f"--{name}-seconds={options.patience}" for name in ("head", "body", "send", "max-decode")]
         limits += [f"--keep-alive-seconds={KEEP_ALIVE_SECONDS}", "--model-control=explicit", "--grpc-port=0"]
         with closing(Service(Path(folder), *limits, *options.service_flag)) as service:
             try:

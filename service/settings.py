@@ -149,8 +149,8 @@ class Settings(BaseSettings):
         10.0,
         gt=0,
         allow_inf_nan=False,
-        description="Longest time that one image may take to be decoded; then it is refused with 413. Photos of 25 "
-        "megapixels take 0.1 to 2 s. Raise it with max_image_pixels.",
+        description="Longest time that one image may take to be decoded; then it is refused with 413, or with 429 if "
+        "the machine was too busy for it. Photos of 25 megapixels take 0.1 to 2 s. Raise it with max_image_pixels.",
     )
     max_body_bytes: int = Field(
         80_000_000,

@@ -7,11 +7,13 @@ map what comes back, and the first one the start: 0.3 s.
 
 from __future__ import annotations
 
+import math
 import mmap
 import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 
 from service import errors
 from service.decoding.limits import Buffer
-from service.errors import BackendFailure, NotReady, TooLarge, TopfiveError, UndecodableImage
+from service.errors import BackendFailure, NotReady, QueueFull, TooLarge, TopfiveError, UndecodableImage
 from service.images import DecodingRules, ImageLimits
 from service.preparing.messages import memory_file, receive, send
 
@@ -51,16 +53,26 @@ class Decoder:
     def decode(self, body: Buffer, *, wanted: object = None) -> NDArray[np.uint8]:
         """As `images.decode`, until somebody calls `end(wanted)`.
 
-        Raises also `TooLarge` if it takes too long, `UndecodableImage` if the process ended over it, and `NotReady`.
+        Raises also `TooLarge` if it takes too long, `QueueFull` if others left it hardly any time, `UndecodableImage`
+        if the process ended over it, and `NotReady`.
         """
+        before = 0.0
         try:
             theirs = self._begin(wanted)
             theirs.settimeout(self._seconds)
+            before = self._cpu_seconds()
             with memory_file(body) as file:
                 send(theirs, self._asks, file)
             answer = receive(theirs)
         except TimeoutError:
+            is_starved = self._cpu_seconds() - before < self._seconds / 2
             self._forget()
+            if is_starved:
+                raise QueueFull(
+                    f"the service is too busy to decode large images: this one had hardly begun after "
+                    f"{self._seconds:g} s; retry later, or send a smaller one",
+                    retry_after_seconds=self._seconds,
+                ) from None
             raise TooLarge(
                 f"the image takes longer than {self._seconds:g} s to decode, the most that is spent on one; save it "
                 "anew, smaller or as a usual JPEG"
@@ -117,6 +129,16 @@ class Decoder:
                     )
             self._wanted, self._is_busy = wanted, True
             return self._socket
+
+    def _cpu_seconds(self) -> float:
+        """What the process has had of the processors, which it gets only when nobody else wants them."""
+        if sys.platform != "linux":
+            return math.nan  # not told; less than nothing, so that the image is taken for too large
+        assert self._process is not None
+        try:
+            return time.clock_gettime((~self._process.pid << 3) | 2)  # as clock_getcpuclockid(3) names it
+        except OSError:  # it has ended, which shows when something is sent to it
+            return 0.0
 
     def _forget(self) -> int:
         """End this process, so that the next image has another; its exit code."""

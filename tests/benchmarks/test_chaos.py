@@ -146,7 +146,7 @@ def test_a_client_that_dawdles_tells_when_it_is_not_cut_off() -> None:
 
 def test_a_few_seconds_of_chaos_leave_the_service_as_it_was(tmp_path: Path) -> None:
     """Every kind at least once; how much memory it takes and how soon health answers is for longer runs."""
-    options = ["--tiny", "--seconds", "1", "--warm-up", "0", "--patience", "1", "--mob", "30", "--memory-slack", "2000"]
+    options = ["--tiny", "--seconds", "1", "--warm-up", "0", "--patience", "1", "--mob", "30", "--memory-slack", "400"]
     chaos.main([*options, "--json", str(tmp_path / "run.json")])
     result = json.loads((tmp_path / "run.json").read_text())
     assert all(result["outcomes"][kind] for kind in chaos.KINDS)

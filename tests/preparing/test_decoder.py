@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from service.errors import BackendFailure, NotReady, TooLarge, UndecodableImage, UnsupportedMediaType
+from service.errors import BackendFailure, NotReady, QueueFull, TooLarge, UndecodableImage, UnsupportedMediaType
 from service.images import USUAL_RULES, DecodingRules, ImageLimits, decode
 from service.preparing import decoder as module
 from service.preparing.decoder import Decoder
@@ -67,18 +69,34 @@ def test_the_rules_are_those_of_the_service() -> None:
     lenient.close()
 
 
-def test_a_bound_ends_what_takes_too_long_and_the_next_is_decoded() -> None:
+def test_a_bound_ends_what_takes_too_long_and_the_next_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     short = Decoder(LIMITS, USUAL_RULES, seconds=60)
     short.decode(SMALL)
     assert short._process is not None
     first = short._process.pid
     short._seconds = 0.01
+    monkeypatch.setattr(short, "_cpu_seconds", count(0).__next__)  # as if no other process wanted the processors
     with pytest.raises(TooLarge, match=r"longer than 0\.01 s"):
         short.decode(LONG)
     assert not Path(f"/proc/{first}").exists()
     short._seconds = 60
     assert short.decode(SMALL).shape == (1, *PHOTO.shape)
     short.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells what another process has had")
+def test_an_image_that_was_left_no_time_is_for_later() -> None:
+    """It is the machine that is too busy, not the image that is too large."""
+    starved = Decoder(LIMITS, USUAL_RULES, seconds=60)
+    starved.decode(SMALL)
+    assert starved._process is not None
+    os.kill(starved._process.pid, signal.SIGSTOP)
+    starved._seconds = 0.05
+    with pytest.raises(QueueFull, match="too busy to decode"):
+        starved.decode(SMALL)
+    starved._seconds = 60
+    assert starved.decode(SMALL).shape == (1, *PHOTO.shape)
+    starved.close()
 
 
 def test_who_asked_for_it_can_end_it_and_nothing_else(decoder: Decoder) -> None:
