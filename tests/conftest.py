@@ -77,7 +77,7 @@ _LONGEST: Final = {
     *("test_process.py", "test_run.py", "test_locustfile.py", "test_contract.py", "test_outages.py", "test_page.py"),
     *("test_openapi.py", "test_supervisor.py", "test_export.py", "test_rest.py"),
 }
-_MEASURED: Final = {"test_authentication.py", "test_cors.py", "test_spans.py", "test_supervisor.py", "test_tls.py"}
+_MEASURED: Final = {"test_authentication.py", "test_cors.py", "test_spans.py", "test_tls.py"}
 _MEASURES_PROCESSES: Final = "COVERAGE_PROCESS_CONFIG"
 """By which coverage.py tells processes that are started to measure themselves."""
 _measured: Final[dict[str, str]] = {}
