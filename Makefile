@@ -8,7 +8,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
-SOURCES := .ci service pipeline benchmarks loadtests deploy tests
+SOURCES := .ci service pipeline benchmarks loadgen loadtests deploy tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

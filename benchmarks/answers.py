@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.workloads import TIE
-from loadtests.http1 import Response
+from loadgen.http1 import Response
 
 OK = 200
 FIRST_INDEX = re.compile(rb'"index": ?(\d+)')

@@ -5,7 +5,6 @@ is all that it knows of the cost of an image then.
 """
 
 import argparse
-import http.client
 import socket
 import statistics
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from benchmarks import workloads
 from benchmarks.server import ROOT, Address, Service
+from loadgen.asking import exchange
 
 OK, REFUSED = 200, 429
 
@@ -30,11 +30,8 @@ def burst(address: Address, requests: Sequence[bytes], *, clients: int) -> list[
         with socket.create_connection(address, timeout=60) as connection:
             start.wait()
             began = time.monotonic()
-            connection.sendall(request)
-            answer = http.client.HTTPResponse(connection)
-            answer.begin()
-            answer.read()
-            answers.append((answer.status, time.monotonic() - began))
+            status = exchange(connection, request).status
+            answers.append((status, time.monotonic() - began))
 
     threads = [threading.Thread(target=ask, args=(requests[number % len(requests)],)) for number in range(clients)]
     for thread in threads:

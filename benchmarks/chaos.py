@@ -28,25 +28,24 @@ from benchmarks import (
     nasty_grpc,
     nasty_images,
     nasty_messages,
-    open_loop,
     prober,
     repositories,
     samples,
-    schedule,
     verdict,
     workloads,
 )
-from benchmarks.client import ask
 from benchmarks.mix import Ask
 from benchmarks.mob import Mob
 from benchmarks.nasty import Victim
 from benchmarks.overhead import PHOTOS
 from benchmarks.prober import Probe
-from benchmarks.samples import Sample
-from benchmarks.schedule import Plan
+from benchmarks.samples import Held
 from benchmarks.server import ROOT, Service
 from benchmarks.verdict import Check
-from loadtests.aside import Aside
+from loadgen.aside import Aside
+from loadgen.asking import ask
+from loadgen.open_loop import drive as drive_open
+from loadgen.plan import Done, Plan
 
 KINDS = {
     **nasty.KINDS,
@@ -72,10 +71,10 @@ class Spell:
     """What came of a stretch of chaos."""
 
     outcomes: Mapping[str, Counter[str]]
-    run: schedule.Run
+    run: Done
     probes: Sequence[Probe]
     pauses: Sequence[tuple[float, float]]
-    held: Sample
+    held: Held
 
 
 class Chaos:
@@ -88,10 +87,10 @@ class Chaos:
         self._rate = rate
         self._mob = mob
 
-    def spell(self, *, seconds: float, seed: int, idle: Sample) -> Spell:
+    def spell(self, *, seconds: float, seed: int, idle: Held) -> Spell:
         """So much of it, every kind at least once; and what the service holds when everybody has left."""
         plan = Plan(
-            address=self._service.address,
+            url=self._service.http_url,
             requests=[one.message for one in self._asks],
             rate=self._rate,
             seconds=math.inf,  # stopped after the mob
@@ -99,7 +98,7 @@ class Chaos:
             read=answers.told,
         )
         with Aside() as behaved, Aside() as probing:
-            behaved.start(open_loop.run, plan=plan)
+            behaved.start(drive_open, plan=plan)
             probing.start(prober.run, address=self._service.address, every_seconds=PROBE_SECONDS)
             with Mob(self._victim, KINDS, size=self._mob, seed=seed, pause_seconds=REST_SECONDS) as mob:
                 pauses = self._pause_now_and_then(Random(seed), seconds=seconds)
@@ -170,7 +169,7 @@ def run(service: Service, options: argparse.Namespace) -> tuple[list[Check], dic
     spell = chaos.spell(seconds=options.seconds, seed=options.seed + 1, idle=idle)
     last = ask(service.address, asks[0].message)
     alone = mix.ask_all(service.address, asks)
-    judged = mix.judge_all(asks, spell.run.answers)
+    judged = mix.judge_all(asks, spell.run.samples)
     health = chaos_verdict.health(spell.probes, spell.pauses)
     checks = [
         chaos_verdict.answers_check(spell.outcomes),

@@ -109,12 +109,6 @@ TARGETS = (
 )
 
 
-def percentile(samples: Sequence[float], percent: int) -> float:
-    """Exact, from all samples; between two of them linear, as numpy has it by default."""
-    samples = samples if len(samples) > 1 else [*samples, *samples]
-    return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]
-
-
 def figures(windows: Sequence[Window]) -> dict[Figure, float]:
     """All that was measured and all that can be made of it, as medians over the rounds."""
     noted: dict[Figure, list[float]] = {}

@@ -12,11 +12,11 @@ import numpy as np
 
 from benchmarks import answers, oip, report, workloads
 from benchmarks.answers import Told
-from benchmarks.client import ask
 from benchmarks.load_figures import OK, REFUSALS, TIMED_OUT
-from benchmarks.schedule import Answer
 from benchmarks.workloads import Payload, Pixels
-from loadtests.http1 import render
+from loadgen.asking import ask
+from loadgen.http1 import render
+from loadgen.plan import Sample
 
 RIGHT, REFUSED, WRONG, LOST = "right", "refused", "wrong", "no answer"
 NOT_FOUND = 404
@@ -77,7 +77,7 @@ def with_right_answers(address: tuple[str, int], asks: Iterable[Ask]) -> tuple[l
     return ready, list(dict.fromkeys(missing))
 
 
-def judge(asked: Ask, answer: Answer) -> tuple[str, str]:
+def judge(asked: Ask, answer: Sample) -> tuple[str, str]:
     """One of RIGHT, REFUSED, WRONG, LOST, and the reason of the latter two.
 
     A refusal is honest if overload or a stop explains it and, where a client should come again, it says when.
@@ -109,7 +109,7 @@ class Judged:
     lost: Sequence[str]
 
 
-def judge_all(asks: Sequence[Ask], given: Iterable[Answer]) -> Judged:
+def judge_all(asks: Sequence[Ask], given: Iterable[Sample]) -> Judged:
     """Each answer against what was asked."""
     counts: dict[str, Counter[str]] = {}
     reasons: dict[str, list[str]] = {WRONG: [], LOST: []}
@@ -129,10 +129,10 @@ def markdown(judged: Judged) -> str:
     return report.table([("request", *verdicts), *lines])
 
 
-def ask_all(address: tuple[str, int], asks: Iterable[Ask]) -> list[Answer]:
+def ask_all(address: tuple[str, int], asks: Iterable[Ask]) -> list[Sample]:
     """Each asked once, alone, one after the other."""
     given = []
     for number, one in enumerate(asks):
         response = ask(address, one.message)
-        given.append(Answer(number, 0.0, 0.0, 0.0, response.status, answers.told(response)))
+        given.append(Sample(number, 0.0, 0.0, 0.0, response, seen=answers.told(response)))
     return given

@@ -17,16 +17,17 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageOps
 
-from benchmarks import answers, load_figures, machine, open_loop, schedule, server, verdict, workloads
+from benchmarks import answers, load_figures, machine, server, verdict, workloads
 from benchmarks import overload_verdict as o
-from benchmarks.client import ask
 from benchmarks.overhead import PHOTOS
 from benchmarks.overload import closed_loop
 from benchmarks.overload_verdict import Phase
-from benchmarks.schedule import Answer, Plan
 from benchmarks.server import Endpoint
 from benchmarks.verdict import Check
-from loadtests.aside import Aside
+from loadgen.aside import Aside
+from loadgen.asking import ask
+from loadgen.open_loop import drive as drive_open
+from loadgen.plan import Plan, Sample
 
 LARGE_SIZE = (4000, 3000)
 SMALL, LARGE = 63, 7  # requests, in a random order that is then repeated
@@ -73,30 +74,31 @@ def phases(service: Endpoint, setup: Setup, *, rate: float, rounds: int, aside: 
         loads = [(setup.both, rate), (setup.small, rate * SMALL / (SMALL + LARGE))]
         for requests, offered in loads if turn % 2 == 0 else reversed(loads):
             plan = Plan(
-                address=service.address,
+                url=service.http_url,
                 requests=requests,
                 rate=offered,
                 seconds=setup.warm_seconds + setup.seconds,
                 seed=setup.seed + turn,
+                read=answers.top_index,
             )
-            done = aside.run(open_loop.run, plan=plan)
-            faults = schedule.faults(done)
+            done = aside.run(drive_open, plan=plan)
+            faults = done.faults()
             if requests is setup.small:
-                yield Phase(SMALL_ALONE, turn, figures(done.answers, plan, setup), faults)
+                yield Phase(SMALL_ALONE, turn, figures(done.samples, requests, setup), faults)
                 continue
-            small = [answer for answer in done.answers if answer.request not in setup.large]
-            large = [answer for answer in done.answers if answer.request in setup.large]
-            yield Phase(SMALL_BESIDE, turn, figures(small, plan, setup), faults)
-            yield Phase(LARGE_BESIDE, turn, figures(large, plan, setup))
+            small = [answer for answer in done.samples if answer.request not in setup.large]
+            large = [answer for answer in done.samples if answer.request in setup.large]
+            yield Phase(SMALL_BESIDE, turn, figures(small, requests, setup), faults)
+            yield Phase(LARGE_BESIDE, turn, figures(large, requests, setup))
 
 
-def figures(found: Sequence[Answer], plan: Plan, setup: Setup) -> dict[str, float]:
+def figures(found: Sequence[Sample], requests: Sequence[bytes], setup: Setup) -> dict[str, float]:
     """Those of `load_figures`, and the share that was answered."""
     made = load_figures.summarise(
         found,
         after=setup.warm_seconds,
-        until=plan.seconds,
-        is_right=lambda answer: answer.seen in setup.right[plan.requests[answer.request]],
+        until=setup.warm_seconds + setup.seconds,
+        is_right=lambda answer: answer.seen in setup.right[requests[answer.request]],
     )
     sent = [answer for answer in found if answer.scheduled >= setup.warm_seconds]
     made[ANSWERED] = float(np.mean([answer.status == load_figures.OK for answer in sent])) if sent else np.nan
@@ -137,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         capacity = aside.run(
             closed_loop,
-            address=service.address,
+            url=service.http_url,
             requests=both,
             warm_seconds=setup.warm_seconds,
             seconds=setup.seconds,

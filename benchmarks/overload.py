@@ -15,14 +15,16 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks import answers, load_figures, machine, open_loop, schedule, server, timeline, verdict, workloads
+from benchmarks import answers, load_figures, machine, server, timeline, verdict, workloads
 from benchmarks import overload_verdict as o
-from benchmarks.client import ask, drive
 from benchmarks.overhead import PHOTOS
 from benchmarks.overload_verdict import Phase
-from benchmarks.schedule import Answer, Plan, Run
 from benchmarks.server import Endpoint, Service
-from loadtests.aside import Aside
+from loadgen.aside import Aside
+from loadgen.asking import ask
+from loadgen.closed_loop import drive
+from loadgen.open_loop import drive as drive_open
+from loadgen.plan import MAX_CONNECTIONS, Done, Plan, Sample
 
 AROUND = (0.95, 1.1)  # of the closed loop's rate: where the peak is looked for in an open loop
 CLOSED_CONNECTIONS = 16
@@ -43,19 +45,14 @@ class Setup:
     seed: int
 
 
-def closed_loop(
-    address: tuple[str, int], requests: Sequence[bytes], *, warm_seconds: float, seconds: float, stop: Connection
-) -> float:
+def closed_loop(url: str, requests: Sequence[bytes], *, warm_seconds: float, seconds: float, stop: Connection) -> float:
     """Answers per second to a few connections that wait for each."""
-    host, port = address
     load = drive(
-        port,
+        url,
         requests,
         connections=CLOSED_CONNECTIONS,
         warm_seconds=warm_seconds,
         window_seconds=seconds,
-        meters=[],
-        host=host,
     )
     return load.requests_per_second
 
@@ -77,7 +74,7 @@ class Overload:
         setup = self._setup
         closed = self._aside.run(
             closed_loop,
-            address=self._service.address,
+            url=self._service.http_url,
             requests=setup.requests,
             warm_seconds=setup.warm_seconds,
             seconds=setup.seconds,
@@ -94,7 +91,7 @@ class Overload:
     def _open(self, name: str, turn: int, rate: float, *, deadlines: bool = False) -> Phase:
         setup = self._setup
         plan = Plan(
-            address=self._service.address,
+            url=self._service.http_url,
             requests=setup.deadlined if deadlines else setup.requests,
             rate=rate,
             seconds=setup.warm_seconds + setup.seconds,
@@ -106,27 +103,27 @@ class Overload:
         if isinstance(self._service, Service):
             meters.append(self._service.cpu_seconds)
         before = [read() for read in meters]
-        done = self._aside.run(open_loop.run, plan=plan)
+        done = self._aside.run(drive_open, plan=plan)
         seconds, busy, *service = (read() - first for read, first in zip(meters, before, strict=True))
         figures = load_figures.summarise(
-            done.answers, after=setup.warm_seconds, until=plan.seconds, is_right=self._is_right
+            done.samples, after=setup.warm_seconds, until=plan.seconds, is_right=self._is_right
         )
         figures[o.GENERATOR_CPU] = done.cpu_seconds / seconds
         if service:
             figures[o.SERVICE_CPU] = service[0] / seconds
             figures[o.OTHERS_CPU] = (busy - service[0] - done.cpu_seconds) / seconds
         if deadlines:
-            figures |= o.lateness(done.answers, timeout_seconds=setup.timeout_seconds)
-        return Phase(name, turn, figures, schedule.faults(done), _kept(done))
+            figures |= o.lateness(done.samples, timeout_seconds=setup.timeout_seconds)
+        return Phase(name, turn, figures, done.faults(), _kept(done))
 
-    def _is_right(self, answer: Answer) -> bool:
+    def _is_right(self, answer: Sample) -> bool:
         assert isinstance(answer.seen, tuple)
         return answer.seen[0] in self._setup.right[answer.request]
 
 
-def _kept(done: Run) -> list[tuple[float, float, int]]:
+def _kept(done: Done) -> list[tuple[float, float, int]]:
     """What the picture needs: when each was due, how long it took, what came."""
-    return [(round(one.scheduled, 4), round(one.latency, 5), one.status) for one in done.answers]
+    return [(round(one.scheduled, 4), round(one.latency, 5), one.status) for one in done.samples]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
     add("--rounds", type=int, default=3, metavar="N")
     add("--seconds", type=float, default=8.0, help="how long each phase is counted, after a fifth of it to warm up")
-    add("--connections", type=int, default=schedule.MAX_CONNECTIONS, metavar="N", help="the most at once")
+    add("--connections", type=int, default=MAX_CONNECTIONS, metavar="N", help="the most at once")
     add("--timeout-ms", type=int, default=100, metavar="MS", help="the deadline in the phase with deadlines")
     add("--seed", type=int, default=1)
     add("--json", type=Path, metavar="FILE", help="write all figures and when each answer came")

@@ -16,9 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import answers, repositories, verdict, workloads
-from benchmarks.client import Exchange, drive
-from benchmarks.server import Service, means
+from benchmarks.server import Service
 from benchmarks.verdict import Check
+from loadgen.closed_loop import Exchange, drive
+from loadgen.metrics import Difference
 from tests.tiny_models import HIGHEST_VALUE
 
 DELAY_MICROSECONDS = 5000
@@ -69,14 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with closing(Service(Path(folder), *options.service_flag)) as service:
             before = service.metrics()
             load = drive(
-                service.port,
+                service.http_url,
                 requests,
                 connections=options.connections,
                 warm_seconds=WARM_SECONDS,
                 window_seconds=options.seconds,
-                meters=[],
             )
-            batch = means(before, service.metrics())["topfive_batch_size"]
+            batch = Difference(before, service.metrics()).mean("topfive_batch_size") or 0.0
             failures = service.metric("topfive_batch_failures_total")
     checks, counts = judge(sent, load.exchanges)
     faults = [f"batches had {batch:.2f} images in the mean: too few together"] if batch < LEAST_BATCH else []

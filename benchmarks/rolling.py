@@ -16,13 +16,14 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import answers, mix, nginx, open_loop, schedule, verdict, workloads
+from benchmarks import answers, mix, nginx, verdict, workloads
 from benchmarks.mix import REFUSED, Ask, Judged
 from benchmarks.overhead import PHOTOS
-from benchmarks.schedule import Plan, Run
 from benchmarks.server import ROOT, Service, free_port
 from benchmarks.verdict import Check
-from loadtests.aside import Aside
+from loadgen.aside import Aside
+from loadgen.open_loop import drive as drive_open
+from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, Plan
 
 REPLICAS = 2
 PHOTO_COUNT = 8
@@ -52,9 +53,9 @@ class Replicas:
         return [service.close() for service in self.running]
 
 
-def judge(asks: Sequence[Ask], run: Run, *, exit_codes: Sequence[int]) -> tuple[list[Check], Judged]:
+def judge(asks: Sequence[Ask], run: Done, *, exit_codes: Sequence[int]) -> tuple[list[Check], Judged]:
     """Every request right, every replica ended as it should."""
-    judged = mix.judge_all(asks, run.answers)
+    judged = mix.judge_all(asks, run.samples)
     refused = [f"{kind}: {count[REFUSED]}" for kind, count in judged.counts.items() if count.get(REFUSED)]
     return [
         verdict.none_of("requests without an answer", judged.lost),
@@ -66,11 +67,11 @@ def judge(asks: Sequence[Ask], run: Run, *, exit_codes: Sequence[int]) -> tuple[
 
 def restart_under_load(
     replicas: Replicas, plan: Plan, *, pause_seconds: float
-) -> tuple[Run, list[tuple[int, float, float]]]:
+) -> tuple[Done, list[tuple[int, float, float]]]:
     """The load, and each replica restarted in the middle of it; what `Replicas.restart` says of each."""
     restarts = []
     with Aside() as aside:
-        aside.start(open_loop.run, plan=plan)
+        aside.start(drive_open, plan=plan)
         for number in range(REPLICAS):
             time.sleep(pause_seconds)  # load in between is part of the run
             restarts.append(replicas.restart(number))
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stack.callback(proxy.close)
         asks, missing = mix.with_right_answers(proxy.address, mix.good_asks(options.model, images))
         plan = Plan(
-            address=proxy.address,
+            url=f"http://127.0.0.1:{proxy.address[1]}",
             requests=[one.message for one in asks],
             rate=options.rate,
             seconds=math.inf,  # stopped after the last restart
@@ -109,9 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         proxy.close()
         requests, errors = proxy.requests(), proxy.errors()
     checks, judged = judge(asks, run, exit_codes=codes)
-    faults = schedule.faults(run, lag_limit_seconds=schedule.LAG_LIMIT_OF_COUNTS_SECONDS)
+    faults = run.faults(lag_limit_seconds=LAG_LIMIT_OF_COUNTS_SECONDS)
     by_replica = dict(Counter(one["upstream"].split(", ")[-1] for one in requests))
-    print(f"{len(run.answers)} requests in {run.seconds:.1f} s, answered by {by_replica}")
+    print(f"{len(run.samples)} requests in {run.elapsed:.1f} s, answered by {by_replica}")
     print(f"{nginx.retried(requests)} tried again by nginx; its errors: {len(errors.splitlines())}")
     for number, (code, ended, started) in enumerate(restarts):
         print(f"replica {number + 1}: ended with {code} after {ended:.1f} s, ready again {started:.1f} s later")

@@ -20,24 +20,24 @@ from benchmarks import (
     machine,
     mix,
     nasty,
-    open_loop,
     repositories,
     samples,
-    schedule,
     timeline,
     verdict,
     workloads,
 )
-from benchmarks.client import drive
 from benchmarks.mix import REFUSED, Ask, Judged
 from benchmarks.mob import Mob
 from benchmarks.nasty import Victim
 from benchmarks.overhead import PHOTOS
-from benchmarks.samples import Sample, Sampler
-from benchmarks.schedule import Answer, Plan, Run
+from benchmarks.samples import Held, Sampler
 from benchmarks.server import ROOT, Service
 from benchmarks.verdict import Check
-from loadtests.aside import Aside
+from loadgen.aside import Aside
+from loadgen.closed_loop import drive
+from loadgen.open_loop import drive as drive_open
+from loadgen.percentiles import percentile_of
+from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, Plan, Sample
 
 PHOTO_COUNT = 24
 SIDES = ((2, 2), (7, 5), (64, 48), (1, 300), (480, 640))
@@ -55,10 +55,10 @@ SETTLE_SECONDS = 20.0  # by when the service has noticed that everybody has left
 class Soaked:
     """What came of it: the load, what the service held, before, meanwhile and after."""
 
-    run: Run
-    samples: Sequence[Sample]
-    before: Sample
-    after: Sample
+    run: Done
+    samples: Sequence[Held]
+    before: Held
+    after: Held
 
 
 def judge(soaked: Soaked, judged: Judged, *, exit_code: int, slope_limit_mb: float) -> list[Check]:
@@ -77,7 +77,7 @@ def judge(soaked: Soaked, judged: Judged, *, exit_code: int, slope_limit_mb: flo
     ]
 
 
-def latency_curve(given: Sequence[Answer], *, seconds: float) -> Iterator[tuple[float, float, float]]:
+def latency_curve(given: Sequence[Sample], *, seconds: float) -> Iterator[tuple[float, float, float]]:
     """The middle of each bin of time, p50 and p99 of what was due in it, in ms; bins without an answer are left out."""
     width = seconds / BINS
     bins: list[list[float]] = [[] for _ in range(BINS)]
@@ -85,7 +85,7 @@ def latency_curve(given: Sequence[Answer], *, seconds: float) -> Iterator[tuple[
         bins[min(BINS - 1, int(answer.scheduled / width))].append(answer.latency * 1e3)
     for number, found in enumerate(bins):
         if found:
-            yield (number + 0.5) * width, verdict.quantile(found, 50), verdict.quantile(found, 99)
+            yield (number + 0.5) * width, percentile_of(found, 50), percentile_of(found, 99)
 
 
 def shuffled(good: Sequence[Ask], bad: Sequence[Ask], *, seed: int) -> list[Ask]:
@@ -100,12 +100,11 @@ def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float,
     """The load, at a share of the peak measured first, for so long; what the service held."""
     idle = samples.settle(service, open_files=0, within_seconds=NOTICE_SECONDS)
     peak = drive(
-        service.port,
+        service.http_url,
         [one.message for one in asks if one.labels],
         connections=PEAK_CONNECTIONS,
         warm_seconds=PEAK_SECONDS / 3,
         window_seconds=min(PEAK_SECONDS, seconds / 3),
-        meters=[],
     ).requests_per_second
     print(f"peak {peak:.0f} requests/s; soaking at {share:.0%} of it", file=sys.stderr)
     victim = Victim(
@@ -119,7 +118,7 @@ def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float,
     leavers = {kind: nasty.KINDS[kind] for kind in nasty.KINDS if kind.startswith("hang up")}
     before = samples.settle(service, open_files=idle.open_files, within_seconds=SETTLE_SECONDS)
     plan = Plan(
-        address=service.address,
+        url=service.http_url,
         requests=[one.message for one in asks],
         rate=share * peak,
         seconds=seconds,
@@ -131,7 +130,7 @@ def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float,
         Sampler(service, every_seconds=min(1.0, seconds / BINS)) as sampler,
         Mob(victim, leavers, size=1, seed=seed, pause_seconds=HANG_UP_SECONDS),
     ):
-        run = aside.run(open_loop.run, plan=plan)
+        run = aside.run(drive_open, plan=plan)
     after = samples.settle(service, open_files=idle.open_files, within_seconds=SETTLE_SECONDS)
     return Soaked(run, sampler.samples, before, after)
 
@@ -150,10 +149,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seconds = options.minutes * 60
             soaked = soak(service, asks, share=options.share, seconds=seconds, seed=options.seed)
             exit_code = service.close()
-    judged = mix.judge_all(asks, soaked.run.answers)
-    curve = [*latency_curve(soaked.run.answers, seconds=soaked.run.seconds)]
+    judged = mix.judge_all(asks, soaked.run.samples)
+    curve = [*latency_curve(soaked.run.samples, seconds=soaked.run.elapsed)]
     checks = judge(soaked, judged, exit_code=exit_code, slope_limit_mb=options.slope_limit)
-    faults = schedule.faults(soaked.run, lag_limit_seconds=schedule.LAG_LIMIT_OF_COUNTS_SECONDS)
+    faults = soaked.run.faults(lag_limit_seconds=LAG_LIMIT_OF_COUNTS_SECONDS)
     for when, held in (("before", soaked.before), ("after", soaked.after)):
         memory = f"{held.resident_bytes / 1e6:.1f} MB"
         print(f"{when}: {memory}, {held.open_files} open files, {held.threads} threads")

@@ -17,15 +17,17 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import answers, load_figures, mix, open_loop, repositories, schedule, verdict
+from benchmarks import answers, load_figures, mix, repositories, verdict
 from benchmarks.answers import Told
 from benchmarks.load_figures import OK
 from benchmarks.mix import Ask
 from benchmarks.repositories import CHANGING
-from benchmarks.schedule import Answer, Plan
 from benchmarks.server import Service
 from benchmarks.verdict import Check
-from loadtests.aside import Aside
+from loadgen.aside import Aside
+from loadgen.open_loop import drive as drive_open
+from loadgen.percentiles import percentile_of
+from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, Plan, Sample
 
 IMAGES = 12
 HEIGHT, WIDTH = 48, 64
@@ -42,7 +44,7 @@ class Swap:
     answered: float
 
 
-def judge(asks: Sequence[Ask], given: Sequence[Answer], swaps: Sequence[Swap]) -> list[Check]:
+def judge(asks: Sequence[Ask], given: Sequence[Sample], swaps: Sequence[Swap]) -> list[Check]:
     """No request failed, each is right and wholly of one version, and of the one that was to be served then.
 
     A request that was sent after a load was answered, and answered before the next was called, can only be of the
@@ -72,17 +74,17 @@ def judge(asks: Sequence[Ask], given: Sequence[Answer], swaps: Sequence[Swap]) -
     ]
 
 
-def tails(given: Sequence[Answer], swaps: Sequence[Swap]) -> dict[str, float]:
+def tails(given: Sequence[Sample], swaps: Sequence[Swap]) -> dict[str, float]:
     """p99 of the latency, in ms, of what was due before the first swap, during any, and at any other time."""
     groups: dict[str, list[float]] = {BEFORE: [], DURING: [], AFTER: []}
     for answer in given:
         during = any(swap.called <= answer.done and answer.scheduled <= swap.answered for swap in swaps)
         group = DURING if during else BEFORE if answer.done < swaps[0].called else AFTER
         groups[group].append(answer.latency * 1e3)
-    return {group: verdict.quantile(latencies, 99) for group, latencies in groups.items()}
+    return {group: percentile_of(latencies, 99) for group, latencies in groups.items()}
 
 
-def _settled(answer: Answer, swaps: Sequence[Swap]) -> int | None:
+def _settled(answer: Sample, swaps: Sequence[Swap]) -> int | None:
     """The version that alone can answer it; None if a load was under way meanwhile."""
     if any(swap.called <= answer.done and answer.sent <= swap.answered for swap in swaps):
         return None
@@ -90,16 +92,16 @@ def _settled(answer: Answer, swaps: Sequence[Swap]) -> int | None:
     return past[-1] if past else OLD
 
 
-def _by_version(given: Sequence[Answer]) -> Mapping[str, int]:
+def _by_version(given: Sequence[Sample]) -> Mapping[str, int]:
     return Counter(answer.seen.version for answer in given if isinstance(answer.seen, Told))
 
 
 def swap_under_load(
     service: Service, repository: Path, asks: Sequence[Ask], *, rate: float, pause_seconds: float, swaps: int, seed: int
-) -> tuple[schedule.Run, list[Swap]]:
+) -> tuple[Done, list[Swap]]:
     """The load, and in the middle of it a new version, the old one again, and so on."""
     plan = Plan(
-        address=service.address,
+        url=service.http_url,
         requests=[one.message for one in asks],
         rate=rate,
         seconds=math.inf,  # stopped after the last swap
@@ -108,7 +110,7 @@ def swap_under_load(
     )
     made = []
     with Aside() as aside:
-        aside.start(open_loop.run, plan=plan)
+        aside.start(drive_open, plan=plan)
         for turn in range(swaps):
             time.sleep(pause_seconds)  # load in between is part of the run
             version = OLD if turn % 2 else NEW
@@ -145,17 +147,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 swaps=options.swaps,
                 seed=options.seed,
             )
-    checks = [*judge(asks, run.answers, swaps), verdict.none_of("routes that are not there", missing)]
-    faults = schedule.faults(run, lag_limit_seconds=schedule.LAG_LIMIT_OF_COUNTS_SECONDS)
-    by_version = dict(_by_version(run.answers))
-    p99 = tails(run.answers, swaps)
+    checks = [*judge(asks, run.samples, swaps), verdict.none_of("routes that are not there", missing)]
+    faults = run.faults(lag_limit_seconds=LAG_LIMIT_OF_COUNTS_SECONDS)
+    by_version = dict(_by_version(run.samples))
+    p99 = tails(run.samples, swaps)
     took = [round((swap.answered - swap.called) * 1e3, 1) for swap in swaps]
-    print(f"{len(run.answers)} requests at {options.rate:g}/s, answers by version {by_version}")
+    print(f"{len(run.samples)} requests at {options.rate:g}/s, answers by version {by_version}")
     print(f"{len(swaps)} swaps, load took {took} ms")
     print("p99 in ms: " + ", ".join(f"{name} {value:.1f}" for name, value in p99.items()), end="\n\n")
     print(verdict.markdown(checks), verdict.conclude(checks, faults), sep="\n\n")
     if options.json:
-        figures = load_figures.summarise(run.answers, after=0.0, until=run.seconds)
+        figures = load_figures.summarise(run.samples, after=0.0, until=run.elapsed)
         document = {"swaps": swaps, "by_version": by_version, "p99": p99, "figures": figures, "checks": checks}
         options.json.write_text(json.dumps({**document, "faults": faults}, default=asdict, indent=1) + "\n")
     return verdict.exit_code(checks, faults)

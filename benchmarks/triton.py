@@ -22,13 +22,14 @@ import numpy as np
 from benchmarks import answers, machine, oip, triton_report, tritonserver, workloads
 from benchmarks import figures as f
 from benchmarks.bench import client_figures
-from benchmarks.client import Exchange, ask, drive
 from benchmarks.figures import Window
 from benchmarks.overhead import PHOTOS
 from benchmarks.server import ROOT, Endpoint, Service
 from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, SHARED, scenario
 from benchmarks.tritonserver import Tritonserver
 from benchmarks.workloads import MIXED, RAW224
+from loadgen.asking import ask
+from loadgen.closed_loop import Exchange, drive
 
 INPUTS = (RAW224, MIXED)
 
@@ -86,7 +87,7 @@ def run(plan: Plan, targets: Sequence[Target], works: Mapping[str, Work]) -> Ite
 def _window(plan: Plan, target: Target, work: Work, *, turn: int, name: str, connections: int) -> Window:
     images_before, executions_before = target.batches()
     load = drive(
-        target.endpoint.port,
+        target.endpoint.http_url,
         work.requests,
         connections=connections,
         warm_seconds=plan.warm_seconds,
@@ -117,7 +118,7 @@ def with_threads(repository: Path, source: Path, threads: int) -> Path:
 def of_service(service: Service) -> tuple[float, float]:
     """Images and batches that it has run."""
     found = service.metrics()
-    return found.get("topfive_batch_size_sum", 0.0), found.get("topfive_batch_size_count", 0.0)
+    return found.sum("topfive_batch_size_sum") or 0.0, found.sum("topfive_batch_size_count") or 0.0
 
 
 def of_triton(server: Tritonserver, classifier: str) -> tuple[float, float]:

@@ -65,11 +65,6 @@ def exit_code(checks: Iterable[Check], faults: Sequence[str] = ()) -> int:
     return int(bool(faults) or not all(check.met for check in checks))
 
 
-def quantile(samples: Sequence[float], percent: int) -> float:
-    """A percentile; nan of nothing."""
-    return figures.percentile(samples, percent) if samples else math.nan
-
-
 def _measured(value: float, unit: str) -> str:
     if math.isnan(value):
         return "not measured"

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from loadtests.http1 import Response, render
+from loadgen.http1 import Response, render
 
 RAW224, MIXED, JPEG = "raw224", "mixed", "jpeg"
 SCENARIOS = (RAW224, MIXED, JPEG)

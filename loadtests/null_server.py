@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from loadtests.event_loop import punctual
-from loadtests.http1 import CONTENT_LENGTH, HEAD_END
+from loadgen.event_loop import punctual
+from loadgen.http1 import CONTENT_LENGTH, HEAD_END
 from loadtests.queries import JSON_LENGTH, NULL_LABEL
 
 LABELS: Final = (NULL_LABEL, *(f"null {place}" for place in range(2, 6)))

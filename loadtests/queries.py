@@ -1,15 +1,14 @@
 """One request and what a right answer to it says: what both generators send and how they judge what comes back.
 
-What lives here: the query, the order in which queries are sent, and the reading of answers in the three ways in which
+What lives here: the query, and the reading of answers in the three ways in which
 they come over HTTP. What does not: where queries come from (`corpus`), when they are sent (`users`, `open_loop`). Pure.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from random import Random
 from typing import Any, Final, Literal
 
 from loadtests.results import Mix
@@ -40,16 +39,6 @@ class Query:
     headers: Mapping[str, str]
     body: bytes
     expected: str
-
-
-def order(count: int, *, seed: object) -> Iterator[int]:
-    """Which of so many queries is next, without end: all of them in random order, then all in another.
-
-    So each is sent as often as any, and windows differ by the server rather than by what was drawn.
-    """
-    chance = Random(f"order {seed}")
-    while True:
-        yield from chance.sample(range(count), count)
 
 
 def judge(query: Query, *, status: int, headers: Mapping[str, str], body: bytes) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from loadgen.percentiles import Latencies, standing
 from loadtests.comparison import closed_subject
 from loadtests.objectives import (
     BadObjectives,
@@ -24,9 +25,8 @@ from loadtests.objectives import (
     OpenObjective,
     load,
 )
-from loadtests.percentiles import standing
 from loadtests.queries import Scenario
-from loadtests.results import Capacity, Cell, Latencies, OpenRun, Run
+from loadtests.results import Capacity, Cell, OpenRun, Run
 
 __all__ = ["BadObjectives", "Check", "Objectives", "Outcome", "Verdict", "judge", "load"]
 

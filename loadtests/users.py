@@ -18,8 +18,10 @@ from geventhttpclient.connectionpool import ConnectionPool
 from locust import FastHttpUser, User, task
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from loadtests import queries, sockets
-from loadtests.queries import Query, Scenario, order
+from loadgen import sockets
+from loadgen.schedule import order
+from loadtests import queries
+from loadtests.queries import Query, Scenario
 from loadtests.recorder import Sample
 
 PATIENCE_SECONDS: Final = 60.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from loadgen.tables import Table
 from loadtests.comparison import RULE, Change, compare, differences
 from loadtests.report import judged, measured
-from loadtests.report.tables import Table
 from loadtests.results import Run
 from loadtests.slo import Verdict
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from loadgen.tables import MB, MS, NOTHING, Column, Table, numbers, one, percent, texts
 from loadtests.comparison import CPU, ERRORS, P50, P90, P99, RESIDENT, THROUGHPUT, Change, Figure, closed_subject
 from loadtests.report.measured import cells_of
-from loadtests.report.tables import MB, MS, NOTHING, Column, Table, numbers, one, percent, texts
 from loadtests.results import MIXES, Cell, Mix, Run
 from loadtests.slo import Check, Verdict
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from loadgen.tables import Column, Table
 from loadtests.report import judged
 from loadtests.report.contents import Section, sections
-from loadtests.report.tables import Column, Table
 from loadtests.results import Run
 from loadtests.slo import Verdict
 

@@ -11,11 +11,11 @@ from benchmarks import chaos, chaos_verdict
 from benchmarks.chaos_verdict import Health, answers_check, behaved_checks, health, health_checks, held_checks
 from benchmarks.mix import RIGHT, Judged
 from benchmarks.prober import Probe
-from benchmarks.samples import Sample
+from benchmarks.samples import Held
 from benchmarks.verdict import Check
 from benchmarks.wire import CLOSED, OVERDUE, RESET, Wire
 
-IDLE = Sample(0.0, 100_000_000, 14, 10)
+IDLE = Held(0.0, 100_000_000, 14, 10)
 
 
 def missed(checks: list[Check]) -> list[str]:
@@ -81,13 +81,13 @@ def test_health_is_late_beyond_the_bound_only() -> None:
 @pytest.mark.parametrize(
     ("after", "names"),
     [
-        (Sample(0.0, 129_000_000, 14, 10), []),
-        (Sample(0.0, 140_000_000, 14, 10), ["resident memory at the end"]),
-        (Sample(0.0, 100_000_000, 15, 10), ["open files at the end"]),
-        (Sample(0.0, 100_000_000, 14, 11), ["threads at the end"]),
+        (Held(0.0, 129_000_000, 14, 10), []),
+        (Held(0.0, 140_000_000, 14, 10), ["resident memory at the end"]),
+        (Held(0.0, 100_000_000, 15, 10), ["open files at the end"]),
+        (Held(0.0, 100_000_000, 14, 11), ["threads at the end"]),
     ],
 )
-def test_nothing_more_is_held_at_the_end(after: Sample, names: list[str]) -> None:
+def test_nothing_more_is_held_at_the_end(after: Held, names: list[str]) -> None:
     """Memory within a tenth and the slack; open files and threads as many as before."""
     assert missed(held_checks(IDLE, after, idle=IDLE, slack_mb=20)) == names
 

@@ -1,11 +1,8 @@
-"""From windows to a verdict: percentiles, ratios within a round, medians over rounds, targets."""
+"""From windows to a verdict: ratios within a round, medians over rounds, targets."""
 
 from collections.abc import Mapping
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchmarks import figures as f
 from benchmarks.figures import (
@@ -21,7 +18,6 @@ from benchmarks.figures import (
     faults,
     figures,
     judge,
-    percentile,
 )
 from benchmarks.workloads import JPEG, MIXED, RAW224
 
@@ -37,12 +33,6 @@ def service(
 
 def bare(turn: int, config: Config, *, images: float = 100.0, cpu: float = 10.0, step: float = 9.0) -> Window:
     return Window(turn, RAW224, config, {f.IMAGES: images, f.CPU: cpu, f.STEP: step})
-
-
-@given(st.lists(st.floats(0, 1e3), min_size=1, max_size=300), st.sampled_from([50, 90, 99]))
-def test_percentiles_are_numpys(samples: list[float], percent: int) -> None:
-    """Exact percentiles of all samples, as numpy's default gives them."""
-    assert percentile(samples, percent) == pytest.approx(np.percentile(samples, percent), rel=1e-9, abs=1e-9)
 
 
 def test_a_ratio_is_taken_within_its_round_and_then_the_median() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import poison, repositories
-from benchmarks.client import Exchange
 from benchmarks.poison import judge, values
 from benchmarks.repositories import POISON
-from loadtests.http1 import Response
+from loadgen.closed_loop import Exchange
+from loadgen.http1 import Response
 
 
 def test_one_in_a_hundred_is_poisonous_at_places_that_the_seed_decides() -> None:

@@ -8,12 +8,14 @@ import pytest
 from benchmarks import nginx, repositories, rolling
 from benchmarks.answers import Told
 from benchmarks.mix import Ask
-from benchmarks.schedule import Answer, Run
 from benchmarks.server import ROOT
+from loadgen.plan import Sample
+from tests.benchmarks.given import answer as answer_of
+from tests.benchmarks.given import run_of
 
 REPLICAS = [("127.0.0.1", 11), ("127.0.0.1", 12)]
 ASKS = [Ask("raw", b"", labels=[frozenset({"cat"})])]
-RIGHT = Answer(0, 0.0, 0.0, 0.1, 200, Told("1", ("cat",)))
+RIGHT = answer_of(0, 0.0, 0.0, 0.1, 200, Told("1", ("cat",)))
 
 
 def test_only_the_lines_that_an_operator_changes_are_changed() -> None:
@@ -42,14 +44,14 @@ def test_what_went_to_two_replicas_was_tried_again() -> None:
     [
         (RIGHT, [0, 0], []),
         (RIGHT, [0, -15], ["replicas that did not exit with 0"]),
-        (Answer(0, 0.0, 0.0, 0.1, 0, "closed"), [0], ["requests without an answer"]),
-        (Answer(0, 0.0, 0.0, 0.1, 502, "Bad Gateway"), [0], ["wrong answers"]),
-        (Answer(0, 0.0, 0.0, 0.1, 503, "not_ready", 1.0), [0], ["kinds of requests refused"]),
+        (answer_of(0, 0.0, 0.0, 0.1, 0, "closed"), [0], ["requests without an answer"]),
+        (answer_of(0, 0.0, 0.0, 0.1, 502, "Bad Gateway"), [0], ["wrong answers"]),
+        (answer_of(0, 0.0, 0.0, 0.1, 503, "not_ready", 1.0), [0], ["kinds of requests refused"]),
     ],
 )
-def test_no_request_may_fail(answer: Answer, codes: list[int], missed: list[str]) -> None:
+def test_no_request_may_fail(answer: Sample, codes: list[int], missed: list[str]) -> None:
     """Not even by an honest refusal: there is always a replica that could have answered."""
-    checks, _ = rolling.judge(ASKS, Run([RIGHT, answer], 0.0, 1.0, 1, 0, 0.0), exit_codes=codes)
+    checks, _ = rolling.judge(ASKS, run_of([RIGHT, answer], seconds=1.0), exit_codes=codes)
     assert [check.name for check in checks if not check.met] == missed
 
 

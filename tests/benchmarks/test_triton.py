@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import triton, tritonserver
-from benchmarks.client import Exchange
 from benchmarks.server import ROOT
 from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, scenario
-from loadtests.http1 import Response
+from loadgen.closed_loop import Exchange
+from loadgen.http1 import Response
 
 
 def exchange(label: str, status: int = 200) -> Exchange:

@@ -53,8 +53,3 @@ def test_the_table_has_a_line_for_each() -> None:
     table = verdict.markdown([MET, MISSED]).splitlines()
     assert len(table) == 4
     assert table[3].endswith("NO |")
-
-
-def test_a_quantile_of_nothing_is_not_a_number() -> None:
-    assert math.isnan(verdict.quantile([], 99))
-    assert verdict.quantile([1.0, 3.0], 50) == 2.0

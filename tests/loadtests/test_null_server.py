@@ -12,8 +12,8 @@ import pytest
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from benchmarks.client import ask
-from loadtests.http1 import render
+from loadgen.asking import ask
+from loadgen.http1 import render
 from loadtests.null_server import LABELS, PROBABILITIES, NullServer
 from loadtests.queries import NULL_LABEL, Query, judge
 

@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.client import drive as drive_closed
 from benchmarks.server import free_port
+from loadgen import open_loop as engine
+from loadgen.aside import Aside
+from loadgen.closed_loop import drive as drive_closed
+from loadgen.http1 import render
+from loadgen.open_loop import drive
+from loadgen.schedule import arrivals
 from loadtests import open_loop
-from loadtests.aside import Aside
-from loadtests.http1 import render
 from loadtests.null_server import NullServer
 from loadtests.open_loop import OpenLoop
 from loadtests.open_plan import Plan
-from loadtests.poisson import arrivals
 from loadtests.queries import Query
 from tests.raw_servers import HangingUp, RawServer, Refusing, answer
 
@@ -105,9 +107,9 @@ def due(planned: Plan) -> list[float]:
 def test_every_request_is_sent_on_its_schedule_and_answered_with_its_own_answer(server: RawServer, size: int) -> None:
     """Bodies larger than a socket takes at once included; connections are used again."""
     planned = plan(url_of(server), rate=100, size=size)
-    done = open_loop.drive(planned)
+    done = drive(planned.sending())
     assert [one.scheduled for one in done.samples] == due(planned)
-    assert all(one.sent is not None and one.scheduled <= one.sent <= one.done for one in done.samples)
+    assert all(one.scheduled <= one.sent <= one.done for one in done.samples)
     run = open_loop.run(planned)
     assert run.errors == {}
     assert run.latency is not None
@@ -117,7 +119,7 @@ def test_every_request_is_sent_on_its_schedule_and_answered_with_its_own_answer(
 
 def test_the_order_of_queries_is_seeded_and_even(server: RawServer) -> None:
     planned = plan(url_of(server))
-    first, second = ([one.query for one in open_loop.drive(planned).samples] for _ in range(2))
+    first, second = ([one.request for one in drive(planned.sending()).samples] for _ in range(2))
     assert first == second
     assert all(sorted(first[start : start + 4]) == [0, 1, 2, 3] for start in range(0, len(first) - 3, 4))
     assert first[:4] != first[4:8] or first[:4] != first[8:12]
@@ -168,10 +170,10 @@ def test_what_is_never_answered_and_what_was_never_sent_are_errors(
     server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With two connections that hang, the others wait for one in vain; all are counted."""
-    monkeypatch.setattr(open_loop, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(engine, "PATIENCE_SECONDS", 0.1)
     planned = plan(url_of(server), limit=2)
     run = open_loop.run(planned)
-    assert run.errors == {open_loop.NO_ANSWER: 2, open_loop.NOT_SENT: len(due(planned)) - 2}
+    assert run.errors == {engine.NO_ANSWER: 2, engine.NOT_SENT: len(due(planned)) - 2}
     assert not run.valid
 
 
@@ -244,9 +246,9 @@ def test_a_stall_is_seen_by_the_open_loop_and_hidden_by_the_closed_one() -> None
     null = NullServer(stall_seconds=stall, stall_every=1.5)
     planned = Plan(url=null.url, queries=[query(1)], rate=200, seconds=2.0, seed=3)
     with null, Aside() as aside:
-        aside.start(open_loop.drive, plan=planned)
+        aside.start(drive, plan=planned.sending())
         load = drive_closed(
-            null.port, [render("POST", "/v1/classify")], connections=1, warm_seconds=0.0, window_seconds=2.0, meters=[]
+            null.url, [render("POST", "/v1/classify")], connections=1, warm_seconds=0.0, window_seconds=2.0
         )
         done = aside.result()
     closed = [(one.started, one.ended) for one in load.exchanges]

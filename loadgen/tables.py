@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from loadtests.percentiles import standing
-from loadtests.results import Latencies
+from loadgen.percentiles import Latencies, standing
 
 NOTHING: Final = "–"
 MB: Final = 1e-6

@@ -1,7 +1,7 @@
-"""Keep-alive connections of the open loop, on asyncio.
+"""The one HTTP client: keep-alive connections on asyncio.
 
 What lives here: one connection with at most one request under way. What does not: who lends connections out (`pool`),
-when to send (`open_loop`), what an answer means (`queries`).
+when to send (`open_loop`, `closed_loop`), what an answer means.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from loadtests import sockets
-from loadtests.http1 import Response, ResponseParser
-from loadtests.sockets import Address
+from loadgen import sockets
+from loadgen.http1 import Response, ResponseParser
+from loadgen.plan import Request
+from loadgen.sockets import Address
 
 PIECE: Final = 262_144
 TURN: Final = 4  # pieces written before other connections have their turn
@@ -26,6 +27,12 @@ Message = tuple[bytes, memoryview]
 """What is written at once, the head and the first of the body; and the rest, which is never copied."""
 Ended = Callable[["Line", Response | None, str], None]
 """What became of the request under way: an answer, or none and why."""
+
+
+def message(request: Request) -> Message:
+    """The request in the two parts in which it is written."""
+    head, body = (b"", request) if isinstance(request, bytes) else request
+    return head + body[:PIECE], memoryview(body)[PIECE:]
 
 
 class Line(asyncio.Protocol):

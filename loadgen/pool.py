@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from loadtests.lines import Ended, Line
-from loadtests.sockets import Address
+from loadgen.lines import Ended, Line
+from loadgen.sockets import Address
 
 FRESH_SECONDS: Final = 1.0  # idle for longer it is not used again: a server may be about to close it
 

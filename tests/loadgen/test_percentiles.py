@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.percentiles import CURVE, percentile, standing, summarise
+from loadgen.percentiles import CURVE, percentile, percentile_of, standing, summarise
 
 SAMPLES = st.lists(st.floats(min_value=0, max_value=1e4, allow_subnormal=False), min_size=1, max_size=300)
 
@@ -19,7 +20,7 @@ def test_a_percentile_is_numpys_inverted_cdf(samples: list[float], percent: floa
     # numpy takes q * n in floating point and so is a rank off where the product is whole but for its rounding: it gets
     # a q that is a hair below, which changes nothing elsewhere.
     wanted = np.percentile(samples, max(0.0, percent - 1e-9), method="inverted_cdf")
-    assert percentile(sorted(samples), percent) == wanted
+    assert percentile(sorted(samples), percent) == percentile_of(samples, percent) == wanted
 
 
 def test_known_percentiles() -> None:
@@ -59,6 +60,7 @@ def test_no_samples_have_no_percentile() -> None:
     assert summarise([]) is None
     with pytest.raises(ValueError, match="no samples"):
         percentile([], 50)
+    assert math.isnan(percentile_of([], 50))
 
 
 @pytest.mark.parametrize("percent", [-1, 100.1])

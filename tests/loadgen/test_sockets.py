@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from loadtests import sockets
+from loadgen import sockets
 from tests.serving_process import ROOT, ServingProcess
 
 needs_linux = pytest.mark.skipif(

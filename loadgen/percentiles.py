@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Literal
-
-from loadtests.results import Latencies
 
 # As HdrHistogram's percentile plots: each further nine halves what is left often enough to show its shape.
 CURVE: Final = (
@@ -19,6 +18,20 @@ CURVE: Final = (
     *(99 + step / 20 for step in range(18)),
     *(99.9 + step / 200 for step in range(20)),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """Of right answers only: how long they took. `curve`: (percentile, seconds), ascending."""
+
+    count: int
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+    max: float
+    curve: Sequence[tuple[float, float]]
+
 
 Standing = Literal["trusted", "coarse", "not measured"]
 ENOUGH_BEYOND: Final = 10
@@ -48,6 +61,12 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     # By fractions: 0.29 * 100 is 28.999999999999996 in floating point, and a rank too low.
     rank = math.ceil(Fraction(str(percent)) * len(ordered) / 100)
     return ordered[max(rank, 1) - 1]
+
+
+def percentile_of(samples: Iterable[float], percent: float) -> float:
+    """The same of samples in any order; nan of none."""
+    ordered = sorted(samples)
+    return percentile(ordered, percent) if ordered else math.nan
 
 
 def summarise(samples: Iterable[float]) -> Latencies | None:

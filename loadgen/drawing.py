@@ -18,9 +18,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from loadtests.results import Mix
-
-COLOURS: Final[dict[Mix, str]] = {"random": "#0b7285", "complex": "#e8590c"}
+COLOURS: Final = {"random": "#0b7285", "complex": "#e8590c"}
 INK, FAINT, MIDDLE = "#495057", "#dee2e6", "#868e96"
 SEQUENCE: Final = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#1c7ed6", "#5c940d", "#862e9c")
 _DASHES: Final = ((6, 1, 1, 1, 1, 1), (1, 1), (8, 3), (4, 1, 1, 1))

@@ -1,4 +1,4 @@
-"""The benchmark's client: steady load that is counted once."""
+"""The closed loop: steady load that is counted once."""
 
 import threading
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from benchmarks.client import Exchange, Load, drive
-from loadtests.http1 import Response
+from loadgen.closed_loop import Exchange, Load, drive
+from loadgen.http1 import Response
 
 
 def answer(body: bytes, *, status: int = 200) -> bytes:
@@ -34,22 +34,27 @@ class _Echo(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def url() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_port
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
 
 
-def test_every_answer_belongs_to_its_request(port: int) -> None:
+def test_every_answer_belongs_to_its_request(url: str) -> None:
     """Over several connections, with bodies larger than a socket takes at once, no answer is swapped or lost."""
     bodies = [str(number).rjust(8).encode() + bytes(1_000_000) for number in range(5)]
     requests = [b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body for body in bodies]
     steps = iter(range(0, 100, 7))
     load = drive(
-        port, requests, connections=3, warm_seconds=0.0, window_seconds=0.05, meters=[lambda: float(next(steps))]
+        url,
+        requests,
+        connections=3,
+        warm_seconds=0.0,
+        window_seconds=0.05,
+        meters=[lambda: float(next(steps))],
     )
     assert {one.connection for one in load.exchanges} == {0, 1, 2}
     assert all(one.response == Response(200, bodies[one.request][:8]) for one in load.exchanges)

@@ -4,7 +4,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from loadtests.aside import Aside
+from loadgen.aside import Aside
 
 
 def double(*, number: int, stop: Connection) -> int:

@@ -3,7 +3,7 @@
 epoll's timeout, which asyncio uses on Linux, counts in milliseconds, and so do uvloop's timers: requests would go out
 up to 1 ms late. select's counts in microseconds, but looks through all its files each time and knows none above 1023.
 So select waits here for one file, the epoll itself, and the epoll then says what is ready.
-Measured: docs/decisions/0012-two-open-loops.md.
+Measured: docs/decisions/0019-one-measuring-kernel.md.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice, pairwise
 from math import inf
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]  # it comes with scikit-image
 
-from loadtests.poisson import arrivals
+from loadgen.schedule import arrivals, order
 
 
 @given(st.floats(0.1, 1000), st.floats(0, 5), st.integers())
@@ -41,3 +42,16 @@ def test_counts_in_equal_times_are_poissons() -> None:
     dispersion = sum((count - 100) ** 2 / 100 for count in counts)
     low, high = stats.chi2.interval(0.999, len(counts))
     assert low <= dispersion <= high
+
+
+@given(st.integers(1, 40), st.integers(), st.integers(1, 4))
+def test_each_request_is_sent_as_often_as_any(count: int, seed: int, rounds: int) -> None:
+    """In another order each time, but the same for the same seed."""
+    found = [*islice(order(count, seed=seed), rounds * count)]
+    assert Counter(found) == dict.fromkeys(range(count), rounds)
+    assert found == [*islice(order(count, seed=seed), rounds * count)]
+
+
+def test_another_seed_is_another_order() -> None:
+    orders = {tuple(islice(order(20, seed=seed), 40)) for seed in range(20)}
+    assert len(orders) == 20
