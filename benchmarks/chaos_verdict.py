@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks import report, verdict
 from benchmarks.mix import RIGHT, Judged
 from benchmarks.prober import Probe
 from benchmarks.samples import Held
-from benchmarks.verdict import Check
 from benchmarks.wire import CLOSED, LEFT, RESET
+from loadgen import tables, verdict
 from loadgen.percentiles import percentile_of
+from loadgen.verdict import Check
 
 HEALTH_SECONDS = 0.050
 """What health is to be answered within; on a machine that others use too, reported rather than asked for."""
@@ -145,4 +145,4 @@ def markdown(outcomes: Mapping[str, Mapping[str, int]]) -> str:
         (kind, str(sum(words.values())), ", ".join(f"{word} × {count}" for word, count in sorted(words.items())))
         for kind, words in outcomes.items()
     ]
-    return report.table([("what clients did", "times", "what they were answered"), *lines])
+    return tables.markdown(tables.of([("what clients did", "times", "what they were answered"), *lines]))

@@ -5,7 +5,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import report
+from loadgen import tables
 from loadgen.percentiles import percentile_of
 from loadgen.plan import Sample
 
@@ -76,10 +76,10 @@ def markdown(columns: Mapping[str, Mapping[str, float]]) -> str:
         [name, *(_cell(figures.get(name, 0.0 if name.startswith(STATUS) else None)) for figures in columns.values())]
         for name in names
     ]
-    return report.table([("figure", *columns), *lines])
+    return tables.markdown(tables.of([("figure", *columns), *lines]))
 
 
 def _cell(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:.0f}" if value == int(value) else report.number(value)
+    return f"{value:.0f}" if value == int(value) else tables.number(value)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from benchmarks import answers, oip, report, workloads
+from benchmarks import answers, oip, workloads
 from benchmarks.answers import Told
 from benchmarks.load_figures import OK, REFUSALS, TIMED_OUT
 from benchmarks.workloads import Payload, Pixels
+from loadgen import tables
 from loadgen.asking import ask
 from loadgen.http1 import render
 from loadgen.plan import Sample
@@ -126,7 +127,7 @@ def markdown(judged: Judged) -> str:
     """How many of each kind were judged how."""
     verdicts = (RIGHT, REFUSED, WRONG, LOST)
     lines = [(kind, *(str(count.get(one, 0)) for one in verdicts)) for kind, count in sorted(judged.counts.items())]
-    return report.table([("request", *verdicts), *lines])
+    return tables.markdown(tables.of([("request", *verdicts), *lines]))
 
 
 def ask_all(address: tuple[str, int], asks: Iterable[Ask]) -> list[Sample]:

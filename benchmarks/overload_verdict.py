@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks import load_figures as f
-from benchmarks import verdict
 from benchmarks.figures import BYSTANDER_LIMIT, DISTURBED_LIMIT
-from benchmarks.verdict import Check
+from loadgen import verdict
 from loadgen.plan import Sample
+from loadgen.verdict import Check
 
 CLOSED, BELOW, TWICE, DEADLINES = "closed loop", "80 %", "2 ×", "2 × deadlines"
 BELOW_SHARE = 0.8

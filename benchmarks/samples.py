@@ -22,6 +22,9 @@ class Held:
     open_files: int
     threads: int
 
+    def __str__(self) -> str:
+        return f"{self.resident_bytes / 1e6:.1f} MB, {self.open_files} open files, {self.threads} threads"
+
 
 def take(service: Service, *, at: float = 0.0) -> Held:
     """What it holds now."""

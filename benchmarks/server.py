@@ -3,7 +3,6 @@
 What lives here: start, wait until ready, ask for state and metrics, read what the kernel knows of the process, stop.
 """
 
-import argparse
 import os
 import re
 import signal
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -179,18 +178,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those that say which service is measured: see `served`."""
-    add = parser.add_argument
-    add("--url", help="a running service, http://host:port (default: one is started)")
-    add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
-    add("--service-flag", action="append", default=[], metavar="FLAG", help="passed on: --service-flag=--workers=2")
-
-
-def served(options: argparse.Namespace, stack: ExitStack) -> Endpoint:
-    """The service that `options` name, or one that is started, and ends with `stack`."""
-    if options.url:
-        return Endpoint.at(options.url)
-    return stack.enter_context(closing(Service(options.model_repository.resolve(), *options.service_flag)))

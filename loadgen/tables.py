@@ -1,10 +1,12 @@
-"""A table as both kinds of report show it, and how its figures are written.
+"""A table as every report shows it, how its figures are written, and how it reads as Markdown.
 
-What does not live here: which tables there are (`measured`, `judged`).
+What does not live here: which tables there are.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -14,6 +16,7 @@ from loadgen.percentiles import Latencies, standing
 NOTHING: Final = "–"
 MB: Final = 1e-6
 MS: Final = 1e3
+_SPECIAL: Final = re.compile(r"([\\`*\[\]|])")
 
 Kind = Literal["text", "number", "verdict"]
 
@@ -98,3 +101,42 @@ def few_samples(latency: Latencies | None) -> str:
     if worth == "trusted":
         return ""
     return f"p99 of {latency.count} samples" + (": too few for any" if worth == "not measured" else "")
+
+
+def of(lines: Sequence[Sequence[str]]) -> Table:
+    """Lines of cells, the first of them the header, all set right."""
+    return Table("", [Column(title, cells) for title, *cells in zip(*lines, strict=True)])
+
+
+def number(value: float | None) -> str:
+    """Three digits or so; a dash for what was not measured."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    return f"{value:.1f}" if value >= 100 else f"{value:.3g}" if value >= 10 else f"{value:.3f}"
+
+
+def markdown(table: Table) -> str:
+    """As text that reads as a table."""
+    columns = [_padded(column) for column in table.columns]
+    rule = [_rule(cells, column) for cells, column in zip(columns, table.columns, strict=True)]
+    head, *rows = zip(*columns, strict=True)
+    title = [f"### {escaped(table.title)}", ""] if table.title else []
+    return "\n".join([*title, *(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))])
+
+
+def escaped(text: str) -> str:
+    """As text on one line, whatever it holds."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return _SPECIAL.sub(r"\\\1", plain)
+
+
+def _padded(column: Column) -> list[str]:
+    """As wide as the widest."""
+    cells = [escaped(cell) for cell in (column.title, *column.cells)]
+    width = max(3, *map(len, cells))
+    return [cell.rjust(width) if column.kind == "number" else cell.ljust(width) for cell in cells]
+
+
+def _rule(cells: Sequence[str], column: Column) -> str:
+    width = len(cells[0])
+    return "-" * (width - 1) + ":" if column.kind == "number" else "-" * width

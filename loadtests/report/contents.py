@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from loadgen.tables import Table
+from loadgen.verdict import Verdict
 from loadtests.comparison import RULE, Change, compare, differences
 from loadtests.report import judged, measured
 from loadtests.results import Run
-from loadtests.slo import Verdict
 
 _CLOSED = (
     "Closed loop: each worker sends its next request when the answer to the last is there. Latencies are of right "

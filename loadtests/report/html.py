@@ -13,10 +13,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure as Canvas
 
 from loadgen.drawing import STYLE, svg
+from loadgen.verdict import Verdict
 from loadtests.report import plots, timelines
 from loadtests.report.contents import sections
 from loadtests.results import Run
-from loadtests.slo import Verdict
 
 PLOTS: Final[Mapping[str, Callable[[Run, Run | None], Canvas | None]]] = {
     "throughput": plots.throughput,

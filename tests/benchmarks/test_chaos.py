@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks import chaos, chaos_verdict
+from benchmarks.__main__ import main
 from benchmarks.chaos_verdict import Health, answers_check, behaved_checks, health, health_checks, held_checks
 from benchmarks.mix import RIGHT, Judged
 from benchmarks.prober import Probe
 from benchmarks.samples import Held
-from benchmarks.verdict import Check
 from benchmarks.wire import CLOSED, OVERDUE, RESET, Wire
+from loadgen.verdict import Check
 
 IDLE = Held(0.0, 100_000_000, 14, 10)
 
@@ -147,7 +148,7 @@ def test_a_client_that_dawdles_tells_when_it_is_not_cut_off() -> None:
 def test_a_few_seconds_of_chaos_leave_the_service_as_it_was(tmp_path: Path) -> None:
     """Every kind at least once; how much memory it takes and how soon health answers is for longer runs."""
     options = ["--tiny", "--seconds", "1", "--warm-up", "0", "--patience", "1", "--mob", "30", "--memory-slack", "400"]
-    chaos.main([*options, "--json", str(tmp_path / "run.json")])
+    main(["chaos", *options, "--json", str(tmp_path / "run.json")])
     result = json.loads((tmp_path / "run.json").read_text())
     assert all(result["outcomes"][kind] for kind in chaos.KINDS)
     assert len(result["checks"]) > 5

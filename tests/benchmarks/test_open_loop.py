@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import open_loop
+from benchmarks.__main__ import main
 from tests.raw_servers import RawServer
 
 
@@ -12,7 +12,7 @@ def test_the_command_prints_its_figures_and_its_verdict(capsys: pytest.CaptureFi
     host, port = server.address
     options = ["--url", f"http://{host}:{port}", "--rate", "20", "--seconds", "0.3"]
     try:
-        open_loop.main(options)
+        main(["open_loop", *options])
     finally:
         server.close()
     printed = capsys.readouterr().out

@@ -13,8 +13,8 @@ from benchmarks import overload_verdict as o
 from benchmarks import timeline
 from benchmarks.overload_verdict import Phase
 from benchmarks.server import ROOT
-from benchmarks.verdict import Check
 from loadgen.plan import Sample
+from loadgen.verdict import Check
 from tests.benchmarks.given import answer as answer_of
 
 
@@ -95,8 +95,8 @@ def test_a_service_that_keeps_its_peak_passes() -> None:
     """Ratios are taken within a round: a slow round moves none. The peak is the best of closed and open loop."""
     checks = o.checks(phases())
     assert missed(checks) == []
-    assert checks[0].seen.startswith("0.99")
-    assert checks[2].seen.startswith("1.8")
+    assert checks[0].seen == pytest.approx(0.99)
+    assert checks[2].seen == pytest.approx(1.8)
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ def test_a_short_run_measures_reports_and_draws(tmp_path: Path) -> None:
         "--plot",
         "run.png",
     ]
-    command = [sys.executable, "-m", "benchmarks.overload", *options]
+    command = [sys.executable, "-m", "benchmarks", "overload", *options]
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode in {0, 1}, done.stderr
+    assert done.returncode in {0, 1, 2}, done.stderr
     result = json.loads((tmp_path / "run.json").read_text())
     names = [phase["name"] for phase in result["phases"]]
     assert names == [o.CLOSED, "0.95 × closed", "1.1 × closed", o.BELOW, o.TWICE, o.DEADLINES]

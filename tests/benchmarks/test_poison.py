@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import poison, repositories
+from benchmarks import repositories
+from benchmarks.__main__ import main
 from benchmarks.poison import judge, values
 from benchmarks.repositories import POISON
 from loadgen.closed_loop import Exchange
@@ -56,7 +57,7 @@ def test_the_model_that_fails_is_the_tiny_one() -> None:
 
 def test_a_short_run_under_load_costs_no_good_image(tmp_path: Path) -> None:
     """The real service, batches of several clients, one image in a hundred on which the graph raises."""
-    code = poison.main(["--seconds", "1", "--json", str(tmp_path / "run.json")])
+    code = main(["poison", "--seconds", "1", "--json", str(tmp_path / "run.json")])
     result = json.loads((tmp_path / "run.json").read_text())
     assert result["counts"]["poisonous 500"] > 0
     assert result["mean_batch"] > 2

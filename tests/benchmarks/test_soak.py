@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import soak
+from benchmarks.__main__ import main
 from benchmarks.mix import REFUSED, RIGHT, Ask, Judged
 from benchmarks.samples import Held
 from benchmarks.soak import Soaked, judge, latency_curve, shuffled
@@ -79,7 +79,7 @@ def test_a_few_seconds_of_it_end_well(tmp_path: Path) -> None:
     """Files, pixels, errors and hang-ups on the real service; whether memory grows is for longer runs."""
     files = ["--json", str(tmp_path / "run.json"), "--plot", str(tmp_path / "run.png")]
     order = ["--seed", "1209"]  # begins with the kinds below, for few are sent where the machine is busy
-    code = soak.main(["--tiny", "--minutes", "0.03", "--share", "0.5", "--slope-limit", "1e6", *order, *files])
+    code = main(["soak", "--tiny", "--minutes", "0.03", "--share", "0.5", "--slope-limit", "1e6", *order, *files])
     result = json.loads((tmp_path / "run.json").read_text())
     assert {"classify raw", "classify three", "not an image", "unknown model"} <= set(result["counts"])
     assert len(result["samples"]) > 10

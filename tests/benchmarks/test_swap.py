@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import swap
+from benchmarks.__main__ import main
 from benchmarks.answers import Told
 from benchmarks.mix import Ask
 from benchmarks.swap import AFTER, BEFORE, DURING, Swap, judge, tails
@@ -65,7 +65,7 @@ def test_the_tail_is_told_before_during_and_after() -> None:
 
 def test_a_short_run_swaps_under_load_without_a_failed_request(tmp_path: Path) -> None:
     """There and back on the real service, over every route, each answer wholly of one version."""
-    swap.main(["--rate", "60", "--swaps", "2", "--pause", "0.5", "--json", str(tmp_path / "run.json")])
+    main(["swap", "--rate", "60", "--swaps", "2", "--pause", "0.5", "--json", str(tmp_path / "run.json")])
     result = json.loads((tmp_path / "run.json").read_text())
     assert set(result["by_version"]) == {"1", "2"}
     # Its exit code also says whether the generator kept up, which a busy machine decides.
