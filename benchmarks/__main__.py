@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
-from loadgen.cli import Commands
+from loadgen.cli import UNKNOWN, Commands
+from loadgen.photos import NoPhotos
 
 COMMANDS: Final = (
     *("overhead", "overload", "mixed_sizes", "open_loop", "burst", "poison", "swap", "rolling", "triton"),
@@ -24,7 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = Commands("benchmarks", about="What the service costs, and what it bears.")
     for name in named:
         commands.add(import_module(f"benchmarks.{name}").main, name)
-    return commands.run(given)
+    try:
+        return commands.run(given)
+    except NoPhotos as error:
+        print(error, file=sys.stderr)
+        return UNKNOWN
 
 
 if __name__ == "__main__":

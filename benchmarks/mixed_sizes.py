@@ -4,7 +4,6 @@ An open loop of small photos and, one in ten, photos of 12 megapixels, at 70 % o
 turn with it the small ones alone, as many of them as before. What is between the two is what the large ones cost.
 """
 
-import io
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from benchmarks import answers, load_figures, machine, report, workloads
 from benchmarks import options as o
@@ -24,6 +23,7 @@ from loadgen import verdict
 from loadgen.aside import Aside
 from loadgen.asking import ask
 from loadgen.open_loop import drive as drive_open
+from loadgen.photos import jpeg
 from loadgen.plan import Plan, Sample
 from loadgen.verdict import Check
 
@@ -61,9 +61,7 @@ def mix_of(photos: Sequence[bytes], *, seed: int) -> tuple[list[bytes], set[int]
 
 def enlarge(photo: bytes) -> bytes:
     """The photo with 12 megapixels, as phones take them."""
-    file = io.BytesIO()
-    ImageOps.fit(Image.fromarray(workloads.decode(photo)), LARGE_SIZE).save(file, "jpeg", quality=90)
-    return file.getvalue()
+    return jpeg(Image.fromarray(workloads.decode(photo)), size=LARGE_SIZE)
 
 
 def phases(service: Endpoint, setup: Setup, *, rate: float, rounds: int, aside: Aside) -> Iterator[Phase]:

@@ -48,7 +48,8 @@ def run(plan: Plan, *, repository: Path, graphs: Graphs, images: Path | None) ->
             loop = partial(bare.measure, graphs, images, scenario, config=config, seconds=plan.bare_seconds)
             return aside.submit(loop).result()
 
-        answers = {name: aside.submit(bare.answers, graphs, images, name).result() for name in SCENARIOS}
+        inputs = [name for name in SCENARIOS if name in plan.scenarios]
+        answers = {name: aside.submit(bare.answers, graphs, images, name).result() for name in inputs}
         requests = {name: [*map(workloads.request, payloads)] for name, payloads in workloads.load(images).items()}
         model = graphs[0].parent.parent.name.removesuffix("_resize")
         pixels = workloads.load(images)[RAW224]

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Final
 from typer import Context, Option
 
 from loadgen.cli import UNKNOWN, Commands, given
+from loadgen.photos import NoPhotos
 from loadgen.verdict import Verdict
 from loadtests import options as o
 from loadtests import report, results, run, run_plan, slo, target
-from loadtests.corpus import NoPhotos
 from loadtests.objectives import BadObjectives
 from loadtests.oracle import NoOracle
 from loadtests.results import MIXES, Run, UnreadableRun

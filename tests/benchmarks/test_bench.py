@@ -33,12 +33,14 @@ def test_a_request_says_what_it_carries() -> None:
     assert workloads.request(b"\xff\xd8").endswith(b"Content-Type: image/jpeg\r\nContent-Length: 2\r\n\r\n\xff\xd8")
 
 
-def test_packaged_photos_are_the_same_each_time_and_of_mixed_sizes() -> None:
+def test_packaged_photos_are_the_same_each_time_and_of_mixed_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a folder of photos two processes still build the same images."""
+    monkeypatch.setattr(workloads, "COUNT", 32)
     workloads.load.cache_clear()
     first = workloads.load(None)
     workloads.load.cache_clear()
     again = workloads.load(None)
+    workloads.load.cache_clear()
     assert first[workloads.JPEG] == again[workloads.JPEG]
     assert len({image.shape for image in first[workloads.MIXED] if isinstance(image, np.ndarray)}) > 4
     assert {np.shape(image) for image in first[workloads.RAW224]} == {(224, 224, 3)}

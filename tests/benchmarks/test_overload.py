@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,11 +9,12 @@ import pytest
 from benchmarks import load_figures as f
 from benchmarks import overload_verdict as o
 from benchmarks import timeline
+from benchmarks.__main__ import main
 from benchmarks.overload_verdict import Phase
-from benchmarks.server import ROOT
 from loadgen.plan import Sample
 from loadgen.verdict import Check
 from tests.benchmarks.given import answer as answer_of
+from tests.serving_process import ROOT, ServingProcess
 
 
 def accepted(at: float, took: float, *, seen: object = None) -> Sample:
@@ -137,28 +136,17 @@ def test_every_kind_of_answer_is_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
-def test_a_short_run_measures_reports_and_draws(tmp_path: Path) -> None:
+def test_a_short_run_measures_reports_and_draws(
+    service: ServingProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """All phases against the real service, every answer right; how fast it was is not this test's business."""
-    options = [
-        "--rounds",
-        "1",
-        "--seconds",
-        "0.3",
-        "--images",
-        str(ROOT / "docs"),
-        "--json",
-        "run.json",
-        "--plot",
-        "run.png",
-    ]
-    command = [sys.executable, "-m", "benchmarks", "overload", *options]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode in {0, 1, 2}, done.stderr
+    options = ["--url", f"http://127.0.0.1:{service.port}", "--images", str(ROOT / "docs")]
+    files = ["--json", str(tmp_path / "run.json"), "--plot", str(tmp_path / "run.png")]
+    main(["overload", *options, "--rounds", "1", "--seconds", "0.3", *files])
     result = json.loads((tmp_path / "run.json").read_text())
     names = [phase["name"] for phase in result["phases"]]
     assert names == [o.CLOSED, "0.95 × closed", "1.1 × closed", o.BELOW, o.TWICE, o.DEADLINES]
     assert all(phase["figures"].get(f.WRONG, 0) == 0 for phase in result["phases"])
     assert all(phase["figures"].get(f.UNANSWERED, 0) == 0 for phase in result["phases"])
-    assert "Verdict: " in done.stdout
     assert (tmp_path / "run.png").stat().st_size > 10_000
+    assert "Verdict: " in capsys.readouterr().out
