@@ -138,7 +138,7 @@ def test_a_client_that_dawdles_tells_when_it_is_not_cut_off() -> None:
     """What it sent, byte by byte, arrived; the answer, once there is one, is told."""
     with socket.create_server(("127.0.0.1", 0)) as listener, Wire(listener.getsockname()) as wire:
         peer, _ = listener.accept()
-        assert wire.drip(b"abc", every_seconds=0.001, within_seconds=0.05) == OVERDUE
+        assert wire.drip(b"abc", every_seconds=0.001, within_seconds=0.3) == OVERDUE
         assert peer.recv(10, socket.MSG_WAITALL | socket.MSG_DONTWAIT) == b"abc"
         peer.sendall(b"HTTP/1.1 408 Slow\r\nContent-Length: 0\r\n\r\n")
         assert wire.drip(b"abc", every_seconds=5, within_seconds=30) == "408"
