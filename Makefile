@@ -21,7 +21,7 @@ help: ## list these commands
 	@echo "  ARGS='…' goes to test, bench, chaos, loadtest, soak, export."
 
 run: $(VENV)/.serve ## install what serving needs, then serve on PORT and GRPC_PORT
-	@exec $(BIN)/python -m service --port $(PORT) --grpc-port $(GRPC_PORT)
+	@exec $(BIN)/python -m topfive --port $(PORT) --grpc-port $(GRPC_PORT)
 
 # Three at a time on two cores: much of what end-to-end tests do is wait. In the order of tests/conftest.py.
 test: setup ## install what the tests need, then run them with the coverage gate
@@ -39,7 +39,7 @@ check: setup ## lint, format, types and layers, changing nothing
 	try "ruff: lint" $(BIN)/python -m ruff check $(SOURCES); \
 	try "ruff: format" $(BIN)/python -m ruff format --check $(SOURCES); \
 	try "mypy: types" $(BIN)/python -m mypy; \
-	try "import-linter: layers" env PYTHONPATH=. $(BIN)/python -c \
+	try "import-linter: layers" env PYTHONPATH=.:service $(BIN)/python -c \
 		'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache; \
 	test -z "$$failed"
 

@@ -1,7 +1,7 @@
 """The files, lines and calls of our code that one warm JPEG request passes, from its first byte to its answer.
 
 `python -m benchmarks.life` serves in this process, with a profile function on each of its threads that counts calls of
-functions (and resumptions of coroutines) in service/ while one request is answered, after others warmed all up.
+functions (and resumptions of coroutines) of ours while one request is answered, after others warmed all up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 ROOT: Final = Path(__file__).parent.parent
-SERVICE: Final = str(ROOT / "service") + os.sep
+SERVICE: Final = str(ROOT / "service" / "topfive") + os.sep
 PHOTO: Final = ROOT / "docs" / "coffee.jpg"
 _WARM: Final = 20
 
@@ -74,9 +74,8 @@ def main() -> None:
     threading.setprofile(_count)
     threading.Thread(target=_visit, args=[f"http://127.0.0.1:{port}/v1/classify"], daemon=True).start()
     sys.setprofile(_count)
-    sys.argv = ["service", "--port", str(port), "--grpc-port", "0", "--log-level", "warning"]
-    package = "topfive" if (ROOT / "service" / "topfive").is_dir() else "service"
-    runpy.run_module(package, run_name="__main__", alter_sys=True)
+    sys.argv = ["topfive", "--port", str(port), "--grpc-port", "0", "--log-level", "warning"]
+    runpy.run_module("topfive", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

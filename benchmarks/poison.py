@@ -19,7 +19,7 @@ from benchmarks import answers, repositories, verdict, workloads
 from benchmarks.client import Exchange, drive
 from benchmarks.server import Service, means
 from benchmarks.verdict import Check
-from tests.tiny_models import HIGHEST_VALUE
+from tests.testkit.tiny_models import HIGHEST_VALUE
 
 DELAY_MICROSECONDS = 5000
 REQUESTS = 1000

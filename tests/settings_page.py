@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from service.settings import Settings
-from tests.serving_process import ROOT
+from tests.testkit.serving_process import ROOT
+from topfive.config.settings import Settings
 
 PAGE: Final = ROOT / "docs" / "settings.md"
 
 _HEAD: Final = """\
 # Settings
 
-Made from `service/settings.py` by `python -m tests.settings_page`; a test fails when this page is stale.
+Made from `service/topfive/config/settings.py` by `python -m tests.settings_page`; a test fails when this page is stale.
 
 ## Of the service
 

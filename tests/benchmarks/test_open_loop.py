@@ -12,7 +12,7 @@ from benchmarks.server import free_port
 from loadtests.aside import Aside
 from loadtests.http1 import Response, ResponseParser, render
 from loadtests.poisson import arrivals
-from tests.raw_servers import HangingUp, RawServer, Refusing, answer
+from tests.testkit.raw_servers import HangingUp, RawServer, Refusing, answer
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from loadtests.oracle import Oracle
 from loadtests.queries import SCENARIOS
 from loadtests.recorder import Reader, Sample
 from loadtests.run_plan import MODEL, REPOSITORY
-from tests.serving_process import ROOT, ServingProcess
+from tests.testkit.serving_process import ROOT, ServingProcess
 
 pytestmark = pytest.mark.untraced
 

@@ -23,7 +23,7 @@ from loadtests.open_loop import OpenLoop
 from loadtests.open_plan import Plan
 from loadtests.poisson import arrivals
 from loadtests.queries import Query
-from tests.raw_servers import HangingUp, RawServer, Refusing, answer
+from tests.testkit.raw_servers import HangingUp, RawServer, Refusing, answer
 
 OPENSSL = shutil.which("openssl")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from loadtests import slo
 from loadtests.objectives import Objectives
 from loadtests.results import Null, Run
-from tests.loadtests.stored_run import stored_run
+from tests.testkit.stored_run import stored_run
 
 RUN = stored_run()
 COMMITTED = Path(slo.__file__).with_name("slo.yaml")

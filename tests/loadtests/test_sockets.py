@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from loadtests import sockets
-from tests.serving_process import ROOT, ServingProcess
+from tests.testkit.serving_process import ROOT, ServingProcess
 
 needs_linux = pytest.mark.skipif(
     not hasattr(socket, "TCP_CONGESTION"), reason="congestion control is chosen on Linux only"

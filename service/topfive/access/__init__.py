@@ -1,0 +1,1 @@
+"""Who is let in: API keys, certificates, and the books of open connections."""

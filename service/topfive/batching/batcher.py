@@ -1,0 +1,283 @@
+"""The dynamic batcher: the queue's shell, which owns time, slots and waiters.
+
+One method, `_dispatch`, owns every decision. It is called when something changed (an item came, a batch ended, a timer
+fired) and does no I/O, so there is no loop to die or to poll. What you can rely on, as its tests show:
+
+- every `submit` returns or raises exactly once;
+- a place in the backend is reserved before a batch is formed, and never more than `slots` batches run;
+- with slots idle, each takes its share of what waits, so none swallows the queue while another idles;
+- a batch that fails (an exception in the backend, or a result of the wrong length) is run again member by member, once
+  and before all that waits, so that it costs only the members that fail by themselves too;
+- a cancelled, expired or abandoned item never reaches a graph, and is counted; a batch that nobody waits for any more
+  is cancelled, where the backend can do that;
+- `drain` answers everybody; `retire` first waits until all who came in have left;
+- if the decision itself raises, every waiter gets that error and `on_failure` is told, so that readiness goes down;
+- a batch that does not end is ended by `fail_if_stuck`, and fails; if that does not end it, all waiters get an error;
+- while the backend cannot be reached (`suspend`), nobody waits for it: all are told at once, until `resume`.
+
+A batch runs *alone* when it is the only item there is and nothing came while the last batch ran: then it may use the
+cores of all slots, which halves a lone client's latency and costs a busy server nothing.
+
+A backend may ask for `prefetch` batches beyond its slots, so that a slot need not wait for the event loop between two
+batches. Only full batches are handed over ahead: no later item could have joined them.
+
+In files of their own are who may come in (`room`), what runs (`running`), what waiters are told (`answers`), and who
+runs again (`retries`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from topfive.backends.base import Backend, Row
+from topfive.batching.answers import DEFECT, Answers, fail_all
+from topfive.batching.batch import BatcherHooks, HandedBatch, Outcome, Payload, Reservation
+from topfive.batching.queue import BatchingQueue, Item, QueueLimits
+from topfive.batching.retries import Retries
+from topfive.batching.room import Room
+from topfive.batching.running import Running
+from topfive.ground.clock import Alarm, Clock
+from topfive.ground.errors import BackendFailure, BackendUnreachable
+from topfive.ground.types import Fill
+
+_NEVER: Final = float("inf")
+
+
+class Batcher:
+    """Batches what is submitted and runs it on `backend`; made and used on one event loop."""
+
+    def __init__(self, *, backend: Backend, limits: QueueLimits, clock: Clock, hooks: BatcherHooks) -> None:
+        self._backend = backend
+        self._queue = BatchingQueue(limits)
+        self._retries = Retries()
+        self._room = Room(self._queue, self._retries, clock)
+        self._answers = Answers(hooks)
+        self._running = Running(backend, clock)
+        self._clock = clock
+        self._alarm = Alarm(clock)
+        self._submissions = 0
+        self._calm = True
+        self._failure: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<Batcher {self._queue!r}, {self._running!r}, failure={self._failure!r}>"
+
+    @property
+    def prepares(self) -> bool:
+        """Whether `Unprepared` images should be submitted: the backend's slots are the cores' own threads."""
+        return self._backend.prepares
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Images that wait for a batch, and their bytes."""
+        return self._queue.items + len(self._retries.items), self._queue.nbytes + self._retries.nbytes
+
+    @property
+    def fill(self) -> Fill:
+        """How full it is now."""
+        items, nbytes = self.waiting
+        slots = self._backend.slots
+        return Fill(items, self._queue.limits.max_items, nbytes, slots - max(0, self._running.idle), slots)
+
+    def estimated_wait_seconds(self, priority: int = 0) -> float:
+        """How long what would leave before an image of `priority` will take, from the measured cost per image."""
+        return self._room.estimated_wait_seconds(priority)
+
+    def reserve(self) -> Reservation:
+        """Come in, so that `retire` waits; holds no places yet. Raises `NotReady`."""
+        return Reservation(self._room)
+
+    def check_room(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> None:
+        """Raise what `Reservation.extend` would raise now; change nothing."""
+        self._room.check(images, deadline=deadline, priority=priority)
+
+    async def submit(
+        self,
+        payloads: Sequence[Payload],
+        *,
+        reservation: Reservation | None = None,
+        deadline: float = _NEVER,
+        priority: int = 0,
+        abandoned: Callable[[], bool] = bool,
+    ) -> list[Outcome]:
+        """Run `payloads` (of one request, any shapes), in batches with whoever else is there; all enter or none does.
+
+        `reservation`: places held for them; without one, they are refused as `Reservation.extend` would. `deadline`:
+        monotonic seconds. `priority`: as on Triton, 1 is the best and 0 the model's default. `abandoned`: asked just
+        before dispatch whether the caller is still there. Raises `QueueFull`, `NotReady`, `TooLarge`,
+        `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
+        """
+        if reservation is None:
+            with self.reserve() as own:
+                own.extend(len(payloads), deadline=deadline, priority=priority)
+                return await self.submit(
+                    payloads, reservation=own, deadline=deadline, priority=priority, abandoned=abandoned
+                )
+        reservation.release()
+        self._room.check_places(len(payloads), sum(payload.nbytes for payload in payloads))
+        now = self._clock.now()
+        level = self._room.level(priority)
+        loop = asyncio.get_running_loop()
+        items = [
+            Item(
+                key=payload.shape,
+                payload=payload,
+                nbytes=payload.nbytes,
+                deadline=deadline,
+                priority=level,
+                waiter=loop.create_future(),
+                abandoned=abandoned,
+            )
+            for payload in payloads
+        ]
+        for item in items:
+            self._queue.put(item, now=now)
+        self._submissions += 1
+        self._dispatch()
+        try:
+            return [await item.waiter for item in items]
+        except BaseException:
+            self._withdraw(items)
+            raise
+
+    def hurry(self) -> None:
+        """Make nobody wait for company any more; still take new work."""
+        self._queue.hurry()
+        self._dispatch()
+
+    async def retire(self) -> None:
+        """Serve whoever comes in until nobody is inside, then drain: for a model that nobody finds any more."""
+        await self._room.all_out()
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Take nothing more in, run everything that waits, and return when all are answered."""
+        self._queue.close()
+        self._dispatch()
+        await self._running.wait()
+
+    def fail_if_stuck(self, seconds: float) -> bool:
+        """Give up what has been running, or free to start, for more than `seconds`; whether the batcher failed of it.
+
+        To be called every now and then. A batch that runs is ended, and fails like any other; its slot is free then.
+        Only if that does not end it, or no thread takes it, nobody waits any longer, and all that runs is given up.
+        """
+        while (batch := self._running.find_stuck(seconds)) is not None:
+            doing = "run" if batch.claimed else "waited for a thread"
+            what = f"a batch of {len(batch.items)} has {doing} for more than {seconds:g} s"
+            error = BackendFailure(f"{what}; it is given up")
+            if not self._running.end(batch, error):
+                for given_up in self._running.give_up():
+                    fail_all(given_up.unanswered, error, DEFECT)
+                self._fail(error)
+                return True
+        return False
+
+    def suspend(self, reason: BackendUnreachable) -> None:
+        """Tell all who wait, and all who come until `resume`, that the backend cannot be reached."""
+        self._room.suspend(reason)
+        self._answers.refused(self._queue.drain() + self._retries.drain(), reason)
+        if self._backend.cancels:
+            for batch in self._running:
+                self._answers.refused(batch.unanswered, reason)
+            self._running.cancel_unwanted()
+
+    def resume(self) -> None:
+        """Let requests in again."""
+        self._room.suspend(None)
+
+    def give_up_abandoned(self) -> None:
+        """Cancel what runs for clients that have hung up, where that ends it."""
+        if self._backend.cancels:
+            for batch in self._running:
+                self._answers.still_there(batch.unanswered)
+            self._running.cancel_unwanted()
+
+    def _withdraw(self, items: Sequence[Item]) -> None:
+        """Take back what its caller no longer waits for: it was cancelled, or a sibling failed."""
+        for item in items:
+            if self._queue.cancel(item) or self._retries.cancel(item):
+                self._answers.hooks.on_discard("cancelled")
+            if not item.waiter.cancel() and not item.waiter.cancelled():
+                item.waiter.exception()  # retrieved: a sibling's error has been reported already
+        self._running.cancel_unwanted()
+
+    def _dispatch(self) -> None:
+        try:
+            now = self._clock.now()
+            if late := self._queue.expire(now=now):
+                self._answers.expired(late, now)
+            if self._retries.items:
+                self._answers.expired(self._retries.expire(now=now), now)
+            while batch := self._next_batch(now):
+                self._hand_over(batch)
+            self._alarm.set(self._next_event(now), self._dispatch)
+        except Exception as error:  # noqa: BLE001  # a defect here would otherwise leave every waiter hanging
+            self._fail(error)
+
+    def _hand_over(self, batch: list[Item]) -> None:
+        try:
+            alone = self._may_run_alone()
+            if wanted := self._answers.still_there(batch):
+                handed = HandedBatch(wanted, self._clock, submissions=self._submissions)
+                self._running.start(handed, alone=alone, on_end=self._end)
+        except Exception as error:
+            fail_all(batch, error, DEFECT)  # it has left the queue, so nobody else would
+            raise
+
+    def _next_batch(self, now: float) -> list[Item]:
+        """What is to be retried; then a share of what waits for each idle slot; beyond the slots, only what is full."""
+        idle = self._running.idle
+        if self._retries.items:
+            return self._retries.take() if idle > 0 else []
+        if idle > 0:
+            share = -(-self._queue.items // idle)
+            return self._queue.take(max(1, share), now=now)
+        return self._queue.take_full() if self._running.takes_ahead else []
+
+    def _may_run_alone(self) -> bool:
+        """Whether the batch just taken, of one item, is all there is."""
+        waiting = self._queue.items or self._retries.items
+        return self._calm and self._backend.serves_alone and self._running.idle == self._backend.slots and not waiting
+
+    def _end(self, batch: HandedBatch, slots: int, outcome: Sequence[Row] | BaseException) -> None:
+        self._calm = batch.submissions == self._submissions
+        try:
+            if not isinstance(outcome, BaseException):
+                self._settle(batch, outcome, slots)
+            if len(batch.wanted) < len(batch.items):
+                self._answers.left_out(batch)
+            if isinstance(outcome, BaseException):
+                self._end_failed(batch, outcome)
+        except Exception as defect:  # noqa: BLE001  # in a hook; nobody would learn of it otherwise
+            fail_all(batch.unanswered, defect, DEFECT)
+            self._fail(defect)
+        self._dispatch()
+
+    def _settle(self, batch: HandedBatch, rows: Sequence[Row], slots: int) -> None:
+        ended = self._clock.now()
+        if rows:
+            self._room.ran(len(rows), (ended - batch.started) * slots / self._backend.slots)
+        self._answers.done(batch, rows, ended)
+
+    def _end_failed(self, batch: HandedBatch, error: BaseException) -> None:
+        """Let each member run by itself, if that can tell whose fault it was; otherwise it was this one's."""
+        now = self._clock.now()
+        self._retries.add(self._answers.batch_failed(batch, error, retry=self._failure is None, now=now))
+        if isinstance(error, BackendUnreachable):
+            self.suspend(error)
+        elif not isinstance(error, Exception | asyncio.CancelledError):
+            self._fail(error)
+
+    def _next_event(self, now: float) -> float:
+        when = self._queue.next_event(now=now)
+        return min(when, self._retries.next_event()) if self._retries.items else when
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._room.fail()
+        self._queue.close()
+        fail_all(self._queue.drain() + self._retries.drain(), error, DEFECT)
+        self._answers.hooks.on_failure(error)

@@ -1,0 +1,257 @@
+"""The queue that batches are formed from: a pure class, with no clock, no asyncio and no I/O.
+
+Invariants (property-tested against a list model in `tests/batching/test_queue.py`):
+
+1. Items of one key leave by priority, those of one priority in order of arrival, less the discarded. A batch holds one
+   key only, and whatever priorities; of the keys that may leave, the one whose first item has the best priority, or
+   among equals came first, goes first, so that no key starves for another.
+2. Every accepted item leaves exactly once: in a batch, or among the discarded (cancelled, expired).
+3. 1 <= len(batch) <= min(limit, max_batch_size).
+4. Waiting items and bytes never exceed their bounds; a refusal changes nothing.
+5. A batch below the cap leaves only if the oldest item of its key waited out the delay, or the queue is hurried or
+   closed.
+6. After `close` nothing enters, and all that is present can leave at once.
+
+An item's key says what it can be stacked with (the shape of its tensor). Its priority is a level, of which the lowest
+number is the best. Times are whatever monotonic seconds the caller passes as `now`.
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Final
+
+from topfive.ground.errors import NotReady, QueueFull
+
+_NEVER: Final = float("inf")
+
+
+class ItemState(enum.Enum):
+    """QUEUED -> DISPATCHED -> DONE | FAILED, or QUEUED -> CANCELLED | EXPIRED.
+
+    After a batch that failed also DISPATCHED -> RETRYING -> DISPATCHED | CANCELLED | EXPIRED (`batching.retries`).
+    """
+
+    QUEUED = "queued"
+    DISPATCHED = "dispatched"
+    RETRYING = "retrying"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One image on its way to a batch.
+
+    `key`: what it can be stacked with. `payload`: the tensor, opaque to the queue. `nbytes`: what it counts against
+    the byte bound. `deadline`: monotonic seconds after which it must not be dispatched. `priority`: its level, as
+    `QueueLimits.level` gives it. `waiter` and `abandoned` are the shell's: who waits for the outcome, and whether they
+    are still there.
+    """
+
+    key: Any
+    payload: Any
+    nbytes: int
+    deadline: float = _NEVER
+    priority: int = 0
+    arrived: float = 0.0
+    sequence: int = 0
+    state: ItemState = ItemState.QUEUED
+    waiter: Any = field(default=None, repr=False)
+    abandoned: Callable[[], bool] = field(default=bool, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """Bounds and batching rule of one queue; sizes in items, bytes and seconds.
+
+    `max_batch_size` is the size that pays, at most the model's cap `graph_batch_size`. Who would wait longer than
+    `max_wait_seconds`, behind at least `graph_batch_size` others, is refused. Of the `priority_levels` 1 is the best;
+    0 stands for no levels, and then all are equal.
+    """
+
+    max_batch_size: int
+    max_items: int
+    max_bytes: int
+    max_queue_delay_seconds: float = 0.0
+    graph_batch_size: int = 1
+    max_wait_seconds: float = _NEVER
+    priority_levels: int = 0
+    default_priority_level: int = 0
+
+    def level(self, priority: int) -> int:
+        """The level of a request that asks for `priority`, as on Triton: the default one if there is none such."""
+        return priority if 0 < priority <= self.priority_levels else self.default_priority_level
+
+
+class BatchingQueue:
+    """Bounded queue of items by priority, then first come, first served; taken in batches of one key."""
+
+    def __init__(self, limits: QueueLimits) -> None:
+        self.limits = limits
+        self.items = 0
+        self.nbytes = 0
+        self.closed = False
+        self._hurried = False
+        self._lanes: dict[Any, deque[Item]] = {}  # by key; each in the order in which it leaves
+        self._accepted = 0
+        self._with_deadline = 0
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        return f"<BatchingQueue {state} {self.items}/{self.limits.max_items} items, {self.nbytes} bytes>"
+
+    def check_room(self, items: int, nbytes: int, *, held: int = 0) -> None:
+        """Raise `NotReady` or `QueueFull` if that much could not enter now, beside places `held` for others."""
+        if self.closed:
+            raise NotReady("the service is draining and takes no new work; send the request to another replica")
+        if self.items + held + items > self.limits.max_items:
+            raise QueueFull(
+                f"the queue is full: {self.items + held} of at most {self.limits.max_items} images wait; retry later"
+            )
+        if self.nbytes + nbytes > self.limits.max_bytes:
+            raise QueueFull(
+                f"the queue is full: {self.nbytes} of at most {self.limits.max_bytes} bytes wait; retry later"
+            )
+
+    def ahead(self, level: int) -> int:
+        """How many items would leave before one of this level that came now, if all had its key."""
+        ahead = 0
+        for lane in self._lanes.values():
+            ahead += len(lane) if lane[-1].priority <= level else bisect_right(lane, level, key=_priority)
+        return ahead
+
+    def put(self, item: Item, *, now: float) -> None:
+        """Let `item` in, behind its equals; raises as `check_room` does."""
+        self.check_room(1, item.nbytes)
+        item.arrived = now
+        self._accepted += 1
+        item.sequence = self._accepted
+        lane = self._lanes.get(item.key)
+        if lane is None:
+            self._lanes[item.key] = deque((item,))
+        elif lane[-1].priority <= item.priority:
+            lane.append(item)
+        else:
+            lane.insert(bisect_right(lane, item.priority, key=_priority), item)
+        self.items += 1
+        self.nbytes += item.nbytes
+        self._with_deadline += item.deadline != _NEVER
+
+    def cancel(self, item: Item) -> bool:
+        """Mark a queued item cancelled, so that it is skipped; False if it has left already."""
+        if item.state is not ItemState.QUEUED:
+            return False
+        self._remove(item, ItemState.CANCELLED)
+        return True
+
+    def expire(self, *, now: float) -> list[Item]:
+        """Remove and return, in order of arrival, the items whose deadline has passed."""
+        if not self._with_deadline:
+            return []
+        late = [item for lane in self._lanes.values() for item in lane if item.deadline <= now]
+        for item in late:
+            self._remove(item, ItemState.EXPIRED)
+        return sorted(late, key=_arrival)
+
+    def ready(self, *, now: float) -> bool:
+        """Whether a batch may leave now."""
+        return any(self._lane_ready(lane, now) for lane in self._lanes.values())
+
+    def next_event(self, *, now: float) -> float:
+        """When, after `now` and with no further call, an item waits out the delay or expires; infinity if never."""
+        delay = self.limits.max_queue_delay_seconds
+        if not delay and not self._with_deadline:
+            return _NEVER
+        waited_out = (_oldest_arrival(lane) + delay for lane in self._lanes.values())
+        deadlines = (item.deadline for lane in self._lanes.values() for item in lane)
+        return min((when for when in chain(waited_out, deadlines) if when > now), default=_NEVER)
+
+    def take(self, limit: int, *, now: float) -> list[Item]:
+        """Remove and return the next batch; empty if none may leave now.
+
+        `limit` is the taker's share; a lane that leaves before its delay is out, because it reached the cap, leaves as
+        a full batch.
+        """
+        ready = [lane for lane in self._lanes.values() if self._lane_ready(lane, now)]
+        if not ready:
+            return []
+        lane = ready[0] if len(ready) == 1 else min(ready, key=_rank)
+        cap = self.limits.max_batch_size
+        return self._pop(lane, min(limit, cap, len(lane)) if self._waited_out(lane, now) else cap)
+
+    def take_full(self) -> list[Item]:
+        """Remove and return the first batch that has reached the cap; empty if none has."""
+        cap = self.limits.max_batch_size
+        full = [lane for lane in self._lanes.values() if len(lane) >= cap]
+        return self._pop(min(full, key=_rank), cap) if full else []
+
+    def hurry(self) -> None:
+        """Let everything out without delay from now on."""
+        self._hurried = True
+
+    def close(self) -> None:
+        """Let nothing more in, and let everything out without delay."""
+        self.closed = True
+        self.hurry()
+
+    def drain(self) -> list[Item]:
+        """Remove and return everything, in order of arrival: for when the owner gives up."""
+        left = sorted((item for lane in self._lanes.values() for item in lane), key=_arrival)
+        for item in left:
+            self._forget(item, ItemState.FAILED)
+        self._lanes.clear()
+        return left
+
+    def _pop(self, lane: deque[Item], size: int) -> list[Item]:
+        batch = [lane.popleft() for _ in range(size)]
+        for item in batch:
+            self._forget(item, ItemState.DISPATCHED)
+        if not lane:
+            del self._lanes[batch[0].key]
+        return batch
+
+    def _lane_ready(self, lane: deque[Item], now: float) -> bool:
+        return len(lane) >= self.limits.max_batch_size or self._waited_out(lane, now)
+
+    def _waited_out(self, lane: deque[Item], now: float) -> bool:
+        delay = self.limits.max_queue_delay_seconds
+        return self._hurried or not delay or now >= _oldest_arrival(lane) + delay
+
+    def _remove(self, item: Item, state: ItemState) -> None:
+        lane = self._lanes[item.key]
+        lane.remove(item)
+        if not lane:
+            del self._lanes[item.key]
+        self._forget(item, state)
+
+    def _forget(self, item: Item, state: ItemState) -> None:
+        item.state = state
+        self.items -= 1
+        self.nbytes -= item.nbytes
+        self._with_deadline -= item.deadline != _NEVER
+
+
+def _arrival(item: Item) -> int:
+    return item.sequence
+
+
+def _priority(item: Item) -> int:
+    return item.priority
+
+
+def _rank(lane: deque[Item]) -> tuple[int, int]:
+    return lane[0].priority, lane[0].sequence
+
+
+def _oldest_arrival(lane: deque[Item]) -> float:
+    if lane[0].priority == lane[-1].priority:
+        return lane[0].arrived
+    return min(item.arrived for item in lane)

@@ -1,0 +1,1 @@
+"""The machine below: cores, threads, file descriptors, files that change, turns of the event loop."""

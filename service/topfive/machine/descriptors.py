@@ -1,0 +1,69 @@
+"""How many files and sockets the process may have open: raised at the start, so that its connections fit."""
+
+from __future__ import annotations
+
+import logging
+import resource
+from typing import Final
+
+from topfive.ground.errors import ConfigurationError
+
+logger = logging.getLogger("topfive")
+
+_OTHER_FILES: Final = 256
+"""What is open beside connections: libraries, models while they load, metrics, the log."""
+_FEWEST: Final = 16
+"""Connections, with fewer than which a service is of no use: a balancer's, a few clients', a probe's."""
+
+
+def fit_descriptors(max_connections: int, *, listeners: int, backlog: int) -> int:
+    """Raise the soft limit to what so many `listeners` need that take `max_connections` each; how many of them fit.
+
+    Fewer than asked for, with a warning, where the hard limit forbids it; raises `ConfigurationError` where it leaves
+    next to none.
+
+    An HTTP connection takes two, for its client may be reading a static file, as slowly as it likes. More is worth
+    having: `backlog`, for those that are accepted before one of them is looked at.
+    """
+    soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
+    files = listeners + 1
+    needed = max_connections * files + _OTHER_FILES
+    limit = _raise_limit(soft, needed=min(needed, hard), wanted=min(needed + backlog, hard))
+    if needed <= limit:
+        return max_connections
+    fitting = int(limit - _OTHER_FILES) // files
+    if fitting < min(_FEWEST, max_connections):
+        least = min(_FEWEST, max_connections) * files + _OTHER_FILES
+        raise ConfigurationError(
+            f"this process may have {limit:.0f} files open, which leaves no room for connections: max_connections "
+            f"{max_connections} needs {needed}, and the least is {least}; raise the limit with `ulimit -n {needed}` in "
+            f"the shell that starts it (as root where the hard limit is lower), LimitNOFILE={needed} in its systemd "
+            f"unit, or `docker run --ulimit nofile={needed}`"
+        )
+    logger.warning(
+        "max_connections is lowered from %d to %d, for this process may have %d files open: for all of them raise the "
+        "limit to %d (ulimit -n, systemd's LimitNOFILE, Docker's --ulimit nofile)",
+        max_connections,
+        fitting,
+        limit,
+        needed,
+    )
+    return fitting
+
+
+def _raise_limit(soft: float, *, needed: float, wanted: float) -> float:
+    """Raise the soft limit to `wanted`, or at least to `needed`, if the system lets us; what it is then."""
+    for target in (wanted, needed):
+        if target <= soft:
+            break
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (int(target), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        except (OSError, ValueError) as error:  # macOS has a lower bound than it says
+            logger.warning("the limit of open files cannot be raised from %.0f to %.0f: %s", soft, target, error)
+        else:
+            return target
+    return soft
+
+
+def _finite(limit: int) -> float:
+    return float("inf") if limit == resource.RLIM_INFINITY else limit

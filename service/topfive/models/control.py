@@ -1,0 +1,265 @@
+"""Changing models without a restart: by request, or by looking at the repository now and then.
+
+What lives here: who may change what, and what is known of every model, the reason for what is not served included.
+What does not: loading and the swap (`live_models`), what can be served together (`wiring`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from topfive.ground.clock import Clock, sleep
+from topfive.ground.errors import BackendUnreachable, ConfigurationError, NotReady, UnknownModel, Unsupported
+from topfive.ground.lifecycle import Lifecycle
+from topfive.models.live import LiveModels
+from topfive.models.loading import Loader
+from topfive.models.wiring import related
+from topfive.repository.reading import Repository, StoredModel
+
+logger = logging.getLogger("topfive")
+
+Mode = Literal["none", "explicit", "poll"]
+
+_UNLOADED: Final = "unloaded"
+_ENDING: Final = "it answers those who found it, and ends then"
+
+
+class ModelState(enum.StrEnum):
+    """The states of a version of a model, as the model repository extension names them."""
+
+    READY = "READY"
+    LOADING = "LOADING"
+    UNLOADING = "UNLOADING"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """What is known of one version of a model; of one whose versions are not known, `version` is empty.
+
+    A `reason` beside READY is why a newer state of the model is not what is served.
+    """
+
+    name: str
+    version: str
+    state: ModelState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Why a model is not served as it lies in the repository, and the versions that are wanted of it, if known."""
+
+    reason: str
+    versions: tuple[int, ...]
+
+
+class ModelControl:
+    """Loads and unloads models while others are served; `live` is what they are loaded into."""
+
+    def __init__(self, *, mode: Mode, repository: Repository, lifecycle: Lifecycle, live: LiveModels) -> None:
+        self._mode = mode
+        self._repository = repository
+        self._lifecycle = lifecycle
+        self._live = live
+        self._loader: Loader | None = None
+        self._lock = asyncio.Lock()
+        self._refused: dict[str, _Refused] = {}
+        self._unreadable: str | None = None
+
+    async def start(self, loader: Loader, stored: Mapping[str, StoredModel]) -> None:
+        """Load all that is `stored`; raises `ConfigurationError` if any of it cannot be served.
+
+        So is a default model that is not among it, where it cannot come later.
+        """
+        self._loader = loader
+        async with self._lock:
+            await self._live.change(loader, stored)
+        amiss = self._live.current.why_no_default() if self._live.current is not None else None
+        if amiss is not None and self._mode == "none":
+            raise ConfigurationError(amiss)
+        if amiss is not None:
+            logger.warning("%s", amiss)
+
+    async def load(self, name: str) -> None:
+        """Serve the model `name` as it lies in the repository now, of an ensemble its steps too.
+
+        If that fails, what was served of them is served on. Raises `UnknownModel`, `ConfigurationError`, `NotReady`,
+        or `Unsupported` unless the mode is "explicit".
+        """
+        loader = self._loader_on_request()
+        async with self._lock:
+            self._check_ready()
+            found = await self._read(name)
+            self._live.retry(found)
+            await self._change(loader, found)
+
+    async def unload(self, name: str, *, unload_dependents: bool = False) -> None:
+        """Stop serving the model `name`; of an ensemble, with `unload_dependents`, also the steps nobody else has.
+
+        Who has found it is still answered. Raises `UnknownModel`, `NotReady`, or `Unsupported` if an ensemble that
+        stays has it as a step, or unless the mode is "explicit".
+        """
+        loader = self._loader_on_request()
+        async with self._lock:
+            self._check_ready()
+            stored = self._live.stored
+            if name not in stored:
+                if name not in self._refused:
+                    raise UnknownModel(f"there is no model '{name[:100]}' to unload")
+                return
+            users = [user for user, model in stored.items() if name in _steps(model)]
+            if users:
+                raise Unsupported(
+                    f"model '{name}' is a step of the ensemble '{users[0]}', which is served; unload that first"
+                )
+            leaving = {name}
+            if unload_dependents:
+                others = [_steps(model) for other, model in stored.items() if other != name]
+                leaving |= _steps(stored[name]) - set().union(*others)
+            await self._change(loader, dict.fromkeys(leaving))
+
+    def index(self, *, ready: bool | None = None) -> list[IndexEntry]:
+        """What is known of every model, by name and version; with `ready`, only what is served.
+
+        A model that only prepares images is READY while an ensemble that has it as a step is. Raises `NotReady` until
+        the first models are served.
+        """
+        live = self._live
+        if live.current is None:
+            raise NotReady("the service is starting: its models are not warm yet; retry shortly")
+        states: dict[tuple[str, int], tuple[ModelState, str]] = {}
+        for name, refused in self._refused.items():
+            for version in refused.versions or (() if name in live.stored else (0,)):
+                states[name, version] = (ModelState.UNAVAILABLE, refused.reason)
+        states.update(dict.fromkeys(live.retiring, (ModelState.UNLOADING, _ENDING)))
+        if live.loading is not None:
+            states[live.loading] = (ModelState.LOADING, "")
+        for name, version in live.units:
+            known = self._refused.get(name)
+            states[name, version] = (ModelState.READY, known.reason if known else "")
+        return [
+            IndexEntry(name, str(version or ""), state, reason)
+            for (name, version), (state, reason) in sorted(states.items())
+            if state is ModelState.READY or not ready
+        ]
+
+    async def keep_polling(self, clock: Clock, seconds: float) -> None:
+        """Look at the repository every so many `seconds`, until the service stops."""
+        while True:
+            await sleep(clock, seconds)
+            if not await self.look():
+                return
+
+    async def look(self) -> bool:
+        """Look at the repository once, if it is polled; what goes wrong is logged, for it must not be the last look.
+
+        False if it was, for the service stops.
+        """
+        if self._mode != "poll":
+            return True
+        try:
+            await self.poll()
+        except BackendUnreachable as error:
+            logger.warning("the models stay as they were: %s", error)
+        except NotReady:
+            return False
+        except Exception as error:  # see above
+            logger.error("the look at the model repository failed", exc_info=error)
+        return True
+
+    async def poll(self) -> None:
+        """Serve the repository as it lies there now; what cannot be is refused and stays as it was.
+
+        Models that an ensemble joins change together, others by themselves, so that one broken model does not hold up
+        another. One that was removed leaves, unless an ensemble still needs it.
+        """
+        loader = self._loader
+        async with self._lock:
+            if loader is None or not self._lifecycle.started:
+                return
+            stored = self._live.stored
+            try:
+                found = await asyncio.to_thread(self._repository.survey, known=tuple(stored), may_be_empty=True)
+            except ConfigurationError as error:
+                self._refuse(dict.fromkeys(stored), error)
+                if not stored and self._unreadable != str(error):
+                    logger.error("no model is served: %s", error)
+                self._unreadable = str(error)
+                return
+            self._unreadable = None
+            wanted = {name: found.get(name) for name in (*found, *stored)}
+            changed = {name: model for name, model in wanted.items() if model != stored.get(name)}
+            self._refused = {name: refused for name, refused in self._refused.items() if name in changed}
+            readable = {name: model for name, model in found.items() if isinstance(model, StoredModel)}
+            for group in related(stored, readable, changed):
+                await self._try(loader, {name: changed[name] for name in sorted(group)})
+
+    async def _try(self, loader: Loader, changes: Mapping[str, StoredModel | ConfigurationError | None]) -> None:
+        """Make `changes`, or say why not."""
+        readable: dict[str, StoredModel | None] = {}
+        for name, model in changes.items():
+            if isinstance(model, ConfigurationError):
+                self._refuse(changes, model)
+                return
+            readable[name] = model
+        try:
+            await self._change(loader, readable)
+        except ConfigurationError:
+            return  # its reason is in the index and in the log
+        for name in readable.keys() - self._live.stored.keys():
+            self._refused.pop(name, None)  # it is not in the repository any more
+
+    async def _change(self, loader: Loader, changes: Mapping[str, StoredModel | None]) -> None:
+        before, units = self._live.stored, self._live.units
+        try:
+            await self._live.change(loader, changes)
+        except ConfigurationError as error:
+            self._refuse(changes, error)
+            raise
+        for name in changes:
+            self._refused.pop(name, None)
+        for name in before.keys() - self._live.stored.keys():
+            self._refused[name] = _Refused(_UNLOADED, tuple(version for unit, version in units if unit == name))
+
+    def _refuse(
+        self, changes: Mapping[str, StoredModel | ConfigurationError | None], error: ConfigurationError
+    ) -> None:
+        """Keep in mind, and log once, why `changes` were not made."""
+        for name, model in changes.items():
+            # An ensemble has its classifier's version, whichever that would have been.
+            versions = model.versions if isinstance(model, StoredModel) and not model.config.steps else ()
+            refused = _Refused(str(error), versions)
+            if self._refused.get(name) != refused:
+                self._refused[name] = refused
+                logger.error("model '%s' stays as it was: %s", name, error)
+
+    async def _read(self, name: str) -> dict[str, StoredModel]:
+        try:
+            return await asyncio.to_thread(self._repository.read_with_steps, name)
+        except ConfigurationError as error:
+            self._refuse({name: None}, error)
+            raise
+
+    def _loader_on_request(self) -> Loader:
+        if self._mode != "explicit":
+            raise Unsupported(
+                f"models are not loaded and unloaded by request while the setting model_control is '{self._mode}'; "
+                "start the service with TOPFIVE_MODEL_CONTROL=explicit for that"
+            )
+        self._check_ready()
+        assert self._loader is not None
+        return self._loader
+
+    def _check_ready(self) -> None:
+        if not self._lifecycle.started:
+            raise NotReady(f"the service is {self._lifecycle.state.value}, so its models do not change; retry later")
+
+
+def _steps(model: StoredModel) -> set[str]:
+    return {step.model for step in model.config.steps}

@@ -1,0 +1,1 @@
+"""The program: settings in, worker processes, signals, exit codes."""

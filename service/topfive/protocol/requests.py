@@ -1,0 +1,186 @@
+"""An inference request, whichever way it came, and the checks that it must pass before anything is done for it.
+
+Nothing here allocates by a number that a client gave: sizes are compared as exact integers first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from topfive.ground.errors import MalformedRequest, UnknownModel
+from topfive.ground.types import TensorSpec
+from topfive.images.decoding import ImageLimits, RawShape
+from topfive.models.served import ServedModel
+from topfive.protocol.parameters import (
+    flag_of,
+    is_count,
+    refuse_classification,
+    refuse_shared_memory,
+    shown,
+)
+from topfive.request.classifier import Body, EncodedImages
+
+FILES: Final = "BYTES"
+"""The datatype of image files, beside that of a model's own input."""
+_MAX_DIMENSION: Final = (1 << 63) - 1
+_MAX_ID_CHARACTERS: Final = 4096
+_MAX_VERSION_DIGITS: Final = 18
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedOutput:
+    """An output to answer with, and whether as raw bytes rather than as JSON."""
+
+    spec: TensorSpec
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """What is asked of a model: `body` holds images as `source` says, pixels row by row or files.
+
+    `timeout_seconds`: how long the request may wait, None where it does not say. `priority`: 1 is the highest, 0 the
+    model's default.
+    """
+
+    id: str | None
+    source: RawShape | EncodedImages
+    body: Body
+    outputs: Sequence[RequestedOutput]
+    timeout_seconds: float | None
+    priority: int
+
+
+def version_of(text: str | None) -> int | None:
+    """A version, as a path or a message names it; None for any.
+
+    Raises `UnknownModel`: what is no number is no version either.
+    """
+    if text is None:
+        return None
+    # int() alone would take "+1", "1_0", " 1" and other scripts' digits.
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_VERSION_DIGITS):
+        raise UnknownModel(f"version '{text[:50]}' is not served; versions are plain numbers")
+    return int(text)
+
+
+def id_of(given: Any) -> str | None:
+    """The `id` of a request, None without one; raises `MalformedRequest`."""
+    if given is None or (isinstance(given, str) and len(given) <= _MAX_ID_CHARACTERS):
+        return given
+    raise MalformedRequest(f"'id' must be a string of at most {_MAX_ID_CHARACTERS} characters")
+
+
+def check_one_input(model: ServedModel, names: Sequence[Any]) -> None:
+    """Raise `MalformedRequest` unless `names`, those of a request's inputs, are one."""
+    if len(names) == 1:
+        return
+    for name in names:
+        check_name(model, name)
+    raise MalformedRequest(
+        f"expected 1 input but got {len(names)} for model '{model.name}'; send '{model.image.name}' once"
+    )
+
+
+def check_input(
+    model: ServedModel, limits: ImageLimits, *, name: Any, datatype: Any, shape: Any
+) -> RawShape | EncodedImages:
+    """What an input so described holds; raises `MalformedRequest` or `TooLarge` unless `model` takes it.
+
+    Beside its own datatype every model takes BYTES, whose elements are image files.
+    """
+    spec = model.image
+    check_name(model, name)
+    if datatype not in (spec.datatype, FILES):
+        raise MalformedRequest(
+            f"input '{name}' has the datatype {shown(datatype)}, but model '{model.name}' takes '{spec.datatype}', or "
+            f"'{FILES}' whose elements are image files"
+        )
+    if not isinstance(shape, list) or not all(_is_size(size) for size in shape):
+        raise MalformedRequest(f"the shape of input '{name}' must be a list of whole numbers of at least 0")
+    if datatype == FILES:
+        if not 1 <= len(shape) <= 2 or shape[1:] not in ([], [1]):
+            raise MalformedRequest(
+                f"input '{name}' has the shape {shown(shape)}, but image files as BYTES have [images] or [images, 1]"
+            )
+        _check_count(model, limits, shape[0])
+        return EncodedImages([f"element {index} of input '{name}'" for index in range(shape[0])])
+    fits = len(shape) == len(spec.shape) and all(
+        wanted in (-1, size) for size, wanted in zip(shape, spec.shape, strict=True)
+    )
+    if not fits:
+        raise MalformedRequest(
+            f"input '{name}' has the shape {shown(shape)}, but model '{model.name}' takes {list(spec.shape)} "
+            "(images, height, width, channels; -1 for any)"
+        )
+    count, height, width, _ = shape
+    _check_count(model, limits, count)
+    raw = RawShape(height, width, count)
+    raw.check(limits)
+    return raw
+
+
+def _check_count(model: ServedModel, limits: ImageLimits, count: int) -> None:
+    if count < 1:
+        raise MalformedRequest(f"count is {count}; it must be at least 1")
+    most = min(model.config.graph_batch_size, limits.max_images)
+    if count > most:
+        raise MalformedRequest(
+            f"inference request batch-size must be <= {most} for '{model.name}', and this has {count} images; "
+            "send them in several requests"
+        )
+
+
+def check_name(model: ServedModel, name: Any) -> None:
+    """Raise `MalformedRequest` unless `name` is that of the one input of `model`."""
+    if name != model.image.name:
+        raise MalformedRequest(
+            f"unexpected inference input {shown(name)} for model '{model.name}'; it takes one, '{model.image.name}'"
+        )
+
+
+def check_size(name: str, shape: Sequence[int], given: int) -> None:
+    """Raise `MalformedRequest` unless `given` bytes are what a UINT8 tensor of `shape` has."""
+    expected = math.prod(shape)
+    if given != expected:
+        raise MalformedRequest(
+            f"input byte size mismatch for input '{name}': its shape {list(shape)} has {expected} bytes of UINT8, got "
+            f"{given}"
+        )
+
+
+def requested_outputs(
+    model: ServedModel, asked: Iterable[tuple[Any, Mapping[str, Any]]], *, binary: bool
+) -> tuple[RequestedOutput, ...]:
+    """The outputs `asked` for by name, with their parameters, in the model's order; all of them if none is.
+
+    `binary` is how those are answered that do not say. Raises `MalformedRequest` or `Unsupported`.
+    """
+    wanted: dict[str, bool] = {}
+    for name, parameters in asked:
+        spec = _output_spec(model, name)
+        if "classification" in parameters:
+            refuse_classification()
+        if "shared_memory_region" in parameters:
+            refuse_shared_memory()
+        wanted[spec.name] = flag_of(parameters, "binary_data", default=binary)
+    return tuple(
+        RequestedOutput(spec, wanted.get(spec.name, binary))
+        for spec in model.config.outputs
+        if spec.name in wanted or not wanted
+    )
+
+
+def _output_spec(model: ServedModel, name: Any) -> TensorSpec:
+    for spec in model.config.outputs:
+        if spec.name == name:
+            return spec
+    names = ", ".join(f"'{spec.name}'" for spec in model.config.outputs)
+    raise MalformedRequest(f"unexpected inference output {shown(name)} for model '{model.name}'; it has {names}")
+
+
+def _is_size(size: Any) -> bool:
+    return is_count(size) and size <= _MAX_DIMENSION

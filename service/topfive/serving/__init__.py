@@ -1,0 +1,1 @@
+"""What exists once in a process and outlives every request: start, stop, gauges, reports."""

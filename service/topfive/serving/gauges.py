@@ -1,0 +1,60 @@
+"""The gauges that are set by looking, once a second and for a scrape: setting them with each change costs each request.
+
+What lives here: what they show, and that no gauge fails anybody: one whose number cannot be found out keeps its last
+value, is counted, and told of once. What does not: the metrics themselves (`metrics`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from topfive.access.connections import Connections
+from topfive.machine.usage import read_usage
+from topfive.models.live import LiveModels
+from topfive.observe.metrics import Metrics
+from topfive.request.admission import Admission
+from topfive.request.preparing.preparation import Preparation
+
+logger = logging.getLogger("topfive")
+
+
+class Gauges:
+    """Those of one process. `preparation` and `count_lost_lines`, which says how many of the log, come later."""
+
+    def __init__(self, metrics: Metrics, *, connections: Connections, admission: Admission, live: LiveModels) -> None:
+        self.preparation: Preparation | None = None
+        self.count_lost_lines: Callable[[], int] = lambda: 0
+        self._metrics = metrics
+        self._connections = connections
+        self._admission = admission
+        self._live = live
+        self._failing: set[str] = set()
+
+    def publish(self) -> None:
+        """Set them to what is so now."""
+        for publish in (self._publish_load, self._publish_preparation, self._live.publish, self._publish_process):
+            try:
+                publish()
+            except Exception as error:  # whoever is served must not pay for a number
+                self._metrics.gauge_failures.inc()
+                if publish.__name__ not in self._failing:
+                    logger.warning("some gauges stay as they were: %s", error, exc_info=not isinstance(error, OSError))
+                self._failing.add(publish.__name__)
+            else:
+                self._failing.discard(publish.__name__)
+
+    def _publish_load(self) -> None:
+        self._metrics.connections.set(len(self._connections))
+        self._metrics.in_flight.set(self._admission.requests)
+        self._metrics.in_flight_bytes.set(self._admission.nbytes)
+
+    def _publish_preparation(self) -> None:
+        if self.preparation is not None:
+            for lane, (images, seconds) in self.preparation.waiting().items():
+                self._metrics.prepare_waiting.labels(lane).set(images)
+                self._metrics.prepare_wait.labels(lane).set(seconds)
+
+    def _publish_process(self) -> None:
+        self._metrics.publish_lost_lines(self.count_lost_lines())
+        self._metrics.publish_process(read_usage())

@@ -1,0 +1,342 @@
+"""The running service: what exists once in a process, and its start and stop.
+
+What lives here: connections, admission, models, lifecycle, their order of coming and going. What does not: HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from topfive.access.connections import ConnectionLimits, Connections
+from topfive.access.credentials import Credentials
+from topfive.backends.base import BackendFactory
+from topfive.config.settings import Settings
+from topfive.ground.client_addresses import ClientAddresses, read_networks
+from topfive.ground.clock import Clock, sleep
+from topfive.ground.errors import BackendFailure, BackendUnreachable, NotReady, TopfiveError
+from topfive.ground.lifecycle import Bell, Lifecycle, State
+from topfive.images.decoding import DecodingRules, ImageLimits
+from topfive.machine.workers import WorkerPool
+from topfive.models.control import ModelControl
+from topfive.models.live import LiveModels
+from topfive.models.loading import Loader, QueueDefaults
+from topfive.models.served import Models
+from topfive.observe.metrics import Metrics
+from topfive.repository.reading import Repository, StoredModel
+from topfive.request.admission import Admission
+from topfive.request.classifier import Classifier
+from topfive.request.preparing.preparation import Preparation, PreparingLimits
+from topfive.serving.gauges import Gauges
+from topfive.serving.reporting import Tracing
+
+logger = logging.getLogger("topfive")
+
+_WATCH_SECONDS: Final = 1.0
+"""How old the gauges may be that a sibling process is scraped for."""
+_ASIDE_THREADS: Final = 2
+"""For what clients send beside images: JSON, forms, gzip."""
+_LAST_BATCH_SECONDS: Final = 0.5
+"""What a batch that runs is given when the time for the stop is up."""
+_CHECK_SECONDS: Final = 1.0
+"""How often each model's backend is asked whether it could run a batch."""
+
+
+class Serving:
+    """Everything that requests share.
+
+    `stored` is what `repository` held at the start. `control` changes the models while they are served; `changed` is
+    rung when they, or the state, are others. `on_ready` is called once, when the first model is served, and `on_fatal`
+    when the process should end, with `failure` set. `is_stuck` says that a call does not end: the watchdog found it, or
+    `stop` has waited as long as it may. `leaves_threads` says that a load was given up whose thread did not come back.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        repository: Repository,
+        stored: dict[str, StoredModel],
+        factory: BackendFactory,
+        cores: int,
+        clock: Clock,
+        metrics: Metrics,
+        on_fatal: Callable[[], None],
+        tracing: Tracing | None = None,
+    ) -> None:
+        self.settings = settings
+        self.tracing = tracing
+        self.clock = clock
+        self.metrics = metrics
+        self.clients = ClientAddresses(read_networks(settings.trusted_proxies))
+        self.limits = ImageLimits(
+            max_pixels=settings.max_image_pixels,
+            max_dimension=settings.max_image_dimension,
+            max_images=settings.max_images_per_request,
+        )
+        self.rules = DecodingRules(
+            allow_damaged_images=settings.allow_damaged_images,
+            convert_colour_profiles=settings.convert_colour_profiles,
+        )
+        self.admission = Admission(
+            max_requests=settings.max_in_flight_requests,
+            max_bytes=settings.max_in_flight_bytes,
+            slowest_seconds=settings.body_seconds,
+            now=clock.now,
+        )
+        self.connections = Connections(
+            ConnectionLimits(
+                max_connections=settings.max_connections,
+                head_seconds=settings.head_seconds,
+                body_seconds=settings.body_seconds,
+                send_seconds=settings.send_seconds,
+                idle_seconds=settings.keep_alive_seconds,
+            ),
+            clock=clock,
+            on_closed=lambda reason: metrics.connections_closed.labels(reason).inc(),
+        )
+        self.changed = Bell()
+        self.lifecycle = Lifecycle(on_change=self._on_state)
+        self.failure: BaseException | None = None
+        self.is_stuck = False
+        self.leaves_threads = False
+        self._stored = stored
+        self._factory = factory
+        self.cores = cores
+        self._on_fatal = on_fatal
+        self.credentials = Credentials(settings)
+        self.on_ready: Callable[[], None] = lambda: None
+        self._was_ready = False
+        self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self.changed.ring)
+        self.gauges = Gauges(metrics, connections=self.connections, admission=self.admission, live=self._live)
+        self.control = ModelControl(
+            mode=settings.model_control,
+            repository=repository,
+            lifecycle=self.lifecycle,
+            live=self._live,
+        )
+        self._leaving = asyncio.Event()
+        self._ends = math.inf
+        self._pools: list[WorkerPool] = []
+        self._watched: list[WorkerPool] = []
+        self._preparation: Preparation | None = None
+        self._classifier: Classifier | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def models(self) -> Models:
+        """The models that are served now; raises `NotReady` until the first are warm."""
+        models = self._live.current
+        if models is None:
+            raise NotReady("the service is starting: its models are not warm yet; retry shortly")
+        return models
+
+    @property
+    def stored(self) -> Mapping[str, StoredModel]:
+        """What the served models were made from, by name."""
+        return self._live.stored
+
+    @property
+    def classifier(self) -> Classifier:
+        """The path of a request; raises `NotReady` as `models` does."""
+        if self._classifier is None:
+            raise NotReady("the service is starting; retry shortly")
+        return self._classifier
+
+    def start(self) -> None:
+        """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
+        threads = self.settings.prepare_threads or self.cores
+        compute = WorkerPool(threads=self.cores, name="compute", on_death=self.fail)
+        aside = WorkerPool(threads=_ASIDE_THREADS, name="aside", on_death=self.fail)
+        self._pools = [compute, aside]
+        self._preparation = Preparation(
+            PreparingLimits(
+                threads=threads,
+                max_wait_seconds=self.settings.max_queue_wait_seconds,
+                max_decode_seconds=self.settings.max_decode_seconds,
+                max_dear=self.settings.max_in_flight_requests // 2,
+            ),
+            images=self.limits,
+            rules=self.rules,
+            admission=self.admission,
+            clock=self.clock,
+            on_death=self.fail,
+        )
+        self.gauges.preparation = self._preparation
+        self._watched = [aside, *self._preparation.pools]
+        self._classifier = Classifier(preparation=self._preparation, pool=aside, clock=self.clock)
+        self.connections.start()
+        self.metrics.process_started()
+        self.metrics.in_flight_limit.set(self.settings.max_in_flight_requests)
+        self.metrics.connections_limit.set(self.settings.max_connections)
+        self._loading = asyncio.get_running_loop().create_task(self._load(compute))
+        self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
+        self._reading = asyncio.get_running_loop().create_task(self._keep_current())
+
+    async def wait_until_loaded(self) -> None:
+        """Return when the models are warm, when loading has failed, or when the service is told to stop."""
+        if self._loading is not None:
+            leaving = asyncio.get_running_loop().create_task(self._leaving.wait())
+            await asyncio.wait([self._loading, leaving], return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+
+    async def _keep_watch(self) -> None:
+        """Set the gauges, and look for batches and calls that do not end."""
+        try:
+            while True:
+                self.gauges.publish()
+                self.is_stuck |= self._live.fail_if_stuck(self.settings.stuck_batch_seconds)
+                self._fail_if_thread_is_stuck()
+                await asyncio.sleep(_WATCH_SECONDS)
+        except Exception as error:  # noqa: BLE001  # a service that nobody watches must not go on as if it were
+            self.fail(error)
+
+    def _fail_if_thread_is_stuck(self) -> None:
+        """Of those beside the batches, whose calls are bounded: one that does not end is a defect.
+
+        A decode may take its time, whatever is set for batches.
+        """
+        seconds = self.settings.stuck_batch_seconds + self.settings.max_decode_seconds
+        for pool in self._watched:
+            name = pool.find_stuck(math.ceil(seconds / _WATCH_SECONDS))
+            if name is not None and not self.is_stuck:
+                self.is_stuck = True
+                self.fail(BackendFailure(f"a call on the thread {name} has not ended within {seconds:g} s"))
+
+    def begin_drain(self) -> None:
+        """Say "not ready" from now on; what comes in all the same is still served, and its connection closed then."""
+        self.connections.closing = True
+        self.lifecycle.enter(State.DRAINING)
+
+    def hurry(self) -> None:
+        """Begin to stop: what is whole is answered, nobody waits for company in a batch, what is not whole is let go.
+
+        From now on it counts how long the stop takes.
+        """
+        self._ends = min(self._ends, self.clock.now() + self.settings.shutdown_seconds)
+        self._leaving.set()
+        self.connections.hurry()
+        self._live.hurry()
+
+    async def stop(self) -> None:
+        """Answer what waits, end the threads."""
+        self.hurry()
+        self.begin_drain()
+        for task in (self._loading, self._watching, self._checking, self._polling, self._reading):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        patience = self._patience()
+        try:
+            async with asyncio.timeout(patience):
+                await self._live.drain()
+        except TimeoutError:
+            logger.error("a batch did not end within %.1f s; leaving without it", patience)
+        await self._factory.close()
+        self.connections.stop()
+        if self._preparation is not None:
+            self.is_stuck |= not self._preparation.close(timeout_seconds=self._patience())
+        for pool in self._pools:
+            self.is_stuck |= not pool.close(timeout_seconds=self._patience())
+        self.leaves_threads = self._factory.left_behind
+        if self.tracing is not None:
+            await self.tracing.close(seconds=self._patience())
+        self.lifecycle.enter(State.STOPPED)
+
+    def _patience(self) -> float:
+        """How long what still runs may take: what is left of the stop, and a moment where nothing is left of it."""
+        if self.is_stuck:
+            return 0.0
+        least = min(_LAST_BATCH_SECONDS, self.settings.shutdown_seconds)
+        return max(least, self._ends - self.clock.now())
+
+    async def _load(self, pool: WorkerPool) -> None:
+        loader = Loader(
+            factory=self._factory,
+            pool=pool,
+            defaults=QueueDefaults(
+                max_items=self.settings.max_queue_items,
+                max_bytes=self.settings.max_in_flight_bytes,
+                max_wait_seconds=self.settings.max_queue_wait_seconds,
+            ),
+            clock=self.clock,
+            metrics=self.metrics,
+            on_failure=self.fail,
+            on_batch_failure=lambda model, size, error: logger.error(
+                "a batch of %d failed in model %s", size, model, exc_info=error
+            ),
+            default_model=self.settings.default_model,
+        )
+        try:
+            await self._load_first(loader)
+        except NotReady as error:  # it was told to stop before its models were warm
+            logger.info("the models are not loaded: %s", error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the process must say so and end rather than idle unready
+            self.fail(error)
+        else:
+            if self.lifecycle.state is State.STARTING:
+                self.lifecycle.enter(State.READY)
+            self._checking = asyncio.get_running_loop().create_task(self._keep_checking())
+            if self.settings.model_control == "poll":
+                polling = self.control.keep_polling(self.clock, self.settings.poll_seconds)
+                self._polling = asyncio.get_running_loop().create_task(polling)
+
+    async def _load_first(self, loader: Loader) -> None:
+        """Load what is stored, as soon as the backend can be reached."""
+        while True:
+            await self._factory.wait_until_reachable()
+            try:
+                return await self.control.start(loader, self._stored)
+            except BackendUnreachable as error:
+                logger.warning("the models are not loaded yet: %s", error)
+                await sleep(self.clock, _CHECK_SECONDS)
+
+    async def _keep_checking(self) -> None:
+        """Be ready only while every model's backend is."""
+        try:
+            while True:
+                await sleep(self.clock, _CHECK_SECONDS)
+                reason = await self._live.check_backends()
+                if reason is None and self.lifecycle.state is State.UNREACHABLE:
+                    self.lifecycle.enter(State.READY)
+                elif reason is not None and self.lifecycle.state is State.READY:
+                    logger.error("requests are refused for now: %s", reason)
+                    self.lifecycle.enter(State.UNREACHABLE)
+        except Exception as error:  # noqa: BLE001  # as for `_keep_watch`
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Say why the service cannot go on, and have the process ended."""
+        self.failure = error
+        logger.critical("the service has failed: %s", error, exc_info=not isinstance(error, TopfiveError) and error)
+        if self.lifecycle.state in (State.STARTING, State.READY, State.UNREACHABLE):
+            self.lifecycle.enter(State.FAILED)
+        self._on_fatal()
+
+    def reload(self) -> None:
+        """Look now whether keys and certificates have changed, and the repository if that is polled."""
+        self.credentials.reload()
+
+    async def _keep_current(self) -> None:
+        try:
+            await self.credentials.keep_current(self.clock, when_told=self.control.look)
+        except Exception as error:  # noqa: BLE001  # as for `_keep_watch`
+            self.fail(error)
+
+    def _on_state(self, state: State) -> None:
+        self.metrics.ready.set(self.lifecycle.ready)
+        self.changed.ring()
+        if state is State.READY and not self.lifecycle.ready:
+            logger.warning("the service is not ready: %s", self.lifecycle.why_not_ready)
+        else:
+            logger.info("the service is %s", state.value)
+        if self.lifecycle.ready and not self._was_ready:
+            self._was_ready = True
+            self.on_ready()
