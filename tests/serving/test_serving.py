@@ -39,6 +39,7 @@ from topfive.machine.workers import WorkerPool
 from topfive.observe.metrics import Metrics
 from topfive.repository.model_config import ModelConfig
 from topfive.repository.reading import Repository
+from topfive.request.admission import Entry
 from topfive.serving.serving import Serving
 
 
@@ -358,8 +359,8 @@ async def test_a_gauge_that_cannot_be_read_fails_nobody(bench: Bench, caplog: py
         resource.setrlimit(resource.RLIMIT_NOFILE, (file, hard))
         try:
             serving.gauges.publish()
-            with serving.admission.permit(0) as permit:
-                permit.begin()
+            with Entry(serving.admission, serving.models.find().batcher.room) as entry:
+                entry.begin(1)
                 serving.gauges.publish()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,16 +1,15 @@
-"""What passes between the batcher and those around it: payloads, reservations, batches, outcomes, hooks."""
+"""What passes between the batcher and those around it: payloads, batches, outcomes, hooks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
 from topfive.backends.base import PerImageGraph, Row, Tensor
 from topfive.batching.queue import Item
-from topfive.batching.room import Room
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendFailure
 
@@ -137,44 +136,3 @@ class HandedBatch:
     def unanswered(self) -> list[Item]:
         """The members that somebody still waits for."""
         return [item for item in self.items if not item.waiter.done()]
-
-
-class Reservation:
-    """Somebody's being inside, until the end of the `with` block; and places in the queue for what they bring."""
-
-    __slots__ = ("_images", "_level", "_room")
-
-    _level: int | None
-
-    def __init__(self, room: Room) -> None:
-        room.enter()
-        self._room = room
-        self._images = 0
-        self._level = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-        self._room.leave()
-
-    def extend(self, images: int, *, deadline: float = _NEVER, priority: int = 0, is_near: bool = True) -> None:
-        """Take places for `images` more, so that they are refused now or not at all; all go by this priority then.
-
-        `is_near`: whether they will come soon, so that others must expect to wait for them. Raises `NotReady`,
-        `TooLarge` if they could never wait together, `QueueFull` with `retry_after_seconds`, or `DeadlineExceeded` if
-        the estimated wait is beyond `deadline`; then nothing has changed.
-        """
-        self._room.check(images, deadline=deadline, priority=priority)
-        held = self._images
-        self.release()
-        self._level = self._room.level(priority) if is_near else None
-        self._images = held + images
-        self._room.hold(self._images, self._level)
-
-    def release(self) -> None:
-        """Give the places back, for the images themselves or for others; a second time does nothing."""
-        if self._images:
-            self._room.hold(-self._images, self._level)
-            self._images = 0

@@ -33,7 +33,7 @@ from typing import Final
 
 from topfive.backends.base import Backend, Row
 from topfive.batching.answers import DEFECT, Answers, fail_all
-from topfive.batching.batch import BatcherHooks, HandedBatch, Outcome, Payload, Reservation
+from topfive.batching.batch import BatcherHooks, HandedBatch, Outcome, Payload
 from topfive.batching.queue import BatchingQueue, Item, QueueLimits
 from topfive.batching.retries import Retries
 from topfive.batching.room import Room
@@ -52,7 +52,7 @@ class Batcher:
         self._backend = backend
         self._queue = BatchingQueue(limits)
         self._retries = Retries()
-        self._room = Room(self._queue, self._retries, clock)
+        self.room = Room(self._queue, self._retries, clock)
         self._answers = Answers(hooks)
         self._running = Running(backend, clock)
         self._clock = clock
@@ -81,44 +81,24 @@ class Batcher:
         slots = self._backend.slots
         return Fill(items, self._queue.limits.max_items, nbytes, slots - max(0, self._running.idle), slots)
 
-    def estimated_wait_seconds(self, priority: int = 0) -> float:
-        """How long what would leave before an image of `priority` will take, from the measured cost per image."""
-        return self._room.estimated_wait_seconds(priority)
-
-    def reserve(self) -> Reservation:
-        """Come in, so that `retire` waits; holds no places yet. Raises `NotReady`."""
-        return Reservation(self._room)
-
-    def check_room(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> None:
-        """Raise what `Reservation.extend` would raise now; change nothing."""
-        self._room.check(images, deadline=deadline, priority=priority)
-
     async def submit(
         self,
         payloads: Sequence[Payload],
         *,
-        reservation: Reservation | None = None,
         deadline: float = _NEVER,
         priority: int = 0,
         abandoned: Callable[[], bool] = bool,
     ) -> list[Outcome]:
-        """Run `payloads` (of one request, any shapes), in batches with whoever else is there; all enter or none does.
+        """Run `payloads` (of one request, any shapes), in batches with whatever else waits; all enter or none does.
 
-        `reservation`: places held for them; without one, they are refused as `Reservation.extend` would. `deadline`:
-        monotonic seconds. `priority`: as on Triton, 1 is the best and 0 the model's default. `abandoned`: asked just
-        before dispatch whether the caller is still there. Raises `QueueFull`, `NotReady`, `TooLarge`,
-        `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
+        The caller is inside the `room`, and has just given back the places that it held for them. `deadline`: monotonic
+        second by which there must be an outcome. `priority`: as on Triton, 1 is the best and 0 the model's default.
+        `abandoned`: asked just before dispatch whether the caller is still there. Raises `QueueFull`, `NotReady`,
+        `TooLarge`, `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
         """
-        if reservation is None:
-            with self.reserve() as own:
-                own.extend(len(payloads), deadline=deadline, priority=priority)
-                return await self.submit(
-                    payloads, reservation=own, deadline=deadline, priority=priority, abandoned=abandoned
-                )
-        reservation.release()
-        self._room.check_places(len(payloads), sum(payload.nbytes for payload in payloads))
+        self.room.check_places(len(payloads), sum(payload.nbytes for payload in payloads))
         now = self._clock.now()
-        level = self._room.level(priority)
+        level = self.room.level(priority)
         loop = asyncio.get_running_loop()
         items = [
             Item(
@@ -149,7 +129,7 @@ class Batcher:
 
     async def retire(self) -> None:
         """Serve whoever comes in until nobody is inside, then drain: for a model that nobody finds any more."""
-        await self._room.all_out()
+        await self.room.all_out()
         await self.drain()
 
     async def drain(self) -> None:
@@ -177,7 +157,7 @@ class Batcher:
 
     def suspend(self, reason: BackendUnreachable) -> None:
         """Tell all who wait, and all who come until `resume`, that the backend cannot be reached."""
-        self._room.suspend(reason)
+        self.room.suspend(reason)
         self._answers.refused(self._queue.drain() + self._retries.drain(), reason)
         if self._backend.cancels:
             for batch in self._running:
@@ -186,7 +166,7 @@ class Batcher:
 
     def resume(self) -> None:
         """Let requests in again."""
-        self._room.suspend(None)
+        self.room.suspend(None)
 
     def give_up_abandoned(self) -> None:
         """Cancel what runs for clients that have hung up, where that ends it."""
@@ -259,7 +239,7 @@ class Batcher:
     def _settle(self, batch: HandedBatch, rows: Sequence[Row], slots: int) -> None:
         ended = self._clock.now()
         if rows:
-            self._room.ran(len(rows), (ended - batch.started) * slots / self._backend.slots)
+            self.room.ran(len(rows), (ended - batch.started) * slots / self._backend.slots)
         self._answers.done(batch, rows, ended)
 
     def _end_failed(self, batch: HandedBatch, error: BaseException) -> None:
@@ -277,7 +257,7 @@ class Batcher:
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error
-        self._room.fail()
+        self.room.fail()
         self._queue.close()
         fail_all(self._queue.drain() + self._retries.drain(), error, DEFECT)
         self._answers.hooks.on_failure(error)

@@ -22,6 +22,7 @@ from topfive.batching.retries import Retries
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendUnreachable, DeadlineExceeded, NotReady, QueueFull, TooLarge
 
+_NEVER: Final = float("inf")
 _RATE_SMOOTHING: Final = 0.1
 """Weight of the newest batch in the running cost per image: remembers about the last ten batches."""
 
@@ -99,7 +100,7 @@ class Room:
         """How long what waits, or is on its way, will take to leave: what is ahead of an image of `priority`."""
         return self._ahead(self.level(priority)) * self.seconds_per_image
 
-    def check(self, images: int, *, deadline: float, priority: int) -> None:
+    def check(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> None:
         """Raise what speaks against so many images coming now; change nothing.
 
         `NotReady`; `TooLarge` if they could never wait together; `QueueFull` if they have no place or would wait too

@@ -34,7 +34,7 @@ from topfive.protocol.requests import (
     requested_outputs,
 )
 from topfive.protocol.tensors import check_files, files_of_bytes, none_empty, shape_of, to_bytes
-from topfive.request.classifier import Body, EncodedImages
+from topfive.request.sources import Body, EncodedImages
 
 _CONTENTS: Final = {"UINT8": "uint_contents", FILES: "bytes_contents"}
 """Where typed contents hold what."""

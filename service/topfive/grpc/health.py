@@ -12,8 +12,8 @@ from typing import Any, Final
 import grpc
 
 from topfive.ground.errors import NotReady, QueueFull, TopfiveError, UnknownModel
+from topfive.grpc.calls import Calls
 from topfive.grpc.codec import read_message
-from topfive.grpc.places import Places
 from topfive.grpc.protos import POOL, HealthCheckRequest, HealthCheckResponse, HealthListResponse, message_class
 from topfive.grpc.servicer import SERVICE as INFERENCE
 from topfive.grpc.unary import answering, refuse_with, to_bytes
@@ -38,7 +38,7 @@ class Health:
         settings = serving.settings
         self._serving = serving
         # Its own places, so that no other RPC can keep a probe out.
-        self._places = Places(settings.grpc_max_requests, seconds=settings.head_seconds, max_bytes=_MAX_BYTES)
+        self._calls = Calls(settings.grpc_max_requests, seconds=settings.head_seconds, max_bytes=_MAX_BYTES)
         self._watchers = 0
         self._ended = False
 
@@ -49,8 +49,8 @@ class Health:
         asked_for_all = message_class("grpc.health.v1.HealthListRequest")
         check, everything, watch = OPEN
         return {
-            check: unary(answering(self._places, HealthCheckRequest, self._check)),
-            everything: unary(answering(self._places, asked_for_all, self._list)),
+            check: unary(answering(self._calls, HealthCheckRequest, self._check)),
+            everything: unary(answering(self._calls, asked_for_all, self._list)),
             watch: grpc.stream_stream_rpc_method_handler(self._watch),
         }
 
@@ -121,8 +121,8 @@ class Health:
         await refuse_with(context, refused)
 
     async def _asked(self, context: Any) -> str:
-        with self._places.of(context.peer()) as place:
-            message = await place.receive(context.read)
+        with self._calls.of(context.peer()) as call:
+            message = await call.receive(context.read)
             name: str = read_message(HealthCheckRequest, message).service
             return name
 

@@ -13,9 +13,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from topfive.config.settings import Settings
 from topfive.ground.errors import MalformedRequest, TopfiveError
+from topfive.grpc.calls import Calls
 from topfive.grpc.codec import read_message
 from topfive.grpc.health import SERVICE as HEALTH
-from topfive.grpc.places import Places
 from topfive.grpc.protos import POOL, REFLECTION_VERSIONS, message_class
 from topfive.grpc.servicer import SERVICE as INFERENCE
 from topfive.grpc.unary import refuse_with, to_bytes
@@ -32,7 +32,7 @@ class Reflection:
     """Answers the RPC; places of its own bound how many ask at once, and how long each takes for its next question."""
 
     def __init__(self, settings: Settings) -> None:
-        self._places = Places(settings.grpc_max_requests, seconds=settings.head_seconds, max_bytes=_MAX_BYTES)
+        self._calls = Calls(settings.grpc_max_requests, seconds=settings.head_seconds, max_bytes=_MAX_BYTES)
         self._files = _described()
 
     @property
@@ -50,9 +50,9 @@ class Reflection:
 
         async def handle(_: object, context: Any) -> None:
             try:
-                with self._places.of(context.peer()) as place:
+                with self._calls.of(context.peer()) as call:
                     for _ in range(_MAX_REQUESTS):
-                        message = await place.receive_next(context.read)
+                        message = await call.receive_next(context.read)
                         if message is None:
                             return
                         request = read_message(asked, message)

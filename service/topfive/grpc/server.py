@@ -34,7 +34,7 @@ _ANSWER_BYTES: Final = 1 << 20
 """For each image of the largest request, far more than its answer has."""
 _LEEWAY: Final = 1.25
 """Of what is longer than this many times the limit gRPC refuses the rest unseen, in its own words. What is between is
-taken in only to be told what to do: `Places`."""
+taken in only to be told what to do: `Calls`."""
 _MIN_PING_SECONDS: Final = 10
 """How often a client may ask whether the connection is alive; gRPC's own 300 s hang up on many a client's settings."""
 

@@ -15,9 +15,9 @@ from google.protobuf.json_format import ParseDict
 from tritonclient.grpc import service_pb2 as pb
 
 from topfive.ground.errors import UnknownModel, Unsupported
+from topfive.grpc.calls import Calls
 from topfive.grpc.codec import parameter_values
 from topfive.grpc.infer import Infer
-from topfive.grpc.places import Places
 from topfive.grpc.unary import Answer, Handler, answering, refuse_with, to_bytes
 from topfive.models.served import ServedModel
 from topfive.observe.logs import RequestLog
@@ -53,8 +53,8 @@ class Servicer:
         self._changes: set[asyncio.Task[None]] = set()
         # Two sets of places, so that clients that are slow to ask for descriptions keep none from inference.
         most, longest = settings.grpc_max_requests, settings.grpc_max_message_bytes
-        places = Places(most, seconds=settings.head_seconds, max_bytes=longest)
-        inferring = Places(most, seconds=settings.body_seconds, max_bytes=longest)
+        calls = Calls(most, seconds=settings.head_seconds, max_bytes=longest)
+        inferring = Calls(most, seconds=settings.body_seconds, max_bytes=longest)
         answers: dict[str, Answer] = {
             "ModelReady": self.model_ready,
             "ServerMetadata": self.server_metadata,
@@ -67,10 +67,10 @@ class Servicer:
         }
         # A unary RPC is taken as a stream of one message, because its handler is then called before that is received.
         unary = grpc.stream_unary_rpc_method_handler
-        self._all_places = (places, inferring)
+        self._all_calls = (calls, inferring)
         self._handlers = {method.name: unary(_not_offered(method.name)) for method in SERVICE.methods}
         self._handlers |= {
-            name: unary(answering(places, getattr(pb, SERVICE.methods_by_name[name].input_type.name), answer))
+            name: unary(answering(calls, getattr(pb, SERVICE.methods_by_name[name].input_type.name), answer))
             for name, answer in answers.items()
         }
         self._handlers["ModelInfer"] = unary(Infer(serving, log, inferring).__call__)
@@ -85,12 +85,12 @@ class Servicer:
     @property
     def busy(self) -> bool:
         """Whether an RPC that has a message is received or answered."""
-        return any(places.taken for places in self._all_places)
+        return any(calls.taken for calls in self._all_calls)
 
     def hurry(self, seconds: float) -> None:
         """The service stops: messages that are still on their way have so many `seconds`."""
-        for places in self._all_places:
-            places.hurry(seconds)
+        for calls in self._all_calls:
+            calls.hurry(seconds)
 
     async def _live(self, _: object, context: Any) -> bytes:
         """As long as the process answers; its empty message is not even waited for."""

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import grpc
 
 from topfive.ground.errors import TopfiveError
+from topfive.grpc.calls import Calls
 from topfive.grpc.codec import read_message
-from topfive.grpc.places import Places
 from topfive.grpc.refusals import given, refusal_of, refuse
 from topfive.serving.reporting import log_failure, request_id_of
 
@@ -21,13 +21,13 @@ Answer = Callable[[Any], Awaitable[Any]]
 Handler = Callable[[object, Any], Awaitable[bytes]]
 
 
-def answering(places: Places, kind: Any, answer: Answer) -> Handler:
-    """A handler that receives a message of `kind` in one of `places`, and sends what `answer` makes of it."""
+def answering(calls: Calls, kind: Any, answer: Answer) -> Handler:
+    """A handler that receives a message of `kind` as one of `calls`, and sends what `answer` makes of it."""
 
     async def handle(_: object, context: Any) -> bytes:
         try:
-            with places.of(context.peer()) as place:
-                message = await place.receive(context.read)
+            with calls.of(context.peer()) as call:
+                message = await call.receive(context.read)
                 return to_bytes(await answer(read_message(kind, message)))
         except TopfiveError as error:
             refused: Exception = error

@@ -1,7 +1,7 @@
 """What every hot endpoint does around its own work: time it, turn its errors into answers, have it reported.
 
-What lives here: HTTP's part of that. What does not: what is asked and what is answered (`routes.classify`,
-`routes.infer`), what a report is (`reporting`).
+What lives here: HTTP's part of that. What does not: what is asked and what is answered (`http.classify`,
+`http.infer`), what a report is (`serving.reporting`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from topfive.http.error_responses import (
 )
 from topfive.observe.logs import RequestLog
 from topfive.observe.trace_context import read_trace_context
-from topfive.request.entry import Entry
+from topfive.request.admission import Entry
 from topfive.serving.reporting import Report, Reporter, log_failure
 from topfive.serving.serving import Serving
 

@@ -24,7 +24,7 @@ from topfive.models.served import ServedModel
 from topfive.protocol import descriptions
 from topfive.protocol.parameters import flag_of, refuse_model_files
 from topfive.protocol.requests import version_of
-from topfive.request.admission import Permit
+from topfive.request.admission import HeldBytes
 from topfive.serving.serving import Serving
 
 _MAX_BODY_BYTES: Final = 1 << 20
@@ -167,10 +167,10 @@ def _repository_router(serving: Serving) -> APIRouter:
 async def _body(request: Request, serving: Serving) -> dict[str, Any]:
     """The JSON object that a request may carry; empty without one. While it comes, it counts like every body."""
     length = declared_length(request.headers.get("content-length", "").encode("latin-1") or None)
-    with Permit(serving.admission) as permit:
+    with HeldBytes(serving.admission) as held:
         if LET_GO in request.scope:
-            permit.expect(request.scope[LET_GO])
-        body = await read_body(request.receive, length=length, limit=_MAX_BODY_BYTES, charge=permit.charge)
+            held.expect(request.scope[LET_GO])
+        body = await read_body(request.receive, length=length, limit=_MAX_BODY_BYTES, charge=held.charge)
     try:
         given = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError as error:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from topfive.ground.errors import MalformedRequest
 from topfive.images.decoding import RawShape
-from topfive.request.classifier import EncodedImage, Source
+from topfive.request.sources import EncodedImage, Source
 
 RAW: Final = "application/octet-stream"
 MULTIPART: Final = "multipart/form-data"

@@ -21,7 +21,7 @@ from topfive.protocol.parameters import (
     refuse_shared_memory,
     shown,
 )
-from topfive.request.classifier import Body, EncodedImages
+from topfive.request.sources import Body, EncodedImages
 
 FILES: Final = "BYTES"
 """The datatype of image files, beside that of a model's own input."""
@@ -42,9 +42,11 @@ class RequestedOutput:
 class InferRequest:
     """What is asked of a model: `body` holds images as `source` says, pixels row by row or files.
 
-    `timeout_seconds`: how long the request may wait, None where it does not say. `priority`: 1 is the highest, 0 the
+    `timeout_seconds`: how long the request may take, None where it does not say. `priority`: 1 is the highest, 0 the
     model's default.
     """
+
+    copied_bytes = 0
 
     id: str | None
     source: RawShape | EncodedImages

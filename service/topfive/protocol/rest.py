@@ -41,7 +41,7 @@ from topfive.protocol.tensors import (
     to_bytes,
     to_json,
 )
-from topfive.request.classifier import Body, EncodedImages
+from topfive.request.sources import Body, EncodedImages
 
 _MAX_CONTAINERS: Final = 3 << 16
 """Lists and objects in one request: each takes the parser ten times as long as a number, in one go during which nothing

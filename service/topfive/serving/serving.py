@@ -171,7 +171,9 @@ class Serving:
         )
         self.gauges.preparation = self._preparation
         self._watched = [aside, *self._preparation.pools]
-        self._classifier = Classifier(preparation=self._preparation, pool=aside, clock=self.clock)
+        self._classifier = Classifier(
+            admission=self.admission, preparation=self._preparation, pool=aside, clock=self.clock
+        )
         self.connections.start()
         self.metrics.process_started()
         self.metrics.in_flight_limit.set(self.settings.max_in_flight_requests)

@@ -16,7 +16,7 @@ from topfive.http.bodies.multipart import Part, read_form
 from topfive.http.parameters import JSON, Parameters, is_form
 from topfive.images.decoding import ImageLimits, RawShape
 from topfive.images.files.formats import sniff
-from topfive.request.classifier import Body, EncodedImage, EncodedImages, Source
+from topfive.request.sources import Body, EncodedImage, EncodedImages, Source
 
 _FURTHER_PARTS: Final = 64
 """Fields of a form beside as many images as may come."""
@@ -27,6 +27,9 @@ _USUAL_NAMES: Final = ("image", "file", "data", "photo", "upload")
 @dataclass(frozen=True, slots=True)
 class Upload:
     """The images of a request. `listed`: whether they are answered as a list; `instances`: and for TF's clients too."""
+
+    timeout_seconds = None
+    priority = 0
 
     body: Body
     source: Source

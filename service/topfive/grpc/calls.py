@@ -1,11 +1,11 @@
-"""Places for RPCs: how many are held at once, and how long one may take to send its message.
+"""The RPCs that are held: how many at once, and how long each may take to send its message.
 
-gRPC holds a message until it is whole, so each place can cost `grpc_max_message_bytes`, and a quarter more so that what
-is a little too long can be told so in words of ours. Room is asked for before any of
-the message is read. A client that is slow with its messages is not let to keep others out: when all places are taken,
-one that is waited for makes room, one of the address of which most are waited for. For an address that has fewer it
-does so at once, so that each can have its share however fast another comes again; else when it has been waited for
-longer than anyone in a hurry takes. Behind a proxy all have one address, and only that time counts.
+gRPC holds a message until it is whole, so each call can cost `grpc_max_message_bytes`, and a quarter more so that a
+message that is a little too long can be refused in words of ours. Whether there is a place is asked before any of the
+message is read. A client that is slow with its messages cannot keep others out: when all places are taken, one call
+whose message is waited for is ended; first one of the address that has most of them. For an address that has fewer this
+happens at once, so that each can have its share however fast another comes again; else after a second, which is longer
+than a client in a hurry takes. Behind a proxy all clients have one address, and only that time counts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Wait(NamedTuple):
     began: float
 
 
-class Places:
+class Calls:
     """At most so many RPCs at once, each of which has `seconds` for its message of at most `max_bytes`.
 
     Made and used on one event loop.
@@ -50,11 +50,11 @@ class Places:
         self._waited_for: dict[asyncio.Timeout, _Wait] = {}  # in the order in which they began
 
     def __repr__(self) -> str:
-        return f"<Places {self._taken}/{self._most} taken, {len(self._waited_for)} waited for>"
+        return f"<Calls {self._taken}/{self._most} taken, {len(self._waited_for)} waited for>"
 
-    def of(self, peer: str) -> Place:
-        """A place for an RPC of `peer`, as gRPC names it, to be taken by a `with` block."""
-        return Place(self, peer.rpartition(":")[0])
+    def of(self, peer: str) -> Call:
+        """An RPC of `peer`, as gRPC names it, which a `with` block holds."""
+        return Call(self, peer.rpartition(":")[0])
 
     def take(self, address: str) -> None:
         """Take a place; raises `QueueFull`."""
@@ -120,22 +120,22 @@ class Places:
         return True
 
 
-class Place:
-    """That of one RPC of a client at `address`, while its `with` block lasts."""
+class Call:
+    """One RPC of a client at `address`, held while its `with` block lasts."""
 
-    def __init__(self, places: Places, address: str) -> None:
-        self._places = places
+    def __init__(self, calls: Calls, address: str) -> None:
+        self._calls = calls
         self._address = address
 
     def __enter__(self) -> Self:
         """Take it; raises `QueueFull`."""
-        self._places.take(self._address)
+        self._calls.take(self._address)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._places.give_back()
+        self._calls.give_back()
 
     async def receive(self, read: Callable[[], Awaitable[object]]) -> bytes:
         """The message that `read` gives; raises as `receive_next`, and `MalformedRequest` if there is none.
@@ -153,10 +153,10 @@ class Place:
 
     async def receive_next(self, read: Callable[[], Awaitable[object]]) -> bytes | None:
         """The next message of a stream, None at its end; raises `DeadlineExceeded` or `MessageTooLarge`."""
-        message = await self._places.wait(read, self._address)
+        message = await self._calls.wait(read, self._address)
         if not isinstance(message, bytes):
             return None
-        most = self._places.max_bytes
+        most = self._calls.max_bytes
         if len(message) > most:
             raise MessageTooLarge(
                 f"the message has {len(message)} bytes, and gRPC takes at most {most}: send the image "
