@@ -42,6 +42,12 @@ class Answers:
         for _ in items:  # when all are told: a hook that fails must not leave one of them waiting
             self.hooks.on_discard("expired")
 
+    def overrun(self, items: Sequence[Item]) -> None:
+        """Tell those whose deadline passed once their batch had been handed over; what runs of it is for nobody."""
+        for item in items:
+            item.state = ItemState.EXPIRED
+            _refuse(item, DeadlineExceeded("the deadline passed before the batch had run; allow more, or send less"))
+
     def still_there(self, batch: Sequence[Item]) -> list[Item]:
         """`batch` less the items whose client has hung up, which end here."""
         wanted = []
@@ -61,8 +67,11 @@ class Answers:
             fail_all([item], error, FAILED)
             self.hooks.on_batch_failure(1, error)
         for item in batch.gone:
-            item.state = ItemState.CANCELLED
-            self.hooks.on_discard("cancelled")
+            if item.state is ItemState.EXPIRED:  # and told so
+                self.hooks.on_discard("expired")
+            else:
+                item.state = ItemState.CANCELLED
+                self.hooks.on_discard("cancelled")
 
     def batch_failed(self, batch: HandedBatch, error: BaseException, *, retry: bool, now: float) -> list[Item]:
         """Tell the members of a batch that ended in `error`, but for those that should run again, one by one.
@@ -100,8 +109,8 @@ class Answers:
         size = len(rows)
         resize_seconds, seconds = batch.prepared - batch.started, ended - batch.prepared
         for item, row in zip(batch.wanted, rows, strict=True):
-            item.state = ItemState.DONE
             if not item.waiter.done():
+                item.state = ItemState.DONE
                 item.waiter.set_result(Outcome(row, batch.started - item.arrived, resize_seconds, seconds, size))
         if size:
             self.hooks.on_batch(size, resize_seconds, seconds)

@@ -72,7 +72,8 @@ class HandedBatch:
 
     `submissions`: how many requests had come when it was handed over. `wanted`: the members that run. Left out at the
     start are `late`, which had expired, `gone`, for which nobody waited any more, and `failed`, which could not be
-    prepared. `given_up`: the error with which the backend was told to end it, at the monotonic second `given_up_at`.
+    prepared. `next_deadline`: the earliest of the members that wait for their answer. `given_up`: the error with which
+    the backend was told to end it, at the monotonic second `given_up_at`.
     """
 
     __slots__ = (
@@ -84,6 +85,7 @@ class HandedBatch:
         "gone",
         "items",
         "late",
+        "next_deadline",
         "prepared",
         "started",
         "submissions",
@@ -99,6 +101,7 @@ class HandedBatch:
         self.failed: list[tuple[Item, Exception]] = []
         self.started = self.prepared = clock.now()
         self.claimed = False
+        self.next_deadline = min([item.deadline for item in items], default=_NEVER)
         self.given_up: BackendFailure | None = None
         self.given_up_at = _NEVER
         self._clock = clock
@@ -126,6 +129,12 @@ class HandedBatch:
         self.wanted = wanted
         self.prepared = self._clock.now()
         return tensors
+
+    def expire(self, now: float) -> list[Item]:
+        """The members whose deadline has passed and that have not been told so."""
+        waiting = self.unanswered
+        self.next_deadline = min([item.deadline for item in waiting if item.deadline > now], default=_NEVER)
+        return [item for item in waiting if item.deadline <= now]
 
     @property
     def deadline(self) -> float:

@@ -8,6 +8,7 @@ fired) and does no I/O, so there is no loop to die or to poll. What you can rely
 - with slots idle, each takes its share of what waits, so none swallows the queue while another idles;
 - a batch that fails (an exception in the backend, or a result of the wrong length) is run again member by member, once
   and before all that waits, so that it costs only the members that fail by themselves too;
+- whoever set a deadline has an answer by then: the rows, or `DeadlineExceeded`, even while the batch runs on;
 - a cancelled, expired or abandoned item never reaches a graph, and is counted; a batch that nobody waits for any more
   is cancelled, where the backend can do that;
 - `drain` answers everybody; `retire` first waits until all who came in have left;
@@ -191,6 +192,8 @@ class Batcher:
                 self._answers.expired(late, now)
             if self._retries.items:
                 self._answers.expired(self._retries.expire(now=now), now)
+            if self._running.next_event() <= now:
+                self._answers.overrun(self._running.expire(now))
             while batch := self._next_batch(now):
                 self._hand_over(batch)
             self._alarm.set(self._next_event(now), self._dispatch)
@@ -252,7 +255,7 @@ class Batcher:
             self._fail(error)
 
     def _next_event(self, now: float) -> float:
-        when = self._queue.next_event(now=now)
+        when = min(self._queue.next_event(now=now), self._running.next_event())
         return min(when, self._retries.next_event()) if self._retries.items else when
 
     def _fail(self, error: BaseException) -> None:

@@ -32,7 +32,7 @@ _NEVER: Final = float("inf")
 
 
 class ItemState(enum.Enum):
-    """QUEUED -> DISPATCHED -> DONE | FAILED, or QUEUED -> CANCELLED | EXPIRED.
+    """QUEUED -> DISPATCHED -> DONE | FAILED | EXPIRED, or QUEUED -> CANCELLED | EXPIRED.
 
     After a batch that failed also DISPATCHED -> RETRYING -> DISPATCHED | CANCELLED | EXPIRED (`batching.retries`).
     """
@@ -51,8 +51,8 @@ class Item:
     """One image on its way to a batch.
 
     `key`: what it can be stacked with. `payload`: the tensor, opaque to the queue. `nbytes`: what it counts against
-    the byte bound. `deadline`: monotonic seconds after which it must not be dispatched. `priority`: its level, as
-    `QueueLimits.level` gives it. `waiter` and `abandoned` are the shell's: who waits for the outcome, and whether they
+    the byte bound. `deadline`: the monotonic second by which its caller must have an answer, so that it is not
+    dispatched after it. `priority`: its level, as `QueueLimits.level` gives it. `waiter` and `abandoned` are the shell's: who waits for the outcome, and whether they
     are still there.
     """
 
@@ -129,8 +129,7 @@ class BatchingQueue:
         return ahead
 
     def put(self, item: Item, *, now: float) -> None:
-        """Let `item` in, behind its equals; raises as `check_room` does."""
-        self.check_room(1, item.nbytes)
+        """Let `item` in, behind its equals; `check_room` has just said that it, and what comes with it, may."""
         item.arrived = now
         self._accepted += 1
         item.sequence = self._accepted

@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Final
 
 from topfive.backends.base import Backend, Row
 from topfive.batching.batch import HandedBatch
+from topfive.batching.queue import Item
 from topfive.batching.watchdog import Watchdog
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendFailure
+
+_NEVER: Final = float("inf")
 
 Ended = Callable[[HandedBatch, int, "Sequence[Row] | BaseException"], None]
 """Told of each batch that ends: how many slots it had, and its rows, one for each member that ran, or its error."""
@@ -69,6 +73,21 @@ class Running:
             for run, batch in self._runs.items():
                 if not batch.unanswered:
                     run.cancel()
+
+    def expire(self, now: float) -> list[Item]:
+        """The members whose deadline has passed while their batch was in the backend's hands; each is told of once.
+
+        Where the backend cancels, a batch ends by the first of its deadlines anyway.
+        """
+        if self._backend.cancels:
+            return []
+        return [item for batch in self._runs.values() if batch.next_deadline <= now for item in batch.expire(now)]
+
+    def next_event(self) -> float:
+        """When `expire` is to be asked again; infinity if never."""
+        if self._backend.cancels:
+            return _NEVER
+        return min([batch.next_deadline for batch in self._runs.values()], default=_NEVER)
 
     def find_stuck(self, seconds: float) -> HandedBatch | None:
         """The first batch that has been running, or free to start, for more than `seconds`, or cannot be ended."""
