@@ -52,8 +52,8 @@ class Item:
 
     `key`: what it can be stacked with. `payload`: the tensor, opaque to the queue. `nbytes`: what it counts against
     the byte bound. `deadline`: the monotonic second by which its caller must have an answer, so that it is not
-    dispatched after it. `priority`: its level, as `QueueLimits.level` gives it. `waiter` and `abandoned` are the shell's: who waits for the outcome, and whether they
-    are still there.
+    dispatched after it. `priority`: its level, as `QueueLimits.level` gives it. `waiter` and `abandoned` are the
+    shell's: who waits for the outcome, and whether they are still there.
     """
 
     key: Any
