@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from topfive.batching.queue import BatchingQueue, Item, ItemState, QueueLimits
+from topfive.batching.items import Item, ItemState, QueueLimits
+from topfive.batching.queue import BatchingQueue
 from topfive.ground.errors import NotReady, QueueFull
 
 _NEVER = float("inf")

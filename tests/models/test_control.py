@@ -34,7 +34,8 @@ from tests.testkit.tiny_models import (
 )
 from topfive.ground.errors import ConfigurationError, NotReady, UnknownModel, Unsupported
 from topfive.ground.lifecycle import State
-from topfive.models.control import IndexEntry, Mode, ModelControl, ModelState
+from topfive.models.control import Mode, ModelControl
+from topfive.models.index import IndexEntry, ModelState
 from topfive.repository.reading import Repository
 
 READY, UNAVAILABLE = ModelState.READY, ModelState.UNAVAILABLE

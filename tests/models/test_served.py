@@ -20,7 +20,7 @@ from tests.testkit.tiny_models import (
     write_tiny_repository,
     write_version,
 )
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 from topfive.ground.errors import ConfigurationError, QueueFull, TooLarge, UnknownModel
 from topfive.models.served import Models, ServedModel
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.testkit.fakes import FakeClock
-from topfive.batching.queue import BatchingQueue, QueueLimits
+from topfive.batching.items import QueueLimits
+from topfive.batching.queue import BatchingQueue
 from topfive.batching.retries import Retries
 from topfive.batching.room import Room
 from topfive.ground.errors import QueueFull

@@ -16,7 +16,7 @@ from tests.testkit.fakes import Events, FakeClock, settle
 from tests.testkit.tiny_models import CLASSIFIER_CONFIG
 from topfive.backends.null import NullBackend
 from topfive.batching.batcher import Batcher
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 from topfive.ground.errors import (
     ClientDisconnected,
     DeadlineExceeded,

@@ -122,7 +122,8 @@ async def test_what_the_settings_say_of_decoding_reaches_those_who_decode(tiny_r
     await bench.start()
     body = encode(np.zeros((16, 16, 3), np.uint8), "JPEG")
     damaged = body[: body.index(b"\xff\xda") + 14] + b"\xff\xd9"
-    rules = bench.serving.rules
+    assert bench.serving._preparation is not None
+    rules = bench.serving._preparation._rules
     assert rules == DecodingRules(allow_damaged_images=True, convert_colour_profiles=False)
     images = decode(damaged, bench.serving.limits, rules)
     assert images.shape == (1, 16, 16, 3)

@@ -13,7 +13,7 @@ import numpy as np
 from topfive.backends.base import Batch, Row, Tensor
 from topfive.batching.batch import BatcherHooks
 from topfive.batching.batcher import Batcher
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 
 SHAPE = (2, 2, 3)
 

@@ -21,7 +21,8 @@ from topfive.backends.per_image import EmbeddedPerImageGraph
 from topfive.batching.batch import Outcome
 from topfive.ground.lifecycle import Lifecycle, State
 from topfive.machine.workers import WorkerPool
-from topfive.models.control import IndexEntry, Mode, ModelControl
+from topfive.models.control import Mode, ModelControl
+from topfive.models.index import IndexEntry
 from topfive.models.live import LiveModels
 from topfive.models.loading import BatchedUnit, Loader, QueueDefaults
 from topfive.models.served import Models, ServedModel

@@ -12,7 +12,7 @@ from typing import Final
 
 from topfive.backends.base import Row
 from topfive.batching.batch import BatcherHooks, HandedBatch, Outcome
-from topfive.batching.queue import Item, ItemState
+from topfive.batching.items import Item, ItemState
 from topfive.ground.errors import (
     BackendFailure,
     BackendUnreachable,

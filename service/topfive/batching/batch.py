@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from topfive.backends.base import PerImageGraph, Row, Tensor
-from topfive.batching.queue import Item
+from topfive.batching.items import Item
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendFailure
 

@@ -16,14 +16,8 @@ fired) and does no I/O, so there is no loop to die or to poll. What you can rely
 - a batch that does not end is ended by `fail_if_stuck`, and fails; if that does not end it, all waiters get an error;
 - while the backend cannot be reached (`suspend`), nobody waits for it: all are told at once, until `resume`.
 
-A batch runs *alone* when it is the only item there is and nothing came while the last batch ran: then it may use the
-cores of all slots, which halves a lone client's latency and costs a busy server nothing.
-
-A backend may ask for `prefetch` batches beyond its slots, so that a slot need not wait for the event loop between two
-batches. Only full batches are handed over ahead: no later item could have joined them.
-
-In files of their own are who may come in (`room`), what runs (`running`), what waiters are told (`answers`), and who
-runs again (`retries`).
+When a batch runs alone, and when one is handed over ahead: docs/architecture.md. In files of their own are who may come
+in (`room`), what runs (`running`), what waiters are told (`answers`), and who runs again (`retries`).
 """
 
 from __future__ import annotations
@@ -35,7 +29,8 @@ from typing import Final
 from topfive.backends.base import Backend, Row
 from topfive.batching.answers import DEFECT, Answers, fail_all
 from topfive.batching.batch import BatcherHooks, HandedBatch, Outcome, Payload
-from topfive.batching.queue import BatchingQueue, Item, QueueLimits
+from topfive.batching.items import Item, QueueLimits
+from topfive.batching.queue import BatchingQueue
 from topfive.batching.retries import Retries
 from topfive.batching.room import Room
 from topfive.batching.running import Running

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from topfive.batching.queue import Item, ItemState
+from topfive.batching.items import Item, ItemState
 
 
 class Retries:

@@ -13,7 +13,7 @@ from typing import Final
 
 from topfive.backends.base import Backend, Row
 from topfive.batching.batch import HandedBatch
-from topfive.batching.queue import Item
+from topfive.batching.items import Item
 from topfive.batching.watchdog import Watchdog
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendFailure

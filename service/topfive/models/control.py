@@ -7,7 +7,6 @@ What does not: loading and the swap (`live_models`), what can be served together
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Final, Literal
 from topfive.ground.clock import Clock, sleep
 from topfive.ground.errors import BackendUnreachable, ConfigurationError, NotReady, UnknownModel, Unsupported
 from topfive.ground.lifecycle import Lifecycle
+from topfive.models.index import IndexEntry, ModelState
 from topfive.models.live import LiveModels
 from topfive.models.loading import Loader
 from topfive.models.wiring import related
@@ -27,28 +27,6 @@ Mode = Literal["none", "explicit", "poll"]
 
 _UNLOADED: Final = "unloaded"
 _ENDING: Final = "it answers those who found it, and ends then"
-
-
-class ModelState(enum.StrEnum):
-    """The states of a version of a model, as the model repository extension names them."""
-
-    READY = "READY"
-    LOADING = "LOADING"
-    UNLOADING = "UNLOADING"
-    UNAVAILABLE = "UNAVAILABLE"
-
-
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """What is known of one version of a model; of one whose versions are not known, `version` is empty.
-
-    A `reason` beside READY is why a newer state of the model is not what is served.
-    """
-
-    name: str
-    version: str
-    state: ModelState
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from topfive.backends.base import Backend, BackendFactory, PerImageGraph
 from topfive.batching.batch import BatcherHooks
 from topfive.batching.batcher import Batcher
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendUnreachable, ConfigurationError, TopfiveError
 from topfive.machine.workers import WorkerPool

@@ -1,0 +1,70 @@
+"""What waits in a queue, the states that it goes through, and the queue's bounds: values, without behaviour."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+_NEVER: Final = float("inf")
+
+
+class ItemState(enum.Enum):
+    """QUEUED -> DISPATCHED -> DONE | FAILED | EXPIRED, or QUEUED -> CANCELLED | EXPIRED.
+
+    After a batch that failed also DISPATCHED -> RETRYING -> DISPATCHED | CANCELLED | EXPIRED (`batching.retries`).
+    """
+
+    QUEUED = "queued"
+    DISPATCHED = "dispatched"
+    RETRYING = "retrying"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One image on its way to a batch.
+
+    `key`: what it can be stacked with. `payload`: the tensor, opaque to the queue. `nbytes`: what it counts against
+    the byte bound. `deadline`: the monotonic second by which its caller must have an answer, so that it is not
+    dispatched after it. `priority`: its level, as `QueueLimits.level` gives it. `waiter` and `abandoned` are the
+    shell's: who waits for the outcome, and whether they are still there.
+    """
+
+    key: Any
+    payload: Any
+    nbytes: int
+    deadline: float = _NEVER
+    priority: int = 0
+    arrived: float = 0.0
+    sequence: int = 0
+    state: ItemState = ItemState.QUEUED
+    waiter: Any = field(default=None, repr=False)
+    abandoned: Callable[[], bool] = field(default=bool, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """Bounds and batching rule of one queue; sizes in items, bytes and seconds.
+
+    `max_batch_size` is the size that pays, at most the model's cap `graph_batch_size`. Who would wait longer than
+    `max_wait_seconds`, behind at least `graph_batch_size` others, is refused. Of the `priority_levels` 1 is the best;
+    0 stands for no levels, and then all are equal.
+    """
+
+    max_batch_size: int
+    max_items: int
+    max_bytes: int
+    max_queue_delay_seconds: float = 0.0
+    graph_batch_size: int = 1
+    max_wait_seconds: float = _NEVER
+    priority_levels: int = 0
+    default_priority_level: int = 0
+
+    def level(self, priority: int) -> int:
+        """The level of a request that asks for `priority`, as on Triton: the default one if there is none such."""
+        return priority if 0 < priority <= self.priority_levels else self.default_priority_level
