@@ -1,19 +1,17 @@
-"""`docs/settings.md`, made from the settings themselves: `python -m tests.settings_page` writes it."""
+"""`docs/settings.md`: the settings of the service, from their definition, and those of a model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-from tests.testkit.serving_process import ROOT
 from topfive.config.settings import Settings
-
-PAGE: Final = ROOT / "docs" / "settings.md"
 
 _HEAD: Final = """\
 # Settings
 
-Made from `service/topfive/config/settings.py` by `python -m tests.settings_page`; a test fails when this page is stale.
+Every limit and switch of the service, and every field of a model's `config.pbtxt`, with its default and when to change
+it. Made from the settings' definition by `make docs-pages`.
 
 ## Of the service
 
@@ -29,8 +27,8 @@ another name, or the pod `enableServiceLinks: false`.
 _MODELS: Final = """
 ## Of a model
 
-These are in the model's `config.pbtxt` and mean what they mean on Triton. A field that is not listed here is refused
-at the start, by name.
+These are in the `config.pbtxt` of [your model](own-model.md) and mean what they mean on Triton. A field that is not
+listed here is refused at the start, by name.
 
 | field | without it | what it is, and when to change it |
 |---|---|---|
@@ -131,8 +129,6 @@ def settings_page() -> str:
 def _shown(default: object) -> str:
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
+    if default == "":
+        return "(empty)"
     return f"`{default.as_posix() if isinstance(default, Path) else default}`"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(settings_page(), encoding="utf-8")
