@@ -89,7 +89,7 @@ class BackendUnreachable(NotReady):
 
 
 class DeadlineExceeded(TopfiveError):
-    """The request's deadline passed while it waited; it never reached a graph."""
+    """The request's deadline passed, or would pass while it waits: there is no answer in time."""
 
     code = "deadline_exceeded"
 

@@ -121,7 +121,7 @@ def infer_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
         methods=["POST"],
         tags=["open inference protocol"],
         response_model=InferResponseSchema,
-        responses={200: {"content": {RAW: _BINARY}}, **_error_responses(errors.UndecodableImage)},
+        responses={200: {"content": {RAW: _BINARY}}, **_error_responses()},
         openapi_extra={
             "requestBody": {"content": {RAW: _BINARY}},
             "parameters": [
@@ -176,12 +176,13 @@ def corrected(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _error_responses(*impossible: type[errors.TopfiveError]) -> dict[int | str, dict[str, Any]]:
-    return {
-        status: {"model": ErrorSchema, "description": _first_line(error)}
-        for error, status in STATUS.items()
-        if error not in (errors.ClientDisconnected, *impossible)
-    }
+def _error_responses() -> dict[int | str, dict[str, Any]]:
+    """By status; of several errors with one status, the first in the table, which is the general one, tells."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for error, status in STATUS.items():
+        if error is not errors.ClientDisconnected:  # nobody is there to be told
+            responses.setdefault(status, {"model": ErrorSchema, "description": _first_line(error)})
+    return responses
 
 
 def _first_line(error: type[errors.TopfiveError]) -> str:
