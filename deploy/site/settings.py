@@ -84,7 +84,11 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
         "the setting `max_queue_items`",
         "most images that wait. Lower it to refuse sooner under overload",
     ),
-    ([f"{_QUEUE}.default_timeout_microseconds"], "none", "answers 504 to a request that has no answer so long after its first byte"),
+    (
+        [f"{_QUEUE}.default_timeout_microseconds"],
+        "none",
+        "answers 504 to a request that has no answer so long after its first byte",
+    ),
     ([f"{_QUEUE}.allow_timeout_override"], "`false`", "lets a request shorten that timeout by `timeout_ms`"),
     (["instance_group.count"], "as many as fill the cores", "batches that run side by side"),
     (
