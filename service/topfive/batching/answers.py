@@ -23,7 +23,7 @@ from topfive.ground.errors import (
 )
 
 FAILED: Final = "the model failed on this image; this is not your fault"
-DEFECT: Final = "the batcher has failed; this is not your fault, and the process says so"
+DEFECT: Final = "the batcher has failed; this is not your fault, and this process is about to be replaced"
 
 
 class Answers:

@@ -11,9 +11,9 @@ _NEVER: Final = float("inf")
 
 
 class ItemState(enum.Enum):
-    """QUEUED -> DISPATCHED -> DONE | FAILED | EXPIRED, or QUEUED -> CANCELLED | EXPIRED.
+    """QUEUED -> DISPATCHED -> DONE; after a batch that failed also DISPATCHED -> RETRYING -> DISPATCHED.
 
-    After a batch that failed also DISPATCHED -> RETRYING -> DISPATCHED | CANCELLED | EXPIRED (`batching.retries`).
+    QUEUED, DISPATCHED and RETRYING -> FAILED | CANCELLED | EXPIRED; no other state is left again.
     """
 
     QUEUED = "queued"

@@ -77,7 +77,7 @@ class Running:
     def expire(self, now: float) -> list[Item]:
         """Return the members whose deadline has passed since their batch was handed over and that have no answer.
 
-        None if the backend cancels: there a batch ends by its first deadline anyway.
+        Empty if the backend cancels: there a batch ends by its first deadline anyway.
         """
         if self._backend.cancels:
             return []

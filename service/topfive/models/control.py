@@ -26,7 +26,7 @@ logger = logging.getLogger("topfive")
 Mode = Literal["none", "explicit", "poll"]
 
 _UNLOADED: Final = "unloaded"
-_ENDING: Final = "it answers those who found it, and ends then"
+_ENDING: Final = "it answers the requests that have found it, and ends then"
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ class Decoder:
             if code > 0:
                 raise BackendFailure(f"a decoding process ended with exit code {code}")
             raise UndecodableImage(
-                f"the image ended what decoded it (signal {-code}); it is damaged, or made to do that: save it anew"
+                f"decoding the image ended its process (signal {-code}); the file is damaged or malicious: save it anew"
             )
         said, pixels = answer
         if pixels is None:
