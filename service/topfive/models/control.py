@@ -147,7 +147,7 @@ class ModelControl:
             logger.warning("the models stay as they were: %s", error)
         except NotReady:
             return False
-        except Exception as error:  # see above
+        except Exception as error:  # see docstring
             logger.error("the look at the model repository failed", exc_info=error)
         return True
 
