@@ -1,4 +1,4 @@
-"""What passes between the batcher and those around it: payloads, batches, outcomes, hooks."""
+"""Values that the batcher exchanges with its callers and its backend: payloads, batches, outcomes, hooks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NEVER: Final = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item: its outputs and where its time went, in seconds."""
+    """The result of one item: its outputs, the seconds that each stage took, and the size of its batch."""
 
     row: Row
     queue_seconds: float
@@ -29,23 +29,23 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class BatcherHooks:
-    """Who is told what, as it happens. All are called on the event loop and must not block."""
+    """Functions that the batcher calls when something happens, on the event loop; they must not block."""
 
     on_batch: Callable[[int, float, float], None]
-    """(batch size, seconds of preparing its images, inference seconds) of a batch that ran."""
+    """Called with (batch size, seconds of preparing its images, inference seconds) of a batch that ran."""
     on_batch_failure: Callable[[int, BaseException], None]
-    """(batch size, error) of a batch that failed."""
+    """Called with (batch size, error) of a batch that failed."""
     on_discard: Callable[[str], None]
-    """Reason for which an item left without running: `cancelled`, `expired` or `abandoned`."""
+    """Called with the reason for which an item left without running: `cancelled`, `expired` or `abandoned`."""
     on_failure: Callable[[BaseException], None]
-    """The batcher itself failed and takes no more work."""
+    """Called with the error when the batcher itself failed and takes no more work."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unprepared:
-    """A small image whose per-image graph is run when its batch starts, on the slot's own thread.
+    """A small image whose per-image graph runs when its batch starts, on the slot's own thread.
 
-    `shape`: what it will have then, which is what it is batched by.
+    `shape`: the shape of the prepared image. Only images of equal `shape` are batched together.
     """
 
     pixels: Tensor
@@ -54,26 +54,26 @@ class Unprepared:
 
     @property
     def nbytes(self) -> int:
-        """What waits with it."""
+        """Bytes that it holds while it waits."""
         return self.pixels.nbytes
 
     def prepare(self) -> Tensor:
-        """The tensor that the batch takes."""
+        """Run the per-image graph; return the tensor that the batch takes."""
         tensor: Tensor = self.per_image(self.pixels[np.newaxis])[0]
         return tensor
 
 
 Payload = Tensor | Unprepared
-"""What is submitted: a tensor as the batched graph takes it, or an image still to be made one."""
+"""What a caller submits: a tensor that the batched graph takes, or an image to be made into one."""
 
 
 class HandedBatch:
-    """A batch in the backend's hands; `claim` is the moment at which it starts to run.
+    """A batch that was handed to the backend; it starts to run when the backend calls `claim`.
 
-    `submissions`: how many requests had come when it was handed over. `wanted`: the members that run. Left out at the
-    start are `late`, which had expired, `gone`, for which nobody waited any more, and `failed`, which could not be
-    prepared. `next_deadline`: the earliest of the members that wait for their answer. `given_up`: the error with which
-    the backend was told to end it, at the monotonic second `given_up_at`.
+    `submissions`: how many requests the batcher had got when it handed this batch over. `wanted`: the members that run.
+    `claim` leaves out `late` (expired), `gone` (already answered or cancelled) and `failed` (could not be prepared).
+    `next_deadline`: the earliest deadline of the members without an answer. `given_up`: the error with which the
+    backend was told to end the batch, at the monotonic second `given_up_at`.
     """
 
     __slots__ = (
@@ -107,9 +107,10 @@ class HandedBatch:
         self._clock = clock
 
     def claim(self) -> list[Tensor]:
-        """The tensors to run, less those that expired or were cancelled since; may be called on any thread.
+        """Start the batch; return the tensors of the members to run. May be called on any thread.
 
-        An image that its per-image graph fails on is left out too, and costs only itself.
+        Members that expired or were cancelled are left out. So is an image on which its per-image graph fails; the
+        other members still run.
         """
         self.started = now = self._clock.now()
         self.claimed = True
@@ -131,17 +132,17 @@ class HandedBatch:
         return tensors
 
     def expire(self, now: float) -> list[Item]:
-        """The members whose deadline has passed and that have not been told so."""
+        """Return the members without an answer whose deadline has passed; update `next_deadline`."""
         waiting = self.unanswered
         self.next_deadline = min([item.deadline for item in waiting if item.deadline > now], default=_NEVER)
         return [item for item in waiting if item.deadline <= now]
 
     @property
     def deadline(self) -> float:
-        """The earliest of those of its members."""
+        """The earliest deadline of the members in `wanted`."""
         return min((item.deadline for item in self.wanted), default=_NEVER)
 
     @property
     def unanswered(self) -> list[Item]:
-        """The members that somebody still waits for."""
+        """The members that have no answer yet and were not cancelled."""
         return [item for item in self.items if not item.waiter.done()]

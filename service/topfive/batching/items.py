@@ -1,4 +1,4 @@
-"""What waits in a queue, the states that it goes through, and the queue's bounds: values, without behaviour."""
+"""Items that wait in a queue, their states, and the queue's bounds: values without behaviour."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _NEVER: Final = float("inf")
 
 
 class ItemState(enum.Enum):
-    """QUEUED -> DISPATCHED -> DONE | FAILED | EXPIRED, or QUEUED -> CANCELLED | EXPIRED.
+    """QUEUED -> DISPATCHED -> DONE; after a batch that failed also DISPATCHED -> RETRYING -> DISPATCHED.
 
-    After a batch that failed also DISPATCHED -> RETRYING -> DISPATCHED | CANCELLED | EXPIRED (`batching.retries`).
+    QUEUED, DISPATCHED and RETRYING -> FAILED | CANCELLED | EXPIRED; no other state is left again.
     """
 
     QUEUED = "queued"
@@ -29,10 +29,10 @@ class ItemState(enum.Enum):
 class Item:
     """One image on its way to a batch.
 
-    `key`: what it can be stacked with. `payload`: the tensor, opaque to the queue. `nbytes`: what it counts against
-    the byte bound. `deadline`: the monotonic second by which its caller must have an answer, so that it is not
-    dispatched after it. `priority`: its level, as `QueueLimits.level` gives it. `waiter` and `abandoned` are the
-    shell's: who waits for the outcome, and whether they are still there.
+    `key`: only items of equal key are batched together. `payload`: the tensor, opaque to the queue. `nbytes`: what it
+    counts against the byte bound. `deadline`: the monotonic second by which its caller must have an answer; it is not
+    dispatched after that. `priority`: its level, as `QueueLimits.level` gives it. The batcher uses `waiter`, the future
+    of the outcome, and `abandoned`, which says whether the client has hung up; the queue does not.
     """
 
     key: Any
@@ -51,9 +51,9 @@ class Item:
 class QueueLimits:
     """Bounds and batching rule of one queue; sizes in items, bytes and seconds.
 
-    `max_batch_size` is the size that pays, at most the model's cap `graph_batch_size`. Who would wait longer than
-    `max_wait_seconds`, behind at least `graph_batch_size` others, is refused. Of the `priority_levels` 1 is the best;
-    0 stands for no levels, and then all are equal.
+    `max_batch_size` is the size that pays, at most the model's cap `graph_batch_size`. A request that would wait longer
+    than `max_wait_seconds`, behind at least `graph_batch_size` items, is refused. Priority level 1 is the best; with 0
+    `priority_levels` all items are equal.
     """
 
     max_batch_size: int
@@ -66,5 +66,5 @@ class QueueLimits:
     default_priority_level: int = 0
 
     def level(self, priority: int) -> int:
-        """The level of a request that asks for `priority`, as on Triton: the default one if there is none such."""
+        """The level of a request that asks for `priority`, as on Triton: the default if that is not a level."""
         return priority if 0 < priority <= self.priority_levels else self.default_priority_level

@@ -1,4 +1,4 @@
-"""What clients are told of each version of each model: an entry of the repository's index."""
+"""The index of the repository, as clients get it: one value for each version of each model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class ModelState(enum.StrEnum):
-    """The states of a version of a model, as the model repository extension names them."""
+    """States of a version of a model, named as in the model repository extension."""
 
     READY = "READY"
     LOADING = "LOADING"
@@ -17,9 +17,9 @@ class ModelState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """What is known of one version of a model; of one whose versions are not known, `version` is empty.
+    """What is known of one version of a model; `version` is empty if the model's versions are not known.
 
-    A `reason` beside READY is why a newer state of the model is not what is served.
+    A `reason` beside READY says why the model is not served as it is in the repository now.
     """
 
     name: str

@@ -1,13 +1,13 @@
-"""Whether a request may come in: the bounds of the process, and all that one request holds, given back at its end.
+"""Admission, the bounds of the process on requests and bytes; and the entry, all that one request holds until its end.
 
-Room is asked for by a request's head, before a byte of its body is read, so that a request without room is refused at
-once. Room is taken by what is really there: bytes as they come; a place among the requests in flight, and places in
-the model's queue, once the body is whole. So a client that announces much and sends it slowly takes nothing from
-others.
+The bounds are checked when a request's head has come, before a byte of its body is read, so that a request that does
+not fit is refused at once. A request counts only for what is there: bytes as they come; a place among the requests in
+flight, and places in the model's queue, once the body is whole. So a client that announces much and sends it slowly
+takes nothing from other clients.
 
-Neither does a client that sends nearly all of its body and stops. Where there is no room for a byte that has come, the
-bodies that have stalled make room; first those that have kept most bytes waiting for longest. A client that sends
-evenly, however slowly, is never asked to make room, and a body that is whole is never given up.
+Neither does a client that sends nearly all of its body and stops. When bytes come that do not fit, stalled bodies are
+given up: first the body that has held most bytes for longest. A client that sends evenly, however slowly, is never cut
+off, and a body that is whole is never given up.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from topfive.ground.errors import QueueFull
 _NEVER: Final = float("inf")
 
 PATIENCE_SECONDS: Final = 2.0
-"""For how long a body may bring next to nothing where others have no room: longer than lines falter."""
+"""A body that has brought next to nothing for so long is stalled; network faults are usually shorter."""
 
 
 class Admission:
     """Bounds on the requests in flight (their body is here, their answer is not) and on all body bytes in memory.
 
-    `slowest_seconds` is what a body may take in all, by the clock `now`.
+    `slowest_seconds`: the longest time in which a body may come. `now`: the clock, in monotonic seconds.
     """
 
     def __init__(self, *, max_requests: int, max_bytes: int, slowest_seconds: float, now: Callable[[], float]) -> None:
@@ -39,30 +39,33 @@ class Admission:
         self.nbytes = 0
         self.now = now
         self.steady_share = 1 / slowest_seconds
-        """Of what is held of a body, the part that even the slowest, if it comes evenly, brings in a second."""
+        """The slowest body that comes evenly grows by at least this share of its held bytes in a second."""
         self.coming: set[HeldBytes] = set()
-        """Those whose body is still on its way, and can be given up."""
+        """Requests whose body is still coming; each can be given up."""
 
     def check(self, nbytes: int) -> None:
-        """Raise `QueueFull` if a request that announces `nbytes` has no room now; change nothing."""
+        """Raise `QueueFull` if a request that announces `nbytes` does not fit now; change nothing."""
         self.check_requests()
         if self.nbytes + nbytes > self.max_bytes:
             self._find_room(nbytes)
 
     def check_requests(self) -> None:
-        """Raise `QueueFull` if as many requests are in flight as may be."""
+        """Raise `QueueFull` if `max_requests` are in flight."""
         if self.requests >= self.max_requests:
             raise QueueFull(f"too many requests: {self.requests} are in flight, the most served at once; retry later")
 
     def make_room(self, nbytes: int, body: HeldBytes) -> None:
-        """Give up as many stalled bodies as `nbytes` more for `body` need; raises `QueueFull` if they are too few."""
+        """Give up stalled bodies until `nbytes` more fit for `body`; raises `QueueFull` if there are too few."""
         for stalled in self._find_room(nbytes, body):
             if self.nbytes + nbytes <= self.max_bytes:
                 break
             stalled.give_up()
 
     def _find_room(self, nbytes: int, body: HeldBytes | None = None) -> list[HeldBytes]:
-        """The stalled bodies, the one first that keeps most waiting for longest; raises `QueueFull` if too little."""
+        """The stalled bodies but `body`, by bytes times stalled seconds, highest first.
+
+        Raises `QueueFull` if `nbytes` more do not fit even without them.
+        """
         now = self.now()
         stalled = [each for each in self.coming if now - each.steady_at > PATIENCE_SECONDS and each is not body]
         if self.nbytes + nbytes - sum(each.nbytes for each in stalled) > self.max_bytes:
@@ -77,16 +80,16 @@ class Admission:
         return self.nbytes + nbytes <= self.max_bytes
 
     def take(self, nbytes: int) -> None:
-        """Count `nbytes` that preparing an image takes, until they are given back."""
+        """Count `nbytes` that preparing an image takes, until `give_back`."""
         self.nbytes += nbytes
 
     def give_back(self, nbytes: int) -> None:
-        """Count them no more."""
+        """Stop counting `nbytes`."""
         self.nbytes -= nbytes
 
 
 class HeldBytes:
-    """The bytes of one body, counted as they come, and given back at the end of the `with` block."""
+    """The bytes of one body: counted as they come, given back at the end of the `with` block."""
 
     __slots__ = ("_admission", "_goal", "_let_go", "nbytes", "steady_at")
 
@@ -96,17 +99,17 @@ class HeldBytes:
         self._goal = math.inf
         self.nbytes = 0
         self.steady_at = 0.0
-        """When the body had last brought its share of a second."""
+        """When the body last had grown by the steady share; it is stalled `PATIENCE_SECONDS` after that."""
 
     def expect(self, let_go: Callable[[], None]) -> None:
-        """The body is waited for from now on; `let_go` is called if it is given up, and must end the request."""
+        """Begin to wait for the body; `let_go` is called if it is given up, and must end the request."""
         self._let_go = let_go
         self._goal = 0
         self.steady_at = self._admission.now()
         self._admission.coming.add(self)
 
     def charge(self, nbytes: int) -> None:
-        """Count `nbytes` more that are held for this request; raises `QueueFull` if they are too many."""
+        """Count `nbytes` more that are held for this request; raises `QueueFull` if they do not fit."""
         admission = self._admission
         if admission.nbytes + nbytes > admission.max_bytes:
             admission.make_room(nbytes, self)
@@ -117,12 +120,12 @@ class HeldBytes:
             self._goal = self.nbytes * (1 + admission.steady_share)
 
     def is_whole(self) -> None:
-        """The body is here: it is not given up any more."""
+        """Say that the whole body has come: it is not given up any more."""
         self._goal = math.inf
         self._admission.coming.discard(self)
 
     def give_up(self) -> None:
-        """Let the request go, and give back the bytes that it holds."""
+        """End the request by its `let_go`, and give back the bytes that it holds."""
         assert self._let_go is not None
         self.is_whole()
         self._admission.nbytes -= self.nbytes
@@ -140,11 +143,12 @@ class HeldBytes:
 
 
 class Entry(HeldBytes):
-    """One inference request on its way in: made at its head, begun when its body is whole, over at the block's end.
+    """All that one inference request holds: made at its head, begun when its body is whole, over with the `with` block.
 
-    Until then the model's version stays loaded, even if another has taken its place: `room` is that of its batcher. To
-    make an entry raises what would be raised later anyway, for at least `images` images of `nbytes` in all, at best of
-    `priority`: `NotReady`, `TooLarge`, `QueueFull` with the time to retry after, or `DeadlineExceeded`.
+    `room` bounds the queue of the model's version, which stays loaded until the entry ends, even if another version has
+    replaced it. The constructor refuses a request that would be refused later anyway, of at least `images` images, a
+    body of `nbytes`, and at best `priority`. It raises `NotReady`, `TooLarge`, `DeadlineExceeded`, or `QueueFull` with
+    the time to retry after.
     """
 
     __slots__ = ("_images", "_in_flight", "_level", "_room")
@@ -174,16 +178,16 @@ class Entry(HeldBytes):
         room.enter()
 
     def charge(self, nbytes: int) -> None:
-        """As of any body; `QueueFull` has the time to retry after."""
+        """Count `nbytes` more, as `HeldBytes` does; raises `QueueFull` with the time to retry after."""
         try:
             super().charge(nbytes)
         except QueueFull as full:
             raise self._advised(full) from None
 
     def begin(self, images: int, *, deadline: float = _NEVER, priority: int = 0, is_near: bool = True) -> None:
-        """The body is whole and holds `images`: take a place in flight and their places, or raise as the constructor.
+        """Take a place in flight and places in the queue for `images`; the body is whole. Raises as the constructor.
 
-        `is_near`: whether they will be ready for a batch soon, so that others must expect to wait for them.
+        `is_near`: whether the images will be ready for a batch soon, so that they count in the wait of other requests.
         """
         try:
             self._admission.check_requests()
@@ -197,13 +201,13 @@ class Entry(HeldBytes):
         self._room.hold(images, self._level)
 
     def release_places(self) -> None:
-        """Give the places back, for the images themselves; a second time does nothing."""
+        """Give the queue's places back, just before the images enter the queue; a second call does nothing."""
         if self._images:
             self._room.hold(-self._images, self._level)
             self._images = 0
 
     def _advised(self, full: QueueFull) -> QueueFull:
-        """`full` with the time to retry after: when what waits now will have left."""
+        """Return `full` with the time to retry after: the estimated wait of an image that comes now."""
         if full.retry_after_seconds is None:
             full.retry_after_seconds = self._room.estimated_wait_seconds()
         return full

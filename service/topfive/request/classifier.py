@@ -1,7 +1,7 @@
-"""The life of a request, whichever door it came through: let in, received, understood, prepared, queued, answered.
+"""The classifier: takes a request from any door through its steps, from its head to its answer.
 
-What lives here: the order of these steps, and the deadline over all of them. What does not: any protocol (`http`,
-`grpc`), and how a step is done.
+What lives here: the order of the steps (admit, receive, understand, prepare, queue, answer), and the deadline over all
+of them. What does not: any protocol (`http`, `grpc`), and how each step is done.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NEVER: Final = float("inf")
 
 
 class Asked(Protocol):
-    """What a body asks for, once it is understood."""
+    """What a request asks for, as read from its body."""
 
     @property
     def body(self) -> Body:
@@ -34,7 +34,7 @@ class Asked(Protocol):
 
     @property
     def source(self) -> Source:
-        """How they lie in `body`."""
+        """How the images lie in `body`."""
 
     @property
     def timeout_seconds(self) -> float | None:
@@ -42,11 +42,11 @@ class Asked(Protocol):
 
     @property
     def priority(self) -> int:
-        """1 is the best; 0 stands for the model's default."""
+        """1 is the best; 0 means the model's default."""
 
     @property
     def copied_bytes(self) -> int:
-        """Bytes that were made of the body and are held beside it."""
+        """Bytes that were copied out of the body and are held beside it."""
 
 
 A = TypeVar("A", bound=Asked)
@@ -55,28 +55,28 @@ T = TypeVar("T")
 
 
 class Door(Protocol[A_co]):
-    """One request, as the protocol that it came by gives it; the methods are called in this order."""
+    """One request as its protocol presents it; the methods are called in this order."""
 
     async def receive(self, entry: Entry) -> None:
         """Receive the body, and charge it to `entry` as it comes."""
 
     def is_light(self) -> bool:
-        """Whether the body is understood in less time than a change of thread and back takes."""
+        """Whether `understand` takes less time than a change of thread and back."""
 
     def understand(self) -> A_co:
-        """What the body asks for; may be called on another thread."""
+        """Read from the body what the request asks for; may be called on another thread."""
 
     def is_abandoned(self) -> bool:
-        """Whether the client has hung up; asked at any time once the body is here."""
+        """Whether the client has hung up; called at any time once the body is here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What is known of a request before its body: by this it is let in or refused.
+    """What is known of a request before its body; by this it is admitted or refused.
 
-    `began`: the monotonic second at which its first byte came. `nbytes`: of the body, as announced. `images`: how many
-    it holds at least. `timeout_seconds`: how long it may take, from `began`. `latest`: the second by which the client's
-    own deadline passes. `priority`: the best that the body may ask for.
+    `began`: the monotonic second at which its first byte came. `nbytes`: the announced size of the body. `images`: how
+    many it holds at least. `timeout_seconds`: how long the request may take, from `began`. `latest`: the monotonic
+    second of the client's own deadline. `priority`: the best that the body may ask for.
     """
 
     model: ServedModel
@@ -90,8 +90,8 @@ class Announced:
     def deadline(self, timeout_seconds: float | None = None) -> float:
         """The monotonic second by which the answer must be there; raises `MalformedRequest`.
 
-        The model's queue policy holds for every request. A client may shorten it, by the head or by `timeout_seconds`
-        in the body, where the policy sets no timeout or allows that.
+        The timeout of the model's queue policy holds for every request. A client may set a shorter one, in the head or
+        by `timeout_seconds` in the body, if the policy sets none or allows that.
         """
         model = self.model
         allowed = model.queue_timeout_seconds or _NEVER
@@ -108,7 +108,7 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The answer to one request: the outputs of each of its images, in its order, and the model that gave it."""
+    """The answer to one request: the outputs of each image, in the request's order, and the model that gave them."""
 
     model: ServedModel
     rows: Sequence[Row]
@@ -118,8 +118,8 @@ class Classification:
 class Classifier:
     """Answers requests.
 
-    `preparation`: what decodes, and resizes large images, beside the threads that run batches. `pool`: threads for
-    other work that takes long.
+    `preparation`: decodes images, and resizes large ones, on other threads than those that run batches. `pool`: threads
+    for other long work.
     """
 
     def __init__(self, *, admission: Admission, preparation: Preparation, pool: WorkerPool, clock: Clock) -> None:
@@ -130,7 +130,7 @@ class Classifier:
         self._understanding = asyncio.Lock()
 
     async def answer(self, announced: Announced, door: Door[A]) -> tuple[A, Classification]:
-        """What the request asked for, and its answer; raises any of `topfive.ground.errors`."""
+        """Return what the request asked for, and its answer; raises any of `topfive.ground.errors`."""
         model, deadline = announced.model, announced.deadline()
         with Entry(
             self._admission,
@@ -148,10 +148,10 @@ class Classifier:
             return asked, await self._classify(model, asked, entry, deadline, door.is_abandoned)
 
     async def aside(self, call: Callable[[], T], is_abandoned: Callable[[], bool]) -> T:
-        """What `call` gives, on another thread, one at a time.
+        """Run `call` on another thread and return its result; one such call runs at a time.
 
-        Parsers hold the interpreter, so two would be no faster; but the event loop, which has to answer probes, would
-        wait for both.
+        Parsers hold the interpreter's lock: two at once are no faster, and the event loop, which has to answer probes,
+        would wait for both.
         """
         async with self._understanding:
             if is_abandoned():
@@ -161,7 +161,7 @@ class Classifier:
     async def _classify(
         self, model: ServedModel, asked: Asked, entry: Entry, deadline: float, is_abandoned: Callable[[], bool]
     ) -> Classification:
-        """The outputs for each image: places are taken now, for what it costs to prepare the images is known."""
+        """Take places, prepare the images, run them and return their outputs; the body is whole and understood."""
         body, source = asked.body, asked.source
         prices = self._payloads.prices(model, body, source)
         wait = self._preparation.check(prices, deadline=deadline) if prices else 0.0

@@ -1,7 +1,7 @@
-"""How the images of a request lie in its body.
+"""The forms in which images lie in a request's body: raw pixels, one file, or several files.
 
-What lives here: the forms that a body can have once its protocol is taken off, and which sizes a model takes. What does
-not: how a door finds that out (`http.bodies`, `protocol`), and how images are decoded (`images`).
+What lives here: these forms, independent of the protocol, and the check of an image's size against the model. What does
+not: how a door finds out the form (`http.bodies`, `protocol`), and how images are decoded (`images`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from topfive.models.served import ServedModel
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """A body that holds one image file, whose own bytes say of which format."""
+    """A body that is one image file; the file's own bytes tell its format."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedImages:
-    """As many image files as there are `names`, which refusals call them by; their body is a sequence of files."""
+    """A body that is a sequence of image files, one for each of `names`, by which error messages call them."""
 
     names: Sequence[str]
 

@@ -1,4 +1,4 @@
-"""The bounds of the rooms below, as the settings set them."""
+"""Makes the bounds that other modules take out of the settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from topfive.request.preparing.preparation import PreparingLimits
 
 
 def connection_limits(settings: Settings) -> ConnectionLimits:
-    """Of HTTP's connections."""
+    """The bounds on HTTP connections."""
     return ConnectionLimits(
         max_connections=settings.max_connections,
         head_seconds=settings.head_seconds,
@@ -21,7 +21,7 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
 
 
 def image_limits(settings: Settings) -> ImageLimits:
-    """Of the images of a request."""
+    """The bounds on the images of a request."""
     return ImageLimits(
         max_pixels=settings.max_image_pixels,
         max_dimension=settings.max_image_dimension,
@@ -30,7 +30,7 @@ def image_limits(settings: Settings) -> ImageLimits:
 
 
 def decoding_rules(settings: Settings) -> DecodingRules:
-    """What is made of a file that leaves a choice."""
+    """The rules for files that can be decoded in more than one way."""
     return DecodingRules(
         allow_damaged_images=settings.allow_damaged_images,
         convert_colour_profiles=settings.convert_colour_profiles,
@@ -38,7 +38,7 @@ def decoding_rules(settings: Settings) -> DecodingRules:
 
 
 def preparing_limits(settings: Settings, *, cores: int) -> PreparingLimits:
-    """Of what decodes and resizes."""
+    """The bounds on decoding and resizing, for a machine of so many `cores`."""
     return PreparingLimits(
         threads=settings.prepare_threads or cores,
         max_wait_seconds=settings.max_queue_wait_seconds,
@@ -48,7 +48,7 @@ def preparing_limits(settings: Settings, *, cores: int) -> PreparingLimits:
 
 
 def queue_defaults(settings: Settings) -> QueueDefaults:
-    """Of each model's queue, where its configuration does not say."""
+    """The bounds of each model's queue that its configuration does not set."""
     return QueueDefaults(
         max_items=settings.max_queue_items,
         max_bytes=settings.max_in_flight_bytes,

@@ -1,6 +1,7 @@
-"""The running service: what exists once in a process, and its start and stop.
+"""The running service: everything that exists once in a process and that requests share.
 
-What lives here: connections, admission, models, lifecycle, their order of coming and going. What does not: HTTP.
+What lives here: connections, admission, models and lifecycle, and the order in which they start and stop. What does
+not: protocols (`http`, `grpc`).
 """
 
 from __future__ import annotations
@@ -37,20 +38,20 @@ from topfive.serving.upkeep import Upkeep
 logger = logging.getLogger("topfive")
 
 _WATCH_SECONDS: Final = 1.0
-"""How old the gauges may be that a sibling process is scraped for."""
+"""How often stuck calls are looked for and gauges are set, so how old they may be when another process is scraped."""
 _ASIDE_THREADS: Final = 2
-"""For what clients send beside images: JSON, forms, gzip."""
+"""Threads that read what clients send beside images: JSON, forms, gzip."""
 _LAST_BATCH_SECONDS: Final = 0.5
-"""What a batch that runs is given when the time for the stop is up."""
+"""How long a running batch may still take when the time for the stop is up."""
 
 
 class Serving:
     """Everything that requests share.
 
-    `stored` is what `repository` held at the start. `control` changes the models while they are served; `changed` is
-    rung when they, or the state, are others. `on_ready` is called once, when the first model is served, and `on_fatal`
-    when the process should end, with `failure` set. `is_stuck` says that a call does not end: the watchdog found it, or
-    `stop` has waited as long as it may. `leaves_threads` says that a load was given up whose thread did not come back.
+    `stored`: the models of `repository` at the start. `control` changes the models while they are served; `changed`
+    rings when the models or the state change. `on_ready` is called once, when the first model is served. `on_fatal` is
+    called when the process should end, with `failure` set. `is_stuck`: a call does not end; the watchdog found it, or
+    `stop` has waited for it as long as it may. `leaves_threads`: a load was given up, and its thread did not end.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class Serving:
 
     @property
     def models(self) -> Models:
-        """The models that are served now; raises `NotReady` until the first are warm."""
+        """The models that are served now; raises `NotReady` until the first models are warm."""
         models = self._live.current
         if models is None:
             raise NotReady("the service is starting: its models are not warm yet; retry shortly")
@@ -131,18 +132,18 @@ class Serving:
 
     @property
     def stored(self) -> Mapping[str, StoredModel]:
-        """What the served models were made from, by name."""
+        """The stored models that the served models were made from, by name."""
         return self._live.stored
 
     @property
     def classifier(self) -> Classifier:
-        """The path of a request; raises `NotReady` as `models` does."""
+        """The classifier, which answers requests; raises `NotReady` before `start`."""
         if self._classifier is None:
             raise NotReady("the service is starting; retry shortly")
         return self._classifier
 
     def start(self) -> None:
-        """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
+        """Begin to load and warm up the models; returns at once, so that liveness probes are answered meanwhile."""
         compute = WorkerPool(threads=self.cores, name="compute", on_death=self.fail)
         aside = WorkerPool(threads=_ASIDE_THREADS, name="aside", on_death=self.fail)
         self._pools = [compute, aside]
@@ -190,20 +191,20 @@ class Serving:
             leaving.cancel()
 
     async def _keep_watch(self) -> None:
-        """Set the gauges, and look for batches and calls that do not end."""
+        """Set the gauges, and look for batches and calls that do not end, every second."""
         try:
             while True:
                 self.gauges.publish()
                 self.is_stuck |= self._live.fail_if_stuck(self.settings.stuck_batch_seconds)
                 self._fail_if_thread_is_stuck()
                 await asyncio.sleep(_WATCH_SECONDS)
-        except Exception as error:  # noqa: BLE001  # a service that nobody watches must not go on as if it were
+        except Exception as error:  # noqa: BLE001  # a service without its watchdog must not go on
             self.fail(error)
 
     def _fail_if_thread_is_stuck(self) -> None:
-        """Of those beside the batches, whose calls are bounded: one that does not end is a defect.
+        """Fail if a call on a thread that runs no batches does not end: all such calls are bounded, so it is a defect.
 
-        A decode may take its time, whatever is set for batches.
+        Decoding has a bound of its own, which is added to that of batches.
         """
         seconds = self.settings.stuck_batch_seconds + self.settings.max_decode_seconds
         for pool in self._watched:
@@ -213,14 +214,14 @@ class Serving:
                 self.fail(BackendFailure(f"a call on the thread {name} has not ended within {seconds:g} s"))
 
     def begin_drain(self) -> None:
-        """Say "not ready" from now on; what comes in all the same is still served, and its connection closed then."""
+        """Be "not ready" from now on; requests that still come are served, and their connections are closed then."""
         self.connections.closing = True
         self.lifecycle.enter(State.DRAINING)
 
     def hurry(self) -> None:
-        """Begin to stop: what is whole is answered, nobody waits for company in a batch, what is not whole is let go.
+        """Begin to stop: let no item wait for a fuller batch, and give requests that are not whole little more time.
 
-        From now on it counts how long the stop takes.
+        The time for the stop, `shutdown_seconds`, begins at the first call.
         """
         self._ends = min(self._ends, self.clock.now() + self.settings.shutdown_seconds)
         self._leaving.set()
@@ -228,7 +229,7 @@ class Serving:
         self._live.hurry()
 
     async def stop(self) -> None:
-        """Answer what waits, end the threads."""
+        """Answer the requests that wait, then end the threads."""
         self.hurry()
         self.begin_drain()
         await self._upkeep.stop()
@@ -254,14 +255,14 @@ class Serving:
         self.lifecycle.enter(State.STOPPED)
 
     def _patience(self) -> float:
-        """How long what still runs may take: what is left of the stop, and a moment where nothing is left of it."""
+        """How long running work may still take: the rest of the time for the stop, or a moment if none is left."""
         if self.is_stuck:
             return 0.0
         least = min(_LAST_BATCH_SECONDS, self.settings.shutdown_seconds)
         return max(least, self._ends - self.clock.now())
 
     def fail(self, error: BaseException) -> None:
-        """Say why the service cannot go on, and have the process ended."""
+        """Log why the service cannot go on, and have the process ended."""
         self.failure = error
         logger.critical("the service has failed: %s", error, exc_info=not isinstance(error, TopfiveError) and error)
         if self.lifecycle.state in (State.STARTING, State.READY, State.UNREACHABLE):
@@ -269,7 +270,7 @@ class Serving:
         self._on_fatal()
 
     def reload(self) -> None:
-        """Look now whether keys and certificates have changed, and the repository if that is polled."""
+        """Check now whether keys, certificates and, if it is polled, the repository have changed."""
         self.credentials.reload()
 
     async def _keep_current(self) -> None:

@@ -1,7 +1,7 @@
-"""The models of a service from its start on: loaded, then watched and polled until it stops.
+"""The upkeep of a service's models: loads them at its start, then checks their backends and polls until it stops.
 
-What lives here: what is tried again, what ends the process, and how the service's state follows the backend's. What
-does not: loading (`models.loading`), changes (`models.control`).
+What lives here: which errors are tried again and which end the process, and how the service's state follows the
+backend's. What does not: loading (`models.loading`), changes (`models.control`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from topfive.repository.reading import StoredModel
 logger = logging.getLogger("topfive")
 
 _CHECK_SECONDS: Final = 1.0
-"""How often each model's backend is asked whether it could run a batch."""
+"""How often each model's backend is checked, in seconds."""
 
 
 class Upkeep:
-    """Loads what is stored, and keeps it as the backend and the repository are; `fail` is told what ends the process.
+    """Loads the stored models, then checks backends and polls the repository; calls `fail` with an error that is fatal.
 
-    `poll_seconds`: how often the repository is looked at; None where it is not polled.
+    `poll_seconds`: how often the repository is looked at; None if it is not polled.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, loader: Loader, stored: Mapping[str, StoredModel]) -> None:
-        """Begin to load."""
+        """Begin to load the `stored` models."""
         self.loading = self._begin(self._load(loader, stored))
 
     async def stop(self) -> None:
-        """End all of it."""
+        """End loading, checking and polling."""
         for task in list(self._tasks):
             task.cancel()
             await asyncio.wait([task])
@@ -71,9 +71,9 @@ class Upkeep:
     async def _load(self, loader: Loader, stored: Mapping[str, StoredModel]) -> None:
         try:
             await self._load_first(loader, stored)
-        except NotReady as error:  # it was told to stop before its models were warm
+        except NotReady as error:  # the service was told to stop before its models were warm
             logger.info("the models are not loaded: %s", error)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the process must say so and end, not idle unready
+        except Exception as error:  # noqa: BLE001  # any error: the process must report it and end, not stay unready
             self._fail(error)
         else:
             if self._lifecycle.state is State.STARTING:
@@ -83,7 +83,7 @@ class Upkeep:
                 self._begin(self._control.keep_polling(self._clock, self._poll_seconds))
 
     async def _load_first(self, loader: Loader, stored: Mapping[str, StoredModel]) -> None:
-        """Load what is stored, as soon as the backend can be reached."""
+        """Load the stored models as soon as the backend can be reached."""
         while True:
             await self._factory.wait_until_reachable()
             try:
@@ -93,7 +93,7 @@ class Upkeep:
                 await sleep(self._clock, _CHECK_SECONDS)
 
     async def _keep_checking(self) -> None:
-        """Be ready only while every model's backend is."""
+        """Check the backends every second; be READY only while every one can be reached."""
         try:
             while True:
                 await sleep(self._clock, _CHECK_SECONDS)
@@ -103,5 +103,5 @@ class Upkeep:
                 elif reason is not None and self._lifecycle.state is State.READY:
                     logger.error("requests are refused for now: %s", reason)
                     self._lifecycle.enter(State.UNREACHABLE)
-        except Exception as error:  # noqa: BLE001  # a service whose backend nobody watches must not go on
+        except Exception as error:  # noqa: BLE001  # a service whose backends are not checked must not go on
             self._fail(error)

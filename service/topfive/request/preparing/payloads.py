@@ -1,7 +1,7 @@
-"""From the images of one body to what the batcher takes: at once where there is little to do, else on worker threads.
+"""Makes payloads for the batcher out of the images of one body: at once if there is little to do, else on threads.
 
-What lives here: which images need a thread, and the time of each stage. What does not: whose turn it is, deadlines and
-memory (`preparation`).
+What lives here: which images need a thread, and the time of each stage. What does not: the order of jobs, deadlines and
+memory (`request.preparing.preparation`).
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from topfive.request.sources import EncodedImages, Source, check_size
 
 _FAULTS_OF_AN_IMAGE: Final = (MalformedRequest, TooLarge, UndecodableImage, UnsupportedMediaType)
 _LIGHT_BYTES: Final = 3_000_000
-"""A million raw pixels, which are resized in about the time of a batch: a slot does that itself when it starts the
-batch, which saves two changes of thread and never prepares what has expired."""
+"""A million raw pixels. They are resized in about the time of a batch, so a slot does that when it starts the batch:
+this saves two changes of thread and never prepares an expired image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Payloads for the batcher, and the seconds that they waited, and took to be decoded and resized."""
+    """Payloads for the batcher, and the seconds that they waited and that decoding and resizing took."""
 
     payloads: Sequence[Payload]
     wait_seconds: float = 0.0
@@ -48,14 +48,14 @@ class Prepared:
 
 
 class Payloads:
-    """Makes them, with `preparation` for what takes long: that must not hold a slot."""
+    """Makes payloads; long work goes to `preparation`, because it must not hold a slot."""
 
     def __init__(self, preparation: Preparation, clock: Clock) -> None:
         self._preparation = preparation
         self._clock = clock
 
     def prices(self, model: ServedModel, body: Any, source: Source) -> list[Price]:
-        """Of what is to be prepared on a thread: of each file, or of the raw pixels together; none if nothing is."""
+        """The price of each job on a thread: one a file, or one for all raw pixels; empty if no thread is needed."""
         match source:
             case RawShape():
                 at_once = model.per_image is None or not model.per_image.blocking
@@ -77,7 +77,7 @@ class Payloads:
         deadline: float,
         abandoned: Callable[[], bool],
     ) -> Prepared:
-        """Payloads for the batcher: at once where there is next to nothing to do, else on worker threads."""
+        """Make payloads for the batcher; `prices` are those that `prices()` gave for the same body."""
         began = self._clock.now()
 
         def start(price: Price, read: Callable[[Decode], NDArray[np.uint8]]) -> asyncio.Future[Prepared]:
@@ -102,7 +102,7 @@ class Payloads:
     async def _all_prepared(
         self, running: Sequence[asyncio.Future[Prepared]], names: Sequence[str], began: float
     ) -> Prepared:
-        """All of them together; the first that is no image is named in the error."""
+        """The payloads of all `running` jobs together; an error names the first image at fault."""
         prepared: list[Prepared] = []
         try:
             for name, future in zip(names, running, strict=True):
@@ -112,21 +112,21 @@ class Payloads:
                     raise type(error)(f"{name}: {error}", logged=error.logged) from error
         finally:
             for future in running:
-                if not future.cancel() and not future.cancelled():  # those that no thread has begun are not run
-                    future.exception()  # is looked at: asyncio would log it as one that nobody was told of
+                if not future.cancel() and not future.cancelled():  # a job that no thread has begun does not run
+                    future.exception()  # retrieved, so that asyncio does not log it as unreported
         payloads = [payload for each in prepared for payload in each.payloads]
         passed = self._clock.now() - began
         decoding = sum(each.decode_seconds for each in prepared)
         resizing = sum(each.resize_seconds for each in prepared)
         share = min(1.0, passed / (decoding + resizing)) if decoding + resizing else 0.0
-        # Several threads at once spend more than passes: the stages share what has passed, as their work was.
+        # Several threads work at once, so their times add up to more than has passed; they are scaled down to that.
         wait = passed - share * (decoding + resizing)
         return Prepared(payloads, max(0.0, wait), share * decoding, share * resizing)
 
     def _prepare_now(
         self, model: ServedModel, read: Callable[[], NDArray[np.uint8]], deadline: float, queued: float
     ) -> Prepared:
-        """Decode, as `read` does, and resize; may run on a worker thread."""
+        """Decode by `read`, and resize; may run on a worker thread."""
         started = self._clock.now()
         if started >= deadline:
             raise DeadlineExceeded("the deadline passed before decoding; allow more time or send less load")
