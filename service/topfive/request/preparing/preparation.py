@@ -113,8 +113,8 @@ class Preparation:
         dear = sum(price.is_dear for price in prices)
         if dear and len(self._dear) and len(self._dear) + dear > self._limits.max_dear:
             raise QueueFull(
-                f"too many large images wait to be decoded: {len(self._dear)}, of at most {self._limits.max_dear}; retry "
-                "later, or send smaller images",
+                f"too many large images wait to be decoded: {len(self._dear)}, of at most {self._limits.max_dear}; "
+                "retry later, or send smaller images",
                 retry_after_seconds=wait,
             )
         if wait > self._limits.max_wait_seconds:
