@@ -41,8 +41,8 @@ def fit_descriptors(max_connections: int, *, listeners: int, backlog: int) -> in
             f"unit, or `docker run --ulimit nofile={needed}`"
         )
     logger.warning(
-        "max_connections is lowered from %d to %d, for this process may have %d files open: for all of them raise the "
-        "limit to %d (ulimit -n, systemd's LimitNOFILE, Docker's --ulimit nofile)",
+        "max_connections is lowered from %d to %d, because this process may have only %d files open; to have them all, "
+        "raise the limit to %d (ulimit -n, systemd's LimitNOFILE, Docker's --ulimit nofile)",
         max_connections,
         fitting,
         limit,

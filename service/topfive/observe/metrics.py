@@ -126,7 +126,7 @@ class Metrics:
         )
         self.prepare_wait = Gauge(
             "topfive_prepare_wait_seconds",
-            "Estimated time until all that wait to be decoded will have been; of several processes, the longest.",
+            "Estimated time until all images that now wait are decoded; of several processes, the longest.",
             ("lane",),
             registry=registry,
             multiprocess_mode="livemax",
@@ -135,18 +135,18 @@ class Metrics:
         self.connections_limit = self._gauge("topfive_connections_limit", "Most HTTP connections open at once.", ())
         self.connections_closed = Counter(
             "topfive_connections_closed",
-            "HTTP connections closed for what their client did or did not do, by reason.",
+            "HTTP connections that the service closed because of their client, by reason.",
             ("reason",),
             registry=registry,
         )
         self.gauge_failures = Counter(
             "topfive_gauge_failures",
-            "Times that some gauges could not be set, for what they tell could not be found out.",
+            "Times that some gauges could not be set, because their values could not be read.",
             registry=registry,
         )
         self._lost_lines = Counter(
             "topfive_log_lines_lost",
-            "Lines of the log that could not be written: nobody reads it, or its disk is full.",
+            "Log lines that could not be written: the reader has stopped, or the disk is full.",
             registry=registry,
         )
         self._lost_lines_told = 0
@@ -170,7 +170,7 @@ class Metrics:
         )
         self._started = Gauge(
             "process_start_time_seconds",
-            "Unix time at which the process, of several the latest, began to load its models.",
+            "Unix time at which the process began to load its models; of several processes, the latest.",
             registry=registry,
             multiprocess_mode="livemax",
         )

@@ -121,7 +121,7 @@ class RoomyDict(MmapedDict):
 
     def _give_up(self, filename: str, error: OSError) -> None:
         self._full = True
-        logger.error("metrics that are new are not shown any more, for %s cannot grow: %s", filename, error)
+        logger.error("new metrics are not shown any more, because %s cannot grow: %s", filename, error)
 
 
 def add_to_the_dead(pid: int, folder: Path) -> None:

@@ -135,7 +135,7 @@ class QueuedFile(io.RawIOBase):
         """Log how many lines were lost, as soon as no line waits."""
         if self._told < self.lost and not self._lines:
             count, self._told = self.lost - self._told, self.lost
-            logger.error("%d lines of this log were lost, for they could not be written", count)
+            logger.error("%d lines of this log were lost, because they could not be written", count)
 
 
 def queue_standard_error() -> QueuedFile:
