@@ -1,7 +1,7 @@
-"""`ModelInfer`: the protocol's inference over gRPC, through the same life as over HTTP.
+"""`ModelInfer`: the protocol's inference over gRPC, in the same steps as over HTTP.
 
-What lives here: gRPC's part of it. What the messages mean is in `grpc.codec`. An RPC is reported with the status
-that HTTP would have answered, so that dashboards add up.
+What lives here: gRPC's part of it. What does not: what the messages mean (`grpc.codec`). An RPC is reported with the
+status that HTTP would have answered, so that dashboards can add both up.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from topfive.serving.serving import Serving
 ROUTE: Final = "grpc ModelInfer"
 _NEVER: Final = float("inf")
 _LIGHT_BYTES: Final = 1 << 14
-"""Message beside its raw tensors that is read in less time than a change of thread and back takes twice."""
+"""A message with at most so much beside raw tensors is parsed at once: two changes of thread and back take longer."""
 
 
 class _Rpc(Report):
@@ -68,11 +68,11 @@ class Infer:
         except TopfiveError as error:
             status = self._reporter.refused(report, error)
             refusal = refusal_of(error, report.request_id)
-        except asyncio.CancelledError:  # the client has left, its time is up, or the stop's bound is reached
+        except asyncio.CancelledError:  # the client has left, its deadline passed, or the time for the stop is over
             left = ClientDisconnected("the RPC ended before it was answered")
             self._reporter.finished(report, self._reporter.refused(report, left), self._now() - report.started)
             raise
-        except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
+        except Exception as error:  # noqa: BLE001  # our own defects are answered and logged too
             status, refusal = 500, refusal_of(error, report.request_id)
             log_failure(report.request_id, error)
         self._reporter.finished(report, status, self._now() - report.started)
@@ -93,7 +93,7 @@ class Infer:
             rest, tensors = split(message)
             light = len(rest) <= _LIGHT_BYTES
             read = partial(read_infer, rest, max_bytes=serving.settings.max_json_bytes)
-            request = read() if light else await classifier.aside(read, _is_attached)
+            request = read() if light else await classifier.aside(read, _never_abandoned)
             model = report.model = serving.models.find(request.model_name, version_of(request.model_version or None))
             announced = Announced(model, report.started, nbytes=len(message), latest=latest, priority=HIGHEST_PRIORITY)
             understand = partial(parse, request, tensors, model, limits=serving.limits)
@@ -120,9 +120,9 @@ class _Door:
         return self._light
 
     def is_abandoned(self) -> bool:
-        return _is_attached()
+        return _never_abandoned()
 
 
-def _is_attached() -> bool:
-    """Never abandoned: if the client hangs up, gRPC cancels this RPC's task, which withdraws it from the queue."""
+def _never_abandoned() -> bool:
+    """False, always: if the client hangs up, gRPC cancels this RPC's task, which takes its items out of the queue."""
     return False

@@ -1,7 +1,6 @@
-"""A unary RPC that is not inference: its message received within a bound, its errors turned into statuses.
+"""The frame of a unary RPC other than inference: receives its message within bounds, turns errors into statuses.
 
-What lives here: what is the same for all of them. What does not: what each answers (`grpc_api.servicer`,
-`grpc_api.health`).
+What does not live here: what each RPC answers (`grpc.servicer`, `grpc.health`).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Handler = Callable[[object, Any], Awaitable[bytes]]
 
 
 def answering(calls: Calls, kind: Any, answer: Answer) -> Handler:
-    """A handler that receives a message of `kind` as one of `calls`, and sends what `answer` makes of it."""
+    """A handler that holds its RPC as one of `calls`, receives a message of `kind`, and sends what `answer` returns."""
 
     async def handle(_: object, context: Any) -> bytes:
         try:
@@ -31,7 +30,7 @@ def answering(calls: Calls, kind: Any, answer: Answer) -> Handler:
                 return to_bytes(await answer(read_message(kind, message)))
         except TopfiveError as error:
             refused: Exception = error
-        except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
+        except Exception as error:  # noqa: BLE001  # our own defects are answered and logged too
             refused = error
         return await refuse_with(context, refused)
 
@@ -39,7 +38,7 @@ def answering(calls: Calls, kind: Any, answer: Answer) -> Handler:
 
 
 async def refuse_with(context: Any, error: Exception) -> NoReturn:
-    """End the RPC of `context` with `error`; one that is our fault is logged."""
+    """End the RPC of `context` with `error`, and log it if it is our own defect."""
     request_id = request_id_of(given(context).request_id)
     refusal = refusal_of(error, request_id)
     if refusal.status is grpc.StatusCode.INTERNAL:
@@ -48,6 +47,6 @@ async def refuse_with(context: Any, error: Exception) -> NoReturn:
 
 
 def to_bytes(message: Any) -> bytes:
-    """`message` as it travels."""
+    """`message` as the bytes that are sent."""
     data: bytes = message.SerializeToString()
     return data

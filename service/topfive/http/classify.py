@@ -1,8 +1,8 @@
-"""`POST /v1/classify`: one image or several in any of the accepted forms in, their labels out.
+"""`POST /v1/classify`: takes one image or several in any accepted form, and answers with their labels.
 
-What lives here: how the request is judged by its head, and how its body is read. What a body holds is in
-`http.bodies.uploads`, the answer in `http.predictions`, the documentation of the route in `http.docs`; errors, headers
-and the log are in `http.endpoint`; the order of the steps is the classifier's.
+What lives here: the checks of a request's head, and the reading of its body. What does not: what a body holds
+(`http.bodies.uploads`), the answer (`http.predictions`), the route's documentation (`http.docs`), errors, headers and
+the log (`http.endpoint`), and the order of the steps (`request.classifier`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from topfive.serving.serving import Serving
 
 PATH: Final = "/v1/classify"
 _LIGHT_BYTES: Final = 1 << 16
-"""A form or JSON that is read in less time than a change of thread and back takes twice."""
+"""A form or JSON of at most this size is parsed at once: two changes to another thread and back would take longer."""
 
 
 class ClassifyHandler:
@@ -70,7 +70,7 @@ class ClassifyHandler:
         return Reply(render(result, parameters, listed=listed, instances=upload.instances), [JSON])
 
     def _check_length(self, length: int | None, source: Source, media_type: str, *, is_coded: bool) -> None:
-        """Refuse by the head alone what would be refused after reading the body."""
+        """Refuse now, by the head alone, a request that would be refused after its body is read."""
         settings = self._serving.settings
         check_length(length, settings.max_body_bytes)
         if length is None or is_coded or is_form(media_type):
@@ -149,7 +149,7 @@ class _Door:
 
 
 def _advised(error: UndecodableImage, upload: Upload | None) -> UndecodableImage:
-    """`error`, and how raw pixels are sent, if the body is one of no known kind: then it may be pixels."""
+    """`error`; if no known format fits the body, it may be raw pixels, so the message also says how to send those."""
     if upload is None or not isinstance(upload.source, EncodedImage):
         return error
     body = upload.body

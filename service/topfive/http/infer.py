@@ -1,7 +1,7 @@
 """`POST /v2/models/{model}[/versions/{version}]/infer`: the protocol's inference route, JSON or binary.
 
-What lives here: HTTP's part of it. What the bytes mean is in `protocol.rest`; errors, headers and the log are in
-`http.endpoint`; the order of the steps is the classifier's.
+What lives here: HTTP's part of it. What does not: what the bytes mean (`protocol.rest`), errors, headers and the log
+(`http.endpoint`), and the order of the steps (`request.classifier`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PATH: Final = re.compile(r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>
 _BINARY: Final = (b"content-type", b"application/octet-stream")
 _JSON_LENGTH: Final = b"inference-header-content-length"
 _LIGHT_JSON_BYTES: Final = 1 << 16
-"""JSON that is read in less time than a change of thread and back takes twice."""
+"""JSON of at most this size is parsed at once: two changes to another thread and back would take longer."""
 
 
 def is_infer(path: str) -> bool:
@@ -59,7 +59,7 @@ class InferHandler:
         return _reply(*render(model, request.id, request.outputs, result.rows), headers.get(b"accept-encoding"))
 
     def _limit(self, exchange: Exchange, length: int | None, json_length: int | None) -> int:
-        """How long the body may be; raises, by the head alone, what would be raised after reading it."""
+        """The most bytes that the body may have. Raises now, by the head alone, what would be raised after reading."""
         settings = self._serving.settings
         check_length(length, settings.max_body_bytes)
         if length is not None and not exchange.coding:

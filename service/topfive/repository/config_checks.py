@@ -1,4 +1,4 @@
-"""What a `config.pbtxt` must say, beyond its fields, for a model to be served: its name, kind and priorities."""
+"""Checks of a whole `config.pbtxt` before its model is served: its name, kind, tensors and priorities."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`config.pbtxt`, the only model configuration: parsed with Triton's own protobuf, checked field by field.
+"""`config.pbtxt`, the only configuration of a model: parsed with Triton's own protobuf, checked field by field.
 
-What lives here: the fields that the embedded backend honours, as one frozen dataclass, and the refusal, by name, of
-every other field of a model that it is to run. What does not: the file system (`repository`), and the doing (`models`).
+What lives here: the fields that the embedded backend honours, as one frozen dataclass; for a model that it runs, every
+other field is refused by name. What does not: the file system (`repository.reading`), and the use of the fields.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from topfive.repository.config_checks import check_config
 from topfive.repository.honoured_fields import HONOURED, fields_set
 
 Device = Literal["auto", "cpu", "gpu"]
-"""Where a graph is run; "auto" is a GPU if there is one."""
+"""Where a graph runs; "auto" means on a GPU if there is one."""
 
 _DATATYPES: Final = {
     pb.TYPE_BOOL: "BOOL",
@@ -41,7 +41,7 @@ _MICROSECONDS: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """One `model_warmup` sample: `count` runs of a batch of `shape` (batch first), of zeros or of random bytes."""
+    """One `model_warmup` sample: `count` runs of a batch of `shape` (batch first), with zeros or random bytes."""
 
     shape: tuple[int, ...]
     random: bool
@@ -50,13 +50,13 @@ class WarmUp:
 
 @dataclass(frozen=True, slots=True)
 class VersionPolicy:
-    """Which of the version folders are served: all, the `latest` so many, or the `specific` ones."""
+    """Which version folders are served: the `specific` ones, else the `latest` in that number, else all."""
 
     latest: int | None = 1
     specific: tuple[int, ...] | None = None
 
     def choose(self, present: Sequence[int]) -> list[int]:
-        """The versions to serve of those `present`, in ascending order."""
+        """The versions to serve among those `present`, in ascending order."""
         if self.specific is not None:
             return sorted(set(present) & set(self.specific))
         return sorted(present)[-self.latest :] if self.latest is not None else sorted(present)
@@ -64,7 +64,7 @@ class VersionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class EnsembleStep:
-    """One step of an ensemble: a model and how its tensors are called in the ensemble."""
+    """One step of an ensemble: a model, and by its tensors' names their names in the ensemble."""
 
     model: str
     version: int
@@ -74,11 +74,11 @@ class EnsembleStep:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """What `config.pbtxt` says, in our words and units; 0 stands for "not said" where a default depends on the machine.
+    """What `config.pbtxt` says, in our names and units; 0 stands for "not set" if the default depends on the machine.
 
-    Tensor shapes have the batch dimension first (-1). `graph_batch_size` is what the graph may be given at once;
-    `max_batch_size` is how many images are batched: 1 without `dynamic_batching`, for requests are then not batched
-    together, as on Triton. `message` is the `inference.ModelConfig` itself, for clients that ask for it.
+    Tensor shapes have the batch dimension first (-1). `graph_batch_size` is the most images that the graph may get at
+    once. `max_batch_size` is the most images in a batch: 1 without `dynamic_batching`, because requests are then not
+    batched together, as on Triton. `message` is the `inference.ModelConfig` itself, for clients that ask for it.
     """
 
     name: str
@@ -103,18 +103,18 @@ class ModelConfig:
 
     @property
     def max_batch_size(self) -> int:
-        """The most images of different requests that run together."""
+        """The most images of different requests in one batch."""
         return self.graph_batch_size if self.batches else 1
 
 
 def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = False) -> ModelConfig:
     """Parse and check the `config.pbtxt` of the folder `name`; `where` names the file in messages.
 
-    `on_triton`: what Triton is to run may have fields that only Triton honours (`optimization`, GPU instances). An
-    ensemble may not, for its steps are always joined here; nor may a model that is run here, which its backend sees
-    to (`check_honoured`).
+    `on_triton`: a model that Triton runs may have fields that only Triton honours (`optimization`, GPU instances). An
+    ensemble may not, because its steps are always joined here; nor may a model that runs here, for which the backend
+    calls `check_honoured`.
 
-    Raises `ConfigurationError` naming the field and the remedy.
+    Raises `ConfigurationError`, which names the field and the remedy.
     """
     config = pb.ModelConfig()
     try:
