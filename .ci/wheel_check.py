@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-import service
+import topfive
 
 TOPFIVE = Path(sys.executable).with_name("topfive")
 PAGES = ("/", "/static/page/page.js", "/docs", "/static/swagger/swagger-ui-bundle.js")
@@ -24,9 +24,9 @@ PATHS = ("/v2/health/ready", "/metrics", "/openapi.json", *PAGES)
 def main() -> None:
     """See above."""
     photo = Path(sys.argv[1]).read_bytes()
-    installed = Path(service.__file__).parent
+    installed = Path(topfive.__file__).parent
     assert "site-packages" in installed.parts, f"the sources were imported, not the wheel: {installed}"
-    assert metadata.version("topfive") == service.__version__, "the wheel and the package disagree on the version"
+    assert metadata.version("topfive") == topfive.__version__, "the wheel and the package disagree on the version"
     says_what_it_is()
     serves(photo)
     pip = (sys.executable, "-m", "pip", "--quiet")
@@ -36,12 +36,12 @@ def main() -> None:
     assert ended.returncode == 2, ended
     assert "pip install" in ended.stderr, ended.stderr
     assert "Traceback" not in ended.stderr, ended.stderr
-    print(f"topfive {service.__version__} on Python {sys.version.split()[0]}: installed, started, answered and stopped")
+    print(f"topfive {topfive.__version__} on Python {sys.version.split()[0]}: installed, started, answered and stopped")
 
 
 def says_what_it_is() -> None:
     """`--version` and `--help` work in any case."""
-    for flag, expected in (("--version", f"topfive {service.__version__}"), ("--help", "--model-repository")):
+    for flag, expected in (("--version", f"topfive {topfive.__version__}"), ("--help", "--model-repository")):
         said = subprocess.run([TOPFIVE, flag], capture_output=True, text=True, check=True, timeout=60).stdout
         assert expected in said, said
 

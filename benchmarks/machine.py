@@ -20,7 +20,7 @@ def family(pid: int) -> list[int]:
 
 def decoders(pids: Iterable[int]) -> list[int]:
     """Those of the processes that decode for a service; they come when they are first needed, and may be ended."""
-    return [pid for pid in pids if b"service.preparing.child" in _said_of(pid, "cmdline")]
+    return [pid for pid in pids if b"topfive.request.preparing.child" in _said_of(pid, "cmdline")]
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

@@ -21,7 +21,7 @@ from loadgen import verdict
 from loadgen.closed_loop import Exchange, drive
 from loadgen.metrics import Difference
 from loadgen.verdict import Check
-from tests.tiny_models import HIGHEST_VALUE
+from tests.testkit.tiny_models import HIGHEST_VALUE
 
 DELAY_MICROSECONDS = 5000
 REQUESTS = 1000

@@ -10,8 +10,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tests import tiny_models
-from tests.tiny_models import BATCHING, HIGHEST_VALUE, IMAGE, OUTPUTS, PIXELS, classifier_graph, config, write_model
+from tests.testkit import tiny_models
+from tests.testkit.tiny_models import (
+    BATCHING,
+    HIGHEST_VALUE,
+    IMAGE,
+    OUTPUTS,
+    PIXELS,
+    classifier_graph,
+    config,
+    write_model,
+)
 
 STURDY, POISONOUS, CHANGING = "tiny", "poisonous", "changing"
 """An ensemble that takes any size and fails on nothing; a model that fails on bright images; one with versions."""

@@ -83,7 +83,7 @@ class Service(Endpoint):
         options = ["--port", str(port), "--backend", backend, "--model-repository", str(repository), *flags]
         if not any(flag.startswith("--grpc") for flag in flags):
             options.append("--no-grpc")  # its port would be the same for all
-        command = (sys.executable, "-m", "service", *options)
+        command = (sys.executable, "-m", "topfive", *options)
         began = time.monotonic()
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log)
         super().__init__("127.0.0.1", port)

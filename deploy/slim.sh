@@ -15,7 +15,7 @@ not_cuda -type d '(' -name tests -o -name test ')' -prune -exec rm -r '{}' +
 not_cuda -type f -regex '.*\.\(pyi\|pyx\|pxd\|pxi\|h\|hpp\|c\|cc\|cpp\|a\)' -exec rm '{}' +
 
 # The reference model: an image has it where another can be mounted, /models.
-rm -rf "$packages/service/model_repository"
+rm -rf "$packages/topfive/model_repository"
 
 if [ -d "$packages/onnxruntime" ]; then
     # Tools to make models with, which need the package onnx; and the runtime for programs in C: Python has it linked in.

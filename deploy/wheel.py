@@ -12,10 +12,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ReferenceModel(BuildHookInterface[Any]):
-    """Puts `model_repository/` into the package; see `service.settings.reference_repository`."""
+    """Puts `model_repository/` into the package; see `topfive.config.settings.reference_repository`."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before each build; `version` is "standard" or "editable"."""
         if version == "standard":
             source = Path(self.root, "model_repository")
-            build_data["force_include"][str(source)] = "service/model_repository"
+            build_data["force_include"][str(source)] = "topfive/model_repository"

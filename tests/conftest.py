@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from tests.photos import sample
-from tests.serving_process import READY, ServingProcess, serving
-from tests.tiny_models import write_tiny_repository
+from tests.testkit.photos import sample
+from tests.testkit.serving_process import READY, ServingProcess, serving
+from tests.testkit.tiny_models import write_tiny_repository
 
 settings.register_profile("topfive", deadline=None)  # no unit test asserts a time
 settings.load_profile("topfive")

@@ -9,12 +9,12 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from service.app import create_app, create_serving
-from service.errors import BackendFailure, ConfigurationError, NotReady
-from service.lifecycle import State
-from service.serving import Serving
-from service.settings import Settings
-from tests.serving_process import ServingProcess
+from tests.testkit.serving_process import ServingProcess
+from topfive.app import create_app, create_serving
+from topfive.config.settings import Settings
+from topfive.ground.errors import BackendFailure, ConfigurationError, NotReady
+from topfive.ground.lifecycle import State
+from topfive.serving.serving import Serving
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from service.backends.bounded_loading import BoundedLoading
-from service.errors import BackendMismatch, ConfigurationError
-from service.workers import WorkerPool
-from tests.fakes import FakeClock, settle
+from tests.testkit.fakes import FakeClock, settle
+from topfive.backends.bounded_loading import BoundedLoading
+from topfive.ground.errors import BackendMismatch, ConfigurationError
+from topfive.machine.workers import WorkerPool
 
 
 async def test_what_ends_in_time_is_given_back_and_its_threads_end() -> None:

@@ -16,14 +16,8 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from service.backends.base import Row
-from service.backends.embedded import EmbeddedBackend, EmbeddedFactory
-from service.errors import BackendFailure, ConfigurationError
-from service.model_config import parse_model_config
-from service.repository import StoredModel, read_repository
-from service.workers import WorkerPool
 from tests.conftest import Photo
-from tests.tiny_models import (
+from tests.testkit.tiny_models import (
     CLASSES,
     CLASSIFIER_CONFIG,
     CROP_CONFIG,
@@ -38,6 +32,12 @@ from tests.tiny_models import (
     hanging_graph,
     write_model,
 )
+from topfive.backends.base import Row
+from topfive.backends.embedded import EmbeddedBackend, EmbeddedFactory
+from topfive.ground.errors import BackendFailure, ConfigurationError
+from topfive.machine.workers import WorkerPool
+from topfive.repository.model_config import parse_model_config
+from topfive.repository.reading import StoredModel, read_repository
 
 BATCHED = "efficientnet_lite0_classify"
 RESIZE = "efficientnet_lite0_resize"

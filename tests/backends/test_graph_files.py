@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from service.backends.graph_files import why_not_loaded
-from service.backends.onnx_runtime import Graph
-from service.errors import ConfigurationError
-from service.model_config import parse_model_config
-from tests.tiny_models import CLASSIFIER_CONFIG, classifier_graph, with_weights_beside
+from tests.testkit.tiny_models import CLASSIFIER_CONFIG, classifier_graph, with_weights_beside
+from topfive.backends.graph_files import why_not_loaded
+from topfive.backends.onnx_runtime import Graph
+from topfive.ground.errors import ConfigurationError
+from topfive.repository.model_config import parse_model_config
 
 GRAPH = classifier_graph()
 

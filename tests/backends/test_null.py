@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.backends.null import NullFactory
-from service.model_config import ModelConfig, parse_model_config
-from service.workers import WorkerPool
 from tests.backends.test_embedded import Members
-from tests.tiny_models import CLASSIFIER_CONFIG, CROP_CONFIG, HIGHEST_VALUE
+from tests.testkit.tiny_models import CLASSIFIER_CONFIG, CROP_CONFIG, HIGHEST_VALUE
+from topfive.backends.null import NullFactory
+from topfive.machine.workers import WorkerPool
+from topfive.repository.model_config import ModelConfig, parse_model_config
 
 NO_FILE = Path("no/such/file")
 

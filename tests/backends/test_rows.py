@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from service.backends.rows import rows_of
-from service.errors import BackendFailure
+from topfive.backends.rows import rows_of
+from topfive.ground.errors import BackendFailure
 
 NAMES = ("classes", "probabilities", "indices", "embedding")
 ANYTHING = np.array([[np.nan, -1e9], [np.inf, 7.0]], np.float32)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.backends.runtime_builds import BUILDS, CPU, GPU, check_builds, installed_builds
-from service.errors import ConfigurationError
+from topfive.backends.runtime_builds import BUILDS, CPU, GPU, check_builds, installed_builds
+from topfive.ground.errors import ConfigurationError
 
 SHARED = "onnxruntime/__init__.py"
 

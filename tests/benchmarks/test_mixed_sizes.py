@@ -10,7 +10,7 @@ from benchmarks import mixed_sizes as m
 from benchmarks.__main__ import main
 from benchmarks.overload_verdict import Phase
 from benchmarks.workloads import load
-from tests.serving_process import ROOT, ServingProcess
+from tests.testkit.serving_process import ROOT, ServingProcess
 
 
 def rounds(*, beside: float = 90.0, wrong: float = 0.0, lost: float = 0.0) -> list[Phase]:

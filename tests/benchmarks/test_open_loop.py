@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.__main__ import main
-from tests.raw_servers import RawServer
+from tests.testkit.raw_servers import RawServer
 
 
 def test_the_command_prints_its_figures_and_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from benchmarks.overload_verdict import Phase
 from loadgen.plan import Sample
 from loadgen.verdict import Check
 from tests.benchmarks.given import answer as answer_of
-from tests.serving_process import ROOT, ServingProcess
+from tests.testkit.serving_process import ROOT, ServingProcess
 
 
 def accepted(at: float, took: float, *, seen: object = None) -> Sample:

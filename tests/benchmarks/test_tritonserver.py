@@ -10,7 +10,7 @@ import pytest
 from benchmarks import tritonserver
 from benchmarks.tritonserver import Ports, Tritonserver, parts
 from benchmarks.tritonserver.process import EPHEMERAL, SHARED_MEMORY
-from tests.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model
+from tests.testkit.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model
 
 only_on_linux = pytest.mark.skipif(sys.platform != "linux", reason="it runs on Linux only")
 

@@ -15,8 +15,8 @@ import yaml
 
 from deploy.grafana.boards.files import FOLDER, files
 from deploy.grafana.boards.layout import COLUMNS
-from tests.prometheus import CONFIG
-from tests.serving_process import ROOT
+from tests.testkit.prometheus import CONFIG
+from tests.testkit.serving_process import ROOT
 
 BOARDS: Final[dict[str, Any]] = {name: json.loads(text) for name, text in files().items()}
 PROVISIONING: Final = ROOT / "deploy" / "grafana" / "provisioning"

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.server import free_port
-from tests.serving_process import READY, ROOT, ServingProcess
-from tests.test_tls import make_pair
+from tests.http.server.test_tls import make_pair
+from tests.testkit.serving_process import READY, ROOT, ServingProcess
 
 DRAINING = "the service is draining"
 

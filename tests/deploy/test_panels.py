@@ -23,12 +23,12 @@ import pytest
 from benchmarks import tritonserver
 from benchmarks.tritonserver import Tritonserver
 from deploy.grafana.boards.files import files
-from service.metrics import DURATION_BUCKETS
 from tests.conftest import Encode, Photo
-from tests.oip_bodies import binary_image
-from tests.prometheus import RATE_INTERVAL, Prometheus, Sample, needs_prometheus
-from tests.serving_process import RAW, READY, ServingProcess, ask, classify_path
-from tests.tiny_models import HIGHEST_VALUE, copy_real_repository, write_tiny_repository
+from tests.testkit.oip_bodies import binary_image
+from tests.testkit.prometheus import RATE_INTERVAL, Prometheus, Sample, needs_prometheus
+from tests.testkit.serving_process import RAW, READY, ServingProcess, ask, classify_path
+from tests.testkit.tiny_models import HIGHEST_VALUE, copy_real_repository, write_tiny_repository
+from topfive.observe.metrics import DURATION_BUCKETS
 
 pytestmark = [needs_prometheus, pytest.mark.untraced]
 

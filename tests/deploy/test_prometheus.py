@@ -11,9 +11,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from service.metrics import DURATION_BUCKETS
-from tests.prometheus import CONFIG, RULES, needs_prometheus, promtool, with_targets
-from tests.serving_process import ROOT
+from tests.testkit.prometheus import CONFIG, RULES, needs_prometheus, promtool, with_targets
+from tests.testkit.serving_process import ROOT
+from topfive.observe.metrics import DURATION_BUCKETS
 
 GROUPS: Final[list[dict[str, Any]]] = [
     group for path in RULES for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]

@@ -21,7 +21,7 @@ from loadgen.http1 import Response, render, render_head
 from loadgen.open_loop import drive
 from loadgen.plan import Done, Plan, Request
 from loadgen.schedule import arrivals
-from tests.raw_servers import HangingUp, RawServer, Refusing
+from tests.testkit.raw_servers import HangingUp, RawServer, Refusing
 
 OPENSSL = shutil.which("openssl")
 

@@ -14,7 +14,7 @@ from loadtests.oracle import Oracle
 from loadtests.recorder import Sample
 from loadtests.run_plan import MODEL, REPOSITORY
 from loadtests.shapes import Plan
-from tests.serving_process import ROOT, ServingProcess
+from tests.testkit.serving_process import ROOT, ServingProcess
 
 
 def sample(ended: float, *, took: float = 0.1, error: str = "", users: int = 4) -> Sample:

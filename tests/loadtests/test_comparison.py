@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from loadtests.comparison import CPU, P50, P90, P99, RESIDENT, THROUGHPUT, Change, compare, differences
 from loadtests.results import Run
-from tests.loadtests.stored_run import stored_run
+from tests.testkit.stored_run import stored_run
 
 RUN = stored_run()
 FASTER = stored_run("faster", speed=1.5)

@@ -18,7 +18,7 @@ from loadtests.corpus import Photo
 from loadtests.oracle import Oracle
 from loadtests.queries import SCENARIOS, Query
 from loadtests.run_plan import MODEL, REPOSITORY
-from tests.tiny_models import write_tiny_repository
+from tests.testkit.tiny_models import write_tiny_repository
 
 TWELVE_MEGAPIXELS = 12_000_000
 

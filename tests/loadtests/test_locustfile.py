@@ -22,8 +22,8 @@ from loadtests.oracle import Oracle
 from loadtests.queries import SCENARIOS
 from loadtests.recorder import Reader, Sample
 from loadtests.run_plan import MODEL, REPOSITORY
-from tests.serving_process import ROOT, ServingProcess
-from tests.tiny_models import write_tiny_repository
+from tests.testkit.serving_process import ROOT, ServingProcess
+from tests.testkit.tiny_models import write_tiny_repository
 
 pytestmark = pytest.mark.untraced
 

@@ -6,7 +6,7 @@ import urllib.request
 from pathlib import Path
 
 from loadtests.marks import METRIC, Marks
-from tests.prometheus import Prometheus, needs_prometheus
+from tests.testkit.prometheus import Prometheus, needs_prometheus
 
 
 def asked(marks: Marks) -> str:

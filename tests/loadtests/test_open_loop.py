@@ -18,7 +18,7 @@ from loadtests.null_server import NullServer
 from loadtests.open_loop import OpenLoop
 from loadtests.open_plan import Plan
 from loadtests.queries import Query
-from tests.raw_servers import RawServer, answer
+from tests.testkit.raw_servers import RawServer, answer
 
 
 class Telling(RawServer):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from loadtests.oracle import NoOracle, Oracle
 from loadtests.run_plan import MODEL, REPOSITORY
-from tests.tiny_models import write_tiny_repository
+from tests.testkit.tiny_models import write_tiny_repository
 
 
 def test_the_reference_model_knows_its_coffee(coffee: NDArray[np.uint8]) -> None:

@@ -19,7 +19,7 @@ from loadtests.objectives import ClosedObjective, Objectives
 from loadtests.report import contents, markdown
 from loadtests.report import html as page
 from loadtests.results import Run, load
-from tests.loadtests.stored_run import stored_run
+from tests.testkit.stored_run import stored_run
 
 RUN = stored_run()
 BASELINE = stored_run("triton", speed=0.8, commit="0123abc")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loadtests.results import Cell, OpenRun, Run, UnreadableRun, Window, load, save
-from tests.loadtests.stored_run import stored_run
+from tests.testkit.stored_run import stored_run
 
 _NUMBERS = st.floats(min_value=0, max_value=1e9, allow_subnormal=False)
 _WINDOWS = st.builds(

@@ -18,7 +18,7 @@ from loadtests import results
 from loadtests.__main__ import main
 from loadtests.results import Run
 from loadtests.run import INTERRUPTED
-from tests.serving_process import ROOT, ServingProcess
+from tests.testkit.serving_process import ROOT, ServingProcess
 
 pytestmark = pytest.mark.untraced
 

@@ -14,7 +14,7 @@ from loadgen.verdict import Check, Verdict
 from loadtests import slo
 from loadtests.objectives import Objectives
 from loadtests.results import Null, Run
-from tests.loadtests.stored_run import stored_run
+from tests.testkit.stored_run import stored_run
 
 RUN = stored_run()
 COMMITTED = Path(slo.__file__).with_name("slo.yaml")

@@ -10,7 +10,7 @@ from benchmarks.server import free_port
 from loadtests import target
 from loadtests.run_plan import MODEL
 from loadtests.target import NoTarget
-from tests.serving_process import ServingProcess
+from tests.testkit.serving_process import ServingProcess
 
 
 def address(service: ServingProcess) -> str:

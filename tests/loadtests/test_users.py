@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.serving_process import ROOT, ServingProcess
+from tests.testkit.serving_process import ROOT, ServingProcess
 
 CONNECTED = """
 import socket

@@ -11,7 +11,7 @@ from skimage import data
 
 from pipeline.layout import CLASSIFY, RESIZE
 from pipeline.runtime import Graph
-from tests.photos import sample
+from tests.testkit.photos import sample
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import tritonserver
 from benchmarks.tritonserver import Tritonserver
-from tests.serving_process import ROOT, ServingProcess, serving
+from tests.testkit.serving_process import ROOT, ServingProcess, serving
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """One repository, one answer: from the service, from Triton, and from the service in front of Triton.
 
-What only the service promises, as the words of its errors, is in `tests/test_clients.py`.
+What only the service promises, as the words of its errors, is in `tests/end_to_end/test_clients.py`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 
-from service.wiring import OUTPUTS
-from tests.clients import WAYS, Answer, Array, Client, Way, connected
 from tests.conftest import Encode, Photo
-from tests.serving_process import ServingProcess
+from tests.testkit.clients import WAYS, Answer, Array, Client, Way, connected
+from tests.testkit.serving_process import ServingProcess
 from tests.triton.conftest import Target
+from topfive.models.wiring import OUTPUTS
 
 ENSEMBLE: Final = "efficientnet_lite0"
 CLASSIFIER: Final = "efficientnet_lite0_classify"

@@ -19,9 +19,9 @@ from tritonclient.utils import InferenceServerException
 
 from benchmarks import tritonserver
 from benchmarks.tritonserver import Ports, Tritonserver
-from tests.clients import Way, connected
-from tests.serving_process import READY, Answer, ServingProcess
-from tests.tiny_models import (
+from tests.testkit.clients import Way, connected
+from tests.testkit.serving_process import READY, Answer, ServingProcess
+from tests.testkit.tiny_models import (
     CLASSIFIER_CONFIG,
     CROP_CONFIG,
     classifier_graph,

@@ -14,21 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.tritonserver import Tritonserver, missing
-from service.backends.base import Row
-from service.backends.embedded import EmbeddedFactory
-from service.backends.triton.backend import TritonBackend, TritonFactory
-from service.backends.triton.connection import Connection
-from service.errors import (
-    BackendFailure,
-    BackendMismatch,
-    BackendUnreachable,
-    ConfigurationError,
-    DeadlineExceeded,
-    QueueFull,
-)
-from service.repository import read_repository
-from service.workers import WorkerPool
-from tests.tiny_models import (
+from tests.testkit.tiny_models import (
     BATCHING,
     CLASSIFIER_CONFIG,
     CROP_CONFIG,
@@ -38,6 +24,20 @@ from tests.tiny_models import (
     hanging_graph,
     write_model,
 )
+from topfive.backends.base import Row
+from topfive.backends.embedded import EmbeddedFactory
+from topfive.backends.triton.backend import TritonBackend, TritonFactory
+from topfive.backends.triton.connection import Connection
+from topfive.ground.errors import (
+    BackendFailure,
+    BackendMismatch,
+    BackendUnreachable,
+    ConfigurationError,
+    DeadlineExceeded,
+    QueueFull,
+)
+from topfive.machine.workers import WorkerPool
+from topfive.repository.reading import read_repository
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

@@ -9,9 +9,9 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 from tritonclient.grpc import service_pb2
 
-from service.backends.triton.comparison import config_differences, metadata_differences
-from service.types import TensorSpec
-from tests.tiny_models import REAL_REPOSITORY
+from tests.testkit.tiny_models import REAL_REPOSITORY
+from topfive.backends.triton.comparison import config_differences, metadata_differences
+from topfive.ground.types import TensorSpec
 
 OURS = """
     name: "m" backend: "onnxruntime" max_batch_size: 16

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.utils import serialize_byte_tensor
 
-from service.backends.triton.messages import Messages
-from service.errors import BackendFailure
-from service.types import TensorSpec
+from topfive.backends.triton.messages import Messages
+from topfive.ground.errors import BackendFailure
+from topfive.ground.types import TensorSpec
 
 IMAGE = TensorSpec("pixels", "UINT8", (-1, -1, -1, 3))
 OUTPUTS = (

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
-from service.backends.embedded import EmbeddedFactory
-from service.backends.triton.backend import TritonBackend, TritonFactory
-from service.errors import BackendFailure, BackendMismatch, BackendUnreachable, DeadlineExceeded
-from service.repository import read_repository
-from service.workers import WorkerPool
-from tests.fakes import FakeClock, settle
-from tests.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model
+from tests.testkit.fakes import FakeClock, settle
+from tests.testkit.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model
+from topfive.backends.embedded import EmbeddedFactory
+from topfive.backends.triton.backend import TritonBackend, TritonFactory
+from topfive.ground.errors import BackendFailure, BackendMismatch, BackendUnreachable, DeadlineExceeded
+from topfive.machine.workers import WorkerPool
+from topfive.repository.reading import read_repository
 
 TIMEOUT: Final = 0.5
 """How long a call may take where one hangs; what is answered is so at once, on a busy machine too."""
@@ -350,7 +350,7 @@ async def test_a_model_that_is_too_slow_to_be_served_is_told_at_its_warm_up(
         server.hangs = True
         return 1
 
-    monkeypatch.setattr("service.backends.triton.backend.find_batch_size_that_pays", instant)
+    monkeypatch.setattr("topfive.backends.triton.backend.find_batch_size_that_pays", instant)
     with pytest.raises(BackendMismatch, match=r"within 0\.5 s; make the model faster, or raise triton_timeout"):
         await backend.warm_up()
     await factory.close()

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.backends.triton import shared_memory
-from service.backends.triton.shared_memory import Region
-from service.errors import ConfigurationError
+from topfive.backends.triton import shared_memory
+from topfive.backends.triton.shared_memory import Region
+from topfive.ground.errors import ConfigurationError
 
 pytestmark = pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no /dev/shm here")
 

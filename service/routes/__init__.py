@@ -1,1 +1,0 @@
-"""HTTP: the only layer, beside `app`, that knows of FastAPI and ASGI."""

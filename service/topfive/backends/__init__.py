@@ -1,0 +1,1 @@
+"""The backends, which run batches: their interface (`backends.base`) and its implementations."""

@@ -1,0 +1,248 @@
+"""The embedded backend: graphs run in this process, on its own threads.
+
+What lives here: the batched graph as `instance_group.count` slots, the measurement at warm-up, and the factory that
+makes graphs from a model's configuration. What does not: the per-image graph (`backends.per_image`), the bounds of
+loading (`backends.bounded_loading`), the runtime (`backends.onnx_runtime`), batching, image sizes, and labels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.backends.base import Batch, Row
+from topfive.backends.bounded_loading import BoundedLoading
+from topfive.backends.onnx_runtime import Graph, give_back_freed_memory, run_options, runtime
+from topfive.backends.per_image import EmbeddedPerImageGraph, load_per_image
+from topfive.backends.rows import rows_of
+from topfive.backends.sizing import find_batch_size_that_pays, sample_shape, warm_up_batches
+from topfive.ground.clock import Clock
+from topfive.ground.errors import ConfigurationError
+from topfive.machine.workers import WorkerPool
+from topfive.repository.model_config import ModelConfig
+
+T = TypeVar("T")
+
+
+class EmbeddedBackend:
+    """A batched graph as several sessions in this process, on the CPU or on a GPU.
+
+    `graphs` has one graph for each slot; they run batches side by side, on threads of `pool`. `alone`, if given, is one
+    more session, with as many threads as all slots, for a request that comes alone. The graphs come from `path`, and
+    `bounded` bounds their warm-up.
+    """
+
+    cancels = False
+
+    def __init__(
+        self,
+        graphs: Sequence[Graph],
+        *,
+        alone: Graph | None,
+        pool: WorkerPool,
+        bounded: BoundedLoading,
+        path: Path,
+        max_batch_size: int,
+        image_shape: tuple[int, ...],
+        warm_up_batches: Sequence[NDArray[np.uint8]],
+    ) -> None:
+        self.slots = len(graphs)
+        self.prefetch = len(graphs)
+        self.serves_alone = alone is not None
+        self.prepares = not graphs[0].on_gpu
+        self.batch_size_that_pays = max_batch_size
+        self._max_batch_size = max_batch_size
+        self._image = np.zeros((1, *image_shape), np.uint8)
+        self._warm_up_batches = warm_up_batches
+        self._alone = alone
+        self._graphs = [*graphs, alone] if alone is not None else graphs
+        self._free: SimpleQueue[Graph] = SimpleQueue()
+        for graph in graphs:
+            self._free.put(graph)
+        # Any free thread of the pool takes the next batch, so no batch waits behind a busy thread.
+        self._pool = pool
+        pool.ensure_threads(self.slots)
+        self._bounded = bounded
+        self._path = path
+        self._options: dict[asyncio.Future[Sequence[Row]], Any] = {}
+
+    async def warm_up(self) -> None:
+        """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session.
+
+        This does not use the threads that run batches: a graph that hangs must not take them from the served models. A
+        warm-up that takes too long is ended.
+        """
+        await self._bounded.run(f"{self._path}: its warm-up", self._warm_up)
+
+    async def _warm_up(self, pool: WorkerPool) -> None:
+        pool.ensure_threads(self.slots)
+        measure = partial(self._measure, pool)
+        try:
+            self.batch_size_that_pays = await find_batch_size_that_pays(measure, max_batch_size=self._max_batch_size)
+            sizes = range(1, self.batch_size_that_pays + 1)
+            for batch in self._warm_up_batches or [self._batch(size) for size in sizes]:
+                await self._on_all_slots(pool, Graph.run, batch)
+            if self._alone is not None:
+                await pool.run(self._alone.run, self._image)
+            await self._on_all_slots(pool, Graph.give_back_memory, self._image)
+        except BaseException:  # also a cancellation, which ends a warm-up that hangs
+            self._close_graphs()
+            raise
+
+    def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
+        """Run `batch` on the next free session, or if `alone` on the session with all cores."""
+        options = run_options()
+        if alone and self._alone is not None:
+            run = self._pool.run(_run_batch, self._alone, batch, options)
+        else:
+            run = self._pool.run(self._with_free_graph, _run_batch, batch, options)
+        self._options[run] = options
+        run.add_done_callback(self._options.pop)
+        return run
+
+    def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
+        """Make the runtime end `run` after the graph's node that it is at."""
+        self._options[run].terminate = True
+
+    async def check(self) -> None:
+        """Do nothing: the graphs are in this process."""
+
+    async def close(self) -> None:
+        """Give back the sessions and their memory; the pool's owner closes the pool."""
+        self._close_graphs()
+        await asyncio.to_thread(give_back_freed_memory)
+
+    def _close_graphs(self) -> None:
+        for graph in self._graphs:
+            graph.close()
+
+    def _with_free_graph(self, call: Callable[..., T], *arguments: Any) -> T:
+        graph = self._free.get()  # a prefetched batch waits here if the pool has more threads than slots
+        try:
+            return call(graph, *arguments)
+        finally:
+            self._free.put(graph)
+
+    async def _measure(self, pool: WorkerPool, size: int) -> float:
+        """The seconds that a batch of `size` takes on the slowest slot, while all slots run one."""
+        return max(await self._on_all_slots(pool, _faster_seconds, self._batch(size)))
+
+    def _batch(self, size: int) -> NDArray[np.uint8]:
+        return np.repeat(self._image, size, axis=0)
+
+    async def _on_all_slots(self, pool: WorkerPool, call: Callable[[Graph, Any], T], argument: Any) -> list[T]:
+        jobs = (pool.run(self._with_free_graph, call, argument) for _ in range(self.slots))
+        return list(await asyncio.gather(*jobs))
+
+
+class EmbeddedFactory:
+    """Makes graphs and backends for `cores` cores.
+
+    If a config.pbtxt has no count of threads or instances, slots of one thread fill the cores. `alone_threads` is the
+    number of threads for a request that comes alone: 0 means all cores, 1 no more than its slot's. Opening a graph, and
+    its warm-up, may take `load_seconds` each. Raises `ConfigurationError` if ONNX Runtime is not installed, or damaged.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self, *, cores: int, alone_threads: int, load_seconds: float = math.inf, clock: Clock | None = None
+    ) -> None:
+        runtime()
+        self._cores = cores
+        self._alone_threads = alone_threads or cores
+        self.bounded = BoundedLoading(seconds=load_seconds, clock=clock)
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether a thread of a load that was given up is still inside the runtime."""
+        return self.bounded.left_behind
+
+    async def wait_until_reachable(self) -> None:
+        """Return at once: the graphs run in this process."""
+
+    async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
+        """The graph at `path`, run by the calling thread alone; more threads would take the cores from other images.
+
+        Raises `ConfigurationError` if fields are set that have no meaning here: there are no batches or instances.
+        """
+        for field, is_set in (
+            ("instance_group.count", config.instances),
+            ("instance_group.kind: KIND_GPU", config.device == "gpu"),
+            ("dynamic_batching", config.batches),
+        ):
+            if is_set:
+                raise ConfigurationError(
+                    f"model '{config.name}': {field} is not honoured for a graph that runs on each request's images by "
+                    "themselves; remove it from its config.pbtxt"
+                )
+        return await load_per_image(config, path, self.bounded)
+
+    async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
+        """A backend with sessions for the graph at `path`; only one if it is on a GPU."""
+        graphs, slots, alone = await self.bounded.run(
+            f"{path}: opening the graph", partial(self._open_sessions, config, path)
+        )
+        return EmbeddedBackend(
+            graphs[:slots],
+            alone=graphs[-1] if alone else None,
+            pool=pool,
+            bounded=self.bounded,
+            path=path,
+            max_batch_size=config.max_batch_size,
+            image_shape=sample_shape(config),
+            warm_up_batches=warm_up_batches(config),
+        )
+
+    async def _open_sessions(self, config: ModelConfig, path: Path, pool: WorkerPool) -> tuple[list[Graph], int, bool]:
+        """The graphs of the slots, then perhaps one for a request that comes alone; the number of slots; whether so."""
+        threads = config.threads or 1
+        first = await _open(config, path, pool, threads)
+        if first.on_gpu:
+            slots, alone, sessions = config.instances or 1, False, 1
+        else:
+            slots = config.instances or max(1, self._cores // threads)
+            alone = self._alone_threads > threads and slots > 1
+            # A session of one thread runs on the thread that calls it, so all slots can share it, and its weights.
+            sessions = 1 if threads == 1 else slots
+        more = [threads] * (sessions - 1) + [self._alone_threads] * alone
+        pool.ensure_threads(len(more))
+        graphs = [first, *await asyncio.gather(*(_open(config, path, pool, count) for count in more))]
+        return [graphs[slot % sessions] for slot in range(slots)] + graphs[sessions:], slots, alone
+
+    async def close(self) -> None:
+        """Do nothing: the backends share nothing."""
+
+
+async def _open(config: ModelConfig, path: Path, pool: WorkerPool, threads: int) -> Graph:
+    open_graph = partial(Graph, inputs=config.inputs, outputs=config.outputs, device=config.device)
+    return await pool.run(partial(open_graph, path, threads=threads))
+
+
+def _run_batch(graph: Graph, batch: Batch, options: Any) -> Sequence[Row]:
+    tensors = batch.claim()
+    if not tensors:
+        return []
+    results = graph.run(tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors), options)
+    return rows_of(graph.outputs, results)
+
+
+def _faster_seconds(graph: Graph, batch: NDArray[Any]) -> float:
+    """The seconds of the faster of two runs: at the first, the caches may hold other data, unlike under load."""
+    # If the graph runs on this thread alone, its CPU time is its cost, whatever else the machine does.
+    clock = time.thread_time if graph.threads == 1 and not graph.on_gpu else time.monotonic
+    fastest = float("inf")
+    for _ in range(2):
+        started = clock()
+        graph.run(batch)
+        fastest = min(fastest, clock() - started)
+    return fastest

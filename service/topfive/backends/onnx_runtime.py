@@ -1,0 +1,164 @@
+"""ONNX Runtime: only this module imports it. `Graph` is one loaded graph; it runs on the caller's thread.
+
+Another thread can end a run: the runtime looks at `RunOptions.terminate` between a graph's nodes, also inside loops. It
+cannot end a node that never returns.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from topfive.backends.graph_files import why_not_loaded
+from topfive.backends.runtime_builds import CHOOSE, check_builds, installed_builds
+from topfive.ground.errors import ConfigurationError
+from topfive.ground.types import TensorSpec
+from topfive.repository.model_config import Device
+
+_LOG_WARNINGS: Final = 2
+_CPU: Final = "CPUExecutionProvider"
+_CUDA: Final = "CUDAExecutionProvider"
+_CUDA_OPTIONS: Final = {
+    "use_tf32": "0",  # TF32 has 10 bits of mantissa, which would give other probabilities than the CPU
+    "cudnn_conv_algo_search": "HEURISTIC",  # an exhaustive search at each new batch size takes seconds
+}
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Any:
+    """The package onnxruntime; if it is missing or not whole, raises `ConfigurationError`, which says what to install.
+
+    It is imported only when a graph is loaded, so that commands that load no graph work without it.
+    """
+    check_builds(installed_builds())
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigurationError(f"Python cannot load the ONNX Runtime that is installed: {error}; {CHOOSE}") from error
+    # `pip uninstall` of one of two builds leaves a folder without its files, and Python still imports it.
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise ConfigurationError(f"files of the ONNX Runtime that is installed are missing; {CHOOSE}")
+    return onnxruntime
+
+
+def run_options() -> Any:
+    """Options of one run; soon after their `terminate` is set to true, the run ends with an error."""
+    return runtime().RunOptions()
+
+
+class Graph:
+    """One ONNX graph with one input; `run` may be called from several threads at once.
+
+    `threads`: intra-op threads; with 1 the graph runs wholly on the calling thread, unless it is `on_gpu`. `device`:
+    where to load it. Raises `ConfigurationError` if the file cannot be loaded, or not on that device, or if its
+    interface is not what `inputs` and `outputs` declare.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        device: Device = "cpu",
+    ) -> None:
+        ort = runtime()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _LOG_WARNINGS
+        # Threads may spin between the operators of a run, but not after it, so that an idle service uses no CPU.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        try:
+            self._session: Any = ort.InferenceSession(path, options, providers=_providers(device))
+        except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
+            why = why_not_loaded(path, error)
+            raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {why}") from error
+        self.on_gpu = self._session.get_providers()[0] == _CUDA
+        if device == "gpu" and not self.on_gpu:
+            raise ConfigurationError(
+                f"{path}: its config.pbtxt asks for a GPU (KIND_GPU), and ONNX Runtime finds none that it can use; "
+                "install the extra `gpu` on a machine with an NVIDIA GPU, or set KIND_AUTO or KIND_CPU"
+            )
+        for declared, found in ((inputs, self._session.get_inputs()), (outputs, self._session.get_outputs())):
+            _check_interface(path, declared, found)
+        self.threads = threads
+        self._input = inputs[0].name
+        self.outputs = tuple(output.name for output in outputs)
+        self._runs: set[Any] = set()
+
+    def run(self, tensor: NDArray[Any], options: Any = None) -> list[NDArray[Any]]:
+        """The graph's outputs for `tensor`, in the order of `outputs`; `options` come from `run_options`."""
+        if options is None:
+            options = run_options()
+        self._runs.add(options)
+        try:
+            results: list[NDArray[Any]] = self._session.run(self.outputs, {self._input: tensor}, options)
+        finally:
+            self._runs.discard(options)
+        return results
+
+    def close(self) -> None:
+        """Release the session; runs that have begun are ended, and no run can begin after this."""
+        self._session = None
+        for options in tuple(self._runs):
+            options.terminate = True
+
+    def give_back_memory(self, tensor: NDArray[Any]) -> None:
+        """Run once more, and return to the system the memory that loading and larger runs have freed."""
+        options = run_options()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self.run(tensor, options)
+        give_back_freed_memory()
+
+
+def _providers(device: Device) -> list[Any]:
+    """The runtime's providers for `device`, first choice first; if one does not work, the runtime takes the next."""
+    ort = runtime()
+    if device == "cpu" or _CUDA not in ort.get_available_providers():
+        return [_CPU]
+    ort.preload_dlls()  # CUDA's libraries from pip, which the system's loader does not find
+    return [(_CUDA, _CUDA_OPTIONS), _CPU]
+
+
+def give_back_freed_memory() -> None:
+    """Return freed memory to the system."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # only glibc has it; it would else keep memory that other threads freed
+        libc.malloc_trim(0)
+
+
+_ONNX_TYPES: Final[Mapping[str, str]] = {
+    "BOOL": "tensor(bool)",
+    "UINT8": "tensor(uint8)",
+    "INT32": "tensor(int32)",
+    "INT64": "tensor(int64)",
+    "FP16": "tensor(float16)",
+    "FP32": "tensor(float)",
+    "FP64": "tensor(double)",
+    "BYTES": "tensor(string)",
+}
+
+
+def _check_interface(path: Path, declared: Sequence[TensorSpec], found: Sequence[Any]) -> None:
+    """Raise `ConfigurationError` unless the graph has exactly the tensors that config.pbtxt declares."""
+    by_name = {tensor.name: tensor for tensor in found}
+    if set(by_name) != {spec.name for spec in declared}:
+        raise ConfigurationError(
+            f"{path}: the graph has the tensors {sorted(by_name)}, its config.pbtxt declares "
+            f"{sorted(spec.name for spec in declared)}; make them the same"
+        )
+    for spec in declared:
+        tensor = by_name[spec.name]
+        dims = [size if isinstance(size, int) else -1 for size in tensor.shape]
+        if tensor.type != _ONNX_TYPES[spec.datatype] or dims != list(spec.shape):
+            raise ConfigurationError(
+                f"{path}: '{spec.name}' is {tensor.type} {dims} in the graph, but {spec.datatype} "
+                f"{list(spec.shape)} (batch dimension first) in config.pbtxt; make them the same"
+            )

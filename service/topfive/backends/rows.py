@@ -1,0 +1,39 @@
+"""Turns a batch's outputs into a row for each image, and checks them: pure functions, for any thread.
+
+What lives here: the check of the values, the same for every backend. What does not: shapes and datatypes.
+
+If a graph puts out numbers that are no probabilities, it has failed on its images: an error is better than an answer
+that cannot be right. The probabilities of one image may add up to more than 1: if several labels can be true, each has
+a probability of its own. Outputs beside the three of a classifier are not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.backends.base import Row
+from topfive.ground.errors import BackendFailure
+
+_TOLERANCE: Final = 0.01
+"""More than rounding can change, even in numbers of 16 bits."""
+
+
+def rows_of(names: Sequence[str], outputs: Sequence[NDArray[Any]]) -> list[Row]:
+    """For each image its outputs by name; raises `BackendFailure` if they cannot be those of a classifier."""
+    by_name = dict(zip(names, outputs, strict=True))
+    probabilities = by_name["probabilities"]
+    # The ufuncs are called directly: `min` and `max` would take twice as long.
+    index = np.minimum.reduce(by_name["indices"], axis=None, initial=0)
+    least = np.minimum.reduce(probabilities, axis=None, initial=0)
+    most = np.maximum.reduce(probabilities, axis=None, initial=0)
+    if not (least >= -_TOLERANCE and most <= 1 + _TOLERANCE):  # written so that NaN fails too
+        raise BackendFailure(
+            f"the graph put out what cannot be probabilities: the least is {least:g}, the greatest {most:g}"
+        )
+    if index < 0:
+        raise BackendFailure(f"the graph put out an index below zero: {index}")
+    return [dict(zip(names, row, strict=True)) for row in zip(*outputs, strict=True)]

@@ -1,0 +1,249 @@
+"""The Triton backend: each batch is one gRPC call; its slots are calls in flight.
+
+What lives here: what a batch, a warm-up and a check are when Triton runs the graph. What does not: the wire
+(`messages`, `connection`), and the per-image graphs, which run in this process as in the embedded backend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from topfive.backends.base import Batch, Row, Tensor
+from topfive.backends.bounded_loading import BoundedLoading
+from topfive.backends.embedded import EmbeddedFactory
+from topfive.backends.per_image import EmbeddedPerImageGraph
+from topfive.backends.sizing import find_batch_size_that_pays, sample_shape
+from topfive.backends.triton.connection import Connection
+from topfive.backends.triton.messages import Messages
+from topfive.backends.triton.shared_memory import SharedMemory
+from topfive.backends.triton.silence import Silence
+from topfive.ground.errors import (
+    BackendFailure,
+    BackendMismatch,
+    BackendUnreachable,
+    ConfigurationError,
+    DeadlineExceeded,
+    QueueFull,
+)
+from topfive.machine.workers import WorkerPool
+from topfive.repository.model_config import ModelConfig, check_honoured
+
+_CALLS_PER_INSTANCE = 2
+"""One that runs and one that waits, so that no instance waits for the network."""
+
+
+class TritonBackend:
+    """One version of a model at Triton, as a batched graph with `slots` calls at once.
+
+    A call ends with the earliest deadline of its members, or after `timeout_seconds`; it is cancelled when nobody waits
+    for it any more. A Triton that leaves calls unanswered must run an image before its word is believed again. With
+    `memory` the pixels are handed over in shared memory.
+    """
+
+    prefetch = 0
+    prepares = False
+    serves_alone = False
+    cancels = True
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        config: ModelConfig,
+        version: int,
+        slots: int,
+        memory: SharedMemory | None,
+        timeout_seconds: float,
+        bounded: BoundedLoading,
+    ) -> None:
+        self.slots = slots
+        self.batch_size_that_pays = config.max_batch_size
+        self._connection = connection
+        self._config = config
+        self._version = version
+        self._memory = memory
+        self._timeout_seconds = timeout_seconds
+        self._bounded = bounded
+        self._silence = Silence(connection.url, seconds=timeout_seconds)
+        self._messages = Messages(model=config.name, version=version, image=config.inputs[0], outputs=config.outputs)
+        self._sample = np.zeros(sample_shape(config), np.uint8)
+
+    async def warm_up(self) -> None:
+        """Find the batch size that pays, over the wire and with all slots at once; Triton warms itself up."""
+        what = f"the warm-up of model '{self._config.name}' on Triton at {self._connection.url}"
+        await self._bounded.within(what, self._warm_up(), too_long=BackendMismatch)
+
+    async def _warm_up(self) -> None:
+        self.batch_size_that_pays = await find_batch_size_that_pays(
+            self._measure, max_batch_size=self._config.max_batch_size
+        )
+        try:
+            for size in range(1, self.batch_size_that_pays + 1):
+                await self._call([self._sample] * size, self._timeout_seconds)
+        except TimeoutError:
+            raise BackendMismatch(f"{self._silence}; make the model faster, or raise triton_timeout_seconds") from None
+
+    def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
+        """Send `batch` to Triton."""
+        return asyncio.get_running_loop().create_task(self._run(batch))
+
+    def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
+        """Cancel the call."""
+        run.cancel()
+
+    async def check(self) -> None:
+        """See whether Triton is there, and serves what the repository holds."""
+        if mismatch := await _mismatch(self._connection, self._config, self._version):
+            raise BackendUnreachable(mismatch)
+        if self._memory is not None:
+            await self._memory.ensure_registered()
+        if self._silence.doubted:
+            await self._run_an_image()
+
+    async def close(self) -> None:
+        """Let go of the shared memory; the connection is its maker's."""
+        if self._memory is not None:
+            await self._memory.close()
+
+    async def _run(self, batch: Batch) -> Sequence[Row]:
+        tensors = batch.claim()
+        if not tensors:
+            return []
+        sent = time.monotonic()
+        left = batch.deadline - sent
+        try:
+            rows = await self._call(tensors, max(0.0, min(left, self._timeout_seconds)))
+        except TimeoutError:
+            self._silence.given_up(sent)
+            if left <= self._timeout_seconds:
+                raise DeadlineExceeded("the deadline passed at Triton") from None
+            raise self._silence.error(sent) from None
+        except BackendUnreachable:
+            self._silence.given_up(sent)
+            raise
+        except BackendFailure:
+            self._silence.answered()
+            raise
+        self._silence.answered()
+        return rows
+
+    async def _run_an_image(self) -> None:
+        """Doubt it no longer if it answers, be it with an error; raises `BackendUnreachable`."""
+        try:
+            with contextlib.suppress(BackendFailure, QueueFull, DeadlineExceeded):
+                await self._call([self._sample], self._timeout_seconds)
+        except TimeoutError:
+            raise self._silence.unreachable() from None
+        self._silence.doubted = False
+
+    async def _call(self, tensors: Sequence[Tensor], timeout_seconds: float | None) -> list[Row]:
+        block = None if self._memory is None else self._memory.take()
+        if block is None:
+            answer = await self._connection.infer(self._messages.request(tensors), timeout_seconds)
+        else:
+            shape = (len(tensors), *tensors[0].shape)
+            nbytes = block.write(tensors)
+            message = self._messages.request_of_region(shape, region=block.region, offset=block.offset, nbytes=nbytes)
+            async with asyncio.timeout(timeout_seconds):
+                # Not to be cancelled: Triton may read the block until it has answered.
+                answer = await asyncio.shield(block.hold(self._connection.infer(message, None)))
+        return self._messages.rows(answer, len(tensors))
+
+    async def _measure(self, size: int) -> float:
+        """Seconds that a batch of `size` takes, with as many at once as there are slots."""
+        tensors = [self._sample] * size
+        started = time.monotonic()
+        await asyncio.gather(*(self._call(tensors, None) for _ in range(self.slots)))
+        return time.monotonic() - started
+
+
+class TritonFactory:
+    """Makes backends on the Triton at `url`, and per-image graphs that run here, made by `embedded`.
+
+    `slots`: 0 for as many as its instances need. See the settings `triton_…` for the rest.
+    """
+
+    name = "triton"
+
+    def __init__(
+        self, url: str, *, embedded: EmbeddedFactory, slots: int, shared_memory: bool, timeout_seconds: float
+    ) -> None:
+        self._url = url
+        self._embedded = embedded
+        self._slots = slots
+        self._shared_memory = shared_memory
+        self._timeout_seconds = timeout_seconds
+        self._connection: Connection | None = None
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether a thread is still inside the runtime, which runs the per-image graphs."""
+        return self._embedded.left_behind
+
+    async def wait_until_reachable(self) -> None:
+        """Return when Triton is ready, which it is when all its models are."""
+        await self._connected().wait_until_ready()
+
+    async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
+        """As embedded; what its config.pbtxt says must be honoured here."""
+        check_honoured(config.message, f"model '{config.name}'")
+        return await self._embedded.per_image(config, path)
+
+    async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> TritonBackend:
+        """The model at Triton, which is checked against `config`; the graph at `path` is not opened."""
+        connection, version = self._connected(), int(path.parent.name)
+        if mismatch := await _mismatch(connection, config, version):
+            raise BackendMismatch(mismatch)
+        memory = None
+        slots = self._slots or _CALLS_PER_INSTANCE * await connection.instances(config, version)
+        if self._shared_memory:
+            block_bytes = config.max_batch_size * _image_bytes(config)
+            memory = SharedMemory(connection, blocks=slots, block_bytes=block_bytes)
+            await memory.ensure_registered()
+        return TritonBackend(
+            connection,
+            config=config,
+            version=version,
+            slots=slots,
+            memory=memory,
+            timeout_seconds=self._timeout_seconds,
+            bounded=self._embedded.bounded,
+        )
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:  # not before: a channel belongs to the running event loop
+            self._connection = Connection(self._url, timeout_seconds=self._timeout_seconds)
+        return self._connection
+
+
+async def _mismatch(connection: Connection, config: ModelConfig, version: int) -> str | None:
+    """What is wrong with the model at Triton, to be told to an operator; None if nothing is."""
+    differences = await connection.differences(config, version)
+    if not differences:
+        return None
+    return (
+        f"Triton at {connection.url} does not serve version {version} of model '{config.name}' as this repository has "
+        f"it ({'; '.join(differences)}); give both the same repository"
+    )
+
+
+def _image_bytes(config: ModelConfig) -> int:
+    sizes = config.inputs[0].shape[1:]
+    if -1 in sizes:
+        raise ConfigurationError(
+            f"model '{config.name}': with images of any size it cannot have blocks of shared memory; turn "
+            "triton_shared_memory off, or declare its dims"
+        )
+    return math.prod(sizes)

@@ -1,0 +1,165 @@
+"""One Triton over gRPC: the calls that are made, and what their failures mean.
+
+What lives here: the channel and the statuses of its calls. What does not: tensors (`messages`), and what a model should
+be (`comparison`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from tritonclient.grpc import service_pb2 as pb
+
+from topfive.backends.triton.comparison import config_differences, metadata_differences
+from topfive.ground.errors import BackendFailure, BackendUnreachable, DeadlineExceeded, QueueFull, TopfiveError
+from topfive.repository.model_config import ModelConfig
+
+logger = logging.getLogger("topfive")
+
+_SERVICE: Final = "/inference.GRPCInferenceService/"
+_OPTIONS: Final = [
+    ("grpc.max_send_message_length", -1),  # a batch of pixels is what it is
+    ("grpc.max_receive_message_length", 64 << 20),  # answers are labels and numbers, not pixels
+    # A Triton that comes back is found within a second; by default gRPC would wait up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A connection of its own: others of this process, to the same address, must not share its flow control.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+_RETRY_SECONDS: Final = 1.0
+
+# Triton's own words for these; it has one status, UNAVAILABLE, for them and for everything else that may pass.
+_QUEUE_FULL: Final = "maximum queue size"
+_QUEUE_TIMEOUT: Final = "timeout expired"
+_MOST_DETAILS: Final = 500
+"""Characters of what it says that are passed on, to clients and to the log."""
+
+
+class Connection:
+    """A channel to the Triton at `url` (`host:port`); made and used on one event loop.
+
+    `timeout_seconds`: how long it may take to answer a question about itself.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float) -> None:
+        self.url = url
+        self._timeout_seconds = timeout_seconds
+        self._channel = grpc.aio.insecure_channel(url, options=_OPTIONS)
+        self._infer = self._channel.unary_unary(
+            _SERVICE + "ModelInfer", response_deserializer=pb.ModelInferResponse.FromString
+        )
+
+    async def infer(self, message: bytes, timeout_seconds: float | None) -> Any:
+        """The `ModelInferResponse` to a serialized `ModelInferRequest`.
+
+        Raises `BackendUnreachable`, `QueueFull`, `DeadlineExceeded`, `TimeoutError` when the time is up, or
+        `BackendFailure` for a failure of this batch.
+        """
+        try:
+            answer = await self._infer(message, timeout=timeout_seconds)
+        except grpc.aio.AioRpcError as error:
+            # What there is to say is in it, cut short; of what it came from the log would show everything.
+            raise self._failure(error) from None
+        if answer is None:  # as gRPC puts it
+            raise BackendFailure(f"what Triton at {self.url} answered to a batch cannot be read")
+        return answer
+
+    async def wait_until_ready(self) -> None:
+        """Return when it says that it is ready; logs what it waits for."""
+        said = None
+        while True:
+            try:
+                if (await self.ask("ServerReady", pb.ServerReadyRequest(), pb.ServerReadyResponse)).ready:
+                    logger.info("Triton at %s is ready; each batch size is measured there next", self.url)
+                    return
+                why = f"Triton at {self.url} is not ready"
+            except BackendUnreachable as error:
+                why = str(error)
+            if why != said:
+                logger.warning("waiting for Triton: %s", why)
+                said = why
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def differences(self, config: ModelConfig, version: int) -> list[str]:
+        """In what it does not serve `version` of the model that `config` describes; raises `BackendUnreachable`."""
+        of = {"name": config.name, "version": str(version)}
+        ready, metadata, theirs = await asyncio.gather(
+            self._ask_of_model("ModelReady", pb.ModelReadyRequest(**of), pb.ModelReadyResponse),
+            self._ask_of_model("ModelMetadata", pb.ModelMetadataRequest(**of), pb.ModelMetadataResponse),
+            self._ask_of_model("ModelConfig", pb.ModelConfigRequest(**of), pb.ModelConfigResponse),
+        )
+        if ready is None or not ready.ready or metadata is None or theirs is None:
+            return ["it is not ready there"]
+        return [
+            *metadata_differences(config.inputs, config.outputs, metadata),
+            *config_differences(config.message, theirs.config),
+        ]
+
+    async def instances(self, config: ModelConfig, version: int) -> int:
+        """How many instances of the model it runs; raises `BackendUnreachable`."""
+        request = pb.ModelConfigRequest(name=config.name, version=str(version))
+        theirs = (await self.ask("ModelConfig", request, pb.ModelConfigResponse)).config
+        count: int = sum(group.count * max(1, len(group.gpus)) for group in theirs.instance_group)
+        return max(1, count)
+
+    async def ask(self, method: str, request: Any, answer: Any) -> Any:
+        """What it answers to a question about itself; raises `BackendUnreachable`."""
+        call = self._channel.unary_unary(
+            _SERVICE + method,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        try:
+            said = await call(request, timeout=self._timeout_seconds)
+        except grpc.aio.AioRpcError as error:
+            raise self._unreachable(error) from error
+        if said is None:
+            raise BackendUnreachable(f"what Triton at {self.url} answered to {method} cannot be read; is it a Triton?")
+        return said
+
+    async def close(self) -> None:
+        """End the channel, and every call on it."""
+        await self._channel.close()
+
+    async def _ask_of_model(self, method: str, request: Any, answer: Any) -> Any:
+        """None where it knows no such model or version."""
+        try:
+            return await self.ask(method, request, answer)
+        except BackendUnreachable as error:
+            cause = error.__cause__
+            if isinstance(cause, grpc.aio.AioRpcError) and cause.code() is grpc.StatusCode.NOT_FOUND:
+                return None
+            raise
+
+    def _failure(self, error: Any) -> TopfiveError | TimeoutError:
+        code, details = error.code(), _details(error)
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return TimeoutError(details)
+        if _QUEUE_TIMEOUT in details:
+            return DeadlineExceeded(f"the deadline passed at Triton: {details}")
+        if _QUEUE_FULL in details:
+            return QueueFull(
+                "the queue of the model at Triton is full; retry later", retry_after_seconds=_RETRY_SECONDS
+            )
+        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.NOT_FOUND):
+            return self._unreachable(error)
+        return BackendFailure(f"Triton at {self.url} failed on a batch: {code.name}: {details}")
+
+    def _unreachable(self, error: Any) -> BackendUnreachable:
+        details = _details(error)
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            details = f"no answer within {self._timeout_seconds:g} s"
+        return BackendUnreachable(
+            f"Triton at {self.url} cannot be reached, or not for this ({error.code().name}: {details}); retry shortly",
+            retry_after_seconds=_RETRY_SECONDS,
+        )
+
+
+def _details(error: Any) -> str:
+    said = error.details() or ""
+    return said if len(said) <= _MOST_DETAILS else f"{said[:_MOST_DETAILS]}…"

@@ -1,0 +1,1 @@
+"""The settings of the service, and how the command line and the environment set them."""

@@ -1,0 +1,1 @@
+"""Bodies of requests over HTTP: they are read, inflated, and taken apart into images."""

@@ -1,0 +1,1 @@
+"""Images: from the bytes of a file, or raw pixels, to an array of pixels."""

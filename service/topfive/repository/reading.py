@@ -1,0 +1,246 @@
+"""The model repository on disk: which models and versions are there, where their graphs are, and whether they changed.
+
+The layout is Triton's: `<repository>/<model>/config.pbtxt` and `<repository>/<model>/<version>/<file>`. A name with a
+leading dot is not part of it, so that an operator can write a new version aside and then rename it. All else that lies
+there is left out, and logged once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from topfive.ground.errors import ConfigurationError, UnknownModel
+from topfive.repository.config_text import read_config
+from topfive.repository.entries import Entries, LeftOut, read_entries, reason_of, shown
+from topfive.repository.file_contents import Contents
+from topfive.repository.leftovers import Leftovers
+from topfive.repository.misplaced import (
+    CONFIG,
+    how_to_get_a_graph,
+    how_to_get_a_version,
+    is_version,
+    why_no_model,
+    why_no_version,
+)
+from topfive.repository.model_config import ModelConfig, parse_model_config
+
+_EXPECTED: Final = frozenset({CONFIG, "labels.txt", "SHA256SUMS"})
+"""Files that belong beside the models or the versions; they are not logged as left out."""
+
+_NEEDED_BY_TRITON: Final = LeftOut(
+    "it is not there; make this folder, empty, if Triton is to serve the ensemble too", suspect=True
+)
+
+Files = tuple[tuple[str, int, bytes], ...]
+"""Name, size and digest of each file; if they differ, the version has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model as it was read from the repository: its configuration and its versions to serve, in ascending order.
+
+    `text` is its config.pbtxt; `files`, by version, are its graph and all files beside it (a graph may keep its weights
+    there), as they were at the reading. Two stored models that are equal serve the same. An ensemble has no files, and
+    needs no version folder.
+    """
+
+    config: ModelConfig
+    folder: Path
+    versions: tuple[int, ...]
+    text: str
+    files: Mapping[int, Files]
+    contents: Contents = field(repr=False, compare=False)
+
+    def graph_path(self, version: int) -> Path:
+        """The path of the graph of `version`."""
+        return self.folder / str(version) / self.config.filename
+
+    def check_unchanged(self, version: int) -> None:
+        """Raise `ConfigurationError` if the files of `version` have changed since the reading."""
+        try:
+            unchanged = _files_beside(self.graph_path(version), self.contents) == self.files[version]
+        except OSError:
+            unchanged = False
+        if not unchanged:
+            raise ConfigurationError(
+                f"{self.graph_path(version)} was changed while it was being loaded; write a new version aside and "
+                "rename it into its place"
+            )
+
+
+class Repository:
+    """Reads the models in `folder`, and remembers digests and logged entries from one reading to the next.
+
+    `on_triton`: see `parse_model_config`. One thread at a time may use it.
+    """
+
+    def __init__(self, folder: Path, *, on_triton: bool = False) -> None:
+        self._folder = folder
+        self._on_triton = on_triton
+        self._contents = Contents()
+        self._leftovers = Leftovers()
+
+    def read(self, *, may_be_empty: bool = False) -> dict[str, StoredModel]:
+        """All models by name; raises `ConfigurationError`, which names the file that cannot be served.
+
+        A repository without a model is such an error too, unless it `may_be_empty`.
+        """
+        found = self.survey(may_be_empty=may_be_empty)
+        models = {}
+        for name, model in found.items():
+            if isinstance(model, ConfigurationError):
+                raise model
+            models[name] = model
+        return models
+
+    def survey(
+        self, *, known: Collection[str] = (), may_be_empty: bool = False
+    ) -> dict[str, StoredModel | ConfigurationError]:
+        """By name, each model, or the error because of which it cannot be read.
+
+        A folder without a config.pbtxt is not a model; but if its name is `known` as a model's, that is an error.
+        Raises `ConfigurationError` if there is no model at all, which is a fault of the folder rather than of the
+        models, unless none is known and it `may_be_empty`.
+        """
+        self._contents.turn()
+        self._leftovers.begin()
+        top = self._top()
+        models: dict[str, StoredModel | ConfigurationError] = {}
+        for name in top.folders:
+            try:
+                model = self._model(self._folder / name)
+            except ConfigurationError as error:
+                models[name] = error
+            else:
+                if isinstance(model, StoredModel):
+                    models[name] = model
+                elif name in known:
+                    models[name] = ConfigurationError(f"{shown(self._folder / name / CONFIG)}: {model.reason}")
+        self._leftovers.tell(everywhere=True)
+        if not models and (known or not may_be_empty):
+            raise ConfigurationError(self._why_empty(top))
+        return models
+
+    def read_with_steps(self, name: str) -> dict[str, StoredModel]:
+        """The model `name`, and the models of its steps as far as they are in the repository.
+
+        Raises `UnknownModel` if the model is not there, `ConfigurationError` if one of these models cannot be read.
+        """
+        self._leftovers.begin()
+        names = self._top().folders  # the name must be one of these, so that it cannot lead out of the folder
+        model = self._model(self._folder / name) if name in names else None
+        if not isinstance(model, StoredModel):
+            why = "" if model is None or not model.suspect else f": {model.reason}"
+            raise UnknownModel(f"there is no model '{shown(name)[:100]}' in the model repository{why}")
+        steps = {step.model for step in model.config.steps}.intersection(names)
+        found = {name: model}
+        for step in sorted(steps):
+            stored = self._model(self._folder / step)
+            if isinstance(stored, LeftOut):
+                raise ConfigurationError(f"{shown(self._folder / step)}: {stored.reason}")
+            found[step] = stored
+        self._leftovers.tell(everywhere=False)
+        return found
+
+    def _top(self) -> Entries:
+        try:
+            entries = read_entries(self._folder)
+        except OSError as error:
+            raise ConfigurationError(
+                f"model repository '{shown(self._folder)}' is not a folder that can be read ({reason_of(error)}); set "
+                "TOPFIVE_MODEL_REPOSITORY"
+            ) from error
+        self._leave_out(self._folder, entries, files="it is a file, and models are folders")
+        return entries
+
+    def _model(self, folder: Path) -> StoredModel | LeftOut:
+        """The model in `folder`, or why there is none; raises `ConfigurationError` if it cannot be served."""
+        try:
+            entries = read_entries(folder)
+        except OSError as error:
+            return self._no_model(folder, LeftOut(f"it cannot be entered ({reason_of(error)})", suspect=True))
+        path = folder / CONFIG
+        if CONFIG not in entries.files:
+            if CONFIG in entries.folders:
+                raise ConfigurationError(f"{shown(path)}: it is a folder, not a file")
+            if CONFIG in entries.left_out:
+                raise ConfigurationError(f"{shown(path)}: {entries.left_out[CONFIG].reason}")
+            return self._no_model(folder, why_no_model(folder, entries))
+        self._leave_out(folder, entries, files=f"it is neither {CONFIG} nor the folder of a version")
+        for name in entries.folders:
+            if not is_version(name):
+                self._leftovers.add(folder / name, why_no_version(name, entries.folders))
+        return self._stored(folder, entries)
+
+    def _stored(self, folder: Path, entries: Entries) -> StoredModel:
+        path = folder / CONFIG
+        try:
+            text = read_config(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        config = parse_model_config(text, name=folder.name, where=str(path), on_triton=self._on_triton)
+        present = [int(name) for name in entries.folders if is_version(name)]
+        if config.steps and not present:
+            present = [1]  # an ensemble's version folder is empty, and git and object stores keep no empty folders
+            if self._on_triton:
+                self._leftovers.add(folder / "1", _NEEDED_BY_TRITON)
+        versions = tuple(config.versions.choose(present))
+        if not versions:
+            what = (
+                f"none of its version folders {sorted(present)} is chosen by version_policy"
+                if present
+                else "there is no version folder that version_policy could choose; "
+                + how_to_get_a_version(folder, entries, config.filename)
+            )
+            raise ConfigurationError(f"{folder}: {what}")
+        files = {version: self._files_of(folder, version, config) for version in versions}
+        return StoredModel(config, folder, versions, text, files, self._contents)
+
+    def _files_of(self, folder: Path, version: int, config: ModelConfig) -> Files:
+        if config.steps:
+            return ()  # an ensemble has no graph
+        path = folder / str(version) / config.filename
+        try:
+            if path.is_file():
+                return _files_beside(path, self._contents)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        raise ConfigurationError(f"{path} is missing; {how_to_get_a_graph(path)}")
+
+    def _no_model(self, folder: Path, why: LeftOut) -> LeftOut:
+        self._leftovers.add(folder, why)
+        return why
+
+    def _leave_out(self, folder: Path, entries: Entries, *, files: str) -> None:
+        for name, why in entries.left_out.items():
+            self._leftovers.add(folder / name, why)
+        for name in entries.files:
+            if name not in _EXPECTED:
+                self._leftovers.add(folder / name, LeftOut(files, suspect=False))
+
+    def _why_empty(self, top: Entries) -> str:
+        message = f"model repository '{shown(self._folder)}' holds no <model>/{CONFIG}"
+        if CONFIG in top.files:
+            return f"{message}, but is the folder of a model; set TOPFIVE_MODEL_REPOSITORY to the folder above it"
+        return "; ".join([message, *self._leftovers.suspects()[:3]])
+
+
+def read_repository(folder: Path, *, on_triton: bool = False) -> dict[str, StoredModel]:
+    """All models in `folder` by name, read once; see `Repository.read`."""
+    return Repository(folder, on_triton=on_triton).read()
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"{path}: cannot be read ({reason_of(error)}); let the service's user read it")
+
+
+def _files_beside(path: Path, contents: Contents) -> Files:
+    found = []
+    for name in read_entries(path.parent).files:
+        file = path.parent / name
+        status = file.stat()
+        found.append((name, status.st_size, contents.digest(file, status)))
+    return tuple(found)

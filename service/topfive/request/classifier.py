@@ -1,0 +1,184 @@
+"""The classifier: takes a request from any door through its steps, from its head to its answer.
+
+What lives here: the order of the steps (admit, receive, understand, prepare, queue, answer), and the deadline over all
+of them. What does not: any protocol (`http`, `grpc`), and how each step is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+from topfive.backends.base import Row
+from topfive.ground.clock import Clock
+from topfive.ground.errors import ClientDisconnected, MalformedRequest
+from topfive.ground.types import Timings
+from topfive.machine.workers import WorkerPool
+from topfive.models.served import ServedModel
+from topfive.request.admission import Admission, Entry
+from topfive.request.preparing.payloads import Payloads
+from topfive.request.preparing.preparation import Preparation
+from topfive.request.sources import Body, Source, count_of
+
+_NEVER: Final = float("inf")
+
+
+class Asked(Protocol):
+    """What a request asks for, as read from its body."""
+
+    @property
+    def body(self) -> Body:
+        """The images, as `source` says."""
+
+    @property
+    def source(self) -> Source:
+        """How the images lie in `body`."""
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """How long the request may take; None where the body does not say."""
+
+    @property
+    def priority(self) -> int:
+        """1 is the best; 0 means the model's default."""
+
+    @property
+    def copied_bytes(self) -> int:
+        """Bytes that were copied out of the body and are held beside it."""
+
+
+A = TypeVar("A", bound=Asked)
+A_co = TypeVar("A_co", bound=Asked, covariant=True)
+T = TypeVar("T")
+
+
+class Door(Protocol[A_co]):
+    """One request as its protocol presents it; the methods are called in this order."""
+
+    async def receive(self, entry: Entry) -> None:
+        """Receive the body, and charge it to `entry` as it comes."""
+
+    def is_light(self) -> bool:
+        """Whether `understand` takes less time than a change of thread and back."""
+
+    def understand(self) -> A_co:
+        """Read from the body what the request asks for; may be called on another thread."""
+
+    def is_abandoned(self) -> bool:
+        """Whether the client has hung up; called at any time once the body is here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What is known of a request before its body; by this it is admitted or refused.
+
+    `began`: the monotonic second at which its first byte came. `nbytes`: the announced size of the body. `images`: how
+    many it holds at least. `timeout_seconds`: how long the request may take, from `began`. `latest`: the monotonic
+    second of the client's own deadline. `priority`: the best that the body may ask for.
+    """
+
+    model: ServedModel
+    began: float
+    nbytes: int = 0
+    images: int = 1
+    timeout_seconds: float | None = None
+    latest: float = _NEVER
+    priority: int = 0
+
+    def deadline(self, timeout_seconds: float | None = None) -> float:
+        """The monotonic second by which the answer must be there; raises `MalformedRequest`.
+
+        The timeout of the model's queue policy holds for every request. A client may set a shorter one, in the head or
+        by `timeout_seconds` in the body, if the policy sets none or allows that.
+        """
+        model = self.model
+        allowed = model.queue_timeout_seconds or _NEVER
+        asked = self.timeout_seconds if timeout_seconds is None else timeout_seconds
+        if asked is not None:
+            if model.queue_timeout_seconds and not model.allow_timeout_override:
+                raise MalformedRequest(
+                    f"model '{model.name}' does not let requests set their own timeout; leave it out, or set "
+                    "allow_timeout_override in the default_queue_policy of its config.pbtxt"
+                )
+            allowed = min(allowed, asked)
+        return min(self.latest, self.began + allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The answer to one request: the outputs of each image, in the request's order, and the model that gave them."""
+
+    model: ServedModel
+    rows: Sequence[Row]
+    timings: Timings
+
+
+class Classifier:
+    """Answers requests.
+
+    `preparation`: decodes images, and resizes large ones, on other threads than those that run batches. `pool`: threads
+    for other long work.
+    """
+
+    def __init__(self, *, admission: Admission, preparation: Preparation, pool: WorkerPool, clock: Clock) -> None:
+        self._admission = admission
+        self._preparation = preparation
+        self._payloads = Payloads(preparation, clock)
+        self.pool = pool
+        self._understanding = asyncio.Lock()
+
+    async def answer(self, announced: Announced, door: Door[A]) -> tuple[A, Classification]:
+        """Return what the request asked for, and its answer; raises any of `topfive.ground.errors`."""
+        model, deadline = announced.model, announced.deadline()
+        with Entry(
+            self._admission,
+            model.batcher.room,
+            nbytes=announced.nbytes,
+            images=announced.images,
+            deadline=deadline,
+            priority=announced.priority,
+        ) as entry:
+            await door.receive(entry)
+            asked = door.understand() if door.is_light() else await self.aside(door.understand, door.is_abandoned)
+            entry.charge(asked.copied_bytes)
+            if asked.timeout_seconds is not None:
+                deadline = announced.deadline(asked.timeout_seconds)
+            return asked, await self._classify(model, asked, entry, deadline, door.is_abandoned)
+
+    async def aside(self, call: Callable[[], T], is_abandoned: Callable[[], bool]) -> T:
+        """Run `call` on another thread and return its result; one such call runs at a time.
+
+        Parsers hold the interpreter's lock: two at once are no faster, and the event loop, which has to answer probes,
+        would wait for both.
+        """
+        async with self._understanding:
+            if is_abandoned():
+                raise ClientDisconnected("the client hung up after its body")
+            return await self.pool.run(call)
+
+    async def _classify(
+        self, model: ServedModel, asked: Asked, entry: Entry, deadline: float, is_abandoned: Callable[[], bool]
+    ) -> Classification:
+        """Take places, prepare the images, run them and return their outputs; the body is whole and understood."""
+        body, source = asked.body, asked.source
+        prices = self._payloads.prices(model, body, source)
+        wait = self._preparation.check(prices, deadline=deadline) if prices else 0.0
+        is_near = not any(price.is_dear for price in prices)
+        entry.begin(count_of(source), deadline=deadline - wait, priority=asked.priority, is_near=is_near)
+        if prices and is_abandoned():
+            raise ClientDisconnected("the client hung up after its body")
+        prepared = await self._payloads.prepare(model, body, source, prices, deadline=deadline, abandoned=is_abandoned)
+        entry.release_places()
+        outcomes = await model.batcher.submit(
+            prepared.payloads, deadline=deadline, abandoned=is_abandoned, priority=asked.priority
+        )
+        timings = Timings(
+            decode_seconds=prepared.decode_seconds,
+            resize_seconds=prepared.resize_seconds + max(outcome.resize_seconds for outcome in outcomes),
+            queue_seconds=prepared.wait_seconds + max(outcome.queue_seconds for outcome in outcomes),
+            inference_seconds=max(outcome.inference_seconds for outcome in outcomes),
+        )
+        model.metrics.answered(len(outcomes), timings)
+        return Classification(model, [outcome.row for outcome in outcomes], timings)

@@ -1,0 +1,174 @@
+"""Reports on requests of all protocols: statistics, metric, log line and span, with the same numbers in each.
+
+What lives here: the report that a request fills on its way, and where it is sent. What does not: answers to clients
+(`http`, `grpc`).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from topfive.ground.client_addresses import UNKNOWN, ClientAddresses
+from topfive.ground.errors import TopfiveError
+from topfive.ground.statuses import http_status
+from topfive.ground.types import Timings
+from topfive.models.served import ServedModel
+from topfive.observe.logs import RequestLog
+from topfive.observe.metrics import Metrics
+from topfive.observe.trace_context import TraceContext
+
+logger = logging.getLogger("topfive")
+
+_MAX_REQUEST_ID: Final = 128
+_REFUSED: Final = 400
+_MAX_ERROR: Final = 300
+"""At most so many characters of an error message are in the line of a request."""
+
+
+class Report:
+    """What is known of one request. `given_id`: the id that its client gave it; `trace`: the client's own span.
+
+    `started`, and `received`, when the body was whole, are monotonic seconds of the service's clock.
+    """
+
+    __slots__ = ("error", "images", "model", "nbytes", "received", "request_id", "started", "timings", "trace")
+
+    def __init__(self, given_id: bytes | None, trace: TraceContext | None = None, *, started: float = 0.0) -> None:
+        self.request_id = request_id_of(given_id)
+        self.trace = trace
+        self.started = started
+        self.received: float | None = None
+        self.error: TopfiveError | None = None
+        self.model: ServedModel | None = None
+        self.images = 0
+        self.nbytes = 0
+        self.timings: Timings | None = None
+
+    def attributes(self) -> Mapping[str, str]:
+        """Further facts that its protocol knows, named as in OpenTelemetry; for its span."""
+        return {}
+
+    def origin(self, clients: ClientAddresses) -> Mapping[str, str]:
+        """The method and the client's address; for the log line of a refused request."""
+        return {"method": "", "client": UNKNOWN}
+
+
+Recorder = Callable[[Report, int, float], TraceContext | None]
+"""Makes the span of a request, called with the arguments of `Reporter.finished`; returns the span to log, if any."""
+
+
+class Tracing(Protocol):
+    """Makes spans and sends them."""
+
+    def recorder(self, route: str) -> Recorder:
+        """Return the recorder that makes the spans of `route`."""
+
+    async def close(self, *, seconds: float) -> None:
+        """Send the remaining spans, in at most so many seconds."""
+
+
+class Reporter:
+    """Reports the requests of one `route`, each once by `finished`; without `tracing` no spans are made.
+
+    A report that fails is a defect of ours. It is logged, and the request does not fail.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        log: RequestLog,
+        *,
+        route: str,
+        tracing: Tracing | None = None,
+        clients: ClientAddresses | None = None,
+    ) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._route = route
+        self._clients = clients or ClientAddresses()
+        self._record = None if tracing is None else tracing.recorder(route)
+
+    def refused(self, report: Report, error: TopfiveError) -> int:
+        """Count a refusal, log it if it is a 500, and return the HTTP status of `error`, also for other protocols."""
+        report.error = error
+        status = http_status(error)
+        if status == 500:
+            log_failure(report.request_id, error)
+        try:
+            self._metrics.rejected.labels(error.code).inc()
+        except Exception as failure:  # noqa: BLE001  # see class
+            _log_own_failure(report, failure)
+        return status
+
+    def finished(self, report: Report, status: int, total_seconds: float) -> None:
+        """Report a request that was answered after `total_seconds`, with `status` or its equivalent in HTTP."""
+        try:
+            self._tell(report, status, total_seconds)
+        except Exception as failure:  # noqa: BLE001  # see class
+            _log_own_failure(report, failure)
+
+    def _tell(self, report: Report, status: int, total_seconds: float) -> None:
+        model = report.model
+        if model is not None:
+            model.count(report.images, report.timings, total_seconds)
+        name = "" if model is None else model.name
+        self._metrics.observe_request(self._route, name, status, total_seconds)
+        span = report.trace if self._record is None else self._record(report, status, total_seconds)
+        if not self._log.enabled:
+            return
+        self._log.write(
+            {
+                "request_id": report.request_id,
+                "route": self._route,
+                "model": name,
+                "status": status,
+                "images": report.images,
+                "body_bytes": report.nbytes,
+                "total_seconds": round(total_seconds, 6),
+                **_stages(report.timings),
+                **({} if span is None else {"trace_id": span.trace_id, "span_id": span.span_id}),
+                **({} if status < _REFUSED else self._refusal(report)),
+            }
+        )
+
+    def _refusal(self, report: Report) -> dict[str, str]:
+        """The reason of a refusal, and the request's method and client. A 500 has lines of its own in the log."""
+        error = report.error
+        if error is None or http_status(error) == 500:
+            why = {"code": "internal", "error": "see the lines of this request_id"}
+        else:
+            why = {"code": error.code, "error": error.logged[:_MAX_ERROR]}
+        return {
+            **why,
+            **report.origin(self._clients),
+        }
+
+
+def log_failure(request_id: str, error: Exception) -> None:
+    """Log a failure of ours with its traceback."""
+    logger.error("request %s failed", request_id, exc_info=error)
+
+
+def _log_own_failure(report: Report, error: Exception) -> None:
+    logger.error("request %s is not reported as it should be", report.request_id, exc_info=error)
+
+
+def request_id_of(given: bytes | None) -> str:
+    """The client's id if it is short and only of letters, digits and hyphens, else a new one."""
+    if given is not None and len(given) <= _MAX_REQUEST_ID and given.replace(b"-", b"").isalnum():
+        return given.decode("ascii")
+    return f"{random.getrandbits(64):016x}"  # an id to search logs by, not a secret
+
+
+def _stages(timings: Timings | None) -> dict[str, float]:
+    if timings is None:
+        return {}
+    return {
+        "decode_seconds": round(timings.decode_seconds, 6),
+        "resize_seconds": round(timings.resize_seconds, 6),
+        "queue_seconds": round(timings.queue_seconds, 6),
+        "inference_seconds": round(timings.inference_seconds, 6),
+    }

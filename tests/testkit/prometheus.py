@@ -1,0 +1,165 @@
+"""Debian's Prometheus as a process, with the files that are deployed; and promtool, which reads them as it does.
+
+What lives here: the configuration with other targets and a shorter interval, start, stop, queries. What does not: what
+must be found (`tests/deploy/`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+import yaml
+
+from benchmarks.server import free_port
+from tests.testkit.serving_process import ROOT
+
+DEPLOYED: Final = ROOT / "deploy" / "prometheus"
+CONFIG: Final = DEPLOYED / "prometheus.yml"
+RULES: Final = sorted((DEPLOYED / "rules").glob("*.yml"))
+INTERVAL: Final = "500ms"
+RATE_INTERVAL: Final = "2s"
+"""What Grafana takes rates over at least: four scrapes."""
+
+needs_prometheus: Final = pytest.mark.skipif(
+    not (shutil.which("prometheus") and shutil.which("promtool")),
+    reason="there is no prometheus: apt-get install prometheus",
+)
+
+_DEADLINE_SECONDS: Final = 60.0
+_PAUSE_SECONDS: Final = 0.02
+"""Between two questions to a process that can only be asked again."""
+
+Targets = Mapping[str, Mapping[str, str]]
+"""By job: the name that the address would be found by, and the address."""
+
+
+def promtool(*arguments: str | Path) -> str:
+    """What promtool prints; it must be content."""
+    done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def with_targets(config: Any, targets: Targets) -> Any:
+    """The deployed configuration with what an operator changes: where targets are found, and how often they are asked.
+
+    A name is what DNS would have found the address by, so that the relabelling is the deployed one.
+    """
+    found = json.loads(json.dumps(config))
+    found["global"] |= dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), INTERVAL)
+    for job in found["scrape_configs"]:
+        del job["dns_sd_configs"]
+        job["static_configs"] = [
+            {"targets": [address], "labels": {"__meta_dns_name": name}}
+            for name, address in targets.get(job["job_name"], {}).items()
+        ]
+    return found
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One series' value at one time."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+class Prometheus:
+    """It scrapes `targets`, with its files in `folder`; ready once constructed."""
+
+    def __init__(self, folder: Path, targets: Targets) -> None:
+        config = with_targets(yaml.safe_load(CONFIG.read_text(encoding="utf-8")), targets)
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        shutil.copytree(DEPLOYED / "rules", folder / "rules")
+        port = free_port()
+        self._url = f"http://127.0.0.1:{port}"
+        self._log = folder / "log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    "prometheus",
+                    f"--config.file={folder / 'prometheus.yml'}",
+                    f"--storage.tsdb.path={folder / 'data'}",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            self.wait_until(self._is_ready)
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(_DEADLINE_SECONDS)
+
+    def now(self, query: str, *, at: float | None = None) -> list[Sample]:
+        """What `query` finds, now or at a time."""
+        found = self._get("query", query=query, **({} if at is None else {"time": str(at)}))
+        if found["resultType"] == "scalar":
+            return [Sample({}, float(found["result"][1]))]
+        return [Sample(each["metric"], float(each["value"][1])) for each in found["result"]]
+
+    def number(self, query: str, *, at: float | None = None) -> float:
+        """The one value that `query` finds; 0 if it finds nothing."""
+        found = self.now(query, at=at)
+        assert len(found) <= 1, f"{query} has {len(found)} values"
+        return found[0].value if found else 0.0
+
+    def over_time(self, query: str, *, start: float, end: float) -> list[Sample]:
+        """All values of what `query` finds between two times, two a second."""
+        found = self._get("query_range", query=query, start=str(start), end=str(end), step="0.5")
+        return [Sample(each["metric"], float(value)) for each in found["result"] for _, value in each["values"]]
+
+    def rules(self) -> list[dict[str, Any]]:
+        """All rules, with their health."""
+        return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
+
+    def targets(self) -> list[dict[str, Any]]:
+        """The targets that it scrapes."""
+        return list(self._get("targets", state="active")["activeTargets"])
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Ask again and again until `condition` holds."""
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while not condition():
+            assert self._process.poll() is None, self._log.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, f"{condition} never came true"
+            threading.Event().wait(_PAUSE_SECONDS)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urlopen(f"{self._url}/-/ready", timeout=_DEADLINE_SECONDS) as answer:
+                return bool(answer.status == 200)
+        except OSError:  # it does not listen yet, or says 503
+            return False
+
+    def _get(self, what: str, **parameters: str) -> Any:
+        text = urlencode(parameters)
+        posted = what.startswith("query")  # as Grafana does: expressions may be longer than a URL
+        path = f"{self._url}/api/v1/{what}" + ("" if posted else f"?{text}")
+        with urlopen(path, text.encode() if posted else None, timeout=_DEADLINE_SECONDS) as answer:
+            return json.loads(answer.read())["data"]
