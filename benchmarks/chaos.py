@@ -47,13 +47,7 @@ from loadgen.open_loop import drive as drive_open
 from loadgen.plan import Done, Plan
 from loadgen.verdict import Check
 
-KINDS = {
-    **nasty.KINDS,
-    **nasty_messages.KINDS,
-    **nasty_framing.KINDS,
-    **nasty_images.KINDS,
-    **nasty_grpc.KINDS,
-}
+KINDS = {**nasty.KINDS, **nasty_messages.KINDS, **nasty_framing.KINDS, **nasty_images.KINDS, **nasty_grpc.KINDS}
 POISON_DELAY_MICROSECONDS = 2000
 PROBE_SECONDS = 0.05
 REST_SECONDS = 0.02  # of each client of the mob between two deeds: it is to be nasty, not a load at the limit
@@ -189,7 +183,7 @@ def main(
     warm_up: Annotated[float, Option(metavar="SECONDS", help="chaos before memory is first looked at")] = 25.0,
     seed: o.Seed = 1,
     mob: Annotated[int, Option(metavar="N", help="clients that do not behave, at once")] = 12,
-    rate: Annotated[float, Option(metavar="N", help="requests per second of those that do")] = 20.0,
+    rate: Annotated[float, Option(min=0.001, metavar="N", help="requests per second of those that do")] = 20.0,
     patience: Annotated[int, Option(metavar="SECONDS", help="the service's limits for heads, bodies and readers")] = 3,
     memory_slack: Annotated[float, Option(metavar="MB", help="see chaos_verdict")] = chaos_verdict.MEMORY_SLACK_MB,
     tiny: o.Tiny = False,

@@ -19,7 +19,7 @@ def main(
     *,
     url: Annotated[str, Option(help="the service, http://host:port")],
     rate: o.Rate,
-    seconds: float = 10.0,
+    seconds: Annotated[float, Option(min=0.01, help="how long requests are sent")] = 10.0,
     seed: o.Seed = 1,
     scenario: o.Scenario = "raw224",
     images: o.Images = None,

@@ -37,20 +37,20 @@ Flags: TypeAlias = Annotated[
 ]
 Url: TypeAlias = Annotated[str | None, Option(help="a running service, http://host:port (default: one is started)")]
 Seed: TypeAlias = Annotated[int, Option(help="of everything that is drawn")]
-Rounds: TypeAlias = Annotated[int, Option(metavar="N", help="of all phases: machines are noisy")]
+Rounds: TypeAlias = Annotated[int, Option(min=1, metavar="N", help="of all phases: machines are noisy")]
 Tiny: TypeAlias = Annotated[bool, Option("--tiny", help="without the real models")]
 Json: TypeAlias = Annotated[Path | None, Option(metavar="FILE", help="write all figures and the checks")]
 Quick: TypeAlias = Annotated[
     bool, Option("--quick", help="one round of short windows: shows that it works, measures little")
 ]
-Connections: TypeAlias = Annotated[int, Option(metavar="N", help="the most connections at once")]
+Connections: TypeAlias = Annotated[int, Option(min=1, metavar="N", help="the most connections at once")]
 ConnectionCounts: TypeAlias = Annotated[
     Sequence[int], Option(parser=several(positive), metavar="N,N", help="how many connections, in turn")
 ]
 PhaseSeconds: TypeAlias = Annotated[
-    float, Option(help="how long each phase is counted, after a fifth of it to warm up")
+    float, Option(min=0.01, help="how long each phase is counted, after a fifth of it to warm up")
 ]
-Rate: TypeAlias = Annotated[float, Option(metavar="N", help="requests per second")]
+Rate: TypeAlias = Annotated[float, Option(min=0.001, metavar="N", help="requests per second")]
 
 
 def served(url: str | None, repository: Path, flags: list[str], stack: ExitStack) -> Endpoint:

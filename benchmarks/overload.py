@@ -1,8 +1,8 @@
 """What happens at twice the capacity: `python -m benchmarks overload`.
 
 Measures the peak, then offers 80 % of it, twice of it, and twice of it with deadlines, in rounds, because machines are
-noisy. This module is the command and the order of its phases; the generator is `open_loop`, in a process of its own,
-the arithmetic is `load_figures`, the targets are `overload_verdict`.
+noisy. This module is the command and the order of its phases; the generator is `loadgen.open_loop`, in a process of its
+own; the arithmetic is `load_figures`, the targets are `overload_verdict`.
 """
 
 import sys

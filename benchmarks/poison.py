@@ -62,7 +62,7 @@ def judge(sent: Sequence[int], exchanges: Sequence[Exchange]) -> tuple[list[Chec
 
 def main(
     *,
-    seconds: float = 5.0,
+    seconds: Annotated[float, Option(min=0.01, help="how long requests are sent")] = 5.0,
     connections: o.Connections = 32,
     share: Annotated[float, Option(help="of the requests, how many are poisonous")] = SHARE,
     seed: o.Seed = 1,

@@ -85,7 +85,9 @@ def main(
     model_repository: o.Repository = o.REPOSITORY,
     model: o.Model = o.MODEL,
     images: o.Images = None,
-    rate: Annotated[float, Option(metavar="N", help="requests per second; one replica must bear them alone")] = 40.0,
+    rate: Annotated[
+        float, Option(min=0.001, metavar="N", help="requests per second, for one replica alone too")
+    ] = 40.0,
     pause: Annotated[float, Option(metavar="SECONDS", help="load before, between and after the restarts")] = 3.0,
     drain_grace: Annotated[float, Option(metavar="SECONDS", help="above nginx' fail_timeout")] = 3.0,
     seed: o.Seed = 1,

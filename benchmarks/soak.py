@@ -139,8 +139,8 @@ def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float,
 
 def main(
     *,
-    minutes: float = 10.0,
-    share: Annotated[float, Option(help="of the peak, how much is offered")] = 0.5,
+    minutes: Annotated[float, Option(min=0.01, help="how long the load lasts")] = 10.0,
+    share: Annotated[float, Option(min=0.01, help="of the peak, how much is offered")] = 0.5,
     slope_limit: Annotated[float, Option(metavar="MB", help="most growth of memory in a minute")] = SLOPE_LIMIT_MB,
     seed: o.Seed = 1,
     tiny: o.Tiny = False,

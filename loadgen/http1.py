@@ -1,7 +1,7 @@
 """HTTP/1.1 as a generator of load needs it: requests rendered beforehand, answers read with as little work as can be.
 
-What lives here: bytes to and from requests and answers. What does not: sockets (`open_loop`, and the engines of
-`benchmarks/`), what an answer means (`queries`). Pure.
+What lives here: bytes to and from requests and answers. What does not: sockets (`lines`, `asking`),
+what an answer means. Pure.
 """
 
 from __future__ import annotations
