@@ -88,7 +88,7 @@ class Connections:
         self._bounded = (self.fresh, self.idle, self.head, self.body, self.reader, self.farewell)
         self._sweep_seconds = min(_SWEEP_SECONDS, *(line.seconds / 2 for line in self._bounded))
         self._clock = clock
-        self._now = clock.now
+        self.now = clock.now
         self._on_closed = on_closed
         self._timer: TimerHandle | None = None
 
@@ -106,14 +106,14 @@ class Connections:
         if victim is not None:
             self._abort(victim, "evicted")
         connection.line = self.fresh
-        connection.line.since[connection] = self._now()
+        connection.line.since[connection] = self.now()
         if len(self) > self.limits.max_connections:
             self._abort(connection, "refused")
 
     def move(self, connection: Connection, line: Line) -> None:
         """From now on, `connection` is waited for in `line`."""
         del connection.line.since[connection]
-        line.since[connection] = self._now()
+        line.since[connection] = self.now()
         connection.line = line
 
     def lost(self, connection: Connection) -> None:
@@ -126,14 +126,14 @@ class Connections:
 
     def start(self) -> None:
         """Begin to close who is overdue."""
-        self._timer = self._clock.call_at(self._now() + self._sweep_seconds, self._sweep)
+        self._timer = self._clock.call_at(self.now() + self._sweep_seconds, self._sweep)
 
     def hurry(self) -> None:
         """From now on everybody who is waited for has `LAST_SECONDS`, or less where the bound is shorter anyway."""
         if self.stopping:
             return
         self.closing = self.stopping = True
-        now = self._now()
+        now = self.now()
         for line in self._bounded:
             line.seconds = min(line.seconds, _LAST_FAREWELL_SECONDS if line is self.farewell else LAST_SECONDS)
             line.reason = None
@@ -151,7 +151,7 @@ class Connections:
 
     def _sweep(self) -> None:
         self.start()  # first, so that nothing that goes wrong below ends it
-        now = self._now()
+        now = self.now()
         for line in self._bounded:
             latest = now - line.seconds
             overdue = [connection for connection, _ in takewhile(_until(latest), line.since.items())]

@@ -21,6 +21,9 @@ WIRE_DTYPES: Final[Mapping[str, str]] = {
 LET_GO: Final = "topfive.let_go"
 """In the scope of a request over HTTP, what ends it while its body is waited for: the client is told to be faster."""
 
+BEGAN: Final = "topfive.began"
+"""In the scope of a request over HTTP, when the first byte of its head was read, in monotonic seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:

@@ -19,7 +19,7 @@ from topfive.access.certificates import Certificate
 
 if TYPE_CHECKING:
     from topfive.access.connections import Connections
-    from topfive.http.server.protocol import LeanHttpProtocol
+    from topfive.http.server.connection import Connection
 
 logger = logging.getLogger("topfive")
 
@@ -31,7 +31,7 @@ _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class TlsServer:
-    """Accepts on `listener`, shakes hands, and then lets a protocol of `make_protocol` serve.
+    """Accepts on `listener`, shakes hands, and then lets a protocol of `make_connection` serve.
 
     Has the methods that uvicorn calls of an asyncio server.
     """
@@ -41,13 +41,13 @@ class TlsServer:
         listener: socket.socket,
         certificate: Certificate,
         *,
-        make_protocol: Callable[[], LeanHttpProtocol],
+        make_connection: Callable[[], Connection],
         connections: Connections,
     ) -> None:
         listener.setblocking(False)
         self._listener = listener
         self._certificate = certificate
-        self._make_protocol = make_protocol
+        self._make_connection = make_connection
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._handshakes: set[asyncio.Task[None]] = set()
@@ -90,7 +90,7 @@ class TlsServer:
     async def _shake_hands(self, connection: socket.socket) -> None:
         """End when the handshake does; the books end it by cancelling, the client by sending nonsense or leaving."""
         connection.setblocking(False)
-        protocol = self._make_protocol()
+        protocol = self._make_connection()
         this = asyncio.current_task()
         assert this is not None
         protocol.accepted(this.cancel)
