@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -17,15 +17,12 @@ from hypothesis import strategies as st
 
 from tests.testkit.fakes import FakeClock
 from topfive.access.connections import ConnectionLimits, Connections
-from topfive.ground.clock import MonotonicClock
-from topfive.ground.types import LET_GO
+from topfive.ground.clock import Clock, MonotonicClock
+from topfive.ground.types import BEGAN, LET_GO
 from topfive.http.server.connection import Connection
-from topfive.http.server.cycle import AHEAD_BYTES, Cycle
+from topfive.http.server.cycle import AHEAD_BYTES, Application, Cycle, Message, Receive, Scope, Send
 from topfive.machine.turns import MOST
 from topfive.request.admission import PATIENCE_SECONDS, Admission
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Echo:
@@ -36,13 +33,15 @@ class Echo:
     def __init__(self) -> None:
         self.calls = 0
         self.names: set[bytes] = set()
+        self.began: list[float] = []
         self.may_read = asyncio.Event()
         self.may_read.set()
         self.disconnected = asyncio.Event()
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.calls += 1
         self.names.update(name for name, _ in scope["headers"])
+        self.began.append(scope[BEGAN])
         if scope["path"] == "/early":
             self.cycle = receive.__self__  # type: ignore[attr-defined]  # a method of it
             await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
@@ -78,10 +77,10 @@ NO_HURRY = ConnectionLimits(
 
 
 @asynccontextmanager
-async def running(app: Echo) -> AsyncIterator[uvicorn.Server]:
+async def running(app: Application, *, clock: Clock | None = None) -> AsyncIterator[uvicorn.Server]:
     """A real server with our protocol."""
     closed: list[str] = []
-    connections = Connections(NO_HURRY, clock=MonotonicClock(), on_closed=closed.append)
+    connections = Connections(NO_HURRY, clock=clock or MonotonicClock(), on_closed=closed.append)
     protocol: Any = functools.partial(Connection, application=app, connections=connections)
     config = uvicorn.Config(app, port=0, http=protocol, ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
@@ -98,7 +97,7 @@ async def running(app: Echo) -> AsyncIterator[uvicorn.Server]:
 
 
 @asynccontextmanager
-async def serving(app: Echo) -> AsyncIterator[int]:
+async def serving(app: Application) -> AsyncIterator[int]:
     """The port of one."""
     async with running(app) as server:
         yield port_of(server)
@@ -279,6 +278,36 @@ async def test_what_comes_while_an_answer_is_due_stays_unread() -> None:
         writer.close()
 
 
+async def test_a_request_begins_when_its_first_byte_is_read_also_if_it_waits_then() -> None:
+    app, clock = Echo(), FakeClock()
+    app.may_read.clear()
+    async with running(app, clock=clock) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        first = clock.now()
+        writer.write(request(b"abc", close=False)[:10])
+
+        async def until(state: str) -> None:
+            while True:
+                for connection in server.server_state.connections:
+                    assert isinstance(connection, Connection)
+                    if getattr(connection._reader, state):
+                        return
+                await asyncio.sleep(0)
+
+        await asyncio.wait_for(until("head"), 20)
+        clock.advance(1.0)
+        writer.write(request(b"abc", close=False)[10:] + request(b"abc", close=False))
+        await asyncio.wait_for(until("is_ahead"), 20)
+        clock.advance(5.0)
+        app.may_read.set()
+        for _ in range(2):
+            await asyncio.wait_for(reader.readuntil(b"]"), 20)
+        writer.write(request(b"abc"))
+        await asyncio.wait_for(reader.read(), 20)
+        assert [began - first for began in app.began] == [0.0, 1.0, 6.0]
+        writer.close()
+
+
 def small_chunks(count: int) -> bytes:
     return chunked_request(*[b"a"] * count)
 
@@ -348,8 +377,8 @@ class Holding(Echo):
         self.admission = Admission(max_requests=9, max_bytes=1000, slowest_seconds=60.0, now=self.clock.now)
         self.held = asyncio.Event()
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        async def charged() -> MutableMapping[str, Any]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def charged() -> Message:
             message = await receive()
             permit.charge(len(message.get("body", b"")))
             self.held.set()

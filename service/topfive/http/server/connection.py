@@ -112,16 +112,8 @@ class Connection(asyncio.Protocol):
         """Have a request answered, whose body may be still to come. Raises `Unreadable`."""
         self._has_asked = True
         scope = {**self._scope, **head.scope(), BEGAN: head.began, "state": self._app_state.copy()}
-        cycle = self.cycle = Cycle(
-            self,
-            scope,
-            expects_continue=head.expects_continue,
-            keeps_alive=head.keeps_alive,
-            default_headers=self._server.default_headers,
-        )
-        if not head.body_bytes:
-            cycle.take(b"", is_last=True)
-        task = self._loop.create_task(cycle.run(self._application))
+        self.cycle = Cycle(self, head, scope, default_headers=self._server.default_headers)
+        task = self._loop.create_task(self.cycle.run(self._application))
         self._server.tasks.add(task)
         task.add_done_callback(self._server.tasks.discard)
 
@@ -141,7 +133,7 @@ class Connection(asyncio.Protocol):
             self._closes_after_body = True
             self._half_close()
         if self.transport.is_closing() or not (keeps_alive or reader.body_left):
-            self._close()
+            self.close()
             return
         if not self.flow.is_read:  # as it is wherever something is ahead
             self.flow.resume_body()
@@ -152,7 +144,7 @@ class Connection(asyncio.Protocol):
     def on_discarded(self) -> None:
         """The rest of a body has come whose request had been answered before: close, if the answer said so."""
         if self._closes_after_body:
-            self._close()
+            self.close()
 
     # Waiting
 
@@ -190,7 +182,7 @@ class Connection(asyncio.Protocol):
         """Close, after what has been received is answered."""
         self._books.closing = True
         if self.cycle is None:
-            self._close()
+            self.close()
 
     def expire(self, line: Line) -> None:
         """Tell a client that is too slow with its request, if it can be told, and close."""
@@ -244,7 +236,8 @@ class Connection(asyncio.Protocol):
             self._read_all()
             self.transport.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close once all that is written is sent."""
         books, transport = self._books, self.transport
         self._reader.go_deaf()
         self._read_all()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from topfive.http.server.connection import Connection
+    from topfive.http.server.heads import Head
 
 logger = logging.getLogger("topfive")
 
@@ -61,16 +62,10 @@ class Cycle:
     )
 
     def __init__(
-        self,
-        connection: Connection,
-        scope: Scope,
-        *,
-        expects_continue: bool,
-        keeps_alive: bool,
-        default_headers: list[tuple[bytes, bytes]],
+        self, connection: Connection, head: Head, scope: Scope, *, default_headers: list[tuple[bytes, bytes]]
     ) -> None:
         self.scope = scope
-        self.keeps_alive = keeps_alive
+        self.keeps_alive = head.keeps_alive
         """Whether the connection stays open after the answer."""
         self.is_started = False
         """Whether something of the answer has been written,"""
@@ -78,12 +73,12 @@ class Cycle:
         """or all of it."""
         self.is_disconnected = False
         self._connection = connection
-        self._expects_continue = expects_continue
+        self._expects_continue = head.expects_continue
         self._default_headers = default_headers
-        self._is_head = scope["method"] == "HEAD"
+        self._is_head = head.method == "HEAD"
         self._parts: deque[bytes] = deque()  # of the body, which nobody has asked for yet
         self._ahead = 0  # their bytes, and what they cost beside them
-        self._is_whole = False  # the body
+        self._is_whole = not head.body_bytes  # the body, when all of it has come
         self._told_whole = False  # the application knows
         self._changed: asyncio.Event | None = None  # what `receive` waits for
         self._start: Message | None = None  # the head of the answer, until it is written
@@ -95,7 +90,7 @@ class Cycle:
     def take(self, part: bytes, *, is_last: bool) -> None:
         """Keep a part of the body, as it is, for `receive`."""
         self._is_whole = is_last
-        if part:
+        if part:  # chunks may end without one
             self._parts.append(part)
             self._ahead += len(part) + _PART_OVERHEAD_BYTES
             if self._ahead > AHEAD_BYTES:
@@ -122,7 +117,7 @@ class Cycle:
                 return
             logger.error("ASGI application returned without completing its answer")
         if self.is_started:
-            self._connection.transport.close()
+            self._connection.close()
         else:
             await self._fail()
 
