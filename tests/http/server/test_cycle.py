@@ -127,3 +127,39 @@ async def test_an_answer_that_fails_in_the_middle_is_cut_off(application: Applic
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"ab" in answer
     assert not answer.endswith((b"0\r\n\r\n", b"abc"))
+
+
+async def test_an_application_that_fails_after_its_answer_costs_its_client_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    application = sends(start(content_length="2"), part(b"ab"), error=ValueError("wrong"))
+    async with serving(application) as port:
+        answer = await exchange(port, [request(b"", close=False), request(b"")])
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert len(caplog.records) == 2
+
+
+async def test_an_application_that_fails_when_its_client_is_gone_is_told_to_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And nothing else goes wrong: there is nothing left to close."""
+    failed = asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send(start())
+            await send(part(b"ab", more=True))
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            raise ValueError("wrong")
+        finally:
+            failed.set()
+
+    async with serving(application) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(b"abc"))
+        await reader.readuntil(b"ab\r\n")
+        writer.close()
+        await asyncio.wait_for(failed.wait(), 20)
+        await asyncio.sleep(0)
+    assert [record.getMessage() for record in caplog.records] == ["Exception in ASGI application"]

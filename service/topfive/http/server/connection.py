@@ -219,28 +219,23 @@ class Connection(asyncio.Protocol):
         if cycle is not None:
             cycle.give_up()
         self.transport.write(refusal.answer)
-        self._read_all()
+        self.flow.read_all()
         self._half_close()
         self._books.move(self, self._books.farewell)
-
-    def _read_all(self) -> None:
-        """Whatever held reading back is over: what comes is discarded, and TLS waits for the client's last word."""
-        self.flow.resume_body()
-        self.flow.release()
 
     def _half_close(self) -> None:
         """Say that nothing follows, and go on reading: a client that is cut off while it sends may never read why."""
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:  # TLS, whose close does the same
-            self._read_all()
+            self.flow.read_all()
             self.transport.close()
 
     def close(self) -> None:
         """Close once all that is written is sent."""
         books, transport = self._books, self.transport
         self._reader.go_deaf()
-        self._read_all()
+        self.flow.read_all()
         transport.close()
         # Over TLS a close waits for the client's. A service that drains must not wait long for one that never closes.
         books.move(self, books.farewell if books.closing and not transport.get_write_buffer_size() else books.reader)

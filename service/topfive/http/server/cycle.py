@@ -108,13 +108,15 @@ class Cycle:
 
     async def run(self, application: Application) -> None:
         """Have it answered; by 500, if the application fails."""
+        has_raised = False
         try:
             await application(self.scope, self.receive, self.send)
         except BaseException as error:  # also one that is cancelled at the stop leaves its client answered
             logger.error("Exception in ASGI application", exc_info=error)
-        else:
-            if self.is_complete or self.is_disconnected:
-                return
+            has_raised = True
+        if self.is_complete or self.is_disconnected:
+            return
+        if not has_raised:
             logger.error("ASGI application returned without completing its answer")
         if self.is_started:
             self._connection.close()

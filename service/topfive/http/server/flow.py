@@ -36,6 +36,11 @@ class Flow:
         self._is_full = False
         self._apply()
 
+    def read_all(self) -> None:
+        """Whatever held reading back is over: what comes is discarded, and TLS waits for the client's last word."""
+        self._is_held = self._is_full = False
+        self._apply()
+
     def _apply(self) -> None:
         wanted = not (self._is_held or self._is_full)
         if wanted is not self.is_read and not self._transport.is_closing():
