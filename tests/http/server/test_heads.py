@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from topfive.http.server.heads import CHUNKED, Head
@@ -61,6 +61,24 @@ def test_a_head_ends_at_its_blank_line_however_it_is_cut(places: list[int], rest
 def test_every_form_of_target_has_its_path_and_query(target: bytes, path: str, query: bytes) -> None:
     scope = read(b"OPTIONS " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")[0].scope()
     assert (scope["path"], scope["raw_path"].decode(), scope["query_string"]) == (path, path, query)
+
+
+@given(
+    target=st.one_of(
+        st.text("/:?#@[]%.*ax9", min_size=1, max_size=12).map(str.encode),
+        st.text("/:?#@[]%.*ax9", max_size=12).map(lambda text: b"http://" + text.encode()),
+        st.binary(min_size=1, max_size=6),
+    )
+)
+@example(target=b"http://x")
+@example(target=b"http://x:99999/")
+@example(target=b"/\xe4")
+def test_a_target_is_read_or_refused_whatever_it_is(target: bytes) -> None:
+    try:
+        scope = read(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")[0].scope()
+    except Unreadable:
+        return
+    assert scope["raw_path"] in target
 
 
 @pytest.mark.parametrize(

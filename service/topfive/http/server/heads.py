@@ -92,7 +92,8 @@ class Head:
             pass  # which is offered, and not taken; the head is read
         except httptools.HttpParserError as error:
             raise Unreadable(self._refusal) from error
-        assert self.is_complete is is_whole, "the parser has found the end of a head where there is no blank line"
+        if self.is_complete is not is_whole:  # the preface of HTTP/2 has a blank line in its middle, for one
+            raise Unreadable(MALFORMED)
         if is_whole:
             self._parser = None  # each has the other
             self._conclude(parser)
@@ -108,6 +109,8 @@ class Head:
                 parsed = httptools.parse_url(url)
             except httptools.HttpParserError as error:
                 raise Unreadable(MALFORMED) from error
+            if parsed.path is None:
+                raise Unreadable(MALFORMED)
             raw_path, query = parsed.path, parsed.query or b""
         path = raw_path.decode("ascii")
         return {
