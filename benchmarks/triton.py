@@ -26,7 +26,7 @@ from benchmarks.client import Exchange, ask, drive
 from benchmarks.figures import Window
 from benchmarks.overhead import PHOTOS
 from benchmarks.server import ROOT, Endpoint, Service
-from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, SHARED, scenario
+from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, scenario
 from benchmarks.tritonserver import Tritonserver
 from benchmarks.workloads import MIXED, RAW224
 
@@ -188,13 +188,12 @@ def _start(stack: ExitStack, folder: Path, options: Any) -> list[Target]:
         return of_triton(triton, f"{options.model}_classify")
 
     embedded = stack.enter_context(closing(Service(source)))
-    targets = [Target(EMBEDDED, embedded, [embedded.cpu_seconds], lambda: of_service(embedded))]
-    for name, flags in ((ON_TRITON, []), (SHARED, ["--triton-shared-memory"])):
-        if name == ON_TRITON or options.shared_memory:
-            service = Service(source, "--triton-url", triton.url, *flags, backend="triton")
-            stack.enter_context(closing(service))
-            targets.append(Target(name, service, [service.cpu_seconds, triton.cpu_seconds], batches))
-    return [*targets, Target(ALONE, triton, [triton.cpu_seconds], batches)]
+    service = stack.enter_context(closing(Service(source, "--triton-url", triton.url, backend="triton")))
+    return [
+        Target(EMBEDDED, embedded, [embedded.cpu_seconds], lambda: of_service(embedded)),
+        Target(ON_TRITON, service, [service.cpu_seconds, triton.cpu_seconds], batches),
+        Target(ALONE, triton, [triton.cpu_seconds], batches),
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -208,7 +207,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=3, metavar="N")
     add("--window", type=float, default=3.0, metavar="SECONDS", help="how long each number of connections runs")
     add("--triton-threads", type=int, default=1, metavar="N", help="of each of its instances; 0: one for each core")
-    add("--shared-memory", action="store_true", help="also the service on Triton over system shared memory")
     add("--quick", action="store_true", help="one round of short windows: shows that it works, measures little")
     add("--json", type=Path, metavar="FILE", help="write every window, all figures and the environment")
     add("--check", action="store_true", help="exit with 1 if the run is invalid")

@@ -93,11 +93,6 @@ class Settings(BaseSettings):
         description="Batches of a model that may be at Triton at once; 0 means two for each of its instances there, so "
         "that none waits for the next. Raise it when several services share a Triton that stays below its capacity.",
     )
-    triton_shared_memory: bool = Field(
-        False,
-        description="Hand the pixels to Triton in system shared memory (/dev/shm) rather than in messages; for a "
-        "Triton on the same host that sees the same /dev/shm.",
-    )
     triton_timeout_seconds: float = Field(
         5.0,
         gt=0,

@@ -133,7 +133,7 @@ async def made(
     stored: Any, url: str, *, seconds: float = TIMEOUT, clock: FakeClock | None = None
 ) -> tuple[TritonFactory, TritonBackend]:
     embedded = EmbeddedFactory(cores=1, alone_threads=1, load_seconds=120.0, clock=clock)
-    factory = TritonFactory(url, embedded=embedded, slots=0, shared_memory=False, timeout_seconds=seconds)
+    factory = TritonFactory(url, embedded=embedded, slots=0, timeout_seconds=seconds)
     pool = WorkerPool(threads=0, name="unused")
     return factory, await factory.batched(stored.config, stored.graph_path(1), pool)
 
