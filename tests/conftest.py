@@ -90,7 +90,7 @@ Encode = Callable[..., bytes]
 @pytest.fixture(scope="session")
 def service() -> Iterator[ServingProcess]:
     """The service as `make run` starts it, ready."""
-    with serving(environment=_measured) as process:
+    with serving(environment=_measured, cold=True) as process:
         yield process
 
 

@@ -47,7 +47,7 @@ SHUTTING_DOWN = "Shutting down"
 
 def test_where_the_log_says_that_it_listens_it_listens() -> None:
     """Nobody who waits for that line is refused: a connection made at once is answered."""
-    with ServingProcess("--backend", "null") as process, process.open_socket() as connection:
+    with ServingProcess("--backend", "null", cold=True) as process, process.open_socket() as connection:
         connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: test\r\n\r\n")
         assert read_answer(connection).status == 200
 
@@ -187,7 +187,7 @@ def test_a_batch_that_does_not_end_fails_and_only_one_that_cannot_be_ended_ends_
 
 
 def test_help_names_every_setting() -> None:
-    with ServingProcess("--help") as process:
+    with ServingProcess("--help", cold=True) as process:
         assert process.wait() == 0
         text = "".join(process.log)
     assert [name for name in Settings.model_fields if f"--{name.replace('_', '-')}" not in text] == []
@@ -237,7 +237,7 @@ def test_a_setting_that_cannot_be_is_refused(flags: list[str], environment: dict
 
 
 def test_a_flag_that_does_not_exist_is_refused() -> None:
-    with ServingProcess("--colour", "red") as process:
+    with ServingProcess("--colour", "red", cold=True) as process:
         assert process.wait() == 2
         assert "--colour" in process.log[-1]
 

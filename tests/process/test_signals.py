@@ -75,9 +75,13 @@ def test_a_terminal_that_closes_stops_the_service_and_leaves_nobody(workers: int
     """As when an ssh connection breaks off: exit code 0, no worker left."""
     ours, theirs = pty.openpty()
     log = tmp_path / "log"
-    command = [sys.executable, "-c", "import sys; from tests.test_signals import take_terminal; take_terminal()\n"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from tests.process.test_signals import take_terminal; take_terminal()\n",
+    ]
     command[2] += (
-        "import runpy; sys.argv = ['service', *sys.argv[1:]]; runpy.run_module('service', run_name='__main__')"
+        "import runpy; sys.argv = ['topfive', *sys.argv[1:]]; runpy.run_module('topfive', run_name='__main__')"
     )
     command += ["--port", "0", "--grpc-port", "0", "--backend", "null", "--workers", str(workers)]
     with log.open("wb") as out:
@@ -86,6 +90,7 @@ def test_a_terminal_that_closes_stops_the_service_and_leaves_nobody(workers: int
     try:
         deadline = time.monotonic() + 60.0
         while log.read_text().count(READY) < workers:
+            assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
         children = psutil.Process(process.pid).children(recursive=True)
         os.close(ours)
