@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 _TESTS: Final = Path(__file__).parent
 _UNTRACED: Final = {"benchmarks", "deploy", "loadtests", "pipeline", "triton", "test_page.py", "test_prefix.py"}
 _LONGEST: Final = {
-    *("test_process.py", "test_run.py", "test_locustfile.py", "test_contract.py", "test_outages.py", "test_page.py"),
+    *("test_main.py", "test_run.py", "test_locustfile.py", "test_contract.py", "test_outages.py", "test_page.py"),
     *("test_openapi.py", "test_supervisor.py", "test_export.py", "test_rest.py"),
 }
 _MEASURED: Final = {"test_authentication.py", "test_cors.py", "test_spans.py", "test_tls.py"}

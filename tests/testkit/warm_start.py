@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import json
 import os
 import runpy
@@ -139,6 +140,8 @@ def _main() -> None:
 
     import topfive.process.main  # noqa: F401
 
+    gc.collect()
+    gc.freeze()
     set_by_imports = {name: value for name, value in os.environ.items() if before.get(name) != value}
     _fork_as_asked(socket.socket(fileno=int(sys.argv[1])), set_by_imports)
 
