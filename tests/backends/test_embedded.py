@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import Photo
+from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import (
     CLASSES,
     CLASSIFIER_CONFIG,
@@ -37,7 +38,7 @@ from topfive.backends.embedded import EmbeddedBackend, EmbeddedFactory
 from topfive.ground.errors import BackendFailure, ConfigurationError
 from topfive.machine.workers import WorkerPool
 from topfive.repository.model_config import parse_model_config
-from topfive.repository.reading import StoredModel, read_repository
+from topfive.repository.reading import StoredModel
 
 BATCHED = "efficientnet_lite0_classify"
 RESIZE = "efficientnet_lite0_resize"

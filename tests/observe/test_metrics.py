@@ -201,7 +201,7 @@ WORKER: Final = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from topfive.observe.metrics import Metrics
-from tests.test_metrics import some_use, some_work
+from tests.observe.test_metrics import some_use, some_work
 metrics = Metrics(shared_folder=sys.argv[1])
 some_work(metrics)
 some_use(metrics)

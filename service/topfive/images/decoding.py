@@ -1,6 +1,6 @@
 """From bytes to UINT8 [N, H, W, 3] RGB: limits first, then decoding with stated rules.
 
-What lives here: raw views, and the way of a file through `service.decoding`. What does not: resizing (a graph does
+What lives here: raw views, and the way of a file through `topfive.images.files`. What does not: resizing (a graph does
 that) and HTTP. What is made of each kind of file is in docs/images.md.
 """
 

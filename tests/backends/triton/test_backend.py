@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.tritonserver import Tritonserver, missing
+from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import (
     BATCHING,
     CLASSIFIER_CONFIG,
@@ -37,7 +38,6 @@ from topfive.ground.errors import (
     QueueFull,
 )
 from topfive.machine.workers import WorkerPool
-from topfive.repository.reading import read_repository
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

@@ -15,12 +15,12 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.testkit.fakes import FakeClock, settle
+from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model
 from topfive.backends.embedded import EmbeddedFactory
 from topfive.backends.triton.backend import TritonBackend, TritonFactory
 from topfive.ground.errors import BackendFailure, BackendMismatch, BackendUnreachable, DeadlineExceeded
 from topfive.machine.workers import WorkerPool
-from topfive.repository.reading import read_repository
 
 TIMEOUT: Final = 0.5
 """How long a call may take where one hangs; what is answered is so at once, on a busy machine too."""
