@@ -10,9 +10,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
 SOURCES := .ci service pipeline benchmarks loadtests deploy tests
 
+# Its theme prints a page of advice to the terminal at every build, unless told not to.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-export setup-triton run test check fix bench chaos loadtest soak export verify dashboards lock clean
+.PHONY: help setup setup-export setup-triton run test check fix bench chaos loadtest soak export verify dashboards docs docs-serve \
+	docs-pages release lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +71,19 @@ verify: setup-export ## prove that the committed graphs are what `make export` b
 
 dashboards: ## write Grafana's dashboards from their code, deploy/grafana/boards/
 	@$(PYTHON) -m deploy.grafana.boards
+
+docs: setup ## build the site of docs/ into build/site; broken links, anchors and pages outside the nav are errors
+	@$(MKDOCS) build --strict --quiet
+	@echo "Built: build/site/index.html"
+
+docs-serve: setup ## show the site of docs/ at http://127.0.0.1:8008, built anew at each change
+	@$(MKDOCS) serve --strict --dev-addr 127.0.0.1:8008
+
+docs-pages: setup ## write the pages of docs/ that are made from the code: settings, HTTP API, errors, metrics
+	@$(BIN)/python -m deploy.site
+
+release: setup ## check that all is ready for VERSION=x.y.z, and tag it (docs/releasing.md)
+	@$(BIN)/python -m deploy.release $(VERSION)
 
 clean: ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""The ASGI application: everything is made here and handed down, nothing is a module's global."""
+"""The ASGI application: it makes all objects of the service and passes them on; nothing is a module's global."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ logger = logging.getLogger("topfive")
 
 
 def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: Clock | None = None) -> Serving:
-    """The service of `settings`, not started; raises `ConfigurationError` for what can be seen without loading."""
+    """The service for `settings`, not started; raises `ConfigurationError` for faults that show before loading."""
     cores = share_of_cores(usable_cores(settings.cores), settings.workers)
     clock = clock or MonotonicClock()
     repository = Repository(settings.served_repository, on_triton=settings.backend == "triton")
@@ -86,21 +86,21 @@ def _backend_factory(settings: Settings, cores: int, clock: Clock) -> BackendFac
 def create_grpc_server(serving: Serving) -> GrpcServer | None:
     """The gRPC server of `serving`, not started; None if its settings ask for none.
 
-    Raises `ConfigurationError` for what can be seen without its port.
+    Raises `ConfigurationError` for faults that show before it listens.
     """
     settings = serving.settings
     return GrpcServer(serving, _request_log(settings)) if settings.grpc else None
 
 
 def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastAPI:
-    """The HTTP API of `serving`, which it starts and stops with its lifespan, and `grpc_server` with it."""
+    """The HTTP API of `serving`. Its lifespan starts and stops `serving` and `grpc_server`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         serving.start()
         try:
-            # Alone, a process listens at once, so that liveness is answered while the models load. One of several
-            # that share a port must not: it would take requests that its ready siblings could answer.
+            # A single process listens at once, so that it answers the liveness probe while its models load. A worker
+            # process must not: it would take requests that other worker processes could already answer.
             if serving.settings.workers > 1:
                 await serving.wait_until_loaded()
             if grpc_server is not None:
@@ -153,7 +153,7 @@ def _request_log(settings: Settings) -> RequestLog:
 
 
 class _App(FastAPI):
-    """FastAPI, with its eight layers of middleware left out of the two paths whose microseconds count."""
+    """FastAPI; the two inference routes skip its eight layers of middleware, because their microseconds count."""
 
     classify: ASGIApp
     infer: ASGIApp
@@ -184,14 +184,14 @@ class _App(FastAPI):
             await self.classify(scope, receive, send)
         elif method == "POST" and infer.is_infer(path):
             await self.infer(scope, receive, send)
-        elif method == "HEAD":  # which FastAPI does not derive from GET; the server leaves the body out
+        elif method == "HEAD":  # FastAPI does not derive it from GET; the server leaves the body out
             await super().__call__({**scope, "method": "GET"}, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
 
 def _add_error_handlers(app: FastAPI) -> None:
-    """Give the framework's own errors the shape of ours."""
+    """Give all errors on other routes, the framework's own too, the shape of our error answers."""
 
     async def own(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, TopfiveError)

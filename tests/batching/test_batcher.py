@@ -264,6 +264,46 @@ async def test_an_expired_item_never_reaches_the_backend_and_is_told_at_its_dead
     assert bench.events.discarded == ["expired"]
 
 
+async def test_a_deadline_that_passes_while_its_batch_runs_is_told_at_once() -> None:
+    """One meaning everywhere: by then there is an answer. The neighbours have their rows, and nothing runs again."""
+    bench = Bench(HeldBackend(batch_size_that_pays=3))
+    blocker = bench.submit(0)
+    await settle()
+    hasty, slower = bench.submit(1, deadline=bench.clock.now() + 0.2), bench.submit(2, deadline=bench.clock.now() + 0.4)
+    kept = bench.submit(3)
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert (bench.running, bench.clock.armed) == ([[1, 2, 3]], [100.2])
+    bench.clock.advance(0.2)
+    with pytest.raises(DeadlineExceeded, match="before the batch had run"):
+        await hasty
+    assert not slower.done()
+    assert bench.clock.armed == [100.4]
+    bench.backend.held[0].answer()
+    assert await answers(blocker, slower, kept) == [[0], [2], [3]]
+    assert bench.clock.armed == []
+    assert (bench.events.batches, bench.events.discarded, bench.events.failures) == ([1, 3], [], [])
+
+
+async def test_a_failed_batch_is_not_run_again_for_those_whose_deadline_has_passed() -> None:
+    bench = Bench(HeldBackend(batch_size_that_pays=2))
+    blocker = bench.submit(0)
+    await settle()
+    hasty, kept = bench.submit(1, deadline=bench.clock.now() + 0.2), bench.submit(2)
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    bench.clock.advance(0.2)
+    bench.backend.held[0].fail()
+    await settle()
+    assert bench.running == [[2]]
+    bench.backend.held[0].answer()
+    assert await answers(blocker, kept) == [[0], [2]]
+    with pytest.raises(DeadlineExceeded):
+        await hasty
+
+
 async def test_an_abandoned_item_is_skipped_at_dequeue_and_counted() -> None:
     bench = Bench(HeldBackend())
     blocker = bench.submit(0)

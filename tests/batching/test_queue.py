@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from topfive.batching.queue import BatchingQueue, Item, ItemState, QueueLimits
+from topfive.batching.items import Item, ItemState, QueueLimits
+from topfive.batching.queue import BatchingQueue
 from topfive.ground.errors import NotReady, QueueFull
 
 _NEVER = float("inf")
@@ -60,9 +61,10 @@ class QueueMachine(RuleBasedStateMachine):
         before = repr(self.queue)
         if self.queue.closed or not fits:
             with pytest.raises(NotReady if self.queue.closed else QueueFull):
-                self.queue.put(new, now=self.now)
+                self.queue.check_room(1, nbytes)
             assert repr(self.queue) == before, "a refusal changed the queue"
         else:
+            self.queue.check_room(1, nbytes)
             self.queue.put(new, now=self.now)
             self.model.append(new)
             self.accepted[id(new)] = new
@@ -204,11 +206,11 @@ def test_a_refusal_says_how_full_the_queue_is() -> None:
     full = queue(max_items=1, max_bytes=10)
     full.put(item(nbytes=8), now=0.0)
     with pytest.raises(QueueFull, match="1 of at most 1 images"):
-        full.put(item(), now=0.0)
+        full.check_room(1, 1)
     roomy = queue(max_bytes=10)
     roomy.put(item(nbytes=8), now=0.0)
     with pytest.raises(QueueFull, match="8 of at most 10 bytes"):
-        roomy.put(item(nbytes=3), now=0.0)
+        roomy.check_room(1, 3)
 
 
 def test_a_better_priority_leaves_first_and_equals_in_their_order() -> None:

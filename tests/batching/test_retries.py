@@ -14,7 +14,7 @@ from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model
 from topfive.backends.embedded import EmbeddedFactory
 from topfive.batching.batcher import Batcher
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 from topfive.ground.clock import MonotonicClock
 from topfive.ground.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady
 from topfive.machine.workers import WorkerPool

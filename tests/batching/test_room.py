@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.testkit.fakes import Bench, HeldBackend, answers, settle
-from topfive.batching.batch import Reservation
+from tests.testkit.fakes import Bench, HeldBackend, Inside, answers, settle
 from topfive.ground.errors import BackendFailure, DeadlineExceeded, NotReady, QueueFull, TooLarge, TopfiveError
 
 NEVER = float("inf")
@@ -19,12 +18,12 @@ Ask = Callable[[Bench, int, float, int], None]
 
 
 def by_extending(bench: Bench, images: int, deadline: float, priority: int) -> None:
-    with bench.batcher.reserve() as reservation:
-        reservation.extend(images, deadline=deadline, priority=priority)
+    with Inside(bench.batcher) as here:
+        here.extend(images, deadline=deadline, priority=priority)
 
 
 def by_checking(bench: Bench, images: int, deadline: float, priority: int) -> None:
-    bench.batcher.check_room(images, deadline=deadline, priority=priority)
+    bench.batcher.room.check(images, deadline=deadline, priority=priority)
 
 
 either_way = pytest.mark.parametrize("ask", [by_extending, by_checking])
@@ -44,7 +43,7 @@ async def busy(bench: Bench, *priorities: int) -> list[asyncio.Task[list[int]]]:
 async def test_who_is_inside_holds_no_place_before_they_ask_for_one() -> None:
     """However many bodies are on their way, the queue is for those that are here."""
     bench = Bench(HeldBackend(), max_items=1)
-    with bench.batcher.reserve(), bench.batcher.reserve(), bench.batcher.reserve() as here:
+    with Inside(bench.batcher), Inside(bench.batcher), Inside(bench.batcher) as here:
         here.extend(1)
         with pytest.raises(QueueFull, match="1 of at most 1 images"):
             by_extending(bench, 1, NEVER, 0)
@@ -55,11 +54,11 @@ async def test_places_are_for_the_images_themselves() -> None:
     """They are given back when these come, at the end at the latest, and once only."""
     bench = Bench(HeldBackend(), max_items=3)
     requests = await busy(bench)
-    with bench.batcher.reserve() as reservation:
-        reservation.extend(2)
+    with Inside(bench.batcher) as here:
+        here.extend(2)
         with pytest.raises(QueueFull):
             await bench.submit(8, 9)
-        requests.append(bench.submit(1, 2, reservation=reservation))
+        requests.append(bench.submit(1, 2, inside=here))
         await settle()
         by_extending(bench, 1, NEVER, 0)
         with pytest.raises(QueueFull):
@@ -73,15 +72,15 @@ async def test_places_can_be_added() -> None:
     """All that is held goes by the last priority asked for."""
     bench = Bench(HeldBackend(), max_items=5, levels=3, default_level=2)
     await bench.measure(1.0)
-    with bench.batcher.reserve() as reservation:
-        reservation.extend(2, priority=1)
-        reservation.extend(1, priority=3)
+    with Inside(bench.batcher) as here:
+        here.extend(2, priority=1)
+        here.extend(1, priority=3)
         with pytest.raises(QueueFull):
-            reservation.extend(3)
-        assert [bench.batcher.estimated_wait_seconds(priority) for priority in (1, 2, 3)] == [0.0, 0.0, 3.0]
-        reservation.release()
-        reservation.release()
-        assert bench.batcher.estimated_wait_seconds(3) == 0.0
+            here.extend(3)
+        assert [bench.batcher.room.estimated_wait_seconds(priority) for priority in (1, 2, 3)] == [0.0, 0.0, 3.0]
+        here.release()
+        here.release()
+        assert bench.batcher.room.estimated_wait_seconds(3) == 0.0
 
 
 @either_way
@@ -124,7 +123,7 @@ async def test_who_would_wait_beyond_the_deadline_is_refused_at_once(ask: Ask, p
     bench = Bench(HeldBackend(batch_size_that_pays=1), levels=3, default_level=2)
     await bench.measure(1.0)
     requests = await busy(bench, 3, 1, 2, 3)
-    assert bench.batcher.estimated_wait_seconds(priority) == pytest.approx(wait)
+    assert bench.batcher.room.estimated_wait_seconds(priority) == pytest.approx(wait)
     now = bench.clock.now()
     ask(bench, 1, now + wait, priority)
     with pytest.raises(DeadlineExceeded, match="beyond the deadline"):
@@ -174,18 +173,18 @@ async def test_those_who_are_to_run_again_are_ahead_of_everybody() -> None:
     await settle()
     bench.backend.held[0].fail()
     await settle()
-    assert bench.batcher.estimated_wait_seconds(1) == pytest.approx(2 * 0.9)
+    assert bench.batcher.room.estimated_wait_seconds(1) == pytest.approx(2 * 0.9)
     await bench.answer_all()
     await answers(*requests)
 
 
 async def test_a_refusal_changes_nothing() -> None:
     bench = Bench(HeldBackend(), max_items=3)
-    with bench.batcher.reserve() as reservation:
-        reservation.extend(2)
+    with Inside(bench.batcher) as here:
+        here.extend(2)
         for images in (2, 4):
             with pytest.raises(TopfiveError):
-                reservation.extend(images)
+                here.extend(images)
         by_extending(bench, 1, NEVER, 0)
         with pytest.raises(QueueFull):
             by_extending(bench, 2, NEVER, 0)
@@ -193,12 +192,12 @@ async def test_a_refusal_changes_nothing() -> None:
 
 async def test_after_a_failure_nobody_comes_in() -> None:
     bench = Bench(HeldBackend())
-    inside = bench.batcher.reserve()
+    inside = Inside(bench.batcher)
     request = bench.submit(1)
     await settle()
     while not bench.batcher.fail_if_stuck(1.0):
         bench.clock.advance(1.0)
-    for ask in (bench.batcher.reserve, lambda: inside.extend(1), lambda: bench.batcher.check_room(1)):
+    for ask in (lambda: Inside(bench.batcher), lambda: inside.extend(1), lambda: bench.batcher.room.check(1)):
         with pytest.raises(NotReady, match="has failed"):
             ask()
     with pytest.raises(BackendFailure):
@@ -207,9 +206,9 @@ async def test_after_a_failure_nobody_comes_in() -> None:
 
 async def test_while_it_drains_nobody_comes_in() -> None:
     bench = Bench(HeldBackend())
-    inside = bench.batcher.reserve()
+    inside = Inside(bench.batcher)
     await bench.batcher.drain()
-    for ask in (bench.batcher.reserve, lambda: inside.extend(1), lambda: bench.batcher.check_room(1)):
+    for ask in (lambda: Inside(bench.batcher), lambda: inside.extend(1), lambda: bench.batcher.room.check(1)):
         with pytest.raises(NotReady, match="draining"):
             ask()
 
@@ -217,20 +216,20 @@ async def test_while_it_drains_nobody_comes_in() -> None:
 async def test_retiring_waits_for_all_who_are_inside_and_serves_them() -> None:
     """Whoever found the model is served, however slowly their body comes; also who came in meanwhile."""
     bench = Bench(HeldBackend())
-    slow = bench.batcher.reserve()
+    slow = Inside(bench.batcher)
     retired = asyncio.get_running_loop().create_task(bench.batcher.retire())
     await settle()
-    late = bench.batcher.reserve()
+    late = Inside(bench.batcher)
     with slow:
         slow.extend(1)
-        request = bench.submit(1, reservation=slow)
+        request = bench.submit(1, inside=slow)
         await bench.answer_all()
         assert await request == [1]
     await settle()
     assert not retired.done()
     with late:
         late.extend(1)
-        request = bench.submit(2, reservation=late)
+        request = bench.submit(2, inside=late)
         await settle()
         assert bench.running == [[2]]
         assert not retired.done()
@@ -239,7 +238,7 @@ async def test_retiring_waits_for_all_who_are_inside_and_serves_them() -> None:
     await settle()
     assert retired.done()
     with pytest.raises(NotReady):
-        bench.batcher.reserve()
+        Inside(bench.batcher)
 
 
 async def test_retiring_waits_for_a_batch_whose_clients_have_gone() -> None:
@@ -265,7 +264,7 @@ async def test_retiring_ends_at_once_where_nobody_is_inside() -> None:
 async def test_retiring_can_be_given_up_and_asked_for_twice() -> None:
     bench = Bench(HeldBackend())
     loop = asyncio.get_running_loop()
-    with bench.batcher.reserve():
+    with Inside(bench.batcher):
         given_up, *others = [loop.create_task(bench.batcher.retire()) for _ in range(3)]
         await settle()
         given_up.cancel()
@@ -276,13 +275,13 @@ async def test_retiring_can_be_given_up_and_asked_for_twice() -> None:
 async def test_somebody_who_comes_in_as_the_last_leaves_is_served() -> None:
     """Between the moment at which the last one left and that at which the retirement learns of it."""
     bench = Bench(HeldBackend())
-    with bench.batcher.reserve():
+    with Inside(bench.batcher):
         task = asyncio.get_running_loop().create_task(bench.batcher.retire())
         await settle()
-    with bench.batcher.reserve() as reservation:
+    with Inside(bench.batcher) as here:
         await settle()
         assert not task.done()
-        request = bench.submit(1, reservation=reservation)
+        request = bench.submit(1, inside=here)
         await bench.answer_all()
         assert await request == [1]
     await task
@@ -341,12 +340,12 @@ def test_places_are_never_lost_nor_given_twice(script: list[tuple[str, int, int]
     async def play() -> None:
         bench = Bench(HeldBackend(), max_items=6, levels=3, default_level=2)
         await bench.measure(1.0)
-        inside: list[Reservation] = []
+        inside: list[Inside] = []
         held: dict[int, tuple[int, int]] = {}
         for action, which, number in script:
             one = inside[which % len(inside)] if inside else None
             if action == "enter":
-                inside.append(bench.batcher.reserve())
+                inside.append(Inside(bench.batcher))
                 held[id(inside[-1])] = (0, 0)
             elif one is None:
                 continue
@@ -368,8 +367,8 @@ def test_places_are_never_lost_nor_given_twice(script: list[tuple[str, int, int]
                 del held[id(one)]
             for level in (1, 2, 3):
                 expected = sum(images for images, its in held.values() if its <= level)
-                assert bench.batcher.estimated_wait_seconds(level) == pytest.approx(expected)
-            assert bench.batcher._room.inside == len(inside)
+                assert bench.batcher.room.estimated_wait_seconds(level) == pytest.approx(expected)
+            assert bench.batcher.room.inside == len(inside)
         for one in inside:
             one.__exit__(None, None, None)
         await asyncio.wait_for(bench.batcher.retire(), 30)

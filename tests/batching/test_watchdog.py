@@ -11,7 +11,7 @@ import pytest
 from tests.testkit.fakes import Bench, Events, FakeClock, HeldBackend, answers, image, settle
 from topfive.backends.base import Batch, Row
 from topfive.batching.batcher import Batcher
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 from topfive.ground.errors import BackendFailure, NotReady
 from topfive.machine.workers import WorkerPool
 

@@ -1,8 +1,8 @@
 """What the documentation says is so: its commands run and print what it shows, its links lead somewhere.
 
-A `bash` or `python` block of the README is run, in order, against a running service; a `json` or
-`text` block right after it is what it must print, numbers up to their last digits. Commands of `make` and of
-`docker compose` are only looked up.
+A `bash` or `python` block of the README, the tutorial or the page on requests is run, in order, against a running
+service; a `json` or `text` block right after it is what it must print, numbers up to their last digits. Commands of
+`make` and of `docker compose` are only looked up.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,16 +19,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.settings_page import PAGE, settings_page
 from tests.testkit.container_files import SERVICES
-from tests.testkit.serving_process import ROOT, ServingProcess
-from topfive.config.settings import Settings
-from topfive.http.error_responses import STATUS
-from topfive.repository.honoured_fields import HONOURED
-from topfive.repository.model_config import parse_model_config
+from tests.testkit.serving_process import ROOT, ServingProcess, serving
 
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
+RUN = [README, DOCS / "tutorial.md", DOCS / "requests.md"]
+"""Whose commands are run."""
 ADDRESS = "127.0.0.1:8000"
 
 
@@ -68,7 +67,7 @@ def parsed(text: str) -> list[object]:
     return [float(word) if re.fullmatch(r"\d+\.\d+", word) else word for word in text.split()]
 
 
-@pytest.mark.parametrize("page", [README, ROOT / "docs" / "requests.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_the_commands_of_a_page_print_what_it_shows(service: ServingProcess, page: Path) -> None:
     for block in commands(page):
         if block.text.startswith("make "):
@@ -88,7 +87,7 @@ def test_the_commands_of_a_page_print_what_it_shows(service: ServingProcess, pag
             assert same(read(done.stdout), read(shown)), f"{text} printed {done.stdout}"
 
 
-@pytest.mark.parametrize("page", [README, ROOT / "docs" / "containers.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, DOCS / "containers.md"], ids=lambda page: page.name)
 def test_commands_of_docker_compose_name_profiles_and_services_that_there_are(page: Path) -> None:
     lines = "".join(block.text for block in commands(page)).splitlines()
     found = [shlex.split(line) for line in lines if line.startswith("docker ")]
@@ -108,22 +107,30 @@ def test_the_readme_shows_what_a_reader_needs() -> None:
     """Guards the tests above against finding nothing to run."""
     texts = [block.text for block in commands(README)]
     assert [text for text in texts if text.startswith("docker ")] == ["docker compose up --detach --wait\n"]
-    assert [text for text in texts if text.startswith("make ")] == ["make run\n", "make test\n", "make loadtest\n"]
-    assert sum("curl" in text for text in texts) >= 3
-    assert sum(block.language == "python" for block in commands(README)) == 2
-    assert sum(block.shown is not None for block in commands(README)) >= 4
+    assert [text for text in texts if text.startswith("make ")] == ["make run\n", "make loadtest\n"]
+    assert sum("curl" in text for text in texts) >= 2
+    found = [block for page in RUN for block in commands(page)]
+    assert sum(block.language == "python" for block in found) == 4
+    assert sum(block.shown is not None for block in found) >= 12
 
 
-def test_the_readmes_model_configuration_can_be_served() -> None:
-    texts = [block.text for block in blocks(README) if block.language == "protobuf"]
-    assert [parse_model_config(text, name="flowers", where="README").name for text in texts] == ["flowers"]
+@pytest.fixture
+def own_models(tmp_path: Path) -> Path:
+    """The folder that docs/own-model.md describes, with the reference classifier as somebody's own."""
+    reference = ROOT / "model_repository"
+    shutil.copytree(reference / "efficientnet_lite0_resize", tmp_path / "efficientnet_lite0_resize")
+    for text in (block.text for block in blocks(DOCS / "own-model.md") if block.language == "protobuf"):
+        (name,) = re.findall(r'^name: "(\w+)"$', text, re.MULTILINE)
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "config.pbtxt").write_text(text, encoding="utf-8")
+    shutil.copy(reference / "efficientnet_lite0_classify" / "1" / "model.onnx", tmp_path / "flowers_classify" / "1")
+    return tmp_path
 
 
-def test_the_readmes_error_table_is_that_of_the_service() -> None:
-    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE)
-    served = {(str(status), error.code) for error, status in STATUS.items() if status != 499}
-    assert set(rows) == served
-    assert len(rows) == len(served)
+def test_a_model_of_your_own_is_served_as_the_page_says(own_models: Path) -> None:
+    with serving("--model-repository", str(own_models)) as process:
+        answer = process.ask("POST", "/v1/classify", (DOCS / "coffee.jpg").read_bytes())
+    assert (answer.status, answer.json["model"], answer.labels[0]) == (200, "flowers", "espresso")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -139,24 +146,7 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
 
 
 def test_the_page_on_architecture_says_where_everything_is() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
     modules = [path.relative_to(ROOT).as_posix() for path in (ROOT / "service").rglob("*.py")]
     unnamed = [module for module in modules if f"`{module}`" not in page]
     assert [module for module in unnamed if not module.endswith(("__init__.py", "__main__.py"))] == []
-
-
-def test_the_page_of_settings_is_not_stale() -> None:
-    assert PAGE.read_text(encoding="utf-8") == settings_page(), "run: python -m tests.settings_page"
-
-
-def test_every_setting_says_what_it_is() -> None:
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
-
-
-def test_every_field_that_a_model_configuration_may_have_is_documented() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    parents = {path.rpartition(".")[0] for path in HONOURED}  # allowed empty; their fields are listed
-    assert [path for path in sorted(HONOURED - parents) if f"`{path}`" not in page] == []
-    listed = re.findall(r"`([\w.]+)`", page.partition("## Of a model")[2].replace("\n", " "))
-    dotted = {field for field in listed if "." in field and field != "model.onnx" and field != "config.pbtxt"}
-    assert dotted - HONOURED == set()

@@ -111,6 +111,6 @@ def test_cancelling_any_request_at_any_turn_of_the_loop_leaves_the_batcher_whole
                 assert not all(before)
         assert bench.batcher._running.idle == bench.backend.slots
         assert bench.batcher.waiting == (0, 0)
-        assert bench.batcher._room.inside == 0
+        assert bench.batcher.room.inside == 0
 
     asyncio.run(play())

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.testkit.fakes import Bench, HeldBackend, answers, settle
+from tests.testkit.fakes import Bench, HeldBackend, Inside, answers, settle
 from topfive.ground.errors import BackendFailure, BackendUnreachable, ClientDisconnected, DeadlineExceeded, QueueFull
 
 AWAY = BackendUnreachable("the backend is away", retry_after_seconds=1.5)
@@ -35,9 +35,9 @@ async def test_who_waits_and_who_comes_is_told_at_once_until_it_is_back() -> Non
     assert bench.running == [], "the call was cancelled"
     assert bench.batcher.waiting == (0, 0)
     with pytest.raises(BackendUnreachable):
-        bench.batcher.reserve()
+        Inside(bench.batcher)
     with pytest.raises(BackendUnreachable):
-        bench.batcher.check_room(1)
+        bench.batcher.room.check(1)
     await assert_refused(bench.submit(3))
     bench.batcher.resume()
     request = bench.submit(4)
@@ -60,10 +60,10 @@ async def test_a_call_that_finds_it_away_suspends_and_runs_nothing_again() -> No
 
 async def test_who_had_come_in_before_is_told_when_they_submit() -> None:
     bench = remote()
-    with bench.batcher.reserve() as reservation:
-        reservation.extend(1)
+    with Inside(bench.batcher) as here:
+        here.extend(1)
         bench.batcher.suspend(AWAY)
-        await assert_refused(bench.submit(1, reservation=reservation))
+        await assert_refused(bench.submit(1, inside=here))
 
 
 async def test_who_waits_for_a_retry_is_told_too() -> None:

@@ -148,9 +148,11 @@ def test_what_is_in_flight_when_its_connection_is_too_old_is_answered(tmp_path: 
 
 def test_without_the_setting_no_connection_is_too_old() -> None:
     assert [name for name, _ in _options(Settings()) if "age" in name.split("_")] == []
-    aged = dict(_options(Settings(grpc_max_connection_age_seconds=300, body_seconds=60, stuck_batch_seconds=30)))
+    settings = Settings(grpc_max_connection_age_seconds=300, body_seconds=60, stuck_batch_seconds=30)
+    assert (settings.max_queue_wait_seconds, settings.max_decode_seconds) == (2, 10)
+    aged = dict(_options(settings))
     assert aged["grpc.max_connection_age_ms"] == 300_000
-    assert aged["grpc.max_connection_age_grace_ms"] == 90_000
+    assert aged["grpc.max_connection_age_grace_ms"] == 102_000
 
 
 # Its certificate.

@@ -5,12 +5,10 @@ That stock clients are served is in `tests/end_to_end/test_clients.py`; here req
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import http.client
 import json
 import re
-import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -51,11 +49,6 @@ from tests.testkit.tiny_models import (
     write_model,
     write_tiny_repository,
 )
-from topfive.app import create_serving
-from topfive.config.settings import Settings
-from topfive.ground.errors import ClientDisconnected, MalformedRequest
-from topfive.http.infer import InferHandler
-from topfive.protocol.requests import InferRequest
 
 INFER: Final = "/v2/models/tiny/infer"
 NAMES: Final = ["classes", "probabilities", "indices"]
@@ -704,35 +697,6 @@ def test_a_stuck_body_does_not_stop_others(tiny: ServingProcess) -> None:
     for request in held:
         request.socket.close()
     tiny.wait_until(lambda: tiny.metric("topfive_in_flight_bytes") == 0)
-
-
-async def test_large_json_is_read_by_one_thread_at_a_time(tiny_repository: Path) -> None:
-    """So that the event loop, which waits meanwhile, waits for no more than one; who has left by then is left out."""
-    settings = Settings(model_repository=tiny_repository, backend="null", prepare_threads=4)
-    serving = create_serving(settings, on_fatal=lambda: pytest.fail("the service failed"))
-    serving.start()
-    await serving.wait_until_loaded()
-    handler, aside = InferHandler(serving), serving.classifier.aside
-    started: list[int] = []
-    entered, may_end = threading.Event(), threading.Event()
-
-    def read() -> InferRequest:
-        started.append(threading.get_ident())
-        entered.set()
-        may_end.wait()
-        raise MalformedRequest("not JSON")
-
-    gone = iter([False, False, True, False])
-    reading = [asyncio.create_task(handler._aside(read, lambda: next(gone))) for _ in range(4)]
-    await aside(entered.wait)
-    await aside(lambda: None)  # what was handed over before it has been taken, for there are threads enough
-    assert len(started) == 1
-    may_end.set()
-    results = await asyncio.gather(*reading, return_exceptions=True)
-    await serving.stop()
-    refused = MalformedRequest
-    assert [type(result) for result in results] == [refused, refused, ClientDisconnected, refused]
-    assert len(started) == 3
 
 
 def test_the_log_line_names_the_route_and_nothing_that_was_sent(tiny: ServingProcess) -> None:

@@ -1,6 +1,6 @@
 """`/` and its parts over HTTP: open, small, asked about before they are used again, and under a strict policy.
 
-What the page does is in `tests.end_to_end.test_page`.
+What the page does is in `tests/end_to_end/test_page.py`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from topfive.http.parameters import (
     source_of,
 )
 from topfive.images.decoding import ENCODED_MEDIA_TYPES, RawShape
-from topfive.request.classifier import EncodedImage
+from topfive.request.sources import EncodedImage
 
 NOTHING: Final = Parameters(
     model=None, version=None, timeout_seconds=None, height=None, width=None, count=None, top=None, threshold=None

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.testkit.fakes import settle
+from tests.testkit.fakes import Inside, settle
 from tests.testkit.model_bench import ModelBench, labels, until
 from tests.testkit.serving_process import RAW, HeldRequest, ServingProcess, ask, classify_path, serving
 from tests.testkit.tiny_models import (
@@ -34,7 +34,8 @@ from tests.testkit.tiny_models import (
 )
 from topfive.ground.errors import ConfigurationError, NotReady, UnknownModel, Unsupported
 from topfive.ground.lifecycle import State
-from topfive.models.control import IndexEntry, Mode, ModelControl, ModelState
+from topfive.models.control import Mode, ModelControl
+from topfive.models.index import IndexEntry, ModelState
 from topfive.repository.reading import Repository
 
 READY, UNAVAILABLE = ModelState.READY, ModelState.UNAVAILABLE
@@ -141,7 +142,7 @@ async def test_requests_are_answered_while_a_model_is_loaded(bench: ModelBench) 
 async def test_a_version_on_its_way_out_is_in_the_index_but_not_ready(bench: ModelBench) -> None:
     second_version(bench)
     old = bench.models.find()
-    with old.batcher.reserve():
+    with Inside(old.batcher):
         await bench.control.load("classify")
         assert bench.index("classify") == [("1", "UNLOADING"), ("2", "READY")]
         assert [entry.version for entry in bench.entries(ready=True) if entry.name == "classify"] == ["2"]
@@ -295,7 +296,7 @@ async def test_an_unloaded_model_is_not_found_any_more_and_a_load_brings_it_back
 
 async def test_who_found_a_model_before_its_unloading_is_answered(bench: ModelBench) -> None:
     model = bench.models.find()
-    with model.batcher.reserve():
+    with Inside(model.batcher):
         await bench.control.unload("tiny", unload_dependents=True)
         assert await labels(model, 1, 2) == ["value 1", "value 2"]
     await bench.retired()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.testkit.fakes import settle
+from tests.testkit.fakes import Inside, settle
 from tests.testkit.model_bench import LOAD_SECONDS, ModelBench, labels, until
 from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import (
@@ -98,7 +98,7 @@ async def test_a_swap_in_the_flow_fails_no_request_and_mixes_no_answer(bench: Mo
 async def test_who_found_the_old_version_is_answered_by_it(bench: ModelBench) -> None:
     """However long its body takes; meanwhile others are answered by the new one."""
     old = bench.models.find("classify")
-    with old.batcher.reserve():
+    with Inside(old.batcher):
         await swap(bench, 2, "two")
         assert await bench.label(7) == "two 7"
         assert bench.live.retiring == [("classify", 1)]
@@ -108,7 +108,7 @@ async def test_who_found_the_old_version_is_answered_by_it(bench: ModelBench) ->
         assert bench.live.retiring == [("classify", 1)]
     await bench.retired()
     with pytest.raises(NotReady):
-        old.batcher.reserve()
+        Inside(old.batcher)
 
 
 async def test_what_waits_for_company_in_the_old_version_leaves_at_once(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ async def test_a_drain_answers_what_waits_in_old_and_new(tmp_path: Path) -> None
     write_tiny_repository(tmp_path, classify_config=CLASSIFIER_CONFIG.replace(BATCHING, SLOW_BATCHING))
     bench = await ModelBench(tmp_path).start()
     old = bench.models.find()
-    with old.batcher.reserve():
+    with Inside(old.batcher):
         await swap(bench, 2, "two")
         requests = [asyncio.create_task(labels(model, 5)) for model in (old, bench.models.find())]
         await settle()

@@ -18,7 +18,7 @@ from tests.testkit.tiny_models import (
     write_version,
 )
 from topfive.backends.null import NullPerImageGraph
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 from topfive.ground.errors import ConfigurationError
 from topfive.machine.workers import WorkerPool
 from topfive.models.loading import BatchedUnit, Loader, QueueDefaults, fingerprint

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.testkit.fakes import Inside
 from tests.testkit.model_bench import ModelBench
 from tests.testkit.tiny_models import (
     BATCHING,
@@ -19,7 +20,7 @@ from tests.testkit.tiny_models import (
     write_tiny_repository,
     write_version,
 )
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 from topfive.ground.errors import ConfigurationError, QueueFull, TooLarge, UnknownModel
 from topfive.models.served import Models, ServedModel
 
@@ -185,12 +186,12 @@ async def test_the_queue_is_bounded_by_the_configuration_or_by_the_settings(tmp_
     models = await load(tmp_path)
     for name, most in (("bounded", 5), ("other", 77)):
         batcher = models.find(name).batcher
-        with batcher.reserve() as reservation:
-            reservation.extend(most)
+        with Inside(batcher) as here:
+            here.extend(most)
             with pytest.raises(QueueFull):
-                batcher.check_room(1)
+                batcher.room.check(1)
         with pytest.raises(TooLarge):
-            batcher.check_room(most + 1)
+            batcher.room.check(most + 1)
 
 
 async def test_the_rules_of_the_queue_come_from_the_configuration_and_the_settings(tmp_path: Path) -> None:

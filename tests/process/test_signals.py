@@ -75,13 +75,10 @@ def test_a_terminal_that_closes_stops_the_service_and_leaves_nobody(workers: int
     """As when an ssh connection breaks off: exit code 0, no worker left."""
     ours, theirs = pty.openpty()
     log = tmp_path / "log"
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from tests.process.test_signals import take_terminal; take_terminal()\n",
-    ]
-    command[2] += (
-        "import runpy; sys.argv = ['topfive', *sys.argv[1:]]; runpy.run_module('topfive', run_name='__main__')"
+    command = [sys.executable, "-c"]
+    command.append(
+        "import runpy, sys; from tests.process.test_signals import take_terminal; take_terminal()\n"
+        "sys.argv = ['topfive', *sys.argv[1:]]; runpy.run_module('topfive', run_name='__main__')"
     )
     command += ["--port", "0", "--grpc-port", "0", "--backend", "null", "--workers", str(workers)]
     with log.open("wb") as out:

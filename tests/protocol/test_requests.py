@@ -13,7 +13,7 @@ from topfive.ground.errors import MalformedRequest, TooLarge
 from topfive.images.decoding import ImageLimits, RawShape
 from topfive.models.served import ServedModel
 from topfive.protocol.requests import check_input, check_size
-from topfive.request.classifier import EncodedImages
+from topfive.request.sources import EncodedImages
 
 LIMITS: Final = ImageLimits(max_pixels=1000, max_dimension=100, max_images=4)
 json_values = st.recursive(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
@@ -10,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import Encode, Photo
-from tests.testkit.fakes import Events, FakeClock
+from tests.testkit.fakes import Events, FakeClock, settle
 from tests.testkit.tiny_models import CLASSIFIER_CONFIG
 from topfive.backends.null import NullBackend
 from topfive.batching.batcher import Batcher
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 from topfive.ground.errors import (
     ClientDisconnected,
     DeadlineExceeded,
@@ -30,9 +32,10 @@ from topfive.models.served import ServedModel
 from topfive.observe.metrics import Metrics
 from topfive.observe.statistics import Statistics
 from topfive.repository.model_config import parse_model_config
-from topfive.request.admission import Admission
-from topfive.request.classifier import Classifier, EncodedImage, EncodedImages
+from topfive.request.admission import Admission, Entry
+from topfive.request.classifier import Announced, Classification, Classifier
 from topfive.request.preparing.preparation import Preparation, PreparingLimits
+from topfive.request.sources import Body, EncodedImage, EncodedImages, Source
 
 NEVER = float("inf")
 OUTPUTS = (
@@ -68,12 +71,54 @@ class Bench:
     classifier: Classifier
     model: ServedModel
 
+    async def classify(
+        self,
+        body: Body,
+        source: Source,
+        *,
+        model: ServedModel | None = None,
+        deadline: float = NEVER,
+        abandoned: bool = False,
+    ) -> Classification:
+        """The answer to a request whose body is here."""
+        door = BodyHere(body, source, abandoned=abandoned)
+        asked, answer = await self.classifier.answer(
+            Announced(model or self.model, self.clock.now(), latest=deadline), door
+        )
+        assert asked is door
+        return answer
+
+
+@dataclass
+class BodyHere:
+    """A door to a body that need not be received, and that says itself what it asks for."""
+
+    body: Body
+    source: Source
+    timeout_seconds: float | None = None
+    priority: int = 0
+    copied_bytes: int = 0
+    light: bool = True
+    abandoned: bool = False
+
+    async def receive(self, entry: Entry) -> None:
+        entry.charge(len(self.body))
+
+    def is_light(self) -> bool:
+        return self.light
+
+    def understand(self) -> BodyHere:
+        return self
+
+    def is_abandoned(self) -> bool:
+        return self.abandoned
+
 
 @pytest.fixture(params=[True, False], ids=["on a worker thread", "on the event loop"])
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     clock, events = FakeClock(), Events()
     resize = SlowResize(clock, request.param, [])
-    pool = WorkerPool(threads=1, name="both")
+    pool = WorkerPool(threads=4, name="aside")
     limits = ImageLimits(max_pixels=200_000, max_dimension=1_000, max_images=4)
     batcher = Batcher(
         backend=NullBackend(outputs=OUTPUTS, max_batch_size=4),
@@ -95,23 +140,21 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         statistics=Statistics(),
         batched=None,
     )
+    admission = Admission(max_requests=8, max_bytes=1 << 30, slowest_seconds=60, now=clock.now)
     preparation = Preparation(
         PreparingLimits(threads=1, max_wait_seconds=2.0, max_decode_seconds=10.0, max_dear=8),
         images=limits,
         rules=USUAL_RULES,
-        admission=Admission(max_requests=8, max_bytes=1 << 30, slowest_seconds=60, now=clock.now),
+        admission=admission,
         clock=clock,
         on_death=events.fatal.append,
     )
-    yield Bench(clock, events, resize, Classifier(preparation=preparation, pool=pool, clock=clock), model)
+    classifier = Classifier(admission=admission, preparation=preparation, pool=pool, clock=clock)
+    yield Bench(clock, events, resize, classifier, model)
+    assert (admission.requests, admission.nbytes, batcher.room.inside) == (0, 0, 0)
     await batcher.drain()
     assert preparation.close(timeout_seconds=10)
     assert pool.close(timeout_seconds=10)
-
-
-def here() -> bool:
-    """The client has not hung up."""
-    return False
 
 
 @pytest.mark.parametrize(
@@ -125,22 +168,26 @@ def here() -> bool:
         (5, True, 9.0, 5.0),
     ],
 )
-async def test_the_deadline_is_the_shorter_of_the_policys_and_the_clients(
+async def test_the_deadline_is_the_shortest_of_the_policys_and_the_clients_from_the_first_byte_on(
     bench: Bench, policy_seconds: float, override: bool, asked_seconds: float | None, allowed_seconds: float
 ) -> None:
     model = replace(bench.model, queue_timeout_seconds=policy_seconds, allow_timeout_override=override)
-    assert bench.classifier.deadline(model, asked_seconds) == bench.clock.now() + allowed_seconds
+    began = bench.clock.now() - 1.0
+    head = Announced(model, began, timeout_seconds=asked_seconds)
+    body = Announced(model, began)
+    assert head.deadline() == body.deadline(asked_seconds) == began + allowed_seconds
+    assert replace(head, latest=began + 1.5).deadline() == began + min(1.5, allowed_seconds)
 
 
 async def test_a_client_may_not_set_a_timeout_where_the_policy_forbids_it(bench: Bench) -> None:
     model = replace(bench.model, queue_timeout_seconds=5, allow_timeout_override=False)
     with pytest.raises(MalformedRequest, match="allow_timeout_override"):
-        bench.classifier.deadline(model, 2.0)
+        Announced(model, 0.0).deadline(2.0)
 
 
 async def test_an_answer_has_a_row_for_every_image_and_says_who_gave_it(bench: Bench) -> None:
     shape = RawShape(3, 5, 4)
-    answer = await bench.classifier.classify(bench.model, bytes(shape.nbytes), shape, deadline=NEVER, abandoned=here)
+    answer = await bench.classify(bytes(shape.nbytes), shape)
     assert answer.model is bench.model
     assert [{name: output.shape for name, output in row.items()} for row in answer.rows] == [
         {"classes": (5,), "probabilities": (5,), "indices": (5,)}
@@ -149,7 +196,7 @@ async def test_an_answer_has_a_row_for_every_image_and_says_who_gave_it(bench: B
 
 
 async def test_an_encoded_image_is_decoded_at_its_own_size(bench: Bench, cat: Photo, encode: Encode) -> None:
-    await bench.classifier.classify(bench.model, encode(cat, "PNG"), EncodedImage(), deadline=NEVER, abandoned=here)
+    await bench.classify(encode(cat, "PNG"), EncodedImage())
     assert bench.resize.seen == [(1, *cat.shape)]
 
 
@@ -157,8 +204,9 @@ async def test_several_files_are_answered_in_their_order_whatever_their_sizes(
     bench: Bench, cat: Photo, encode: Encode
 ) -> None:
     files = [encode(cat[:height], "PNG") for height in (30, 20, 10)]
-    answer = await bench.classifier.classify(
-        bench.model, files, EncodedImages(["a", "b", "c"]), deadline=NEVER, abandoned=here
+    answer = await bench.classify(
+        files,
+        EncodedImages(["a", "b", "c"]),
     )
     assert len(answer.rows) == 3
     assert sorted(shape[1] for shape in bench.resize.seen) == [10, 20, 30]
@@ -171,28 +219,31 @@ async def test_the_first_bad_file_is_named_and_none_joins_a_batch(bench: Bench, 
     good = encode(cat, "PNG")
     for bad, expected in ((b"no image", UndecodableImage), (b"%PDF-1.4", UnsupportedMediaType)):
         with pytest.raises(expected, match=r"^b: the body "):
-            await bench.classifier.classify(
-                bench.model, [good, bad, b"x"], EncodedImages("abc"), deadline=NEVER, abandoned=here
+            await bench.classify(
+                [good, bad, b"x"],
+                EncodedImages("abc"),
             )
     assert bench.events.batches == []
 
 
 async def test_a_deadline_of_several_files_is_that_of_all(bench: Bench) -> None:
     with pytest.raises(DeadlineExceeded, match=r"^the deadline passed"):
-        await bench.classifier.classify(
-            bench.model, [b"x", b"y"], EncodedImages("ab"), deadline=bench.clock.now(), abandoned=here
+        await bench.classify(
+            [b"x", b"y"],
+            EncodedImages("ab"),
+            deadline=bench.clock.now(),
         )
 
 
 async def test_each_stage_is_timed_by_the_clock(bench: Bench) -> None:
-    answer = await bench.classifier.classify(bench.model, PIXELS, TINY, deadline=NEVER, abandoned=here)
+    answer = await bench.classify(PIXELS, TINY)
     assert answer.timings.resize_seconds == 0.25
     assert (answer.timings.decode_seconds, answer.timings.queue_seconds) == (0, 0)
 
 
 async def test_a_deadline_that_passed_with_the_body_spends_no_work(bench: Bench) -> None:
     with pytest.raises(DeadlineExceeded):
-        await bench.classifier.classify(bench.model, PIXELS, TINY, deadline=bench.clock.now(), abandoned=here)
+        await bench.classify(PIXELS, TINY, deadline=bench.clock.now())
     assert bench.resize.seen == []
     assert bench.events.batches == []
 
@@ -200,7 +251,7 @@ async def test_a_deadline_that_passed_with_the_body_spends_no_work(bench: Bench)
 async def test_a_deadline_that_passed_while_preparing_never_reaches_the_graph(bench: Bench) -> None:
     deadline = bench.clock.now() + 0.25
     with pytest.raises(DeadlineExceeded):
-        await bench.classifier.classify(bench.model, PIXELS, TINY, deadline=deadline, abandoned=here)
+        await bench.classify(PIXELS, TINY, deadline=deadline)
     assert len(bench.resize.seen) == 1
     assert bench.events.batches == []
     assert bench.events.discarded == ["expired"]
@@ -208,7 +259,7 @@ async def test_a_deadline_that_passed_while_preparing_never_reaches_the_graph(be
 
 async def test_a_client_that_has_hung_up_costs_no_batch(bench: Bench) -> None:
     with pytest.raises(ClientDisconnected):
-        await bench.classifier.classify(bench.model, PIXELS, TINY, deadline=NEVER, abandoned=lambda: True)
+        await bench.classify(PIXELS, TINY, abandoned=True)
     assert bench.events.batches == []
     if bench.resize.blocking:
         assert bench.resize.seen == []  # nor a worker thread
@@ -225,7 +276,7 @@ async def test_what_the_client_did_wrong_never_joins_a_batch(
     bench: Bench, body: bytes, source: RawShape | EncodedImage, expected: type[Exception]
 ) -> None:
     with pytest.raises(expected):
-        await bench.classifier.classify(bench.model, body, source, deadline=NEVER, abandoned=here)
+        await bench.classify(body, source)
     assert bench.events.batches == []
     assert bench.resize.seen == []
 
@@ -233,7 +284,7 @@ async def test_what_the_client_did_wrong_never_joins_a_batch(
 async def test_an_image_over_the_limits_is_not_decoded(bench: Bench, encode: Encode) -> None:
     file = encode(np.zeros((500, 500, 3), np.uint8), "PNG")
     with pytest.raises(TooLarge):
-        await bench.classifier.classify(bench.model, file, EncodedImage(), deadline=NEVER, abandoned=here)
+        await bench.classify(file, EncodedImage())
     assert bench.resize.seen == []
 
 
@@ -242,9 +293,34 @@ async def test_a_plain_model_takes_only_its_own_size(bench: Bench, wanted: tuple
     spec = TensorSpec("image", "UINT8", (-1, *wanted, 3))
     model = replace(bench.model, per_image=None, image=spec)
     if fits:
-        answer = await bench.classifier.classify(model, PIXELS, TINY, deadline=NEVER, abandoned=here)
+        answer = await bench.classify(PIXELS, TINY, model=model)
         assert answer.timings.resize_seconds == 0
     else:
         with pytest.raises(MalformedRequest, match=f"{wanted[0]}x{wanted[1]}.*2x2"):
-            await bench.classifier.classify(model, PIXELS, TINY, deadline=NEVER, abandoned=here)
+            await bench.classify(PIXELS, TINY, model=model)
     assert bench.resize.seen == []
+
+
+async def test_what_is_heavy_is_understood_by_one_thread_at_a_time(bench: Bench) -> None:
+    """So that the event loop, which waits meanwhile, waits for no more than one; who has left by then is left out."""
+    started: list[int] = []
+    entered, may_end = threading.Event(), threading.Event()
+
+    class Heavy(BodyHere):
+        def understand(self) -> BodyHere:
+            started.append(threading.get_ident())
+            entered.set()
+            may_end.wait()
+            raise MalformedRequest("not JSON")
+
+    announced = Announced(bench.model, bench.clock.now())
+    doors = [Heavy(PIXELS, TINY, light=False, abandoned=number == 2) for number in range(4)]
+    requests = [asyncio.create_task(bench.classifier.answer(announced, door)) for door in doors]
+    await asyncio.to_thread(entered.wait)
+    await settle()
+    assert len(started) == 1
+    may_end.set()
+    results = await asyncio.gather(*requests, return_exceptions=True)
+    refused = MalformedRequest
+    assert [type(result) for result in results] == [refused, refused, ClientDisconnected, refused]
+    assert len(started) == 3

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
 from topfive.backends.base import Batch, Row, Tensor
-from topfive.batching.batch import BatcherHooks, Reservation
+from topfive.batching.batch import BatcherHooks
 from topfive.batching.batcher import Batcher
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 
 SHAPE = (2, 2, 3)
 
@@ -179,6 +181,36 @@ class Events:
         )
 
 
+class Inside:
+    """A request inside a batcher's room, until the end of the `with` block, and the places that it holds."""
+
+    def __init__(self, batcher: Batcher) -> None:
+        self._room = batcher.room
+        self._room.enter()
+        self._images = 0
+        self._level = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+        self._room.leave()
+
+    def extend(self, images: int, *, deadline: float = float("inf"), priority: int = 0) -> None:
+        """Hold so many places more, all at this priority."""
+        self._room.check(images, deadline=deadline, priority=priority)
+        held = self._images
+        self.release()
+        self._images, self._level = held + images, self._room.level(priority)
+        self._room.hold(self._images, self._level)
+
+    def release(self) -> None:
+        if self._images:
+            self._room.hold(-self._images, self._level)
+            self._images = 0
+
+
 @dataclass
 class Bench:
     """A batcher on a held backend and a standing clock."""
@@ -213,18 +245,18 @@ class Bench:
         deadline: float = float("inf"),
         priority: int = 0,
         abandoned: Callable[[], bool] = bool,
-        reservation: Reservation | None = None,
+        inside: Inside | None = None,
     ) -> asyncio.Task[list[int]]:
         """Submit images of these values as one request; the task gives back the values answered."""
 
         async def run() -> list[int]:
-            outcomes = await self.batcher.submit(
-                [image(value) for value in values],
-                reservation=reservation,
-                deadline=deadline,
-                priority=priority,
-                abandoned=abandoned,
-            )
+            with contextlib.nullcontext(inside) if inside else Inside(self.batcher) as here:
+                if inside is None:
+                    here.extend(len(values), deadline=deadline, priority=priority)
+                here.release()
+                outcomes = await self.batcher.submit(
+                    [image(value) for value in values], deadline=deadline, priority=priority, abandoned=abandoned
+                )
             return [value_of(outcome.row) for outcome in outcomes]
 
         return asyncio.get_running_loop().create_task(run())

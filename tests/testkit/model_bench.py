@@ -15,13 +15,14 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from tests.testkit.fakes import FakeClock
+from tests.testkit.fakes import FakeClock, Inside
 from topfive.backends.embedded import EmbeddedBackend, EmbeddedFactory
 from topfive.backends.per_image import EmbeddedPerImageGraph
 from topfive.batching.batch import Outcome
 from topfive.ground.lifecycle import Lifecycle, State
 from topfive.machine.workers import WorkerPool
-from topfive.models.control import IndexEntry, Mode, ModelControl
+from topfive.models.control import Mode, ModelControl
+from topfive.models.index import IndexEntry
 from topfive.models.live import LiveModels
 from topfive.models.loading import BatchedUnit, Loader, QueueDefaults
 from topfive.models.served import Models, ServedModel
@@ -141,11 +142,12 @@ class ModelBench:
 
 async def labels(model: ServedModel, *values: int) -> list[str]:
     """What `model` says of images of these values, sent as one request whose body is here."""
-    with model.batcher.reserve() as reservation:
-        reservation.extend(len(values))
+    with Inside(model.batcher) as here:
+        here.extend(len(values))
         images = [np.full((1, 5, 7, 3), value, np.uint8) for value in values]
         pixels = [image[:, :2, :2] if model.per_image is None else model.per_image(image) for image in images]
-        outcomes: list[Outcome] = await model.batcher.submit([each[0] for each in pixels], reservation=reservation)
+        here.release()
+        outcomes: list[Outcome] = await model.batcher.submit([each[0] for each in pixels])
     return [str(outcome.row["classes"][0]) for outcome in outcomes]
 
 

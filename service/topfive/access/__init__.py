@@ -1,1 +1,1 @@
-"""Who is let in: API keys, certificates, and the books of open connections."""
+"""Access to the service: API keys, TLS certificates, and the bounds of open connections."""

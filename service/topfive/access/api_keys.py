@@ -1,7 +1,7 @@
-"""API keys: who may ask, if the operator wants to know (`api_keys_file`).
+"""API keys: if the operator sets `api_keys_file`, requests need a key from that file.
 
-What lives here: the keys and their comparison. What does not: what is open without one (`routes.authentication`,
-`grpc_api`).
+What lives here: the keys and their comparison. What does not: which routes need no key (`http.authentication`,
+`grpc.authentication`).
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ _MIN_KEY_CHARACTERS: Final = 16
 
 
 class ApiKeys:
-    """The keys, as digests of one length, so that a comparison tells nothing of them by its time."""
+    """The keys, kept as digests of equal length, so that the time of a comparison tells nothing about them."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self.replace(keys)
 
     def replace(self, keys: Iterable[str]) -> None:
-        """From the next request on, know `keys` and no others; from any thread."""
+        """Accept only `keys` from the next request on; may be called on any thread."""
         self._digests = [_digest(key) for key in keys]
 
     def is_known(self, authorization: str) -> bool:
         """Whether `authorization`, as `Bearer <key>`, holds one of the keys."""
         scheme, _, key = authorization.partition(" ")
         digest = _digest(key.strip())
-        # All are compared, whatever the first ones say: the time does not tell which it was.
+        # All keys are compared, even after a match, so that the time does not tell which key matched.
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         return any(matches) and scheme.lower() == _SCHEME
 
 
 def read_api_keys(path: Path) -> list[str]:
-    """The keys in the file at `path`: one a line, blank lines and lines that begin with # left out.
+    """The keys in the file at `path`: one on each line; blank lines and lines that begin with # are skipped.
 
     Raises `ConfigurationError` for a file that cannot be read or a key that is too short to be secret.
     """
@@ -59,7 +59,7 @@ def read_api_keys(path: Path) -> list[str]:
 
 
 def unauthenticated() -> Unauthenticated:
-    """The refusal."""
+    """The error for a request without a known key."""
     return Unauthenticated(
         "an API key is needed: send the header 'Authorization: Bearer <key>' with a key of this service"
     )

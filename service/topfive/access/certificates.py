@@ -1,6 +1,6 @@
-"""The TLS certificate and key that the settings name, as they are now.
+"""The TLS certificate and key that the settings name, as they were last read.
 
-What lives here: how both files are read, and what is said of files that cannot be used. What does not: handshakes
+What lives here: how both files are read, and the errors for files that cannot be used. What does not: handshakes
 (`http.server.tls`), and when the files are read again (`access.credentials`).
 """
 
@@ -15,7 +15,7 @@ from topfive.ground.errors import ConfigurationError
 
 
 def server_context(settings: Settings) -> ssl.SSLContext | None:
-    """The TLS side of `settings`, None if it asks for none; raises `ConfigurationError` naming the setting."""
+    """The TLS context that `settings` ask for, or None; raises `ConfigurationError`, which names the setting."""
     certificate, key = settings.tls_certificate_file, settings.tls_key_file
     if certificate is None and key is None:
         return None
@@ -47,7 +47,7 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 class Certificate:
-    """The certificate and key of `settings` as their files were last read, for whoever shakes hands next.
+    """The certificate and key of `settings` as their files were last read; each new handshake takes them from here.
 
     Raises `ConfigurationError` as `server_context` does.
     """
@@ -59,15 +59,15 @@ class Certificate:
 
     @classmethod
     def of(cls, settings: Settings) -> Certificate | None:
-        """None if `settings` ask for no TLS."""
-        server_context(settings)  # first, for it tells of one that lacks the other
+        """The certificate of `settings`, None if they ask for no TLS."""
+        server_context(settings)  # first: it raises if only one of the two files is set
         certificate, key = settings.tls_certificate_file, settings.tls_key_file
         return None if certificate is None or key is None else cls(settings, certificate, key)
 
     def read(self) -> None:
-        """Read both files again; if they cannot be used, raise `ConfigurationError` and keep what there is.
+        """Read both files again; if they cannot be used, raise `ConfigurationError` and keep the present pair.
 
-        From any thread: who shakes hands meanwhile uses the old pair or the new one, whole.
+        May be called on any thread: a handshake meanwhile uses either the old or the new pair, never a mixture.
         """
         before = self._contents()
         context = server_context(self._settings)

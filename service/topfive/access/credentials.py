@@ -1,7 +1,7 @@
-"""API keys and the TLS certificate of the process, kept as their files are: they change more often than it restarts.
+"""The credentials of the process, API keys and TLS certificate, read again when their files change, without a restart.
 
-What lives here: which are in force, and when their files are looked at. What does not: what is in them (`api_keys`,
-`tls`), how a change is found (`file_watch`).
+What lives here: which credentials are in force, and when their files are checked. What does not: their contents
+(`access.api_keys`, `access.certificates`), how a change is found (`machine.file_watch`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from topfive.machine.file_watch import FileWatch
 logger = logging.getLogger("topfive")
 
 _READ_SECONDS: Final = 5.0
-"""How old what is in force may be."""
+"""How often the files are checked, in seconds."""
 
 
 class Credentials:
-    """What `settings` name, None where they name none; raises `ConfigurationError` for a file that cannot be used."""
+    """The API keys and certificate that `settings` name, or None; raises `ConfigurationError` for an unusable file."""
 
     keys: ApiKeys | None = None
 
@@ -41,15 +41,15 @@ class Credentials:
             self._files.append(FileWatch("TLS files", self.certificate.paths, self.certificate.read))
 
     def reload(self) -> None:
-        """Look at the files now rather than soon."""
+        """Have `keep_current` check the files now."""
         logger.info("told to read again what may have changed")
         self._told = True
         self._now.set()
 
     async def keep_current(self, clock: Clock, *, when_told: Callable[[], Awaitable[object]]) -> None:
-        """Look at the files every few seconds, and after `reload`, when `when_told` is awaited too, at once; for ever.
+        """Check the files every few seconds, and at once after `reload`; then also await `when_told`. Never returns.
 
-        Without files and without being told it sleeps.
+        Without files it sleeps until `reload`.
         """
         alarm = Alarm(clock)
         try:

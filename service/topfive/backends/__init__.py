@@ -1,1 +1,1 @@
-"""What runs a batch: the interface (`base`) and its implementations, one file each."""
+"""The backends, which run batches: their interface (`backends.base`) and its implementations."""

@@ -1,4 +1,4 @@
-"""The interface between the batcher and whatever runs a batch."""
+"""The interface between the batcher and the backends, which run batches."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ Row = Mapping[str, NDArray[Any]]
 
 
 class Batch(Protocol):
-    """A batch of images of one shape, not yet started.
+    """A batch of images of one shape that has not started.
 
-    `deadline`: once it is claimed, the monotonic second by which the first of its members must be answered.
+    `deadline`: the earliest deadline of its members, a monotonic second; it is known once the batch is claimed.
     """
 
     @property
     def deadline(self) -> float: ...
 
     def claim(self) -> Sequence[Tensor]:
-        """The members to run now, perhaps none; called once, on any thread, when the batch is about to run."""
+        """The members to run now, perhaps none; called once, on any thread, just before the batch runs."""
 
 
 class Backend(Protocol):
-    """Runs batches, up to `slots` at a time; it is handed up to `prefetch` more, to start the moment a slot is free.
+    """Runs batches, up to `slots` at a time. It gets up to `prefetch` more, which start as soon as a slot is free.
 
-    - `batch_size_that_pays`: beyond it, a larger batch does not lower the cost per image enough (measured at warm-up;
-      at most the model's `max_batch_size`).
-    - `prepares`: whether its slots are the cores' own threads, on which small images are best prepared too. Where slots
-      only wait for a device, preparation should overlap them.
-    - `cancels`: whether cancelling a batch's future ends the batch, so that its slot is free then. A call to a server
-      can be taken back; a thread must come back by itself.
-    - `serves_alone`: whether `infer(..., alone=True)` can use all slots' cores for one batch, for a request that would
-      otherwise leave them idle.
+    - `batch_size_that_pays`: a larger batch does not lower the cost per image enough (measured at warm-up; at most the
+      model's `max_batch_size`).
+    - `prepares`: whether its slots run on the cores' own threads, which then best prepare small images too. If slots
+      only wait for a device, images should be prepared meanwhile on other threads.
+    - `cancels`: whether cancelling a batch's future ends the batch and frees its slot. A call to a server can be
+      cancelled; a thread cannot.
+    - `serves_alone`: whether `infer(..., alone=True)` can use the cores of all slots for one batch, when a request
+      comes alone and would leave them idle.
     """
 
     slots: int
@@ -54,27 +54,27 @@ class Backend(Protocol):
     cancels: bool
 
     async def warm_up(self) -> None:
-        """Run every batch size that can occur once, so that no client pays for a first time."""
+        """Run every batch size that can occur once, so that no client waits for a slow first run."""
 
     def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
-        """Start `batch`; the future has the outputs of each member that was claimed, in order, or the batch's error.
+        """Start `batch`; the future has the outputs of each claimed member, in order, or the batch's error.
 
-        `BackendUnreachable`, `QueueFull` and `DeadlineExceeded` are told to the members as they are; after any other
-        error they may be run again one by one.
+        With `BackendUnreachable`, `QueueFull` or `DeadlineExceeded` all members fail; after any other error they may
+        run again one by one.
         """
 
     def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
-        """Make a `run`, as `infer` gave it, fail soon, for it does not end; it may be that this cannot be done."""
+        """Make `run`, a future from `infer` that hangs, fail soon; this may not be possible."""
 
     async def check(self) -> None:
-        """Raise `BackendUnreachable` if no batch could run now; asked every second, and must end by itself."""
+        """Raise `BackendUnreachable` if no batch could run now; called every second, and must end by itself."""
 
     async def close(self) -> None:
-        """Finish what runs and release everything."""
+        """Finish the batches that run, and release everything."""
 
 
 class PerImageGraph(Protocol):
-    """A graph that each request runs by itself, on its own images of any one size.
+    """A graph that runs on each request's images separately; the images of one call have one size, any size.
 
     `blocking`: whether a call takes long enough to need a worker thread; if not, it may run on the event loop.
     """
@@ -82,14 +82,13 @@ class PerImageGraph(Protocol):
     blocking: bool
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """UINT8 [N, H, W, 3] to UINT8 [N, height, width, 3]; called on worker threads, several at once."""
+        """From UINT8 [N, H, W, 3] to UINT8 [N, height, width, 3]; several worker threads call it at once."""
 
 
 class BackendFactory(Protocol):
-    """Makes what runs a stored model's graphs. `name` is the backend's, as in the settings.
+    """Makes the backends and per-image graphs of stored models. `name` is the backend's name in the settings.
 
-    `left_behind`: whether a thread of a load that was given up has never come back, so that the process cannot end as
-    usual.
+    `left_behind`: whether a thread still hangs in a load that was given up, so that the process cannot end as usual.
     """
 
     name: str
@@ -98,16 +97,16 @@ class BackendFactory(Protocol):
     def left_behind(self) -> bool: ...
 
     async def wait_until_reachable(self) -> None:
-        """Return when the graphs can be run; at once, unless something else runs them."""
+        """Return when the graphs can run: at once, unless another process runs them."""
 
     async def per_image(self, config: ModelConfig, path: Path) -> PerImageGraph:
         """The graph at `path`, ready to run; raises `ConfigurationError`."""
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> Backend:
-        """A backend for the graph at `path`, whose folder is named for its version, loaded, not yet warm.
+        """A loaded backend, not yet warm, for the graph at `path`; the folder of `path` has the version as its name.
 
         It runs on `pool`, if it needs threads. Raises `ConfigurationError` or `BackendUnreachable`.
         """
 
     async def close(self) -> None:
-        """Release what its backends share, once they are closed."""
+        """Release what the backends share; call it when all of them are closed."""

@@ -1,10 +1,10 @@
-"""What loading may take: threads of its own, and so many seconds.
+"""Bounds the loading of a graph: it gets threads of its own, and a number of seconds.
 
-What lives here: the limit, the log while it goes on, and the threads that never come back. What does not: what loading
-is (`embedded`, `triton`), and what follows from its failure (`loading`).
+What lives here: the limit, the log while loading goes on, and the threads that never return. What does not: the loading
+itself (`backends.embedded`, `backends.triton`), and what follows from its failure (`models.loading`).
 
-A graph that hangs must cost those that are served nothing, so it hangs on a thread that runs no batches. Its runs are
-ended by whoever loads it, when its call is cancelled; what the runtime does not end is left behind, on a daemon thread.
+A graph that hangs must not harm the served models, so it hangs on a thread that runs no batches. When its loading is
+cancelled, the code that loads it ends its runs. A run that the runtime does not end is left behind on a daemon thread.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ logger = logging.getLogger("topfive")
 T = TypeVar("T")
 
 _REPORT_SECONDS: Final = 10.0
-"""How often the log is told what goes on."""
+"""How often a loading that goes on is logged."""
 _GRACE_SECONDS: Final = 2.0
-"""For a thread whose run was ended to come back, or as long as it had, if that is less."""
+"""How long a thread may take to return after its run was ended; but at most as long as the loading itself."""
 
 
 class BoundedLoading:
-    """Lets each part of a load take `seconds`, on threads that end with it."""
+    """Runs each part of a load for at most `seconds`, on threads that end with it."""
 
     def __init__(self, *, seconds: float = math.inf, clock: Clock | None = None) -> None:
         self._seconds = seconds
@@ -39,12 +39,12 @@ class BoundedLoading:
 
     @property
     def left_behind(self) -> bool:
-        """Whether a thread is still inside the runtime, for a load that was given up."""
+        """Whether a thread of a load that was given up is still inside the runtime."""
         self._left_behind = [pool for pool in self._left_behind if not pool.close(timeout_seconds=0)]
         return bool(self._left_behind)
 
     async def run(self, what: str, load: Callable[[WorkerPool], Coroutine[Any, Any, T]]) -> T:
-        """What `load` gives, which gets threads; raises `ConfigurationError`, naming `what`, if it takes too long."""
+        """The result of `load`, which gets threads; raises `ConfigurationError`, with `what`, if it takes too long."""
         pool = WorkerPool(threads=1, name="load")
         try:
             return await self.within(what, load(pool))
@@ -60,7 +60,7 @@ class BoundedLoading:
     async def within(
         self, what: str, work: Coroutine[Any, Any, T], *, too_long: type[ConfigurationError] = ConfigurationError
     ) -> T:
-        """What `work` gives; raises `too_long` when the seconds have passed, once its cancelling has ended it."""
+        """The result of `work`; if it takes too long, cancel it, wait until that has ended it, and raise `too_long`."""
         task = asyncio.get_running_loop().create_task(work)
         began = self._clock.now()
         try:
@@ -78,10 +78,10 @@ class BoundedLoading:
         finally:
             if task.cancel():
                 await asyncio.wait([task])
-            del task  # whose error would hold on to this frame, and so to itself and the graph
+            del task  # its error refers to this frame, which would keep the task and the graph alive
 
     async def _pause(self, task: asyncio.Task[Any], seconds: float) -> None:
-        """Return when `task` has ended, or so much time has passed."""
+        """Return when `task` has ended, or `seconds` have passed."""
         pause = asyncio.get_running_loop().create_task(sleep(self._clock, seconds))
         try:
             await asyncio.wait([task, pause], return_when=asyncio.FIRST_COMPLETED)

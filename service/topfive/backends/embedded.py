@@ -1,8 +1,8 @@
 """The embedded backend: graphs run in this process, on its own threads.
 
-What lives here: the batched graph as `instance_group.count` slots, what is measured at warm-up, and the factory that
-makes graphs from a model's configuration. What does not: the per-image graph (`per_image`), what loading may take
-(`bounded_loading`), the runtime; batching, image sizes, labels.
+What lives here: the batched graph as `instance_group.count` slots, the measurement at warm-up, and the factory that
+makes graphs from a model's configuration. What does not: the per-image graph (`backends.per_image`), the bounds of
+loading (`backends.bounded_loading`), the runtime (`backends.onnx_runtime`), batching, image sizes, and labels.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ T = TypeVar("T")
 class EmbeddedBackend:
     """A batched graph as several sessions in this process, on the CPU or on a GPU.
 
-    Each of `graphs`, one a slot, runs batches side by side with the others, on a thread of `pool`. `alone`, if given,
-    is one more session, with as many threads as all of them, that serves a lone request. They come from `path`, and
-    are warmed up as `bounded` allows.
+    `graphs` has one graph for each slot; they run batches side by side, on threads of `pool`. `alone`, if given, is one
+    more session, with as many threads as all slots, for a request that comes alone. The graphs come from `path`, and
+    `bounded` bounds their warm-up.
     """
 
     cancels = False
@@ -68,7 +68,7 @@ class EmbeddedBackend:
         self._free: SimpleQueue[Graph] = SimpleQueue()
         for graph in graphs:
             self._free.put(graph)
-        # Whichever thread of the pool is free takes the next batch, so none waits behind a busy one.
+        # Any free thread of the pool takes the next batch, so no batch waits behind a busy thread.
         self._pool = pool
         pool.ensure_threads(self.slots)
         self._bounded = bounded
@@ -78,8 +78,8 @@ class EmbeddedBackend:
     async def warm_up(self) -> None:
         """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session.
 
-        Not on the threads that run batches: a graph that does not end must not take them from the models that are
-        served. What has not ended in time is ended.
+        This does not use the threads that run batches: a graph that hangs must not take them from the served models. A
+        warm-up that takes too long is ended.
         """
         await self._bounded.run(f"{self._path}: its warm-up", self._warm_up)
 
@@ -94,12 +94,12 @@ class EmbeddedBackend:
             if self._alone is not None:
                 await pool.run(self._alone.run, self._image)
             await self._on_all_slots(pool, Graph.give_back_memory, self._image)
-        except BaseException:  # a cancellation too, which is how a warm-up that does not end is ended
+        except BaseException:  # also a cancellation, which ends a warm-up that hangs
             self._close_graphs()
             raise
 
     def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
-        """Run `batch` on the next free session; `alone` on the one that has all cores."""
+        """Run `batch` on the next free session, or if `alone` on the session with all cores."""
         options = run_options()
         if alone and self._alone is not None:
             run = self._pool.run(_run_batch, self._alone, batch, options)
@@ -110,14 +110,14 @@ class EmbeddedBackend:
         return run
 
     def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
-        """Have the runtime end it, after the node of the graph that it is at."""
+        """Make the runtime end `run` after the graph's node that it is at."""
         self._options[run].terminate = True
 
     async def check(self) -> None:
-        """Nothing stands between this and its graphs."""
+        """Do nothing: the graphs are in this process."""
 
     async def close(self) -> None:
-        """Give back the sessions and their memory; the pool is its owner's."""
+        """Give back the sessions and their memory; the pool's owner closes the pool."""
         self._close_graphs()
         await asyncio.to_thread(give_back_freed_memory)
 
@@ -126,14 +126,14 @@ class EmbeddedBackend:
             graph.close()
 
     def _with_free_graph(self, call: Callable[..., T], *arguments: Any) -> T:
-        graph = self._free.get()  # a batch handed over ahead waits here if the pool has more threads than slots
+        graph = self._free.get()  # a prefetched batch waits here if the pool has more threads than slots
         try:
             return call(graph, *arguments)
         finally:
             self._free.put(graph)
 
     async def _measure(self, pool: WorkerPool, size: int) -> float:
-        """Seconds that a batch of `size` takes on the slowest slot, all running at once."""
+        """The seconds that a batch of `size` takes on the slowest slot, while all slots run one."""
         return max(await self._on_all_slots(pool, _faster_seconds, self._batch(size)))
 
     def _batch(self, size: int) -> NDArray[np.uint8]:
@@ -147,9 +147,9 @@ class EmbeddedBackend:
 class EmbeddedFactory:
     """Makes graphs and backends for `cores` cores.
 
-    Where a config.pbtxt names no thread or instance count, slots of one thread fill the cores. `alone_threads` is the
-    number of threads for a lone request: 0 for all cores, 1 for none beyond its slot's. Opening a graph, and warming
-    it up, may take `load_seconds` each. Raises `ConfigurationError` if ONNX Runtime is not installed, or not whole.
+    If a config.pbtxt has no count of threads or instances, slots of one thread fill the cores. `alone_threads` is the
+    number of threads for a request that comes alone: 0 means all cores, 1 no more than its slot's. Opening a graph, and
+    its warm-up, may take `load_seconds` each. Raises `ConfigurationError` if ONNX Runtime is not installed, or damaged.
     """
 
     name = "embedded"
@@ -164,16 +164,16 @@ class EmbeddedFactory:
 
     @property
     def left_behind(self) -> bool:
-        """Whether a thread is still inside the runtime."""
+        """Whether a thread of a load that was given up is still inside the runtime."""
         return self.bounded.left_behind
 
     async def wait_until_reachable(self) -> None:
-        """They are here."""
+        """Return at once: the graphs run in this process."""
 
     async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
-        """The graph at `path` on the calling thread's core; more threads per image would only take them from others.
+        """The graph at `path`, run by the calling thread alone; more threads would take the cores from other images.
 
-        Raises `ConfigurationError` for the fields that mean nothing here: these images are not batched or instanced.
+        Raises `ConfigurationError` if fields are set that have no meaning here: there are no batches or instances.
         """
         for field, is_set in (
             ("instance_group.count", config.instances),
@@ -188,7 +188,7 @@ class EmbeddedFactory:
         return await load_per_image(config, path, self.bounded)
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
-        """Sessions for the graph at `path`; one if it is on a GPU."""
+        """A backend with sessions for the graph at `path`; only one if it is on a GPU."""
         graphs, slots, alone = await self.bounded.run(
             f"{path}: opening the graph", partial(self._open_sessions, config, path)
         )
@@ -204,7 +204,7 @@ class EmbeddedFactory:
         )
 
     async def _open_sessions(self, config: ModelConfig, path: Path, pool: WorkerPool) -> tuple[list[Graph], int, bool]:
-        """A graph for each slot, one more if there is one for a lone request; how many slots, and whether there is."""
+        """The graphs of the slots, then perhaps one for a request that comes alone; the number of slots; whether so."""
         threads = config.threads or 1
         first = await _open(config, path, pool, threads)
         if first.on_gpu:
@@ -212,7 +212,7 @@ class EmbeddedFactory:
         else:
             slots = config.instances or max(1, self._cores // threads)
             alone = self._alone_threads > threads and slots > 1
-            # A session of one thread runs on whichever thread calls it, so all slots can share one, and its weights.
+            # A session of one thread runs on the thread that calls it, so all slots can share it, and its weights.
             sessions = 1 if threads == 1 else slots
         more = [threads] * (sessions - 1) + [self._alone_threads] * alone
         pool.ensure_threads(len(more))
@@ -220,7 +220,7 @@ class EmbeddedFactory:
         return [graphs[slot % sessions] for slot in range(slots)] + graphs[sessions:], slots, alone
 
     async def close(self) -> None:
-        """Nothing is shared."""
+        """Do nothing: the backends share nothing."""
 
 
 async def _open(config: ModelConfig, path: Path, pool: WorkerPool, threads: int) -> Graph:
@@ -237,8 +237,8 @@ def _run_batch(graph: Graph, batch: Batch, options: Any) -> Sequence[Row]:
 
 
 def _faster_seconds(graph: Graph, batch: NDArray[Any]) -> float:
-    """Of two runs in a row: the first may find the caches full of something else, as no size under load does."""
-    # The CPU time of a graph that runs on this very thread is its cost whatever else the machine is doing.
+    """The seconds of the faster of two runs: at the first, the caches may hold other data, unlike under load."""
+    # If the graph runs on this thread alone, its CPU time is its cost, whatever else the machine does.
     clock = time.thread_time if graph.threads == 1 and not graph.on_gpu else time.monotonic
     fastest = float("inf")
     for _ in range(2):

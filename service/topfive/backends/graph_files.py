@@ -1,4 +1,4 @@
-"""Why a graph's file cannot be loaded, and what to do about it, for those whom the runtime's own words tell nothing."""
+"""Explains why a graph's file cannot be loaded, and what to do, because the runtime's own errors seldom help."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMED: Final = re.compile(r'does not exist: "([^"]+)"|External data path: "([^"
 
 
 def why_not_loaded(path: Path, error: Exception) -> str:
-    """What is wrong with the file at `path`, at which the runtime failed with `error`."""
+    """What is wrong with the file at `path`, for which the runtime raised `error`."""
     said = str(error)
     try:
         size = path.stat().st_size

@@ -1,4 +1,4 @@
-"""A backend that answers at once, without looking at the pixels: it measures the front end alone."""
+"""A backend that answers at once, without looking at the pixels, to measure the front end alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from topfive.repository.model_config import ModelConfig
 
 
 class NullBackend:
-    """Answers every image with the same row of the declared shapes: zeros, and empty strings."""
+    """Answers every image with the same row of zeros and empty strings, in the declared shapes."""
 
     slots = 1
     prefetch = 0
@@ -30,7 +30,7 @@ class NullBackend:
         self._row: Row = {output.name: _blank(output) for output in outputs}
 
     async def warm_up(self) -> None:
-        """Nothing is slower the first time."""
+        """Do nothing: no first run is slower."""
 
     def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
         """The same row for every member."""
@@ -39,13 +39,13 @@ class NullBackend:
         return rows
 
     def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
-        """It has ended."""
+        """Do nothing: `run` has ended already."""
 
     async def check(self) -> None:
-        """Nothing can be wrong with it."""
+        """Do nothing: it can always run."""
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: it holds nothing."""
 
 
 def _blank(output: TensorSpec) -> NDArray[Any]:
@@ -69,13 +69,13 @@ class NullPerImageGraph:
 
 
 class NullFactory:
-    """Makes the above; no file is opened."""
+    """Makes null backends and graphs; it opens no file."""
 
     name = "null"
     left_behind = False
 
     async def wait_until_reachable(self) -> None:
-        """There is nothing to wait for."""
+        """Return at once: there is nothing to wait for."""
 
     async def per_image(self, config: ModelConfig, path: Path) -> NullPerImageGraph:
         """A stand-in for the graph of `config`."""
@@ -86,4 +86,4 @@ class NullFactory:
         return NullBackend(outputs=config.outputs, max_batch_size=config.max_batch_size)
 
     async def close(self) -> None:
-        """Nothing is shared."""
+        """Do nothing: the backends share nothing."""

@@ -1,7 +1,7 @@
-"""ONNX Runtime: the only file that imports it. `Graph` is one loaded graph, run from the caller's thread.
+"""ONNX Runtime: only this module imports it. `Graph` is one loaded graph; it runs on the caller's thread.
 
-A run can be ended from another thread: the runtime looks at `RunOptions.terminate` between a graph's nodes, also those
-inside loops. One node that never ends it cannot end.
+Another thread can end a run: the runtime looks at `RunOptions.terminate` between a graph's nodes, also inside loops. It
+cannot end a node that never returns.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ _LOG_WARNINGS: Final = 2
 _CPU: Final = "CPUExecutionProvider"
 _CUDA: Final = "CUDAExecutionProvider"
 _CUDA_OPTIONS: Final = {
-    "use_tf32": "0",  # its 10 bits of mantissa would give other probabilities than the CPU
+    "use_tf32": "0",  # TF32 has 10 bits of mantissa, which would give other probabilities than the CPU
     "cudnn_conv_algo_search": "HEURISTIC",  # an exhaustive search at each new batch size takes seconds
 }
 
 
 @lru_cache(maxsize=1)
 def runtime() -> Any:
-    """The package onnxruntime; raises `ConfigurationError`, and says what to install, if it is not there or not whole.
+    """The package onnxruntime; if it is missing or not whole, raises `ConfigurationError`, which says what to install.
 
-    Imported when a graph is to be loaded, so that a command which loads none works without it.
+    It is imported only when a graph is loaded, so that commands that load no graph work without it.
     """
     check_builds(installed_builds())
     try:
         import onnxruntime
     except ImportError as error:
         raise ConfigurationError(f"Python cannot load the ONNX Runtime that is installed: {error}; {CHOOSE}") from error
-    # `pip uninstall` of one of two builds leaves a folder without its files, which Python imports all the same.
+    # `pip uninstall` of one of two builds leaves a folder without its files, and Python still imports it.
     if not hasattr(onnxruntime, "InferenceSession"):
         raise ConfigurationError(f"files of the ONNX Runtime that is installed are missing; {CHOOSE}")
     return onnxruntime
 
 
 def run_options() -> Any:
-    """Options of one run, which ends with an error soon after their `terminate` is set to true."""
+    """Options of one run; soon after their `terminate` is set to true, the run ends with an error."""
     return runtime().RunOptions()
 
 
@@ -55,8 +55,8 @@ class Graph:
     """One ONNX graph with one input; `run` may be called from several threads at once.
 
     `threads`: intra-op threads; with 1 the graph runs wholly on the calling thread, unless it is `on_gpu`. `device`:
-    where to load it. Raises `ConfigurationError` if the file cannot be loaded, or not there, or if its interface is
-    not what `inputs` and `outputs` declare.
+    where to load it. Raises `ConfigurationError` if the file cannot be loaded, or not on that device, or if its
+    interface is not what `inputs` and `outputs` declare.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Graph:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _LOG_WARNINGS
-        # Threads may spin between the operators of a run, but not after it: an idle service uses no CPU.
+        # Threads may spin between the operators of a run, but not after it, so that an idle service uses no CPU.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             self._session: Any = ort.InferenceSession(path, options, providers=_providers(device))
@@ -94,7 +94,7 @@ class Graph:
         self._runs: set[Any] = set()
 
     def run(self, tensor: NDArray[Any], options: Any = None) -> list[NDArray[Any]]:
-        """The outputs, in the order of `outputs`, of the graph on `tensor`; `options` as made by `run_options`."""
+        """The graph's outputs for `tensor`, in the order of `outputs`; `options` come from `run_options`."""
         if options is None:
             options = run_options()
         self._runs.add(options)
@@ -105,13 +105,13 @@ class Graph:
         return results
 
     def close(self) -> None:
-        """Let the session go; a run that has begun is ended, and none can begin after this."""
+        """Release the session; runs that have begun are ended, and no run can begin after this."""
         self._session = None
         for options in tuple(self._runs):
             options.terminate = True
 
     def give_back_memory(self, tensor: NDArray[Any]) -> None:
-        """Run once more, and return to the system what loading and larger runs had taken and freed."""
+        """Run once more, and return to the system the memory that loading and larger runs have freed."""
         options = run_options()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self.run(tensor, options)
@@ -119,18 +119,18 @@ class Graph:
 
 
 def _providers(device: Device) -> list[Any]:
-    """What runs a graph on `device`, first choice first; the runtime goes on to the next if one does not work here."""
+    """The runtime's providers for `device`, first choice first; if one does not work, the runtime takes the next."""
     ort = runtime()
     if device == "cpu" or _CUDA not in ort.get_available_providers():
         return [_CPU]
-    ort.preload_dlls()  # the libraries of CUDA that pip has installed, which the system's loader does not look for
+    ort.preload_dlls()  # CUDA's libraries from pip, which the system's loader does not find
     return [(_CUDA, _CUDA_OPTIONS), _CPU]
 
 
 def give_back_freed_memory() -> None:
-    """Return to the system what has been freed."""
+    """Return freed memory to the system."""
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):  # glibc's, which by itself keeps what other threads have freed
+    if hasattr(libc, "malloc_trim"):  # only glibc has it; it would else keep memory that other threads freed
         libc.malloc_trim(0)
 
 

@@ -1,6 +1,6 @@
-"""The graph that each request runs by itself, on the calling worker thread: in this process, whatever runs the batches.
+"""The per-image graph, which runs on each request's images separately: in this process, whatever the backend is.
 
-What lives here: that graph, and its loading. What does not: which graphs these are (`wiring`), and the threads.
+What lives here: that graph, and its loading. What does not: which graphs these are (`models.wiring`), and the threads.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class EmbeddedPerImageGraph:
         self._max_batch_size = max_batch_size
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The first output of the graph on `images`."""
+        """The first output of the graph for `images`."""
         most = self._max_batch_size
         if len(images) <= most:
             return self._graph.run(images)[0]
@@ -38,7 +38,7 @@ class EmbeddedPerImageGraph:
 
 
 async def load_per_image(config: ModelConfig, path: Path, loading: BoundedLoading) -> EmbeddedPerImageGraph:
-    """The graph at `path`, opened and warm; raises `ConfigurationError`, or what the graph fails with."""
+    """The graph at `path`, opened and warm; raises `ConfigurationError`, or the error that the graph fails with."""
     graph = await loading.run(f"{path}: opening the graph", partial(_open, config, path))
     await loading.run(f"{path}: its warm-up", partial(_warm_up, config, graph))
     return EmbeddedPerImageGraph(graph, max_batch_size=config.graph_batch_size)
@@ -55,5 +55,5 @@ async def _warm_up(config: ModelConfig, graph: Graph, pool: WorkerPool) -> None:
         for batch in [small, *warm_up_batches(config)]:
             await pool.run(graph.run, batch)
     except BaseException:
-        graph.close()  # which ends a run that does not end by itself
+        graph.close()  # it also ends a run that hangs
         raise

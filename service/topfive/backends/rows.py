@@ -1,10 +1,10 @@
-"""From a batch's outputs to a row for each image, where they can be what they are called: pure, on any thread.
+"""Turns a batch's outputs into a row for each image, and checks them: pure functions, for any thread.
 
-What lives here: that judgement, the same whatever ran the batch. What does not: shapes and datatypes (the backends).
+What lives here: the check of the values, the same for every backend. What does not: shapes and datatypes.
 
-A graph that puts out no probabilities, for an image that it cannot bear say, has failed on it: an answer that says so
-is better than one that cannot be right. Those of an image may come to more than 1: where several labels can be true,
-each has a probability of its own. Outputs beside the three of a classifier are not judged.
+If a graph puts out numbers that are no probabilities, it has failed on its images: an error is better than an answer
+that cannot be right. The probabilities of one image may add up to more than 1: if several labels can be true, each has
+a probability of its own. Outputs beside the three of a classifier are not checked.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from topfive.backends.base import Row
 from topfive.ground.errors import BackendFailure
 
 _TOLERANCE: Final = 0.01
-"""Beyond what rounding does, also to numbers of 16 bits."""
+"""More than rounding can change, even in numbers of 16 bits."""
 
 
 def rows_of(names: Sequence[str], outputs: Sequence[NDArray[Any]]) -> list[Row]:
-    """The outputs of each image, by name; raises `BackendFailure` if they cannot be those of a classifier."""
+    """For each image its outputs by name; raises `BackendFailure` if they cannot be those of a classifier."""
     by_name = dict(zip(names, outputs, strict=True))
     probabilities = by_name["probabilities"]
-    # The ufuncs themselves: `min` and `max` would take twice as long to find them.
+    # The ufuncs are called directly: `min` and `max` would take twice as long.
     index = np.minimum.reduce(by_name["indices"], axis=None, initial=0)
     least = np.minimum.reduce(probabilities, axis=None, initial=0)
     most = np.maximum.reduce(probabilities, axis=None, initial=0)
-    if not (least >= -_TOLERANCE and most <= 1 + _TOLERANCE):  # so that it holds for NaN
+    if not (least >= -_TOLERANCE and most <= 1 + _TOLERANCE):  # written so that NaN fails too
         raise BackendFailure(
             f"the graph put out what cannot be probabilities: the least is {least:g}, the greatest {most:g}"
         )

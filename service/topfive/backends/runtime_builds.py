@@ -1,8 +1,8 @@
-"""Which builds of ONNX Runtime are installed, and whether one of them is whole.
+"""Finds which builds of ONNX Runtime are installed, and whether one of them is whole.
 
-Each build is a distribution of its own (`onnxruntime`, `onnxruntime-gpu`, …), and all of them write into one folder,
-`onnxruntime/`. pip can't know that: `pip install topfive[gpu]` leaves two in place, of which the one that was installed
-last holds: the CPU's, until the other is installed again. So what lies on the disk is compared with what each brought.
+Each build is a distribution of its own (`onnxruntime`, `onnxruntime-gpu`, …), but all write into the same folder,
+`onnxruntime/`. pip cannot know that: after `pip install topfive[gpu]` two are installed, and the files are those of the
+one that was installed last: the CPU's, until the other is installed again. So the files are compared with each build's.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def installed_builds() -> dict[str, Distribution]:
 
 
 def check_builds(builds: Mapping[str, Distribution]) -> None:
-    """Raise `ConfigurationError` unless one of `builds` holds, and is the one that was asked for.
+    """Raise `ConfigurationError` unless the files are those of one of `builds`, the one that the operator wants.
 
-    Where there are several, the build for the CPU, which comes by default, gives way to the other. A build that is
-    alone need not be whole: images leave out of it what no server opens.
+    If there are several, the operator wants not the build for the CPU, which comes by default, but the other. A build
+    that is alone need not be whole: container images leave out files that no server opens.
     """
     if not builds:
         raise ConfigurationError(f"ONNX Runtime, which runs the graphs, is not installed: {CHOOSE}")
@@ -58,7 +58,7 @@ def check_builds(builds: Mapping[str, Distribution]) -> None:
 
 
 def _is_whole(build: Distribution) -> bool:
-    """Whether the files that `build` brought are there, each of the size that it had."""
+    """Whether all files of `build` are there, with their sizes."""
     files = [file for file in build.files or () if file.parts[0] == "onnxruntime" and file.size is not None]
     try:
         return bool(files) and all(Path(file.locate()).stat().st_size == file.size for file in files)

@@ -1,4 +1,4 @@
-"""The batch size that pays, from the measured cost of a batch.
+"""Finds the batch size that pays, by measuring the cost of batches.
 
 What lives here: the search, and the images to measure and warm up with. What does not: running a batch (the backends).
 """
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from topfive.repository.model_config import ModelConfig
 
 _MEASUREMENTS: Final = 3
-"""Of each batch size at warm-up; the fastest counts, because noise only ever adds."""
+"""Measurements of each batch size at warm-up; the fastest counts, because noise only makes runs slower."""
 _WORTH_IT: Final = 0.1
 """A larger batch pays if it lowers the cost per image by more than this share."""
 _FREE_SIDE_PIXELS: Final = 256
-"""Side to measure with where a declared dimension is free."""
+"""The side of images to measure with, if the declared dimension is free."""
 
 
 async def find_batch_size_that_pays(seconds: Callable[[int], Awaitable[float]], *, max_batch_size: int) -> int:
-    """The smallest size whose cost per image no larger one, by doubling, lowers by more than `_WORTH_IT`.
+    """The size, a power of two, beyond which no doubling lowers the cost per image by more than `_WORTH_IT`.
 
-    `seconds` measures once what a batch of a size takes, with all slots running at once, as they will under load: they
-    share caches and memory bandwidth. The search ends when two doublings in a row did not pay.
+    `seconds` measures a batch of a size once, while all slots run one, because under load they share caches and memory
+    bandwidth. The search ends when two doublings in a row did not pay.
     """
     best_size, best_cost, size = 1, float("inf"), 1
     while size <= max_batch_size and size <= 4 * best_size:
@@ -37,12 +37,12 @@ async def find_batch_size_that_pays(seconds: Callable[[int], Awaitable[float]], 
 
 
 def sample_shape(config: ModelConfig) -> tuple[int, ...]:
-    """The shape of an image to measure with: the declared one, or 256 pixels where a side is free."""
+    """The shape of an image to measure with: the declared one, with 256 pixels for a side that is free."""
     return tuple(_FREE_SIDE_PIXELS if size == -1 else size for size in config.inputs[0].shape[1:])
 
 
 def warm_up_batches(config: ModelConfig) -> list[NDArray[np.uint8]]:
-    """What the samples of its `model_warmup` ask for."""
+    """The batches that the samples of its `model_warmup` ask for."""
     batches = []
     for sample in config.warm_ups:
         if sample.random:

@@ -1,1 +1,1 @@
-"""Which images run together, and when: the queue, the batches, retries, and the watchdog."""
+"""Decides which images run together and when: the queue, the batches, retries and the watchdog."""

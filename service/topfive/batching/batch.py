@@ -1,16 +1,15 @@
-"""What passes between the batcher and those around it: payloads, reservations, batches, outcomes, hooks."""
+"""Values that the batcher exchanges with its callers and its backend: payloads, batches, outcomes, hooks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
 from topfive.backends.base import PerImageGraph, Row, Tensor
-from topfive.batching.queue import Item
-from topfive.batching.room import Room
+from topfive.batching.items import Item
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendFailure
 
@@ -19,7 +18,7 @@ _NEVER: Final = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item: its outputs and where its time went, in seconds."""
+    """The result of one item: its outputs, the seconds that each stage took, and the size of its batch."""
 
     row: Row
     queue_seconds: float
@@ -30,23 +29,23 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class BatcherHooks:
-    """Who is told what, as it happens. All are called on the event loop and must not block."""
+    """Functions that the batcher calls when something happens, on the event loop; they must not block."""
 
     on_batch: Callable[[int, float, float], None]
-    """(batch size, seconds of preparing its images, inference seconds) of a batch that ran."""
+    """Called with (batch size, seconds of preparing its images, inference seconds) of a batch that ran."""
     on_batch_failure: Callable[[int, BaseException], None]
-    """(batch size, error) of a batch that failed."""
+    """Called with (batch size, error) of a batch that failed."""
     on_discard: Callable[[str], None]
-    """Reason for which an item left without running: `cancelled`, `expired` or `abandoned`."""
+    """Called with the reason for which an item left without running: `cancelled`, `expired` or `abandoned`."""
     on_failure: Callable[[BaseException], None]
-    """The batcher itself failed and takes no more work."""
+    """Called with the error when the batcher itself failed and takes no more work."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unprepared:
-    """A small image whose per-image graph is run when its batch starts, on the slot's own thread.
+    """A small image whose per-image graph runs when its batch starts, on the slot's own thread.
 
-    `shape`: what it will have then, which is what it is batched by.
+    `shape`: the shape of the prepared image. Only images of equal `shape` are batched together.
     """
 
     pixels: Tensor
@@ -55,25 +54,26 @@ class Unprepared:
 
     @property
     def nbytes(self) -> int:
-        """What waits with it."""
+        """Bytes that it holds while it waits."""
         return self.pixels.nbytes
 
     def prepare(self) -> Tensor:
-        """The tensor that the batch takes."""
+        """Run the per-image graph; return the tensor that the batch takes."""
         tensor: Tensor = self.per_image(self.pixels[np.newaxis])[0]
         return tensor
 
 
 Payload = Tensor | Unprepared
-"""What is submitted: a tensor as the batched graph takes it, or an image still to be made one."""
+"""What a caller submits: a tensor that the batched graph takes, or an image to be made into one."""
 
 
 class HandedBatch:
-    """A batch in the backend's hands; `claim` is the moment at which it starts to run.
+    """A batch that was handed to the backend; it starts to run when the backend calls `claim`.
 
-    `submissions`: how many requests had come when it was handed over. `wanted`: the members that run. Left out at the
-    start are `late`, which had expired, `gone`, for which nobody waited any more, and `failed`, which could not be
-    prepared. `given_up`: the error with which the backend was told to end it, at the monotonic second `given_up_at`.
+    `submissions`: how many requests the batcher had got when it handed this batch over. `wanted`: the members that run.
+    `claim` leaves out `late` (expired), `gone` (already answered or cancelled) and `failed` (could not be prepared).
+    `next_deadline`: the earliest deadline of the members without an answer. `given_up`: the error with which the
+    backend was told to end the batch, at the monotonic second `given_up_at`.
     """
 
     __slots__ = (
@@ -85,6 +85,7 @@ class HandedBatch:
         "gone",
         "items",
         "late",
+        "next_deadline",
         "prepared",
         "started",
         "submissions",
@@ -100,14 +101,16 @@ class HandedBatch:
         self.failed: list[tuple[Item, Exception]] = []
         self.started = self.prepared = clock.now()
         self.claimed = False
+        self.next_deadline = min([item.deadline for item in items], default=_NEVER)
         self.given_up: BackendFailure | None = None
         self.given_up_at = _NEVER
         self._clock = clock
 
     def claim(self) -> list[Tensor]:
-        """The tensors to run, less those that expired or were cancelled since; may be called on any thread.
+        """Start the batch; return the tensors of the members to run. May be called on any thread.
 
-        An image that its per-image graph fails on is left out too, and costs only itself.
+        Members that expired or were cancelled are left out. So is an image on which its per-image graph fails; the
+        other members still run.
         """
         self.started = now = self._clock.now()
         self.claimed = True
@@ -128,53 +131,18 @@ class HandedBatch:
         self.prepared = self._clock.now()
         return tensors
 
+    def expire(self, now: float) -> list[Item]:
+        """Return the members without an answer whose deadline has passed; update `next_deadline`."""
+        waiting = self.unanswered
+        self.next_deadline = min([item.deadline for item in waiting if item.deadline > now], default=_NEVER)
+        return [item for item in waiting if item.deadline <= now]
+
     @property
     def deadline(self) -> float:
-        """The earliest of those of its members."""
+        """The earliest deadline of the members in `wanted`."""
         return min((item.deadline for item in self.wanted), default=_NEVER)
 
     @property
     def unanswered(self) -> list[Item]:
-        """The members that somebody still waits for."""
+        """The members that have no answer yet and were not cancelled."""
         return [item for item in self.items if not item.waiter.done()]
-
-
-class Reservation:
-    """Somebody's being inside, until the end of the `with` block; and places in the queue for what they bring."""
-
-    __slots__ = ("_images", "_level", "_room")
-
-    _level: int | None
-
-    def __init__(self, room: Room) -> None:
-        room.enter()
-        self._room = room
-        self._images = 0
-        self._level = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-        self._room.leave()
-
-    def extend(self, images: int, *, deadline: float = _NEVER, priority: int = 0, is_near: bool = True) -> None:
-        """Take places for `images` more, so that they are refused now or not at all; all go by this priority then.
-
-        `is_near`: whether they will come soon, so that others must expect to wait for them. Raises `NotReady`,
-        `TooLarge` if they could never wait together, `QueueFull` with `retry_after_seconds`, or `DeadlineExceeded` if
-        the estimated wait is beyond `deadline`; then nothing has changed.
-        """
-        self._room.check(images, deadline=deadline, priority=priority)
-        held = self._images
-        self.release()
-        self._level = self._room.level(priority) if is_near else None
-        self._images = held + images
-        self._room.hold(self._images, self._level)
-
-    def release(self) -> None:
-        """Give the places back, for the images themselves or for others; a second time does nothing."""
-        if self._images:
-            self._room.hold(-self._images, self._level)
-            self._images = 0

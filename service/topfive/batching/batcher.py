@@ -1,28 +1,25 @@
-"""The dynamic batcher: the queue's shell, which owns time, slots and waiters.
+"""The dynamic batcher: it takes items into the queue, forms batches and hands them to the backend.
 
-One method, `_dispatch`, owns every decision. It is called when something changed (an item came, a batch ended, a timer
-fired) and does no I/O, so there is no loop to die or to poll. What you can rely on, as its tests show:
+The method `_dispatch` makes every decision. It is called when something changed (an item came, a batch ended, a timer
+fired) and does no I/O; there is no loop that could die or poll. The tests show that:
 
 - every `submit` returns or raises exactly once;
-- a place in the backend is reserved before a batch is formed, and never more than `slots` batches run;
-- with slots idle, each takes its share of what waits, so none swallows the queue while another idles;
-- a batch that fails (an exception in the backend, or a result of the wrong length) is run again member by member, once
-  and before all that waits, so that it costs only the members that fail by themselves too;
-- a cancelled, expired or abandoned item never reaches a graph, and is counted; a batch that nobody waits for any more
-  is cancelled, where the backend can do that;
-- `drain` answers everybody; `retire` first waits until all who came in have left;
-- if the decision itself raises, every waiter gets that error and `on_failure` is told, so that readiness goes down;
-- a batch that does not end is ended by `fail_if_stuck`, and fails; if that does not end it, all waiters get an error;
-- while the backend cannot be reached (`suspend`), nobody waits for it: all are told at once, until `resume`.
+- a batch is formed only when the backend can take it, and at most `slots` batches run;
+- each idle slot takes its share of the queue, so that no slot takes all items while another is idle;
+- the members of a batch that fails (an exception in the backend, or a result of the wrong length) run again one by
+  one, once, before everything that waits; only the members that fail by themselves too get an error;
+- a request with a deadline has an answer by then, rows or `DeadlineExceeded`, even if its batch still runs;
+- a cancelled, expired or abandoned item never reaches a graph, and is counted; a batch whose members all have their
+  answer or were cancelled is cancelled, if the backend can do that;
+- `drain` answers every item; `retire` first waits until every request that is inside has left;
+- if `_dispatch` itself raises, every waiter gets an error and `on_failure` is called, so that readiness goes down;
+- `fail_if_stuck` ends a batch that does not end by itself, and it fails; if that has no effect, all waiters get an
+  error;
+- while the backend cannot be reached (`suspend`), every request is refused at once, until `resume`.
 
-A batch runs *alone* when it is the only item there is and nothing came while the last batch ran: then it may use the
-cores of all slots, which halves a lone client's latency and costs a busy server nothing.
-
-A backend may ask for `prefetch` batches beyond its slots, so that a slot need not wait for the event loop between two
-batches. Only full batches are handed over ahead: no later item could have joined them.
-
-In files of their own are who may come in (`room`), what runs (`running`), what waiters are told (`answers`), and who
-runs again (`retries`).
+When a batch runs alone, and when one is handed over ahead: docs/architecture.md. Other modules have the bounds on
+arrival (`batching.room`), the batches that run (`batching.running`), the answers (`batching.answers`), and the items
+that run again (`batching.retries`).
 """
 
 from __future__ import annotations
@@ -33,8 +30,9 @@ from typing import Final
 
 from topfive.backends.base import Backend, Row
 from topfive.batching.answers import DEFECT, Answers, fail_all
-from topfive.batching.batch import BatcherHooks, HandedBatch, Outcome, Payload, Reservation
-from topfive.batching.queue import BatchingQueue, Item, QueueLimits
+from topfive.batching.batch import BatcherHooks, HandedBatch, Outcome, Payload
+from topfive.batching.items import Item, QueueLimits
+from topfive.batching.queue import BatchingQueue
 from topfive.batching.retries import Retries
 from topfive.batching.room import Room
 from topfive.batching.running import Running
@@ -46,13 +44,13 @@ _NEVER: Final = float("inf")
 
 
 class Batcher:
-    """Batches what is submitted and runs it on `backend`; made and used on one event loop."""
+    """Forms batches of the submitted images and runs them on `backend`; made and used on one event loop."""
 
     def __init__(self, *, backend: Backend, limits: QueueLimits, clock: Clock, hooks: BatcherHooks) -> None:
         self._backend = backend
         self._queue = BatchingQueue(limits)
         self._retries = Retries()
-        self._room = Room(self._queue, self._retries, clock)
+        self.room = Room(self._queue, self._retries, clock)
         self._answers = Answers(hooks)
         self._running = Running(backend, clock)
         self._clock = clock
@@ -66,59 +64,39 @@ class Batcher:
 
     @property
     def prepares(self) -> bool:
-        """Whether `Unprepared` images should be submitted: the backend's slots are the cores' own threads."""
+        """Whether callers should submit small images `Unprepared`: the backend's slots are the cores' own threads."""
         return self._backend.prepares
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """Images that wait for a batch, and their bytes."""
+        """How many images wait for a batch, and their bytes."""
         return self._queue.items + len(self._retries.items), self._queue.nbytes + self._retries.nbytes
 
     @property
     def fill(self) -> Fill:
-        """How full it is now."""
+        """How full the batcher is now."""
         items, nbytes = self.waiting
         slots = self._backend.slots
         return Fill(items, self._queue.limits.max_items, nbytes, slots - max(0, self._running.idle), slots)
-
-    def estimated_wait_seconds(self, priority: int = 0) -> float:
-        """How long what would leave before an image of `priority` will take, from the measured cost per image."""
-        return self._room.estimated_wait_seconds(priority)
-
-    def reserve(self) -> Reservation:
-        """Come in, so that `retire` waits; holds no places yet. Raises `NotReady`."""
-        return Reservation(self._room)
-
-    def check_room(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> None:
-        """Raise what `Reservation.extend` would raise now; change nothing."""
-        self._room.check(images, deadline=deadline, priority=priority)
 
     async def submit(
         self,
         payloads: Sequence[Payload],
         *,
-        reservation: Reservation | None = None,
         deadline: float = _NEVER,
         priority: int = 0,
         abandoned: Callable[[], bool] = bool,
     ) -> list[Outcome]:
-        """Run `payloads` (of one request, any shapes), in batches with whoever else is there; all enter or none does.
+        """Run `payloads` (of one request, any shapes), in batches with other items; all enter the queue or none does.
 
-        `reservation`: places held for them; without one, they are refused as `Reservation.extend` would. `deadline`:
-        monotonic seconds. `priority`: as on Triton, 1 is the best and 0 the model's default. `abandoned`: asked just
-        before dispatch whether the caller is still there. Raises `QueueFull`, `NotReady`, `TooLarge`,
-        `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
+        The caller is inside the `room`, and has just given back the places that it held for them. `deadline`: monotonic
+        second by which there must be an outcome. `priority`: as on Triton, 1 is the best and 0 the model's default.
+        `abandoned`: called just before dispatch; true if the client has hung up. Raises `QueueFull`, `NotReady`,
+        `TooLarge`, `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
         """
-        if reservation is None:
-            with self.reserve() as own:
-                own.extend(len(payloads), deadline=deadline, priority=priority)
-                return await self.submit(
-                    payloads, reservation=own, deadline=deadline, priority=priority, abandoned=abandoned
-                )
-        reservation.release()
-        self._room.check_places(len(payloads), sum(payload.nbytes for payload in payloads))
+        self.room.check_places(len(payloads), sum(payload.nbytes for payload in payloads))
         now = self._clock.now()
-        level = self._room.level(priority)
+        level = self.room.level(priority)
         loop = asyncio.get_running_loop()
         items = [
             Item(
@@ -143,26 +121,26 @@ class Batcher:
             raise
 
     def hurry(self) -> None:
-        """Make nobody wait for company any more; still take new work."""
+        """Let no item wait for a fuller batch any more; still take new work."""
         self._queue.hurry()
         self._dispatch()
 
     async def retire(self) -> None:
-        """Serve whoever comes in until nobody is inside, then drain: for a model that nobody finds any more."""
-        await self._room.all_out()
+        """Serve until no request is inside, then drain: for a model that new requests do not find any more."""
+        await self.room.all_out()
         await self.drain()
 
     async def drain(self) -> None:
-        """Take nothing more in, run everything that waits, and return when all are answered."""
+        """Take no more items, run everything that waits, and return when every item has its answer."""
         self._queue.close()
         self._dispatch()
         await self._running.wait()
 
     def fail_if_stuck(self, seconds: float) -> bool:
-        """Give up what has been running, or free to start, for more than `seconds`; whether the batcher failed of it.
+        """End batches that have been running, or free to start, for more than `seconds`; call it about once a second.
 
-        To be called every now and then. A batch that runs is ended, and fails like any other; its slot is free then.
-        Only if that does not end it, or no thread takes it, nobody waits any longer, and all that runs is given up.
+        A batch that runs is ended and fails like any other; its slot is free then. If that does not end it, or if no
+        thread starts it, all batches are given up, every item gets an error, and the batcher fails; true only then.
         """
         while (batch := self._running.find_stuck(seconds)) is not None:
             doing = "run" if batch.claimed else "waited for a thread"
@@ -176,8 +154,8 @@ class Batcher:
         return False
 
     def suspend(self, reason: BackendUnreachable) -> None:
-        """Tell all who wait, and all who come until `resume`, that the backend cannot be reached."""
-        self._room.suspend(reason)
+        """Refuse every item that waits, and every request until `resume`: the backend cannot be reached."""
+        self.room.suspend(reason)
         self._answers.refused(self._queue.drain() + self._retries.drain(), reason)
         if self._backend.cancels:
             for batch in self._running:
@@ -186,22 +164,22 @@ class Batcher:
 
     def resume(self) -> None:
         """Let requests in again."""
-        self._room.suspend(None)
+        self.room.suspend(None)
 
     def give_up_abandoned(self) -> None:
-        """Cancel what runs for clients that have hung up, where that ends it."""
+        """Answer running items whose client has hung up, and cancel batches without any other, if the backend can."""
         if self._backend.cancels:
             for batch in self._running:
                 self._answers.still_there(batch.unanswered)
             self._running.cancel_unwanted()
 
     def _withdraw(self, items: Sequence[Item]) -> None:
-        """Take back what its caller no longer waits for: it was cancelled, or a sibling failed."""
+        """Take back the items of a request that was cancelled, or one of whose items failed."""
         for item in items:
             if self._queue.cancel(item) or self._retries.cancel(item):
                 self._answers.hooks.on_discard("cancelled")
             if not item.waiter.cancel() and not item.waiter.cancelled():
-                item.waiter.exception()  # retrieved: a sibling's error has been reported already
+                item.waiter.exception()  # retrieved: the caller has the error of another item of this request
         self._running.cancel_unwanted()
 
     def _dispatch(self) -> None:
@@ -211,6 +189,8 @@ class Batcher:
                 self._answers.expired(late, now)
             if self._retries.items:
                 self._answers.expired(self._retries.expire(now=now), now)
+            if self._running.next_event() <= now:
+                self._answers.overrun(self._running.expire(now))
             while batch := self._next_batch(now):
                 self._hand_over(batch)
             self._alarm.set(self._next_event(now), self._dispatch)
@@ -224,11 +204,11 @@ class Batcher:
                 handed = HandedBatch(wanted, self._clock, submissions=self._submissions)
                 self._running.start(handed, alone=alone, on_end=self._end)
         except Exception as error:
-            fail_all(batch, error, DEFECT)  # it has left the queue, so nobody else would
+            fail_all(batch, error, DEFECT)  # these items have left the queue, so `_fail` does not see them
             raise
 
     def _next_batch(self, now: float) -> list[Item]:
-        """What is to be retried; then a share of what waits for each idle slot; beyond the slots, only what is full."""
+        """Take an item to be retried; else a share of the queue for an idle slot; else a full batch to hand ahead."""
         idle = self._running.idle
         if self._retries.items:
             return self._retries.take() if idle > 0 else []
@@ -238,7 +218,7 @@ class Batcher:
         return self._queue.take_full() if self._running.takes_ahead else []
 
     def _may_run_alone(self) -> bool:
-        """Whether the batch just taken, of one item, is all there is."""
+        """Whether the batch just taken may use all slots: no batch runs, no item waits, and requests come singly."""
         waiting = self._queue.items or self._retries.items
         return self._calm and self._backend.serves_alone and self._running.idle == self._backend.slots and not waiting
 
@@ -251,7 +231,7 @@ class Batcher:
                 self._answers.left_out(batch)
             if isinstance(outcome, BaseException):
                 self._end_failed(batch, outcome)
-        except Exception as defect:  # noqa: BLE001  # in a hook; nobody would learn of it otherwise
+        except Exception as defect:  # noqa: BLE001  # in a hook; otherwise nothing would report it
             fail_all(batch.unanswered, defect, DEFECT)
             self._fail(defect)
         self._dispatch()
@@ -259,11 +239,11 @@ class Batcher:
     def _settle(self, batch: HandedBatch, rows: Sequence[Row], slots: int) -> None:
         ended = self._clock.now()
         if rows:
-            self._room.ran(len(rows), (ended - batch.started) * slots / self._backend.slots)
+            self.room.ran(len(rows), (ended - batch.started) * slots / self._backend.slots)
         self._answers.done(batch, rows, ended)
 
     def _end_failed(self, batch: HandedBatch, error: BaseException) -> None:
-        """Let each member run by itself, if that can tell whose fault it was; otherwise it was this one's."""
+        """Queue the members that should run again, and answer the others; suspend or fail if the error says so."""
         now = self._clock.now()
         self._retries.add(self._answers.batch_failed(batch, error, retry=self._failure is None, now=now))
         if isinstance(error, BackendUnreachable):
@@ -272,12 +252,12 @@ class Batcher:
             self._fail(error)
 
     def _next_event(self, now: float) -> float:
-        when = self._queue.next_event(now=now)
+        when = min(self._queue.next_event(now=now), self._running.next_event())
         return min(when, self._retries.next_event()) if self._retries.items else when
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error
-        self._room.fail()
+        self.room.fail()
         self._queue.close()
         fail_all(self._queue.drain() + self._retries.drain(), error, DEFECT)
         self._answers.hooks.on_failure(error)

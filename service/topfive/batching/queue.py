@@ -1,94 +1,31 @@
-"""The queue that batches are formed from: a pure class, with no clock, no asyncio and no I/O.
+"""The queue from which batches are formed: a pure class, with no clock, no asyncio and no I/O.
 
 Invariants (property-tested against a list model in `tests/batching/test_queue.py`):
 
-1. Items of one key leave by priority, those of one priority in order of arrival, less the discarded. A batch holds one
-   key only, and whatever priorities; of the keys that may leave, the one whose first item has the best priority, or
-   among equals came first, goes first, so that no key starves for another.
-2. Every accepted item leaves exactly once: in a batch, or among the discarded (cancelled, expired).
+1. Items of one key that are not discarded leave by priority, items of one priority in order of arrival. A batch holds
+   items of one key and of any priorities. If several keys may leave, the key whose first item has the best priority
+   goes first; among equal priorities, the key whose first item came first. So no key starves.
+2. Every accepted item leaves exactly once: in a batch, or discarded (cancelled, expired).
 3. 1 <= len(batch) <= min(limit, max_batch_size).
 4. Waiting items and bytes never exceed their bounds; a refusal changes nothing.
-5. A batch below the cap leaves only if the oldest item of its key waited out the delay, or the queue is hurried or
-   closed.
-6. After `close` nothing enters, and all that is present can leave at once.
+5. A batch below the cap leaves only if the oldest item of its key waited out the delay, or after `hurry` or `close`.
+6. After `close` no item enters, and every item present can leave at once.
 
-An item's key says what it can be stacked with (the shape of its tensor). Its priority is a level, of which the lowest
-number is the best. Times are whatever monotonic seconds the caller passes as `now`.
+An item's key is the shape of its tensor: only items of one key can be stacked into a batch. Its priority is a level;
+the lowest number is the best. Times are monotonic seconds, which the caller passes as `now`.
 """
 
 from __future__ import annotations
 
-import enum
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final
 
+from topfive.batching.items import Item, ItemState, QueueLimits
 from topfive.ground.errors import NotReady, QueueFull
 
 _NEVER: Final = float("inf")
-
-
-class ItemState(enum.Enum):
-    """QUEUED -> DISPATCHED -> DONE | FAILED, or QUEUED -> CANCELLED | EXPIRED.
-
-    After a batch that failed also DISPATCHED -> RETRYING -> DISPATCHED | CANCELLED | EXPIRED (`batching.retries`).
-    """
-
-    QUEUED = "queued"
-    DISPATCHED = "dispatched"
-    RETRYING = "retrying"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    EXPIRED = "expired"
-
-
-@dataclass(slots=True, eq=False)
-class Item:
-    """One image on its way to a batch.
-
-    `key`: what it can be stacked with. `payload`: the tensor, opaque to the queue. `nbytes`: what it counts against
-    the byte bound. `deadline`: monotonic seconds after which it must not be dispatched. `priority`: its level, as
-    `QueueLimits.level` gives it. `waiter` and `abandoned` are the shell's: who waits for the outcome, and whether they
-    are still there.
-    """
-
-    key: Any
-    payload: Any
-    nbytes: int
-    deadline: float = _NEVER
-    priority: int = 0
-    arrived: float = 0.0
-    sequence: int = 0
-    state: ItemState = ItemState.QUEUED
-    waiter: Any = field(default=None, repr=False)
-    abandoned: Callable[[], bool] = field(default=bool, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class QueueLimits:
-    """Bounds and batching rule of one queue; sizes in items, bytes and seconds.
-
-    `max_batch_size` is the size that pays, at most the model's cap `graph_batch_size`. Who would wait longer than
-    `max_wait_seconds`, behind at least `graph_batch_size` others, is refused. Of the `priority_levels` 1 is the best;
-    0 stands for no levels, and then all are equal.
-    """
-
-    max_batch_size: int
-    max_items: int
-    max_bytes: int
-    max_queue_delay_seconds: float = 0.0
-    graph_batch_size: int = 1
-    max_wait_seconds: float = _NEVER
-    priority_levels: int = 0
-    default_priority_level: int = 0
-
-    def level(self, priority: int) -> int:
-        """The level of a request that asks for `priority`, as on Triton: the default one if there is none such."""
-        return priority if 0 < priority <= self.priority_levels else self.default_priority_level
 
 
 class BatchingQueue:
@@ -109,7 +46,7 @@ class BatchingQueue:
         return f"<BatchingQueue {state} {self.items}/{self.limits.max_items} items, {self.nbytes} bytes>"
 
     def check_room(self, items: int, nbytes: int, *, held: int = 0) -> None:
-        """Raise `NotReady` or `QueueFull` if that much could not enter now, beside places `held` for others."""
+        """Raise `NotReady` or `QueueFull` if so much could not enter now, with `held` places held for other items."""
         if self.closed:
             raise NotReady("the service is draining and takes no new work; send the request to another replica")
         if self.items + held + items > self.limits.max_items:
@@ -122,15 +59,14 @@ class BatchingQueue:
             )
 
     def ahead(self, level: int) -> int:
-        """How many items would leave before one of this level that came now, if all had its key."""
+        """How many items would leave before a new one of this level, if all had the same key."""
         ahead = 0
         for lane in self._lanes.values():
             ahead += len(lane) if lane[-1].priority <= level else bisect_right(lane, level, key=_priority)
         return ahead
 
     def put(self, item: Item, *, now: float) -> None:
-        """Let `item` in, behind its equals; raises as `check_room` does."""
-        self.check_room(1, item.nbytes)
+        """Add `item` behind the items of its priority; the caller has just called `check_room` for its request."""
         item.arrived = now
         self._accepted += 1
         item.sequence = self._accepted
@@ -146,7 +82,7 @@ class BatchingQueue:
         self._with_deadline += item.deadline != _NEVER
 
     def cancel(self, item: Item) -> bool:
-        """Mark a queued item cancelled, so that it is skipped; False if it has left already."""
+        """Remove `item` as cancelled; False if it has left the queue already."""
         if item.state is not ItemState.QUEUED:
             return False
         self._remove(item, ItemState.CANCELLED)
@@ -166,7 +102,7 @@ class BatchingQueue:
         return any(self._lane_ready(lane, now) for lane in self._lanes.values())
 
     def next_event(self, *, now: float) -> float:
-        """When, after `now` and with no further call, an item waits out the delay or expires; infinity if never."""
+        """The next second after `now` at which an item has waited out the delay or expires; infinity if none."""
         delay = self.limits.max_queue_delay_seconds
         if not delay and not self._with_deadline:
             return _NEVER
@@ -177,8 +113,8 @@ class BatchingQueue:
     def take(self, limit: int, *, now: float) -> list[Item]:
         """Remove and return the next batch; empty if none may leave now.
 
-        `limit` is the taker's share; a lane that leaves before its delay is out, because it reached the cap, leaves as
-        a full batch.
+        `limit` is the taker's share. It does not apply to a key that may leave before its delay is out because it
+        reached the cap: that leaves as a full batch.
         """
         ready = [lane for lane in self._lanes.values() if self._lane_ready(lane, now)]
         if not ready:
@@ -194,16 +130,16 @@ class BatchingQueue:
         return self._pop(min(full, key=_rank), cap) if full else []
 
     def hurry(self) -> None:
-        """Let everything out without delay from now on."""
+        """From now on, let every item leave without delay."""
         self._hurried = True
 
     def close(self) -> None:
-        """Let nothing more in, and let everything out without delay."""
+        """Take no more items, and let every item leave without delay."""
         self.closed = True
         self.hurry()
 
     def drain(self) -> list[Item]:
-        """Remove and return everything, in order of arrival: for when the owner gives up."""
+        """Remove and return everything as failed, in order of arrival: for an owner that gives up."""
         left = sorted((item for lane in self._lanes.values() for item in lane), key=_arrival)
         for item in left:
             self._forget(item, ItemState.FAILED)

@@ -1,8 +1,8 @@
-"""The members of batches that failed, each of which is to run once more, by itself: a pure class.
+"""Items of failed batches that are to run once more, each by itself: a pure class.
 
-What lives here: who waits for that, and their order. What does not: when they run (`batcher`: before all that waits in
-the queue, as slots become free). They left the queue when their batch was formed and count against none of its bounds;
-as nothing else starts before them, there are never more than the batches of all places held.
+What lives here: the items and their order. What does not: when they run (`batching.batcher`: as slots become free,
+before everything in the queue). They left the queue when their batch was formed and count against none of its bounds.
+No other batch starts before them, so there are never more than the members of all batches that were handed over.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from topfive.batching.queue import Item, ItemState
+from topfive.batching.items import Item, ItemState
 
 
 class Retries:
-    """Items in the order in which their batches failed; `items` is for looking at."""
+    """Items in the order in which their batches failed; callers may only read `items`."""
 
     def __init__(self) -> None:
         self.items: deque[Item] = deque()
@@ -24,17 +24,17 @@ class Retries:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what waits here."""
+        """Bytes of the items that wait here."""
         return sum(item.nbytes for item in self.items)
 
     def add(self, items: Iterable[Item]) -> None:
-        """Let the members of a batch that failed wait for their own runs."""
+        """Add `items`, members of a batch that failed, to wait for their own runs."""
         for item in items:
             item.state = ItemState.RETRYING
             self.items.append(item)
 
     def take(self) -> list[Item]:
-        """Remove and return the next as a batch of its own; empty if there is none."""
+        """Remove and return the next item, as a batch of one; empty if there is none."""
         if not self.items:
             return []
         item = self.items.popleft()
@@ -56,11 +56,11 @@ class Retries:
         return late
 
     def next_event(self) -> float:
-        """The first deadline; infinity if there is none."""
+        """The earliest deadline; infinity if no item waits here."""
         return min((item.deadline for item in self.items), default=float("inf"))
 
     def drain(self) -> list[Item]:
-        """Remove and return everything: for when the owner gives up."""
+        """Remove and return everything, as failed: for an owner that gives up."""
         left = list(self.items)
         self.items.clear()
         for item in left:

@@ -1,15 +1,15 @@
-"""Who may come in to a batcher: places in its queue, the wait to be expected, and who is inside.
+"""What bounds a model's queue: the places in it, the expected wait, and the count of requests inside.
 
-What lives here: the refusals on arrival, all of them, and the measured cost of an image that they are judged by. What
-does not: what becomes of those who came in (`batcher`).
+What lives here: every refusal on arrival, and the measured cost of an image, from which the wait is estimated. What
+does not: what happens to an item in the queue (`batching.batcher`).
 
-Somebody is *inside* from the moment at which they found the model until they have their answer, with or without places:
-who retires a model waits for them. *Places* are held for images that are on their way to the queue, so that nobody is
-refused after their image was decoded. A body that is still being received holds none. Images that take long to decode
-hold places, but are in nobody's estimate: who comes now will be gone before they come.
+A request is *inside* from the moment at which it found the model until it has its answer, with or without places;
+a model is retired only when no request is inside. *Places* in the queue are held for images that are being prepared, so
+that no request is refused after its image was decoded. A request whose body is still coming holds none. Images that
+take long to decode hold places but do not count in the estimated wait: a request that comes now is done before them.
 
-The estimate can be wrong, but not for ever: whoever finds nothing waiting is never refused by it, and each batch that
-runs corrects it.
+A wrong estimate does not last: a request is never refused by it when nothing waits, and each batch that runs corrects
+it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from topfive.batching.retries import Retries
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendUnreachable, DeadlineExceeded, NotReady, QueueFull, TooLarge
 
+_NEVER: Final = float("inf")
 _RATE_SMOOTHING: Final = 0.1
-"""Weight of the newest batch in the running cost per image: remembers about the last ten batches."""
+"""Weight of the newest batch in the average cost per image, which so covers about the last ten batches."""
 
 
 class Room:
-    """The room in `queue`, behind what waits in it, in `retries`, and in the hands of those who hold places."""
+    """Bounds what waits for a model: the items in `queue` and `retries`, and the places held for images to come."""
 
     def __init__(self, queue: BatchingQueue, retries: Retries, clock: Clock) -> None:
         self.inside = 0
@@ -45,13 +46,13 @@ class Room:
         return f"<Room {self.inside} inside, {self._held} places held, {self.seconds_per_image:.6f} s an image>"
 
     def enter(self) -> None:
-        """Count one more inside; raises `NotReady` if nobody is let in any more."""
+        """Count one more request inside; raises `NotReady` if no request is let in."""
         if self._failed or self._suspended is not None or self._queue.closed:
             self.check_places(0, 0)
         self.inside += 1
 
     def leave(self) -> None:
-        """Count one less."""
+        """Count one request less inside."""
         self.inside -= 1
         if not self.inside:
             for waiter in self._waiting_for_all_out:
@@ -60,18 +61,18 @@ class Room:
             self._waiting_for_all_out.clear()
 
     async def all_out(self) -> None:
-        """Return at a moment at which nobody is inside."""
+        """Return when no request is inside."""
         while self.inside:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting_for_all_out.append(waiter)
             await waiter
 
     def suspend(self, reason: BackendUnreachable | None) -> None:
-        """Let nobody in for now, for `reason`; None lets them in again."""
+        """Refuse every request for `reason`; None lets requests in again."""
         self._suspended = reason
 
     def fail(self) -> None:
-        """Let nobody in any more, because of a failure."""
+        """Refuse every request from now on, because the batcher failed."""
         self._failed = True
 
     def level(self, priority: int) -> int:
@@ -79,7 +80,7 @@ class Room:
         return self._queue.limits.level(priority)
 
     def hold(self, images: int, level: int | None) -> None:
-        """Hold so many places more, or less if negative; None: for images that come too late to be waited for."""
+        """Hold so many places more, or less if negative; `level` None leaves them out of the estimated wait."""
         self._held += images
         if level is None:
             return
@@ -87,23 +88,23 @@ class Room:
         if held:
             self._held_by_level[level] = held
         else:
-            self._held_by_level.pop(level, None)  # levels are the clients' choice: none is remembered
+            self._held_by_level.pop(level, None)  # clients choose levels, so unused ones must not pile up
 
     def ran(self, images: int, seconds: float) -> None:
-        """Learn from a batch that so many images cost `seconds`."""
+        """Learn from a batch that ran that so many images cost `seconds`."""
         cost = seconds / images
         before = self.seconds_per_image or cost
         self.seconds_per_image = before + _RATE_SMOOTHING * (cost - before)
 
     def estimated_wait_seconds(self, priority: int = 0) -> float:
-        """How long what waits, or is on its way, will take to leave: what is ahead of an image of `priority`."""
+        """How long an image of `priority` would wait for the images ahead of it."""
         return self._ahead(self.level(priority)) * self.seconds_per_image
 
-    def check(self, images: int, *, deadline: float, priority: int) -> None:
-        """Raise what speaks against so many images coming now; change nothing.
+    def check(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> None:
+        """Raise an error if a request of so many images would be refused now; change nothing.
 
-        `NotReady`; `TooLarge` if they could never wait together; `QueueFull` if they have no place or would wait too
-        long; `DeadlineExceeded` if they would wait beyond `deadline`.
+        Raises `NotReady`; `TooLarge` if the queue could never hold them all; `QueueFull` if they have no place or would
+        wait too long; `DeadlineExceeded` if they would wait beyond `deadline`.
         """
         limits = self._queue.limits
         if images > limits.max_items:
@@ -126,7 +127,7 @@ class Room:
             )
 
     def check_places(self, images: int, nbytes: int) -> None:
-        """Raise `NotReady`, `TooLarge` or `QueueFull` if so much has no place now, however short the wait is."""
+        """Raise `NotReady`, `TooLarge` or `QueueFull` if the queue has no place for so much; the wait is not judged."""
         if self._failed:
             raise NotReady("the batcher has failed and this process is about to be replaced; retry later")
         if self._suspended is not None:

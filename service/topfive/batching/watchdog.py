@@ -1,6 +1,7 @@
-"""Finds the batch that does not end: pure, asked about once a second.
+"""The watchdog: finds a batch that does not end. A pure class, called about once a second.
 
-What lives here: what counts as stuck. What does not: what follows from it (`batcher`), and who asks (`serving`).
+What lives here: what counts as stuck. What does not: what follows from it (`batching.batcher`), and the calls
+(`serving.serving`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import Final
 from topfive.batching.batch import HandedBatch
 
 _GRACE_SECONDS: Final = 2.0
-"""For a batch to end after the backend was told to end it, or as long as it had, if that is less."""
+"""How long a batch may take to end after the backend was told to end it; at most as long as it had to run."""
 _PAUSE_SECONDS: Final = 5.0
-"""Between two questions so long can only pass where the process did not run: it was stopped, or starved."""
+"""A longer time between two calls means that the process did not run: it was stopped, or starved."""
 
 
 class Watchdog:
-    """Remembers from one question to the next what it would otherwise take for stuck."""
+    """Finds the stuck batch. Between calls it remembers when it was last called, and the batch that should start."""
 
     def __init__(self) -> None:
         self._asked = float("inf")
@@ -28,10 +29,10 @@ class Watchdog:
     def find_stuck(self, batches: Iterable[HandedBatch], *, now: float, seconds: float) -> HandedBatch | None:
         """The first of `batches`, in the order in which they were handed over, that takes more than `seconds`.
 
-        A batch that runs counts from its start. One that has not started may have to wait for those before it, so it
-        counts from the first question at which there is none before it: then a slot is free, and only a thread that
-        will never come can be missing. One that was given up has a moment, from then on, to end. A time in which the
-        process did not run counts for nobody.
+        A batch that runs counts from its start. A batch that has not started may wait for the ones before it, so it
+        counts from the first call at which it is the first of all: then a slot is free, and only a missing thread can
+        keep it from starting. A batch that was given up has a short time from then on to end. Time in which the
+        process did not run does not count.
         """
         if now - self._asked > _PAUSE_SECONDS:
             self._counts_from = now

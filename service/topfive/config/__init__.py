@@ -1,1 +1,1 @@
-"""What can be set, and how the command line and the environment set it."""
+"""The settings of the service, and how the command line and the environment set them."""

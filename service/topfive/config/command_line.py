@@ -1,6 +1,6 @@
-"""The command line: flags of the same names as the settings, and the help that shows them.
+"""The command line: flags with the same names as the settings, and the help that lists them.
 
-What lives here: words in, texts out. What does not: what the settings are and mean (`settings`).
+What lives here: reading the words, and the texts. What does not: the settings and their meaning (`config.settings`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _HEAD: Final = """\
 topfive serves image classifiers: images of any size in, labels with probabilities out.
 
   topfive                                  the reference model, on http://127.0.0.1:8000
-  topfive --model-repository my_models     your own, from a folder in Triton's layout
-  topfive --host 0.0.0.0 --port 80         for others too: see --api-keys-file
+  topfive --model-repository my_models     your own models, in Triton's layout
+  topfive --host 0.0.0.0 --port 80         for other machines too: see --api-keys-file
 
-Each setting is a flag and a variable of the environment; the flag wins.
+Each setting is a flag and an environment variable; the flag wins.
 
   -h, --help                               this text
   --version                                the version
@@ -31,16 +31,16 @@ _GROUPS: Final = {
     "host": "Where it listens",
     "model_repository": "Models, and what runs them",
     "cores": "Cores and threads",
-    "max_body_bytes": "The most that one request may bring",
+    "max_body_bytes": "Limits of one request",
     "max_image_pixels": "Images",
     "max_in_flight_requests": "Overload",
     "max_connections": "Connections",
-    "api_keys_file": "Who is let in",
+    "api_keys_file": "API keys and TLS",
     "drain_grace_seconds": "Stopping",
     "otlp_endpoint": "Traces",
     "trusted_proxies": "The log",
 }
-"""By the setting that it begins with, the title of each group; settings are in the order of their declaration."""
+"""The title of each group of settings, by the group's first setting; settings are in the order of their declaration."""
 
 
 def flag_of(name: str) -> str:
@@ -49,9 +49,9 @@ def flag_of(name: str) -> str:
 
 
 def read_flags(arguments: Sequence[str], fields: Mapping[str, Any]) -> dict[str, str | None]:
-    """The settings that `arguments` give, as texts; "None" is None where a setting may be that.
+    """The settings that `arguments` give, as texts; "None" becomes None if the setting's default is None.
 
-    `fields`: by its name, each setting's pydantic field. Raises `ConfigurationError` for what is no flag of theirs.
+    `fields`: each setting's pydantic field, by its name. Raises `ConfigurationError` if an argument is not their flag.
     """
     switches = {flag_of(name): name for name in fields}
     offs = {f"--no-{flag[2:]}": name for flag, name in switches.items() if fields[name].annotation is bool}
@@ -72,7 +72,7 @@ def read_flags(arguments: Sequence[str], fields: Mapping[str, Any]) -> dict[str,
 
 
 def unknown_variables(names: Sequence[str], fields: Mapping[str, Any]) -> str:
-    """What to say of variables of the environment that are no settings."""
+    """The error message for environment variables that are not settings."""
     known = [PREFIX + field.upper() for field in fields]
     texts = [f"{name}{_meant(name, known)}" for name in names]
     return f"there is no setting {', '.join(texts)}; topfive --help lists the settings"
@@ -112,7 +112,7 @@ def help_text(fields: Mapping[str, Any]) -> str:
 
 
 def _kind(name: str, field: Any) -> str:
-    """What to put in a flag's place, in a word."""
+    """The word that stands for a flag's value in the help."""
     for ending in ("seconds", "bytes"):
         if name.endswith(f"_{ending}"):
             return ending.upper()

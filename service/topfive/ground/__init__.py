@@ -1,1 +1,1 @@
-"""Values that every room shares: errors and their statuses, types, the clock, states, addresses."""
+"""Values that all other packages share: errors and their statuses, types, the clock, states, addresses."""

@@ -1,4 +1,4 @@
-"""Whose request it is: the address that it came from, or the one that a trusted proxy names."""
+"""Client addresses: the address that a request came from, or the one that a trusted proxy names."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 UNKNOWN: Final = "unknown"
-"""Of what came over no network."""
+"""The address of a request that came over no network."""
 
 
 def read_networks(text: str) -> tuple[Network, ...]:
-    """The comma-separated addresses and networks in `text`; raises `ValueError`, which names the one that is none."""
+    """The comma-separated addresses and networks in `text`; raises `ValueError`, which names a part that is neither."""
     return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
 
 
 class ClientAddresses:
-    """Finds them. Only of proxies in the networks `trusted`, `X-Forwarded-For` is believed: anybody can send one."""
+    """Finds the clients' addresses; `X-Forwarded-For` counts only from proxies in `trusted`: any client can send it."""
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
 
     def find(self, peer: str | None, forwarded: str = "") -> str:
-        """The address of the client, of a connection from `peer` with `forwarded` in its X-Forwarded-For.
+        """The address of the client of a request from `peer` with the X-Forwarded-For header `forwarded`.
 
-        Each proxy writes who came to it at the end: so the last one that no trusted proxy has is the client.
+        Each proxy appends the address of its own peer. So, from the end, the first address that is not a trusted
+        proxy's is the client's.
         """
         if peer is None or (found := _read(peer)) is None:
             return UNKNOWN

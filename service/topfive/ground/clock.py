@@ -1,4 +1,4 @@
-"""Time, as an argument: the batcher and the request path never ask the system themselves, so tests can steer it."""
+"""The clock: passed as an argument to all that needs the time, so that tests can control time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _NEVER: Final = float("inf")
 
 
 class TimerHandle(Protocol):
-    """What `Clock.call_at` returns."""
+    """A timer, as `Clock.call_at` returns it."""
 
     def cancel(self) -> None:
-        """Do not call back any more."""
+        """Do not call the callback any more."""
 
 
 class Clock(Protocol):
-    """Monotonic seconds and a way to be called at one of them."""
+    """Gives monotonic seconds, and calls a callback at a given second."""
 
     def now(self) -> float:
         """Monotonic time in seconds."""
@@ -29,7 +29,7 @@ class Clock(Protocol):
 
 
 async def sleep(clock: Clock, seconds: float) -> None:
-    """Return when so much time has passed on `clock`."""
+    """Return when `seconds` have passed on `clock`."""
     passed = asyncio.get_running_loop().create_future()
     timer = clock.call_at(clock.now() + seconds, lambda: None if passed.done() else passed.set_result(None))
     try:
@@ -49,9 +49,9 @@ class MonotonicClock:
 
 
 class Alarm:
-    """One timer at a time, set as often as one likes; it knows its callback only while it is set.
+    """One timer, which can be set again and again.
 
-    So its owner, whose method that is, is freed by its last reference.
+    It keeps its callback, a method of its owner, only while it is set, so that no cycle keeps the owner alive.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -60,7 +60,7 @@ class Alarm:
         self._timer: TimerHandle | None = None
 
     def set(self, when: float, callback: Callable[[], None]) -> None:
-        """Call `callback` at `when` and at no other time; never, if that is infinity."""
+        """Call `callback` at `when`, instead of at the time set before; never if `when` is infinity."""
         if when == self._when:
             return
         if self._timer is not None:

@@ -1,9 +1,10 @@
-"""The closed set of things that can go wrong, as the core raises them.
+"""The errors of the service: all exceptions that a client or an operator can be shown.
 
-What lives here: one exception per row of the error table, each with its machine-readable `code`. What does not:
-protocols. The edges map each class to a status, once (`statuses`).
+What lives here: one exception per row of the error table, each with its machine-readable `code`. What does not: the
+status of each exception in HTTP and gRPC (`ground.statuses`).
 
-Every message says what is wrong and how to put it right; it is shown to the client as it stands.
+Every message says what is wrong and how to put it right; it is shown to the client as it stands. The first line of each
+docstring is the description of its status in the HTTP API's document (`http.docs`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import ClassVar
 class TopfiveError(Exception):
     """Base of all errors that a client or an operator is shown.
 
-    `retry_after_seconds` is set where trying again later is the remedy. `logged` is what the log is told, where the
-    message shows some of what a client sent.
+    `retry_after_seconds` is set if trying again later is the remedy. `logged` is the message for the log, if the one
+    for the client quotes something that the client sent.
     """
 
     code: ClassVar[str] = "internal"
@@ -51,13 +52,13 @@ class UnknownModel(TopfiveError):
 
 
 class TooLarge(TopfiveError):
-    """The body, or the image it announces, is over a limit; found before decoding."""
+    """The body, or an image in it, is over a limit of size, number or decoding time."""
 
     code = "too_large"
 
 
 class MessageTooLarge(TooLarge):
-    """A gRPC message is over the limit, whatever is in it."""
+    """A gRPC message is over the limit of its size."""
 
 
 class UnsupportedMediaType(TopfiveError):
@@ -73,7 +74,7 @@ class UndecodableImage(TopfiveError):
 
 
 class QueueFull(TopfiveError):
-    """A bound on waiting items or bytes is reached; nothing was enqueued."""
+    """A bound on what waits or is held at once is reached, or the wait would be too long; retry later."""
 
     code = "queue_full"
 
@@ -85,23 +86,23 @@ class NotReady(TopfiveError):
 
 
 class BackendUnreachable(NotReady):
-    """What runs the graphs cannot be reached, or no longer serves what it must; that may pass."""
+    """The backend cannot be reached, or no longer serves the right models; this may pass."""
 
 
 class DeadlineExceeded(TopfiveError):
-    """The request's deadline passed while it waited; it never reached a graph."""
+    """The request's deadline passed, or would pass while it waits: there is no answer in time."""
 
     code = "deadline_exceeded"
 
 
 class BackendFailure(TopfiveError):
-    """The backend failed on a batch: our fault, never the client's."""
+    """The backend or the service itself failed: never the client's fault."""
 
     code = "internal"
 
 
 class ClientDisconnected(TopfiveError):
-    """The client hung up before its answer: there is nobody to tell."""
+    """The client hung up before its answer."""
 
     code = "client_disconnected"
 
@@ -113,4 +114,4 @@ class ConfigurationError(TopfiveError):
 
 
 class BackendMismatch(ConfigurationError):
-    """What runs the graphs serves something else than the repository holds; either may yet change."""
+    """The backend serves other models than the repository holds; either may yet change."""

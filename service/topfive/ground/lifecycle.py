@@ -1,7 +1,7 @@
 """The states of the service: STARTING -> READY -> DRAINING -> STOPPED, READY <-> UNREACHABLE, and FAILED.
 
-Readiness is earned: only a finished warm-up leads to READY. UNREACHABLE is a backend elsewhere that is away, and may
-come back; FAILED is ours, and the process ends. While READY, no model may be served: then it is not ready either.
+Only a finished warm-up leads to READY. UNREACHABLE: a backend in another process cannot be reached, but may come back.
+FAILED: the service itself failed, and the process ends. A READY service that serves no model does not count as ready.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 
 class State(enum.Enum):
-    """Where the service is in its life."""
+    """The state of the service."""
 
     STARTING = "starting"
     READY = "ready"
@@ -34,23 +34,23 @@ _ALLOWED: Final = {
 
 
 class Bell:
-    """Wakes all who wait whenever it is rung; used on one event loop."""
+    """Wakes all tasks that wait for it when it is rung; used on one event loop."""
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
 
     def ring(self) -> None:
-        """Wake all who wait now."""
+        """Wake all tasks that wait now."""
         self._rung.set()
         self._rung.clear()
 
     async def wait(self) -> None:
-        """Return the next time that it is rung."""
+        """Return when it is rung next."""
         await self._rung.wait()
 
 
 class Lifecycle:
-    """Holds the state; `on_change(state)` is told of every change, also of whether anything is served."""
+    """Holds the state; calls `on_change(state)` when that changes, and, while READY, when `ready` does."""
 
     def __init__(self, *, on_change: Callable[[State], None]) -> None:
         self.state = State.STARTING
@@ -62,30 +62,30 @@ class Lifecycle:
 
     @property
     def ready(self) -> bool:
-        """Whether new work should be sent here: not where no model could take it."""
+        """Whether new requests should be sent here: the state is READY and a model is served."""
         return self.state is State.READY and self._serves
 
     @property
     def why_not_ready(self) -> str:
-        """What whoever sends work here is told while it is not `ready`."""
+        """The message for clients while the service is not `ready`."""
         if self.state is State.READY:
             return "no model is served here; load one, or put one into the model repository"
         return f"the service is {self.state.value}; send requests to another replica, or retry"
 
     @property
     def started(self) -> bool:
-        """Whether models are served, be their backend reachable or not, and will be."""
+        """Whether the service has started and is not about to end, whether or not its backend can be reached."""
         return self.state in (State.READY, State.UNREACHABLE)
 
     def serve(self, *, anything: bool) -> None:
-        """Say whether any model is served."""
+        """Say whether any model is served now."""
         if anything is not self._serves:
             self._serves = anything
             if self.state is State.READY:
                 self._on_change(self.state)
 
     def enter(self, state: State) -> None:
-        """Change to `state`; raises `ValueError` for a change that the life of the service does not have."""
+        """Change to `state`; raises `ValueError` for a change that is not allowed."""
         if state is self.state:
             return
         if state not in _ALLOWED[self.state]:

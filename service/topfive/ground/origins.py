@@ -1,7 +1,8 @@
-"""Origins of web pages, as browsers name them: a scheme, a host and a port other than the scheme's.
+"""Origins of web pages, as browsers name them: a scheme, a host, and a port if it is not the scheme's.
 
-What lives here: which are named, and whether a request comes from a page of another site. A browser sends such a page's
-requests along whatever the page may read of the answers: CORS does not keep it from unloading a model.
+What lives here: reading origins from a setting, and whether a request comes from a page of another site. A browser
+sends the requests of such a page even if the page may not read the answers, so CORS alone does not keep a foreign page
+from unloading a model.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 def read_origins(text: str) -> frozenset[str]:
-    """The comma-separated origins in `text`, as browsers write them; raises `ValueError`, which names what is none."""
+    """The comma-separated origins in `text`, as browsers write them; raises `ValueError`, which names a wrong part."""
     return frozenset(_read(part.strip()) for part in text.split(",") if part.strip())
 
 
@@ -32,7 +33,7 @@ def _read(text: str) -> str:
 def is_foreign(headers: Mapping[str, str], allowed: Collection[str]) -> bool:
     """Whether a request with these `headers` comes from a page that is neither our own nor of an `allowed` origin.
 
-    Other programs than browsers say nothing of pages, and no page can say anything else than its browser does.
+    Browsers set these headers, and a page cannot change them. Other programs do not send them, so they are not foreign.
     """
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if ANY in allowed or origin in allowed:
@@ -41,7 +42,8 @@ def is_foreign(headers: Mapping[str, str], allowed: Collection[str]) -> bool:
         return site not in ("same-origin", "none")
     if origin is None:
         return False
-    # Without encryption browsers send no Sec-Fetch-Site. A page's own header would need a preflight, which is refused.
+    # Without encryption browsers send no Sec-Fetch-Site. If a page added one itself, that would need a preflight, which
+    # is refused.
     scheme, _, host = origin.partition("://")
     ours = (headers.get("host", ""), headers.get("x-forwarded-host", ""))
     return host not in [each.strip().lower().removesuffix(_PORTS.get(scheme, " ")) for each in ours if each]

@@ -1,6 +1,7 @@
-"""What each error is in HTTP and in gRPC: the one table, and when to come again.
+"""The status of each error in HTTP and in gRPC, and the time after which a client should retry.
 
-What lives here: numbers and names. What does not: bodies, headers and metadata (`routes.error_responses`, `grpc_api`).
+What lives here: numbers and names. What does not: bodies, headers and metadata (`http.error_responses`,
+`grpc.refusals`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ Kind = type[errors.TopfiveError]
 HTTP: Final[dict[Kind, int]] = {
     errors.MalformedRequest: 400,
     errors.Unsupported: 400,
-    errors.ConfigurationError: 400,  # of a model that was to be loaded
+    errors.ConfigurationError: 400,  # a client asked to load a model that cannot be served
     errors.BackendMismatch: 400,  # likewise
     errors.Unauthenticated: 401,
     errors.UnknownModel: 404,
@@ -24,7 +25,7 @@ HTTP: Final[dict[Kind, int]] = {
     errors.UnsupportedMediaType: 415,
     errors.UndecodableImage: 422,
     errors.QueueFull: 429,
-    errors.ClientDisconnected: 499,  # nobody reads it: for the log and the metrics, as nginx counts it
+    errors.ClientDisconnected: 499,  # only for the log and the metrics; the number is nginx's
     errors.BackendFailure: 500,
     errors.NotReady: 503,
     errors.BackendUnreachable: 503,
@@ -37,7 +38,7 @@ GRPC: Final[dict[Kind, str]] = {
     errors.Unauthenticated: "UNAUTHENTICATED",
     errors.UnknownModel: "NOT_FOUND",
     errors.TooLarge: "INVALID_ARGUMENT",
-    errors.MessageTooLarge: "RESOURCE_EXHAUSTED",  # as gRPC itself refuses what is longer still
+    errors.MessageTooLarge: "RESOURCE_EXHAUSTED",  # as gRPC itself refuses longer messages
     errors.UnsupportedMediaType: "INVALID_ARGUMENT",
     errors.UndecodableImage: "INVALID_ARGUMENT",
     errors.QueueFull: "RESOURCE_EXHAUSTED",
@@ -46,10 +47,10 @@ GRPC: Final[dict[Kind, str]] = {
     errors.NotReady: "UNAVAILABLE",
     errors.BackendUnreachable: "UNAVAILABLE",
     errors.DeadlineExceeded: "DEADLINE_EXCEEDED",
-    errors.ConfigurationError: "FAILED_PRECONDITION",  # of a model that was to be loaded
+    errors.ConfigurationError: "FAILED_PRECONDITION",  # a client asked to load a model that cannot be served
     errors.BackendMismatch: "FAILED_PRECONDITION",  # likewise
 }
-"""Names of gRPC's status codes; what is not here is a defect of ours."""
+"""Names of gRPC's status codes; any other error is a defect of ours."""
 
 _RETRY: Final = (errors.QueueFull, errors.NotReady)
 _DEFAULT_RETRY_SECONDS: Final = 1.0
@@ -67,7 +68,7 @@ def grpc_status(error: errors.TopfiveError) -> str:
 
 
 def retry_seconds(error: errors.TopfiveError) -> int | None:
-    """Whole seconds after which to try again, where that is the remedy."""
+    """Whole seconds after which to try again; None if that is not the remedy."""
     if not isinstance(error, _RETRY):
         return None
     seconds = error.retry_after_seconds if error.retry_after_seconds is not None else _DEFAULT_RETRY_SECONDS
@@ -75,5 +76,5 @@ def retry_seconds(error: errors.TopfiveError) -> int | None:
 
 
 def internal_error_text(request_id: str) -> str:
-    """What a client is told of a defect of ours: no internals, but where to find them."""
+    """The message for a client after a defect of ours: no details, but where the operator finds them."""
     return f"internal error; the log has the details under request id {request_id}"

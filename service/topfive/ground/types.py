@@ -1,4 +1,4 @@
-"""The values that pass between layers: frozen, slotted, without behaviour."""
+"""Values that several packages exchange: frozen, slotted, without behaviour."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ WIRE_DTYPES: Final[Mapping[str, str]] = {
     "FP32": "<f4",
     "FP64": "<f8",
 }
-"""The Open Inference datatypes that are served, as numpy has them on the wire: little-endian. BYTES has no such."""
+"""Open Inference datatypes and the numpy dtypes of their bytes on the wire, little-endian; BYTES has none."""
 
 
 LET_GO: Final = "topfive.let_go"
-"""In the scope of a request over HTTP, what ends it while its body is waited for: the client is told to be faster."""
+"""Key in an HTTP request's scope, of a function that ends the request with 408 while its body is still coming."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """A tensor's name, Open Inference datatype (`BYTES`, or one of `WIRE_DTYPES`) and shape.
 
-    The shape has the batch dimension first; -1 is any size.
+    The batch dimension comes first in the shape; -1 means any size.
     """
 
     name: str
@@ -36,7 +36,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where a request's time went, in seconds; `queue_seconds` is all its waiting, for a thread and for a batch."""
+    """Seconds that each stage of a request took; `queue_seconds` is all its waiting, for a thread and for a batch."""
 
     decode_seconds: float
     resize_seconds: float
@@ -46,7 +46,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """How full a batcher is: the images that wait in it, their bytes, and its busy slots, each beside its bound."""
+    """How full a batcher is: its waiting images and their bound, their bytes, its busy slots and their bound."""
 
     items: int
     max_items: int

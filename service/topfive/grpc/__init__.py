@@ -1,1 +1,1 @@
-"""The Open Inference Protocol v2 over gRPC: Triton's `GRPCInferenceService`, beside HTTP in the same process."""
+"""The Open Inference Protocol v2 over gRPC: Triton's `GRPCInferenceService`, in the same process as HTTP."""

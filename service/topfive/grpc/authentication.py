@@ -1,6 +1,6 @@
-"""Who is let in over gRPC: RPCs with an API key, and those that are open to all.
+"""Authentication over gRPC: an RPC needs an API key, unless it is open to all.
 
-The key is looked for before any of the message is received.
+The key is checked before any of the message is received.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from topfive.serving.reporting import request_id_of
 
 
 class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # published without types
-    """Asks for one of `keys` at every RPC whose path is not `open_to_all`, and counts in `metrics` who has none."""
+    """Asks each RPC for one of `keys`, unless its path is `open_to_all`; counts in `metrics` those that have none."""
 
     def __init__(self, keys: ApiKeys, *, open_to_all: Collection[str], metrics: Metrics) -> None:
         self._keys = keys
         self._open = frozenset(open_to_all)
         self._metrics = metrics
-        # Called, unlike that of a unary RPC, before the message is received.
+        # A stream's handler, unlike that of a unary RPC, is called before the message is received.
         self._refusing = grpc.stream_unary_rpc_method_handler(self._refuse)
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:

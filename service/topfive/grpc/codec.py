@@ -1,7 +1,7 @@
-"""`ModelInferRequest` to `InferRequest`, and results to `ModelInferResponse`.
+"""Turns a `ModelInferRequest` into an `InferRequest`, and results into a `ModelInferResponse`.
 
-What lives here: messages. What does not: gRPC (`grpc_api.infer`), and the checks that REST makes too
-(`inference_protocol.requests`).
+What lives here: messages. What does not: the RPC (`grpc.infer`), and the checks that REST makes too
+(`protocol.requests`).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from topfive.protocol.requests import (
     requested_outputs,
 )
 from topfive.protocol.tensors import check_files, files_of_bytes, none_empty, shape_of, to_bytes
-from topfive.request.classifier import Body, EncodedImages
+from topfive.request.sources import Body, EncodedImages
 
 _CONTENTS: Final = {"UINT8": "uint_contents", FILES: "bytes_contents"}
-"""Where typed contents hold what."""
+"""By datatype, the field of typed contents that holds the data."""
 _MAX_RANK: Final = 16
-"""A longer shape is not even made a list of."""
+"""The most dimensions of a shape that are read."""
 
 
 def read_message(kind: Any, data: bytes) -> Any:
@@ -51,7 +51,7 @@ def read_message(kind: Any, data: bytes) -> Any:
 
 
 def read_infer(rest: bytes, *, max_bytes: int) -> Any:
-    """A `ModelInferRequest` less its raw tensors; raises `MalformedRequest` or `TooLarge`."""
+    """The `ModelInferRequest` in `rest`, which has no raw tensors; raises `MalformedRequest` or `TooLarge`."""
     if len(rest) > max_bytes:
         raise TooLarge(
             f"the request has {len(rest)} bytes beside its raw tensors; at most {max_bytes} are accepted: send pixels "
@@ -79,7 +79,7 @@ def parse(request: Any, tensors: Sequence[memoryview], model: ServedModel, *, li
 def render(
     model: ServedModel, request_id: str | None, outputs: Sequence[RequestedOutput], rows: Sequence[Row]
 ) -> bytes:
-    """The answer, its tensors all raw, as a message's bytes."""
+    """The answer as a message's bytes; all its tensors are raw."""
     answer = pb.ModelInferResponse(model_name=model.name, model_version=str(model.version), id=request_id or "")
     for output in outputs:
         spec = output.spec
@@ -90,7 +90,7 @@ def render(
 
 
 def _parameters(given: Any, where: str) -> Mapping[str, Any]:
-    """The values of a map of `InferParameter`."""
+    """The values of a map of `InferParameter`, checked."""
     if not given:
         return {}
     parameters = parameter_values(given)
@@ -99,7 +99,7 @@ def _parameters(given: Any, where: str) -> Mapping[str, Any]:
 
 
 def parameter_values(given: Any) -> dict[str, Any]:
-    """What a map of parameters holds, as Python has it; None for a parameter without a value."""
+    """The values of a map of parameters, as Python values; None for a parameter without a value."""
     return {name: _value(parameter) for name, parameter in given.items()}
 
 
@@ -111,7 +111,7 @@ def _value(parameter: Message) -> Any:
 def _images(
     request: Any, tensors: Sequence[memoryview], model: ServedModel, limits: ImageLimits
 ) -> tuple[RawShape | EncodedImages, Body]:
-    """What the one input holds: pixels, or image files."""
+    """The images in the only input, pixels or image files, and their kind."""
     inputs = request.inputs
     check_one_input(model, [tensor.name for tensor in inputs])
     tensor = inputs[0]

@@ -1,7 +1,7 @@
-"""`grpc.health.v1.Health`: whether to send requests here, as gRPC's own probes and balancers ask it.
+"""`grpc.health.v1.Health`: tells gRPC's own probes and load balancers whether to send requests here.
 
-What lives here: what is asked about (the server, its inference service, a model) and who watches it. What does not:
-when the service is ready (`lifecycle`), which models are served (`live_models`).
+What lives here: the names that may be asked about (the server, its inference service, a model), and the RPCs that watch
+them. What does not: when the service is ready (`ground.lifecycle`), which models are served (`models.live`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Final
 import grpc
 
 from topfive.ground.errors import NotReady, QueueFull, TopfiveError, UnknownModel
+from topfive.grpc.calls import Calls
 from topfive.grpc.codec import read_message
-from topfive.grpc.places import Places
 from topfive.grpc.protos import POOL, HealthCheckRequest, HealthCheckResponse, HealthListResponse, message_class
 from topfive.grpc.servicer import SERVICE as INFERENCE
 from topfive.grpc.unary import answering, refuse_with, to_bytes
@@ -22,13 +22,13 @@ from topfive.serving.serving import Serving
 
 SERVICE: Final = POOL.FindServiceByName("grpc.health.v1.Health")
 OPEN: Final = tuple(f"/{SERVICE.full_name}/{method.name}" for method in SERVICE.methods)
-"""Paths of its RPCs: a probe has no API key."""
+"""Paths of the service's RPCs; they are open to all, because a probe has no API key."""
 
 _MAX_BYTES: Final = 1 << 12
-"""Of a question: a name."""
+"""The most bytes of a question, which is a name."""
 _SERVING, _NOT_SERVING, _UNKNOWN = "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"
 _WHOLE: Final = ("", INFERENCE.full_name)
-"""What the server is asked by: nothing, or the name of the one service that does work."""
+"""The names of the server as a whole: the empty name, and that of the inference service."""
 
 
 class Health:
@@ -37,8 +37,8 @@ class Health:
     def __init__(self, serving: Serving) -> None:
         settings = serving.settings
         self._serving = serving
-        # Its own places, so that no other RPC can keep a probe out.
-        self._places = Places(settings.grpc_max_requests, seconds=settings.head_seconds, max_bytes=_MAX_BYTES)
+        # Health has calls of its own, so that no other RPC can keep a probe out.
+        self._calls = Calls(settings.grpc_max_requests, seconds=settings.head_seconds, max_bytes=_MAX_BYTES)
         self._watchers = 0
         self._ended = False
 
@@ -49,20 +49,20 @@ class Health:
         asked_for_all = message_class("grpc.health.v1.HealthListRequest")
         check, everything, watch = OPEN
         return {
-            check: unary(answering(self._places, HealthCheckRequest, self._check)),
-            everything: unary(answering(self._places, asked_for_all, self._list)),
+            check: unary(answering(self._calls, HealthCheckRequest, self._check)),
+            everything: unary(answering(self._calls, asked_for_all, self._list)),
             watch: grpc.stream_stream_rpc_method_handler(self._watch),
         }
 
     def end(self) -> None:
-        """Let the watchers go: the server stops, and would wait for them."""
+        """End the RPCs that watch: the server stops, and would wait for them."""
         self._ended = True
         self._serving.changed.ring()
 
     def status(self, name: str) -> str:
-        """The status of the server, or of the model `name`, also `name/version`, by its name in the protocol.
+        """The protocol's name for the status of `name`: the server, a model, or `model/version`.
 
-        While the service starts nobody knows yet which models there will be: none is unknown then.
+        While the service starts, its models are not known yet, so no model has the status "unknown".
         """
         status = _SERVING if self._serving.lifecycle.ready else _NOT_SERVING
         if name in _WHOLE:
@@ -77,7 +77,7 @@ class Health:
         return status
 
     def _known(self) -> list[str]:
-        """Names of the models that are in the repository, alone and with their versions, be they served or not."""
+        """Names of all models in the repository, served or not, alone and with each version."""
         try:
             index = self._serving.control.index()
         except NotReady:
@@ -103,7 +103,7 @@ class Health:
         return answer
 
     async def _watch(self, _: object, context: Any) -> None:
-        """Send the status now and whenever it becomes another, until the client leaves or the server stops."""
+        """Send the status now and at every change, until the client leaves or the server stops."""
         try:
             name = await self._asked(context)
             if self._watchers >= self._serving.settings.max_connections:
@@ -116,13 +116,13 @@ class Health:
             raise NotReady("the service stops; watch another replica")
         except TopfiveError as error:
             refused: Exception = error
-        except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
+        except Exception as error:  # noqa: BLE001  # our own defects are answered and logged too
             refused = error
         await refuse_with(context, refused)
 
     async def _asked(self, context: Any) -> str:
-        with self._places.of(context.peer()) as place:
-            message = await place.receive(context.read)
+        with self._calls.of(context.peer()) as call:
+            message = await call.receive(context.read)
             name: str = read_message(HealthCheckRequest, message).service
             return name
 

@@ -1,34 +1,35 @@
-"""`ModelInfer`: the protocol's inference over gRPC, through the same doors as `routes.infer`.
+"""`ModelInfer`: the protocol's inference over gRPC, in the same steps as over HTTP.
 
-What lives here: gRPC's part of it. What the messages mean is in `grpc_api.codec`. An RPC is reported with the status
-that HTTP would have answered, so that dashboards add up.
+What lives here: gRPC's part of it. What does not: what the messages mean (`grpc.codec`). An RPC is reported with the
+status that HTTP would have answered, so that dashboards can add both up.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
 from topfive.ground.client_addresses import ClientAddresses
 from topfive.ground.errors import ClientDisconnected, TopfiveError
+from topfive.grpc.calls import Calls
 from topfive.grpc.codec import parse, read_infer, render
-from topfive.grpc.places import Places
 from topfive.grpc.refusals import ID, Refusal, given, refusal_of, refuse
 from topfive.grpc.wire import split
 from topfive.observe.logs import RequestLog
 from topfive.protocol.parameters import HIGHEST_PRIORITY
-from topfive.protocol.requests import version_of
-from topfive.request.entry import Entry
+from topfive.protocol.requests import InferRequest, version_of
+from topfive.request.admission import Entry
+from topfive.request.classifier import Announced
 from topfive.serving.reporting import Report, Reporter, log_failure
 from topfive.serving.serving import Serving
 
 ROUTE: Final = "grpc ModelInfer"
 _NEVER: Final = float("inf")
 _LIGHT_BYTES: Final = 1 << 14
-"""Message beside its raw tensors that is read in less time than a change of thread and back takes twice."""
+"""A message with at most so much beside raw tensors is parsed at once: two changes of thread and back take longer."""
 
 
 class _Rpc(Report):
@@ -51,9 +52,9 @@ class _Rpc(Report):
 class Infer:
     """Answers the RPC on `serving`."""
 
-    def __init__(self, serving: Serving, log: RequestLog, places: Places) -> None:
+    def __init__(self, serving: Serving, log: RequestLog, calls: Calls) -> None:
         self._serving = serving
-        self._places = places
+        self._calls = calls
         self._reporter = Reporter(serving.metrics, log, route=ROUTE, tracing=serving.tracing, clients=serving.clients)
         self._now = serving.clock.now
 
@@ -67,11 +68,11 @@ class Infer:
         except TopfiveError as error:
             status = self._reporter.refused(report, error)
             refusal = refusal_of(error, report.request_id)
-        except asyncio.CancelledError:  # the client has left, its time is up, or the stop's bound is reached
+        except asyncio.CancelledError:  # the client has left, its deadline passed, or the time for the stop is over
             left = ClientDisconnected("the RPC ended before it was answered")
             self._reporter.finished(report, self._reporter.refused(report, left), self._now() - report.started)
             raise
-        except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
+        except Exception as error:  # noqa: BLE001  # our own defects are answered and logged too
             status, refusal = 500, refusal_of(error, report.request_id)
             log_failure(report.request_id, error)
         self._reporter.finished(report, status, self._now() - report.started)
@@ -81,43 +82,47 @@ class Infer:
         return answer
 
     async def _answer(self, context: Any, report: Report) -> bytes:
-        serving, started = self._serving, report.started
+        serving, classifier = self._serving, self._serving.classifier
         left = context.time_remaining()
-        hangs_up = _NEVER if left is None else started + left
-        models, classifier = serving.models, serving.classifier
+        latest = _NEVER if left is None else report.started + left
         serving.admission.check_requests()
-        with self._places.of(context.peer()) as place:
-            message = await place.receive(context.read)
+        with self._calls.of(context.peer()) as call:
+            message = await call.receive(context.read)
             report.nbytes = len(message)
             report.received = self._now()
             rest, tensors = split(message)
             light = len(rest) <= _LIGHT_BYTES
             read = partial(read_infer, rest, max_bytes=serving.settings.max_json_bytes)
-            request = read() if light else await classifier.aside(read)
-            model = report.model = models.find(request.model_name, version_of(request.model_version or None))
-            deadline = min(hangs_up, classifier.deadline(model, None, since=started))
-            with Entry(
-                serving.admission, model, nbytes=len(message), images=1, deadline=deadline, priority=HIGHEST_PRIORITY
-            ) as entry:
-                entry.charge(len(message))
-                understand = partial(parse, request, tensors, model, limits=serving.limits)
-                wanted = understand() if light else await classifier.aside(understand)
-                if wanted.timeout_seconds is not None:
-                    deadline = min(hangs_up, classifier.deadline(model, wanted.timeout_seconds, since=started))
-                result = await classifier.classify(
-                    model,
-                    wanted.body,
-                    wanted.source,
-                    entry=entry,
-                    deadline=deadline,
-                    abandoned=_attached,
-                    priority=wanted.priority,
-                )
+            request = read() if light else await classifier.aside(read, _never_abandoned)
+            model = report.model = serving.models.find(request.model_name, version_of(request.model_version or None))
+            announced = Announced(model, report.started, nbytes=len(message), latest=latest, priority=HIGHEST_PRIORITY)
+            understand = partial(parse, request, tensors, model, limits=serving.limits)
+            wanted, result = await classifier.answer(announced, _Door(len(message), understand, light=light))
         report.timings = result.timings
         report.images = len(result.rows)
         return render(model, wanted.id, wanted.outputs, result.rows)
 
 
-def _attached() -> bool:
-    """Whether the client has hung up: then gRPC has cancelled this RPC's task, which withdraws it from the queue."""
+class _Door:
+    """One RPC, whose message is here already; see `request.classifier.Door`."""
+
+    __slots__ = ("_light", "_nbytes", "understand")
+
+    def __init__(self, nbytes: int, understand: Callable[[], InferRequest], *, light: bool) -> None:
+        self._nbytes = nbytes
+        self._light = light
+        self.understand = understand
+
+    async def receive(self, entry: Entry) -> None:
+        entry.charge(self._nbytes)
+
+    def is_light(self) -> bool:
+        return self._light
+
+    def is_abandoned(self) -> bool:
+        return _never_abandoned()
+
+
+def _never_abandoned() -> bool:
+    """False, always: if the client hangs up, gRPC cancels this RPC's task, which takes its items out of the queue."""
     return False

@@ -1,7 +1,7 @@
-"""The port of the gRPC server before there is one: whether it can be had, and which it is.
+"""Finds the gRPC server's port before the server starts, and checks that it is free.
 
-gRPC binds its port itself, and cannot be handed a socket. Several worker processes bind the same port, each by itself;
-so who starts them finds a port for them, and keeps it.
+gRPC binds its port itself, and cannot be given a socket. Several worker processes each bind the same port; so the
+supervisor finds a port for them, and keeps it.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from topfive.ground.errors import ConfigurationError
 
 @contextlib.contextmanager
 def claim_port(settings: Settings) -> Iterator[int]:
-    """The port to serve gRPC on, looked at before anything is loaded; raises `ConfigurationError`.
+    """The port to serve gRPC on, checked before anything is loaded; raises `ConfigurationError`.
 
-    Of one process that may choose its port it is 0; for worker processes it is a real one, and theirs to bind for the
-    length of the `with` block.
+    If one process may choose its port, it is 0. Worker processes get a real port, which they can bind as long as the
+    `with` block lasts.
     """
     if not settings.grpc:
         yield settings.grpc_port
         return
-    # Alone first: two services that both share their port among their own processes would each get some clients.
+    # First without sharing: else two services that share one port by mistake would each get some of the clients.
     with _bound(settings, settings.grpc_port, shared=False) as alone:
         port = alone.getsockname()[1]
     if settings.workers == 1:
         yield settings.grpc_port
         return
-    with _bound(settings, port, shared=True):  # it does not listen, so no client is given to it
+    with _bound(settings, port, shared=True):  # this socket does not listen, so it gets no client
         yield port
 
 
 def cannot_listen(settings: Settings, reason: object) -> ConfigurationError:
-    """What the operator is told if the port cannot be had."""
+    """The error that tells the operator that the port is not free."""
     return ConfigurationError(
         f"cannot listen for gRPC on {settings.host} port {settings.grpc_port}: {reason}; choose another with "
         "--grpc-port (TOPFIVE_GRPC_PORT), or serve HTTP alone with --no-grpc (TOPFIVE_GRPC=false)"

@@ -1,7 +1,7 @@
-"""The messages of `grpc.health.v1` and of gRPC's reflection, described here.
+"""The messages of `grpc.health.v1` and of gRPC's reflection, described in Python.
 
 The packages that have them (grpcio-health-checking, grpcio-reflection) need a newer protobuf than Triton's messages
-allow. They live in a pool of their own, so a program that has those packages too may import this one beside them.
+allow. These messages are in a pool of their own, so a program can import those packages beside this one.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ POOL: Final[Any] = DescriptorPool()
 
 _REPEATED: Final = "repeated "
 _SCALARS: Final = {"string": 9, "bytes": 12, "int32": 5}
-"""By name, the number of each type that occurs here."""
+"""Protobuf's number of each scalar type that is used here, by its name."""
 _MESSAGE, _ENUM = 11, 14
 
 Fields = Mapping[str, tuple[int, str]]
-"""By name, the number and the type: a scalar, `repeated` before it, or the full name of a message, with a dot first."""
+"""By field name, its number and type: a scalar or a message's full name after a dot, with or without `repeated`."""
 Methods = Mapping[str, tuple[str, str]]
 
 
 def _add_message(file: Any, name: str, fields: Fields, *, one_of: str = "", plain: Sequence[str] = ()) -> None:
-    """Describe a message in `file`; all fields but the `plain` ones are in the oneof `one_of`, if it has one."""
+    """Describe a message in `file`; if `one_of` is given, all fields but the `plain` ones are in that oneof."""
     message = file.message_type.add(name=name)
     if one_of:
         message.oneof_decl.add(name=one_of)
@@ -121,14 +121,14 @@ def _reflection(version: str) -> Any:
 
 
 REFLECTION_VERSIONS: Final = ("v1", "v1alpha")
-"""The same messages under two names: older clients know the second."""
+"""Both versions have the same messages under different names; older clients know only the second."""
 
 for _file in (_health(), *(_reflection(version) for version in REFLECTION_VERSIONS)):
     POOL.Add(_file)
 
 
 def message_class(name: str) -> Any:
-    """The class of the message with this full name."""
+    """The class of the message with this full `name`."""
     return GetMessageClass(POOL.FindMessageTypeByName(name))
 
 

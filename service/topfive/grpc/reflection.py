@@ -1,6 +1,6 @@
-"""gRPC's server reflection: what the services here look like, for clients that have no copy of their description.
+"""gRPC's server reflection: describes the services here to clients that have no copy of their description.
 
-What lives here: the answers, in both versions of the protocol. What does not: their messages (`grpc_api.protos`).
+What lives here: the answers, in both versions of the protocol. What does not: their messages (`grpc.protos`).
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from topfive.config.settings import Settings
 from topfive.ground.errors import MalformedRequest, TopfiveError
+from topfive.grpc.calls import Calls
 from topfive.grpc.codec import read_message
 from topfive.grpc.health import SERVICE as HEALTH
-from topfive.grpc.places import Places
 from topfive.grpc.protos import POOL, REFLECTION_VERSIONS, message_class
 from topfive.grpc.servicer import SERVICE as INFERENCE
 from topfive.grpc.unary import refuse_with, to_bytes
 
 _MAX_REQUESTS: Final = 1000
-"""On one stream: a client asks once for each file, of which there are five."""
+"""The most questions on one stream: a client asks once for each file, and there are five."""
 _MAX_BYTES: Final = 1 << 12
-"""Of a question: a name."""
+"""The most bytes of a question, which is a name."""
 _POOLS: Final[tuple[Any, ...]] = (POOL, INFERENCE.file.pool)
 _NOT_FOUND, _UNIMPLEMENTED = (code.value[0] for code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED))
 
 
 class Reflection:
-    """Answers the RPC; places of its own bound how many ask at once, and how long each takes for its next question."""
+    """Answers the RPC. Calls of its own bound how many streams ask at once, and how long each may take per question."""
 
     def __init__(self, settings: Settings) -> None:
-        self._places = Places(settings.grpc_max_requests, seconds=settings.head_seconds, max_bytes=_MAX_BYTES)
+        self._calls = Calls(settings.grpc_max_requests, seconds=settings.head_seconds, max_bytes=_MAX_BYTES)
         self._files = _described()
 
     @property
@@ -50,9 +50,9 @@ class Reflection:
 
         async def handle(_: object, context: Any) -> None:
             try:
-                with self._places.of(context.peer()) as place:
+                with self._calls.of(context.peer()) as call:
                     for _ in range(_MAX_REQUESTS):
-                        message = await place.receive_next(context.read)
+                        message = await call.receive_next(context.read)
                         if message is None:
                             return
                         request = read_message(asked, message)
@@ -62,14 +62,14 @@ class Reflection:
                     raise MalformedRequest(f"more than {_MAX_REQUESTS} questions on one stream; begin another")
             except TopfiveError as error:
                 refused: Exception = error
-            except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
+            except Exception as error:  # noqa: BLE001  # our own defects are answered and logged too
                 refused = error
             await refuse_with(context, refused)
 
         return handle
 
     def _answer(self, request: Any, answer: Any) -> None:
-        """Fill in `answer`; what is not found is an answer too."""
+        """Fill in `answer`; that something is not found is an answer too."""
         match request.WhichOneof("message_request"):
             case "list_services":
                 for name in (INFERENCE.full_name, HEALTH.full_name, *map(_service, REFLECTION_VERSIONS)):
@@ -84,7 +84,7 @@ class Reflection:
                 _refuse(answer, _UNIMPLEMENTED, "this question is not known here")
 
     def _describe(self, name: str | None, answer: Any) -> None:
-        """The file `name` and all that it needs, which saves the client asking for these."""
+        """Answer with the file `name` and all files that it imports, so that the client need not ask for them."""
         if name is None or name not in self._files:
             _refuse(answer, _NOT_FOUND, "this is not described here; list_services has what is")
             return
@@ -101,7 +101,7 @@ def _refuse(answer: Any, code: int, text: str) -> None:
 
 
 def _file_with(symbol: str) -> str | None:
-    """The file that describes `symbol`, which may also be a method or a field: these are found by what they are in."""
+    """The file that describes `symbol`, None if none does; a method or a field is found by its service or message."""
     for wanted in (symbol, symbol.rpartition(".")[0]):
         for pool in _POOLS:
             try:
@@ -114,7 +114,7 @@ def _file_with(symbol: str) -> str | None:
 
 
 def _described() -> Mapping[str, list[bytes]]:
-    """By name, each file of the services here, first itself and then what it imports."""
+    """By name of each file of the services here: the file itself, then all files that it imports."""
     found: dict[str, list[bytes]] = {}
 
     def walk(file: Any, into: dict[str, bytes]) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
-"""Errors to gRPC: status, text and trailing metadata of every refusal.
+"""Turns errors into gRPC's refusals: a status, a text and trailing metadata.
 
-The text is that of HTTP's error body. Its `code`, the seconds after which to try again (`retry-after`) and the id of
-the request are trailing metadata.
+The text is the same as in HTTP's error body. The trailing metadata are the error's `code`, the seconds after which to
+try again (`retry-after`), and the id of the request.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from topfive.observe.trace_context import TraceContext, read_trace_context
 ID: Final = "x-request-id"
 _GIVEN: Final = frozenset((ID, "traceparent", "tracestate"))
 _MAX_TEXT: Final = 1000
-"""Characters. They travel in a header, whose length clients bound."""
+"""The most characters of a text: it is sent in a header, and clients bound the length of headers."""
 
 Metadata = tuple[tuple[str, str], ...]
 
 
 class Given(NamedTuple):
-    """What the metadata of an RPC say of it: the client's own id for it, and the span that it comes from."""
+    """What the metadata of an RPC hold: the client's own id for it, and the span that it belongs to."""
 
     request_id: bytes | None
     trace: TraceContext | None
 
 
 def given(context: Any) -> Given:
-    """What the client of this RPC gave."""
+    """The id and the trace that the client of this RPC gave."""
     found: dict[str, str] = {}
     for name, value in context.invocation_metadata():
         if name in _GIVEN and isinstance(value, str):
-            # Of several ids the first counts; a trace's lines are one list, and a list of parents is none.
+            # Of several ids the first counts. The lines of a trace header are joined; two parents are then no parent.
             found[name] = f"{found[name]},{value}" if name in found and name != ID else found.get(name, value)
     parent, state = found.get("traceparent"), found.get("tracestate", "")
     trace = None if parent is None else read_trace_context(parent.encode(), state.encode())
@@ -42,7 +42,7 @@ def given(context: Any) -> Given:
 
 
 class Refusal(NamedTuple):
-    """How an RPC ends that is not answered."""
+    """The end of an RPC that is refused."""
 
     status: Any
     text: str
@@ -50,7 +50,7 @@ class Refusal(NamedTuple):
 
 
 def refusal_of(error: Exception, request_id: str) -> Refusal:
-    """The refusal for `error`; for one that is our fault, without internals, but with where to find them."""
+    """The refusal for `error`. For our own defect it shows no internals, but says where the operator finds them."""
     name = grpc_status(error) if isinstance(error, TopfiveError) else "INTERNAL"
     known = ((ID, request_id),)
     if name == "INTERNAL" or not isinstance(error, TopfiveError):
@@ -61,6 +61,6 @@ def refusal_of(error: Exception, request_id: str) -> Refusal:
 
 
 async def refuse(context: Any, refusal: Refusal) -> NoReturn:
-    """End the RPC of `context` so; raises what the library ends a handler with."""
+    """End the RPC of `context` with `refusal`; raises the exception by which the library ends a handler."""
     await context.abort(refusal.status, refusal.text, refusal.metadata)
     raise AssertionError("an RPC goes on after its end")

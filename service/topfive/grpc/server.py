@@ -1,6 +1,6 @@
 """The gRPC server: its port, its limits, its start and stop.
 
-What lives here: what gRPC's own core is told. What does not: the RPCs (`grpc_api.servicer`).
+What lives here: the options of gRPC's own core. What does not: the RPCs (`grpc.servicer`).
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from topfive.serving.serving import Serving
 logger = logging.getLogger("topfive")
 
 _LOOK_SECONDS: Final = 0.25
-"""How late a stop may find that the last RPC has ended."""
+"""How often a stop checks whether the last RPC has ended."""
 _MILLISECONDS: Final = 1000
 _ANSWER_BYTES: Final = 1 << 20
-"""For each image of the largest request, far more than its answer has."""
+"""Bytes allowed in an answer for each image: far more than it needs."""
 _LEEWAY: Final = 1.25
-"""Of what is longer than this many times the limit gRPC refuses the rest unseen, in its own words. What is between is
-taken in only to be told what to do: `Places`."""
+"""A message longer than this many times the limit is refused by gRPC, unread and in its own words. A message between
+the limit and this is received, so that `Calls` can refuse it and say what to do."""
 _MIN_PING_SECONDS: Final = 10
-"""How often a client may ask whether the connection is alive; gRPC's own 300 s hang up on many a client's settings."""
+"""How often a client may ping its connection; with gRPC's default, 300 s, many clients would be disconnected."""
 
 
 class GrpcServer:
-    """Serves `serving` on the port of its settings; `port` is the one that it listens on, 0 until then."""
+    """Serves `serving` on the port of its settings; `port` is the port that it listens on, 0 before `start`."""
 
     def __init__(self, serving: Serving, log: RequestLog) -> None:
         self.port = 0
@@ -54,7 +54,7 @@ class GrpcServer:
         self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Listen; raises `ConfigurationError` if the port cannot be had."""
+        """Listen; raises `ConfigurationError` if the port is not free."""
         settings = self._serving.settings
         gates = []
         if self._serving.credentials.keys is not None:
@@ -81,7 +81,7 @@ class GrpcServer:
         logger.info("gRPC listening on %s:%d", host, self.port)
 
     def begin_stop(self) -> None:
-        """Refuse new RPCs from now on; those that run have `shutdown_seconds` to end, less to send their message."""
+        """Refuse new RPCs from now on. RPCs that run have `shutdown_seconds` to end, and less to send their message."""
         if self._server is not None and self._stopping is None:
             stopping = self._server.stop(self._serving.settings.shutdown_seconds)
             self._stopping = asyncio.get_running_loop().create_task(stopping)
@@ -94,7 +94,7 @@ class GrpcServer:
     async def stop(self) -> None:
         """Return when all RPCs have ended.
 
-        gRPC's core waits also for clients that have not begun to speak HTTP/2, for `head_seconds`: it is left to that.
+        gRPC's core also waits, up to `head_seconds`, for clients that have not begun to speak HTTP/2; we do not.
         """
         self.begin_stop()
         if self._stopping is None or self._servicer is None:
@@ -126,25 +126,30 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
             "grpc.max_send_message_length",
             max(settings.grpc_max_message_bytes, settings.max_images_per_request * _ANSWER_BYTES),
         ),
-        # One client's connection makes its own RPCs wait before it makes others'.
+        # At this bound a connection's own RPCs wait, before RPCs of other connections have to.
         ("grpc.max_concurrent_streams", settings.grpc_max_requests),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.server_handshake_timeout_ms", int(settings.head_seconds * _MILLISECONDS)),
         ("grpc.max_connection_idle_ms", idle_seconds * _MILLISECONDS),
-        # A peer that is gone, or reads nothing, does not answer a ping.
+        # A client that is gone, or reads nothing, does not answer a ping.
         ("grpc.keepalive_time_ms", idle_seconds * _MILLISECONDS),
         ("grpc.keepalive_timeout_ms", int(settings.send_seconds * _MILLISECONDS)),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _MIN_PING_SECONDS * _MILLISECONDS),
-        # Two processes on one port by mistake would each get some of the clients.
+        # Without workers the port is not shared: two processes on it by mistake would each get some of the clients.
         ("grpc.so_reuseport", int(settings.workers > 1)),
     ]
 
 
 def _age(settings: Settings) -> list[tuple[str, int]]:
-    """How long a connection lasts; the grace for what is in flight then is longer than any RPC may take."""
+    """Options for the age of a connection; the grace for RPCs in flight is longer than any RPC may take."""
     if not settings.grpc_max_connection_age_seconds:
         return []
-    grace_seconds = settings.body_seconds + settings.stuck_batch_seconds
+    grace_seconds = (
+        settings.body_seconds
+        + settings.max_queue_wait_seconds
+        + settings.max_decode_seconds
+        + settings.stuck_batch_seconds
+    )
     return [
         ("grpc.max_connection_age_ms", max(1, int(settings.grpc_max_connection_age_seconds * _MILLISECONDS))),
         ("grpc.max_connection_age_grace_ms", int(grace_seconds * _MILLISECONDS)),
@@ -152,7 +157,7 @@ def _age(settings: Settings) -> list[tuple[str, int]]:
 
 
 def _credentials(certificate: Certificate | None) -> Any:
-    """What TLS needs, None without it; the core asks for the pair at each handshake."""
+    """The credentials for TLS, None without it; gRPC's core asks at each handshake whether the certificate changed."""
     if certificate is None:
         return None
     told = certificate.context

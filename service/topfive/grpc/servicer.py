@@ -1,7 +1,7 @@
 """`GRPCInferenceService`: every RPC of Triton's service, offered or refused.
 
-What lives here: health, descriptions and model control. What does not: inference (`grpc_api.infer`), what is described
-(`inference_protocol.descriptions`).
+What lives here: health, descriptions and model control. What does not: inference (`grpc.infer`), the content of the
+descriptions (`protocol.descriptions`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from google.protobuf.json_format import ParseDict
 from tritonclient.grpc import service_pb2 as pb
 
 from topfive.ground.errors import UnknownModel, Unsupported
+from topfive.grpc.calls import Calls
 from topfive.grpc.codec import parameter_values
 from topfive.grpc.infer import Infer
-from topfive.grpc.places import Places
 from topfive.grpc.unary import Answer, Handler, answering, refuse_with, to_bytes
 from topfive.models.served import ServedModel
 from topfive.observe.logs import RequestLog
@@ -36,11 +36,11 @@ _INSTEAD: Final = {
     "Trace": "durations are in the metrics, over HTTP at /metrics, and in the log",
     "LogSettings": "the settings log_level and log_requests say what is logged",
 }
-"""By part of an RPC's name, what to do without it."""
+"""What to do instead of an RPC that is not offered, by a part of its name."""
 
 
 def path_of(method: str) -> str:
-    """What gRPC calls the RPC `method` of the service."""
+    """The path by which gRPC names the RPC `method` of the service."""
     return f"/{SERVICE.full_name}/{method}"
 
 
@@ -51,10 +51,10 @@ class Servicer:
         settings = serving.settings
         self._serving = serving
         self._changes: set[asyncio.Task[None]] = set()
-        # Two sets of places, so that clients that are slow to ask for descriptions keep none from inference.
+        # Inference has calls of its own, so that clients that ask slowly for descriptions cannot keep it out.
         most, longest = settings.grpc_max_requests, settings.grpc_max_message_bytes
-        places = Places(most, seconds=settings.head_seconds, max_bytes=longest)
-        inferring = Places(most, seconds=settings.body_seconds, max_bytes=longest)
+        calls = Calls(most, seconds=settings.head_seconds, max_bytes=longest)
+        inferring = Calls(most, seconds=settings.body_seconds, max_bytes=longest)
         answers: dict[str, Answer] = {
             "ModelReady": self.model_ready,
             "ServerMetadata": self.server_metadata,
@@ -65,12 +65,12 @@ class Servicer:
             "RepositoryModelLoad": self.load,
             "RepositoryModelUnload": self.unload,
         }
-        # A unary RPC is taken as a stream of one message, because its handler is then called before that is received.
+        # A unary RPC is handled as a stream of one message: so its handler is called before the message is received.
         unary = grpc.stream_unary_rpc_method_handler
-        self._all_places = (places, inferring)
+        self._all_calls = (calls, inferring)
         self._handlers = {method.name: unary(_not_offered(method.name)) for method in SERVICE.methods}
         self._handlers |= {
-            name: unary(answering(places, getattr(pb, SERVICE.methods_by_name[name].input_type.name), answer))
+            name: unary(answering(calls, getattr(pb, SERVICE.methods_by_name[name].input_type.name), answer))
             for name, answer in answers.items()
         }
         self._handlers["ModelInfer"] = unary(Infer(serving, log, inferring).__call__)
@@ -84,23 +84,23 @@ class Servicer:
 
     @property
     def busy(self) -> bool:
-        """Whether an RPC that has a message is received or answered."""
-        return any(places.taken for places in self._all_places)
+        """Whether any RPC that needs a message is being received or answered."""
+        return any(calls.taken for calls in self._all_calls)
 
     def hurry(self, seconds: float) -> None:
-        """The service stops: messages that are still on their way have so many `seconds`."""
-        for places in self._all_places:
-            places.hurry(seconds)
+        """The service stops: messages that are still on their way may take at most `seconds` from now."""
+        for calls in self._all_calls:
+            calls.hurry(seconds)
 
     async def _live(self, _: object, context: Any) -> bytes:
-        """As long as the process answers; its empty message is not even waited for."""
+        """True as long as the process answers; it does not even wait for the RPC's empty message."""
         return to_bytes(pb.ServerLiveResponse(live=True))
 
     async def _ready(self, _: object, context: Any) -> bytes:
         return to_bytes(pb.ServerReadyResponse(ready=self._serving.lifecycle.ready))
 
     async def model_ready(self, request: Any) -> Any:
-        """Whether requests for this model should be sent here: an unknown model is not ready, which is no error."""
+        """Whether requests for this model should be sent here; an unknown model is not ready, rather than an error."""
         if not self._serving.lifecycle.ready:
             return pb.ModelReadyResponse(ready=False)
         try:
@@ -139,26 +139,26 @@ class Servicer:
         return ParseDict(descriptions.model_statistics(found, self._serving.settings), pb.ModelStatisticsResponse())
 
     async def repository_index(self, request: Any) -> Any:
-        """Every model of the repository, in every version that is known, and whether it is served."""
+        """Every model in the repository, with every known version, and whether it is served."""
         answer = pb.RepositoryIndexResponse()
         for entry in self._serving.control.index(ready=request.ready):
             answer.models.add(name=entry.name, version=entry.version, state=entry.state, reason=entry.reason)
         return answer
 
     async def load(self, request: Any) -> Any:
-        """Serve what the repository holds for this model now; the answer comes when it is warm."""
+        """Load what the repository now holds for this model, and serve it; the answer comes when it is warm."""
         refuse_model_files(request.parameters)
         await self._see_through(self._serving.control.load(request.model_name))
         return pb.RepositoryModelLoadResponse()
 
     async def unload(self, request: Any) -> Any:
-        """Serve this model no longer; what was asked of it before is still answered."""
+        """Stop serving this model; requests that came before are still answered."""
         dependents = flag_of(parameter_values(request.parameters), "unload_dependents")
         await self._see_through(self._serving.control.unload(request.model_name, unload_dependents=dependents))
         return pb.RepositoryModelUnloadResponse()
 
     async def _see_through(self, change: Coroutine[Any, Any, None]) -> None:
-        """Await `change`, which goes on if its client leaves, as it does over HTTP."""
+        """Await `change`, which goes on even if its client leaves, as it does over HTTP."""
         task = asyncio.get_running_loop().create_task(change)
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
@@ -169,7 +169,7 @@ class Servicer:
 
 
 def _not_offered(method: str) -> Handler:
-    """A handler that refuses at once."""
+    """A handler that refuses the RPC `method` at once."""
     what = next((text for part, text in _INSTEAD.items() if part in method), "it")
     refused = Unsupported(f"{method} is not offered: {what}")
 

@@ -1,7 +1,6 @@
-"""A unary RPC that is not inference: its message received within a bound, its errors turned into statuses.
+"""The frame of a unary RPC other than inference: receives its message within bounds, turns errors into statuses.
 
-What lives here: what is the same for all of them. What does not: what each answers (`grpc_api.servicer`,
-`grpc_api.health`).
+What does not live here: what each RPC answers (`grpc.servicer`, `grpc.health`).
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from typing import Any, NoReturn
 import grpc
 
 from topfive.ground.errors import TopfiveError
+from topfive.grpc.calls import Calls
 from topfive.grpc.codec import read_message
-from topfive.grpc.places import Places
 from topfive.grpc.refusals import given, refusal_of, refuse
 from topfive.serving.reporting import log_failure, request_id_of
 
@@ -21,17 +20,17 @@ Answer = Callable[[Any], Awaitable[Any]]
 Handler = Callable[[object, Any], Awaitable[bytes]]
 
 
-def answering(places: Places, kind: Any, answer: Answer) -> Handler:
-    """A handler that receives a message of `kind` in one of `places`, and sends what `answer` makes of it."""
+def answering(calls: Calls, kind: Any, answer: Answer) -> Handler:
+    """A handler that holds its RPC as one of `calls`, receives a message of `kind`, and sends what `answer` returns."""
 
     async def handle(_: object, context: Any) -> bytes:
         try:
-            with places.of(context.peer()) as place:
-                message = await place.receive(context.read)
+            with calls.of(context.peer()) as call:
+                message = await call.receive(context.read)
                 return to_bytes(await answer(read_message(kind, message)))
         except TopfiveError as error:
             refused: Exception = error
-        except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
+        except Exception as error:  # noqa: BLE001  # our own defects are answered and logged too
             refused = error
         return await refuse_with(context, refused)
 
@@ -39,7 +38,7 @@ def answering(places: Places, kind: Any, answer: Answer) -> Handler:
 
 
 async def refuse_with(context: Any, error: Exception) -> NoReturn:
-    """End the RPC of `context` with `error`; one that is our fault is logged."""
+    """End the RPC of `context` with `error`, and log it if it is our own defect."""
     request_id = request_id_of(given(context).request_id)
     refusal = refusal_of(error, request_id)
     if refusal.status is grpc.StatusCode.INTERNAL:
@@ -48,6 +47,6 @@ async def refuse_with(context: Any, error: Exception) -> NoReturn:
 
 
 def to_bytes(message: Any) -> bytes:
-    """`message` as it travels."""
+    """`message` as the bytes that are sent."""
     data: bytes = message.SerializeToString()
     return data

@@ -1,8 +1,8 @@
-"""A `ModelInferRequest` as it comes, with its raw tensors as views of it.
+"""Splits the bytes of a `ModelInferRequest` into its raw tensors, as views, and the rest.
 
-protobuf's parser would copy every tensor twice, out of the message and out of itself, and a photo is most of its
-message. So its fields are walked here, and only what is left beside the tensors goes to the parser. What lives here:
-protobuf's wire format. What does not: what a request means (`grpc_api.codec`).
+protobuf's parser would copy every tensor twice, into its message and out of it, and a photo is most of its request. So
+the fields are walked here, and only the rest goes to the parser. What lives here: protobuf's wire format. What does
+not: what a request means (`grpc.codec`).
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from topfive.ground.errors import MalformedRequest
 _RAW_INPUT_CONTENTS: Final = 7
 _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
 _MAX_FIELDS: Final = 1000
-"""Of a request at its top level: far more than one has, and walked in less than a millisecond."""
+"""The most fields at a request's top level: far more than any has, and walked in less than a millisecond."""
 _MAX_VARINT_BYTES: Final = 10
 
 
 class Split(NamedTuple):
-    """A message without its raw tensors, and these."""
+    """A message: the bytes without its raw tensors, and the raw tensors."""
 
     rest: bytes
     tensors: list[memoryview]
 
 
 def split(message: bytes) -> Split:
-    """The parts of `message`; raises `MalformedRequest` if it is no protobuf message, or not one of few fields.
+    """The parts of `message`; raises `MalformedRequest` if it is no protobuf message, or has too many fields.
 
-    The `rest` need not be a message that the parser takes.
+    The parser may still refuse the `rest`.
     """
     whole = memoryview(message)
     kept: list[memoryview] = []
@@ -50,7 +50,7 @@ def split(message: bytes) -> Split:
 
 
 def _extent(message: bytes, wire_type: int, at: int) -> tuple[int, int]:
-    """Where the value at `at` begins and ends."""
+    """Where the field's value at `at` begins and ends."""
     begin = at
     if wire_type == _DELIMITED:
         length, begin = _varint(message, at)
@@ -67,7 +67,7 @@ def _extent(message: bytes, wire_type: int, at: int) -> tuple[int, int]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """The number at `at`, and where it ends."""
+    """The number that begins at `at`, and where it ends."""
     number = shift = 0
     for byte in message[at : at + _MAX_VARINT_BYTES]:
         at += 1

@@ -1,1 +1,1 @@
-"""HTTP: the only layer, beside `app`, that knows of FastAPI and ASGI."""
+"""HTTP: the only room, besides `app`, that uses FastAPI and ASGI."""

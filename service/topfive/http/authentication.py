@@ -1,6 +1,6 @@
-"""Who is let in over HTTP: requests with an API key, and those for what is open to all.
+"""Authentication over HTTP: a request needs an API key, unless its path is open to all.
 
-Open are the probes, the page at `/`, the documentation and, unless a setting says otherwise, the metrics.
+The open paths are the probes, the page at `/`, the documentation and, unless a setting says otherwise, the metrics.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _METRICS: Final = "/metrics"
 
 
 class Gate:
-    """Asks for one of `keys`, and counts in `metrics` who has none."""
+    """Asks each request for one of `keys`, and counts in `metrics` the requests that have none."""
 
     def __init__(self, keys: ApiKeys, *, metrics_need_key: bool, metrics: Metrics) -> None:
         self._keys = keys

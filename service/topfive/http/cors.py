@@ -1,7 +1,7 @@
-"""Which pages of other sites may ask this service from a browser: CORS, as the Fetch standard has it.
+"""CORS, as the Fetch standard defines it: which pages of other sites may send requests here from a browser.
 
-Credentials are not: keys come in a header, which a page must have itself. What is answered before there is a request (a
-head too large or too slow) carries none of these headers.
+Credentials are never allowed: an API key comes in a header, and a page must have its own key. Answers that are sent
+before there is a request (the head is too large or too slow) carry none of these headers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEADERS: Final = (
     b"authorization, content-encoding, content-type, inference-header-content-length, traceparent, tracestate, "
     b"x-request-id"
 )
-"""What clients of ours send; others that a page asks for are allowed too, for without credentials they say nothing."""
+"""Headers that our own clients send. Others that a page asks for are allowed too: without credentials they are safe."""
 _NAMES: Final = re.compile(rb"[a-zA-Z0-9!#$%&'*+.^_`|~, -]{1,1000}")
 _EXPOSED: Final = b"inference-header-content-length, retry-after, server-timing, x-request-id"
 _MAX_AGE_SECONDS: Final = b"3600"
@@ -29,14 +29,14 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Cors:
-    """Answers browsers for `origins`; `*` among them is any."""
+    """Answers browsers for pages of `origins`; `*` among them stands for every origin."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origin.encode() for origin in origins)
         self._any = ANY.encode() in self._origins
 
     async def answers(self, scope: Scope, send: Send) -> bool:
-        """Whether the request was a preflight, which is answered now: it carries no key."""
+        """Answer the request if it is a preflight, which carries no key. Returns whether it was one."""
         if scope["method"] != "OPTIONS":
             return False
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
@@ -55,7 +55,7 @@ class Cors:
         return True
 
     def adding(self, scope: Scope, send: Send) -> Send:
-        """`send`, with the headers by which a browser lets the page read the answer."""
+        """`send`, which also adds the headers by which a browser lets the page read the answer."""
         origin = next((value for name, value in scope["headers"] if name == _ORIGIN), None)
         more = self._headers(origin)
 
@@ -70,7 +70,7 @@ class Cors:
         return origin is not None and (self._any or origin in self._origins)
 
     def _headers(self, origin: bytes | None) -> Headers:
-        """For an answer to `origin`; to others too, where it differs: caches must know."""
+        """The headers of an answer to `origin`. `Vary` is sent to every origin if answers differ, because of caches."""
         headers: Headers = [] if self._any else [(b"vary", b"origin")]
         if origin is not None and self._allows(origin):
             headers += [

@@ -1,4 +1,4 @@
-"""OpenAPI and the page at `/docs`, whose assets come from this package and not from a CDN."""
+"""OpenAPI and the page at `/docs`; the page's assets come from this package, not from a CDN."""
 
 from __future__ import annotations
 
@@ -66,31 +66,31 @@ async def classify(
     top: Annotated[int | None, Query(ge=1, description="So many labels an image, of those that the graph has.")] = None,
     threshold: Annotated[float | None, Query(ge=0, le=1, description="Leave out labels less probable.")] = None,
 ) -> None:
-    """Five labels with their probabilities for an image, or for each of several.
+    """Five labels with their probabilities, for one image or for each of several.
 
     The body is an image file (JPEG, PNG, WebP, GIF, BMP, AVIF, TIFF), whatever its Content-Type says; raw uint8 RGB
-    pixels, row by row, with `height` and `width`; a form with one or several files, under any names; or JSON with
-    image files in base64. With `count`, several files, or a list in the JSON, the answer holds a list, `images`, in
-    their order. The `Server-Timing` header says where the time went.
+    pixels, row by row, with `height` and `width`; a form with one file or several, under any names; or JSON with
+    image files in base64. If the request has `count`, several files, or a list in its JSON, the answer holds a list,
+    `images`, in the same order. The `Server-Timing` header says where the time went.
     """
 
 
 async def infer(model: str, request: InferRequestSchema) -> None:
     """Inference by the Open Inference Protocol, with its binary tensor extension, on the model's highest version.
 
-    The body is a JSON object, or one of `Inference-Header-Content-Length` bytes followed by the binary tensor. The
-    input is UINT8 [images, height, width, 3], or BYTES [images] whose elements are image files (in JSON, as base64);
-    `GET /v2/models/{model}` names it. `parameters` may hold `timeout`
-    (microseconds), `priority` and `binary_data_output`.
+    The body is a JSON object, or a JSON object of `Inference-Header-Content-Length` bytes followed by the binary
+    tensor. The input is UINT8 [images, height, width, 3], or BYTES [images] whose elements are image files (in JSON,
+    as base64); `GET /v2/models/{model}` gives its name. `parameters` may hold `timeout` (microseconds), `priority` and
+    `binary_data_output`.
     """
 
 
 async def infer_version(model: str, version: str, request: InferRequestSchema) -> None:
-    """Inference on one version of the model; otherwise as without."""
+    """Inference on one version of the model; otherwise the same as without a version."""
 
 
 class DocumentedRoute(APIRoute):
-    """A FastAPI route whose signature is documentation and whose work is done by a plain ASGI application."""
+    """A FastAPI route for the documentation only: its signature describes the route, a plain ASGI app does the work."""
 
     def __init__(self, path: str, documentation: Any, asgi: ASGIApp, **options: Any) -> None:
         super().__init__(path, documentation, **options)
@@ -121,7 +121,7 @@ def infer_route(path: str, asgi: ASGIApp) -> DocumentedRoute:
         methods=["POST"],
         tags=["open inference protocol"],
         response_model=InferResponseSchema,
-        responses={200: {"content": {RAW: _BINARY}}, **_error_responses(errors.UndecodableImage)},
+        responses={200: {"content": {RAW: _BINARY}}, **_error_responses()},
         openapi_extra={
             "requestBody": {"content": {RAW: _BINARY}},
             "parameters": [
@@ -159,7 +159,7 @@ def add_docs(app: FastAPI, *, root_path: str = "") -> None:
 
 
 def corrected(document: dict[str, Any]) -> dict[str, Any]:
-    """What FastAPI says of the routes, less its own 422, which none of them answers, and with the API keys."""
+    """FastAPI's `document` of the routes, without FastAPI's own 422, which no route answers, and with the API keys."""
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
     document["components"]["securitySchemes"] = {
@@ -176,12 +176,13 @@ def corrected(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _error_responses(*impossible: type[errors.TopfiveError]) -> dict[int | str, dict[str, Any]]:
-    return {
-        status: {"model": ErrorSchema, "description": _first_line(error)}
-        for error, status in STATUS.items()
-        if error not in (errors.ClientDisconnected, *impossible)
-    }
+def _error_responses() -> dict[int | str, dict[str, Any]]:
+    """By status; of several errors with one status, the first in the table, which is the general one, tells."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for error, status in STATUS.items():
+        if error is not errors.ClientDisconnected:  # nobody is there to be told
+            responses.setdefault(status, {"model": ErrorSchema, "description": _first_line(error)})
+    return responses
 
 
 def _first_line(error: type[errors.TopfiveError]) -> str:

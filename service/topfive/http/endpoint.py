@@ -1,7 +1,7 @@
-"""What every hot endpoint does around its own work: time it, turn its errors into answers, have it reported.
+"""The frame around each inference route over HTTP: it takes the time, turns errors into answers, and reports.
 
-What lives here: HTTP's part of that. What does not: what is asked and what is answered (`routes.classify`,
-`routes.infer`), what a report is (`reporting`).
+What does not live here: what a request asks and how it is answered (`http.classify`, `http.infer`), and what a report
+is (`serving.reporting`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from topfive.http.error_responses import (
 )
 from topfive.observe.logs import RequestLog
 from topfive.observe.trace_context import read_trace_context
-from topfive.request.entry import Entry
+from topfive.request.admission import Entry
 from topfive.serving.reporting import Report, Reporter, log_failure
 from topfive.serving.serving import Serving
 
@@ -43,11 +43,11 @@ _WANTED_HEADERS: Final = frozenset(
 )
 _MILLISECONDS: Final = 1000.0
 _MAX_PATH: Final = 200
-"""Characters of a path that are reported; those of ours are shorter."""
+"""Characters of a path that are reported; the paths of this service are shorter."""
 
 
 class Reply(NamedTuple):
-    """A body and what its headers say beside its length."""
+    """The body of an answer, and its headers except those that `Endpoint` adds to every answer."""
 
     body: bytes
     headers: Headers
@@ -78,7 +78,7 @@ class Exchange(Report):
         return coding_of(self.headers.get(b"content-encoding", b""))
 
     async def body(self, entry: Entry, *, limit: int, run: Run) -> bytes | memoryview:
-        """The whole body, inflated if it must be (by `run`, on another thread), and charged to `entry`."""
+        """The whole body, charged to `entry`; a compressed body is inflated by `run`, on another thread."""
         coding = self.coding
         let_go = self.scope.get(LET_GO)
         if let_go is not None:
@@ -111,7 +111,7 @@ Handler = Callable[[Exchange], Awaitable[Reply]]
 
 
 class Endpoint:
-    """The ASGI application for one route: `handler` answers or raises one of `topfive.ground.errors`."""
+    """The ASGI application for one route; `handler` returns the answer or raises one of `topfive.ground.errors`."""
 
     def __init__(self, serving: Serving, log: RequestLog, *, route: str, handler: Handler) -> None:
         self._reporter = Reporter(serving.metrics, log, route=route, tracing=serving.tracing, clients=serving.clients)
@@ -126,11 +126,11 @@ class Endpoint:
             status = 200
         except TopfiveError as error:
             status, body, headers = self._refusal(error, exchange)
-        except asyncio.CancelledError:  # the stop's bound is reached: uvicorn ends what is left
+        except asyncio.CancelledError:  # the time for the stop is over: uvicorn cancels the requests that are left
             stopped = NotReady("the service stopped before it could answer; send the request to another replica")
             exchange.error = stopped
             status, body, headers = 503, error_body(str(stopped), stopped.code), [JSON, *retry_headers(stopped)]
-        except Exception as error:  # noqa: BLE001  # a defect of ours must answer too, and leave its trace in the log
+        except Exception as error:  # noqa: BLE001  # our own defects are answered and logged too
             status, body, headers = 500, internal_error_body(exchange.request_id), [JSON]
             log_failure(exchange.request_id, error)
         total = self._now() - exchange.started
@@ -155,7 +155,7 @@ class Endpoint:
 def _wanted(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     wanted = [header for header in headers if header[0] in _WANTED_HEADERS]
     found = dict(wanted)
-    if len(found) < len(wanted):  # lines of one name are one list (RFC 9110, section 5.3), none may hide another
+    if len(found) < len(wanted):  # a header on several lines is one list (RFC 9110, section 5.3): keep every line
         for name in found:
             found[name] = b", ".join(value for other, value in wanted if other == name)
     return found

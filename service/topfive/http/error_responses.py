@@ -1,6 +1,6 @@
-"""Errors to HTTP: the one shape of every error body; the table of statuses is `topfive.ground.statuses`.
+"""Error answers over HTTP: their body and headers. The table of statuses is in `ground.statuses`.
 
-Body: `{"error": "<what and how to fix it>", "code": "<machine-readable>"}`.
+Every error body is `{"error": "<what is wrong and how to fix it>", "code": "<machine-readable>"}`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def error_body(message: str, code: str) -> bytes:
 
 
 def internal_error_body(request_id: str) -> bytes:
-    """The body for a defect of ours: no internals, but where to find them."""
+    """The body of an answer to our own defect: it shows no internals, but says where the operator finds them."""
     return error_body(internal_error_text(request_id), "internal")
 
 
 def error_headers(error: errors.TopfiveError) -> Headers:
-    """What beside the body tells a client how to put it right."""
+    """The headers that tell a client how to put the request right."""
     if isinstance(error, errors.Unauthenticated):
         return [(b"www-authenticate", b"Bearer")]
     if isinstance(error, errors.UnsupportedMediaType):
@@ -38,6 +38,6 @@ def error_headers(error: errors.TopfiveError) -> Headers:
 
 
 def retry_headers(error: errors.TopfiveError) -> Headers:
-    """`Retry-After` in whole seconds, where trying again is the remedy."""
+    """`Retry-After` in whole seconds, if trying again later can help; else no headers."""
     seconds = retry_seconds(error)
     return [] if seconds is None else [(b"retry-after", str(seconds).encode())]

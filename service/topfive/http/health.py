@@ -1,4 +1,4 @@
-"""Probes and metrics: cheap, and answered whatever the models do."""
+"""Probes and metrics over HTTP: cheap, and answered whatever state the models are in."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from topfive.observe.metrics import CONTENT_TYPE
 from topfive.serving.serving import Serving
 
 LIVE: Final = ("/v2/health/live", "/healthz", "/livez")
-"""Whether the process answers: whoever sees it fail restarts it."""
+"""Paths of the liveness probe: it says that the process answers. If it fails, the process should be restarted."""
 READY: Final = ("/v2/health/ready", "/readyz", "/health", "/ping")
-"""Whether to send requests here: what balancers ask. All but the first of each are names that others use by habit."""
+"""Paths of the readiness probe of load balancers. The protocol has each probe's first path; the others are common."""
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 

@@ -1,4 +1,4 @@
-"""The protocol's descriptions and model control: metadata, readiness, configuration, statistics, repository."""
+"""The protocol's routes beside inference: metadata, readiness, configuration, statistics, and model control."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from topfive.models.served import ServedModel
 from topfive.protocol import descriptions
 from topfive.protocol.parameters import flag_of, refuse_model_files
 from topfive.protocol.requests import version_of
-from topfive.request.admission import Permit
+from topfive.request.admission import HeldBytes
 from topfive.serving.serving import Serving
 
 _MAX_BODY_BYTES: Final = 1 << 20
@@ -38,7 +38,7 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def models_router(serving: Serving) -> APIRouter:
-    """Routes of `serving` under `/v2` beside those of health and inference."""
+    """The routes of `serving` under `/v2`, except those of health and inference."""
 
     async def any_version(model: str) -> ServedModel:
         return serving.models.find(model)
@@ -77,7 +77,7 @@ def _statistics_router(serving: Serving) -> APIRouter:
 
     @router.get(_MODEL + "/stats", response_model=StatisticsSchema)
     async def model_statistics(model: str) -> Any:
-        """Statistics of all versions of a model that are served."""
+        """Statistics of all served versions of a model."""
         name = serving.models.find(model).name
         found = [served for served in serving.models if served.name == name]
         return descriptions.model_statistics(found, serving.settings)
@@ -137,7 +137,7 @@ def _repository_router(serving: Serving) -> APIRouter:
 
     @router.post("/index", response_model=list[IndexEntrySchema], openapi_extra=_OPTIONAL_BODY)
     async def index(request: Request) -> Any:
-        """Every model of the repository, in every version that is known, and whether it is served."""
+        """Every model in the repository, with every known version, and whether it is served."""
         ready = (await _body(request, serving)).get("ready", False)
         if not isinstance(ready, bool):
             raise MalformedRequest("'ready' must be true or false")
@@ -149,14 +149,14 @@ def _repository_router(serving: Serving) -> APIRouter:
 
     @router.post("/models/{model}/load", **changing)
     async def load(model: str, request: Request) -> Response:
-        """Serve what the repository holds for this model now; the answer comes when it is warm."""
+        """Load what the repository now holds for this model, and serve it; the answer comes when it is warm."""
         refuse_model_files(_parameters(await _body(request, serving)))
         await serving.control.load(model)
         return Response()
 
     @router.post("/models/{model}/unload", **changing)
     async def unload(model: str, request: Request) -> Response:
-        """Serve this model no longer; what was asked of it before is still answered."""
+        """Stop serving this model; requests that came before are still answered."""
         dependents = flag_of(_parameters(await _body(request, serving)), "unload_dependents")
         await serving.control.unload(model, unload_dependents=dependents)
         return Response()
@@ -165,12 +165,12 @@ def _repository_router(serving: Serving) -> APIRouter:
 
 
 async def _body(request: Request, serving: Serving) -> dict[str, Any]:
-    """The JSON object that a request may carry; empty without one. While it comes, it counts like every body."""
+    """The JSON object of a request's body; empty if it has no body. Its bytes are charged while it comes, as any."""
     length = declared_length(request.headers.get("content-length", "").encode("latin-1") or None)
-    with Permit(serving.admission) as permit:
+    with HeldBytes(serving.admission) as held:
         if LET_GO in request.scope:
-            permit.expect(request.scope[LET_GO])
-        body = await read_body(request.receive, length=length, limit=_MAX_BODY_BYTES, charge=permit.charge)
+            held.expect(request.scope[LET_GO])
+        body = await read_body(request.receive, length=length, limit=_MAX_BODY_BYTES, charge=held.charge)
     try:
         given = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError as error:

@@ -1,7 +1,7 @@
-"""The page at `/`, for people: it, its scripts and its styles, from memory.
+"""The page at `/`, for people: this module serves it with its scripts and styles, from memory.
 
 What lives here: how the page is served, and what a browser may do on it. What does not: the page itself
-(`service/topfive/http/static/page`), which asks `/v1/classify` as any client does.
+(`service/topfive/http/static/page`), which calls `/v1/classify` as any client does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _HEADERS: Final = {
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    # Kept, but asked about each time: after an update no old script meets a new page.
+    # Browsers keep the files, but ask each time if they changed: so an old script never meets a new page.
     "Cache-Control": "no-cache",
 }
 
@@ -63,7 +63,7 @@ def page_router() -> APIRouter:
 
 
 class _File:
-    """A file as it was at the start, with a tag that is the same in every replica."""
+    """A file as it was at the start, with an ETag that is the same in every replica."""
 
     def __init__(self, path: Path) -> None:
         self._content = path.read_bytes()
@@ -71,7 +71,7 @@ class _File:
         self._headers = {**_HEADERS, "ETag": self._tag, "Content-Type": _MEDIA_TYPES[path.suffix]}
 
     def answer(self, request: Request) -> Response:
-        """Its content, or 304 for a client that has it."""
+        """The file's content, or 304 if the client has it already."""
         if self._is_known(request.headers.getlist("if-none-match")):
             return Response(status_code=304, headers=self._headers)
         return Response(self._content, headers=self._headers)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from topfive.ground.errors import MalformedRequest
 from topfive.images.decoding import RawShape
-from topfive.request.classifier import EncodedImage, Source
+from topfive.request.sources import EncodedImage, Source
 
 RAW: Final = "application/octet-stream"
 MULTIPART: Final = "multipart/form-data"
@@ -18,7 +18,7 @@ JSON: Final = "application/json"
 
 _NAMES: Final = ("model", "version", "timeout_ms", "height", "width", "count", "top", "threshold")
 _USUAL_BYTES: Final = 256
-"""Longer queries are not kept: a thousand of the longest would be a hundred megabytes."""
+"""The longest query whose result is kept: a thousand of the longest possible ones would be a hundred megabytes."""
 _MAX_DIGITS: Final = 12
 _SHARE: Final = re.compile(r"(?:[0-9]{1,12})?\.?[0-9]{1,20}", re.ASCII)
 
@@ -38,11 +38,11 @@ class Parameters:
 
     @property
     def has_size(self) -> bool:
-        """Whether it says anything of a size, which only raw pixels have to have said."""
+        """Whether the query gives any size; only raw pixels need one."""
         return self.height is not None or self.width is not None or self.count is not None
 
     def raw_shape(self) -> RawShape:
-        """What a raw body holds; raises `MalformedRequest` if that is only half said."""
+        """The shape of a raw body; raises `MalformedRequest` if height or width is missing."""
         if self.height is None or self.width is None:
             raise MalformedRequest(
                 "raw pixels need both ?height= and ?width= in the URL; for an image file leave them, and count, out"
@@ -82,14 +82,14 @@ def _parse(query: bytes) -> Parameters:
 
 
 _parse_again: Final = lru_cache(maxsize=1024)(_parse)
-"""Clients repeat themselves, so results are kept."""
+"""`_parse` with a cache: clients send the same queries over and over."""
 
 
 def _number(values: dict[str, str], name: str) -> int | None:
     text = values.get(name)
     if text is None:
         return None
-    # int() alone would take "1_0", " 1", "+1" and other scripts' digits.
+    # int() alone would also accept "1_0", " 1", "+1" and digits of other scripts.
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
         raise MalformedRequest(f"the query parameter '{name}' must be a plain decimal number, not '{text[:50]}'")
     if int(text) == 0:
@@ -101,7 +101,7 @@ def _share(values: dict[str, str], name: str) -> float | None:
     text = values.get(name)
     if text is None:
         return None
-    # float() alone would take "nan", "1_0", " 1" and other scripts' digits.
+    # float() alone would also accept "nan", "1_0", " 1" and digits of other scripts.
     if _SHARE.fullmatch(text) is None or not 0 <= (share := float(text)) <= 1:
         raise MalformedRequest(f"the query parameter '{name}' must be a number from 0 to 1, not '{text[:50]}'")
     return share
@@ -113,15 +113,15 @@ def media_type_of(header: bytes) -> str:
 
 
 def is_form(media_type: str) -> bool:
-    """Whether a body of `media_type` has parts; mail libraries send forms as other kinds of multipart."""
+    """Whether a body of `media_type` is a form. Any multipart type is: mail libraries send forms under other names."""
     return media_type.startswith("multipart/")
 
 
 def source_of(media_type: str, parameters: Parameters) -> Source:
-    """How a body of `media_type`, which is no form, is to be read; raises `MalformedRequest`.
+    """How to read a body of `media_type` that is not a form; raises `MalformedRequest`.
 
-    What has a size is raw pixels. Anything else is what its first bytes say: the type is only what a client, which may
-    be curl with its default, thinks of it.
+    A body with a size in the query is raw pixels. Any other body is an image file, whose first bytes tell its format;
+    the media type cannot tell it, because it may be just the default of curl.
     """
     if not parameters.has_size:
         return EncodedImage()

@@ -1,4 +1,4 @@
-"""The answer of `POST /v1/classify`: labels as JSON, of one image or of several, all of them or the best."""
+"""The answer of `POST /v1/classify`: the labels of one image or several as JSON, all labels or only the best."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CLASSES: Final = "classes"
 
 
 def check_top(model: ServedModel, parameters: Parameters) -> None:
-    """Raise `MalformedRequest` if more labels are wanted than `model` puts out."""
+    """Raise `MalformedRequest` if the request asks for more labels than `model` puts out."""
     if parameters.top is None:
         return
     for output in model.config.outputs:
@@ -29,9 +29,9 @@ def check_top(model: ServedModel, parameters: Parameters) -> None:
 
 
 def render(result: Classification, parameters: Parameters, *, listed: bool, instances: bool) -> bytes:
-    """One image's labels under `predictions`; those of several as a list under `images`.
+    """The answer's JSON: the labels of one image under `predictions`; of several (`listed`) as a list under `images`.
 
-    `instances`: and once more under `predictions`, one object of named outputs for each, as TF Serving's clients read.
+    With `instances`, a list has `predictions` too: an object of named outputs per image, as TF Serving's clients read.
     """
     answer: dict[str, Any] = {"model": result.model.name, "version": str(result.model.version)}
     top, threshold = parameters.top, parameters.threshold
@@ -52,7 +52,7 @@ def render(result: Classification, parameters: Parameters, *, listed: bool, inst
 
 
 def _predictions(row: Row, top: int | None, threshold: float | None) -> list[dict[str, Any]]:
-    """The labels of one image, best first: at most `top`, and none less probable than `threshold`."""
+    """The labels of one image, most probable first: at most `top`, and none less probable than `threshold`."""
     predictions = [
         {"label": label, "index": index, "probability": probability}
         for label, index, probability in zip(

@@ -1,7 +1,7 @@
-"""A path before the service's own, put there by a proxy: `/topfive/v1/classify` behind one is `/v1/classify` here.
+"""The prefix that a proxy puts before the paths of this service: it calls `/v1/classify` `/topfive/v1/classify`.
 
-A proxy may take it away, and say so in `X-Forwarded-Prefix` or not; or leave it, which the setting `root_path` tells.
-All pages and the API's description have relative addresses, so that they work either way.
+A proxy may remove the prefix, and may then name it in `X-Forwarded-Prefix`. If it leaves the prefix in the path, the
+setting `root_path` names it. All pages and the API's description use relative addresses, so they work either way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 from topfive.http.bodies.reading import Scope
 
 HERE: Final = "."
-"""In the API's description, the folder that it lies in."""
+"""The address of the API in its own description: the folder that the description lies in."""
 _HEADER: Final = b"x-forwarded-prefix"
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+){1,16}")
 _MAX_LENGTH: Final = 200
@@ -27,7 +27,7 @@ def without(scope: Scope, root_path: str) -> Scope:
 
 
 def server_url(headers: Any, root_path: str) -> str:
-    """Where the API is, as seen by who asks with these `headers`: what the proxy or the setting says, else here."""
+    """The API's address for the client: the prefix in the proxy's `headers`, else `root_path`, else `HERE`."""
     said = headers.get(_HEADER.decode(), "").rstrip("/")
     if said and len(said) <= _MAX_LENGTH and _PREFIX.fullmatch(said) and "/." not in said:
         return str(said)

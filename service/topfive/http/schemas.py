@@ -1,4 +1,4 @@
-"""The shapes of answers, for the OpenAPI documentation; the hot path writes them itself."""
+"""The shapes of requests and answers, for the OpenAPI documentation; inference routes write their JSON themselves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ImageSchema(BaseModel):
 
 
 class ListedAnswerSchema(BaseModel):
-    """The labels of each image of a request with several, in its order."""
+    """The labels of each image of a request with several images, in the request's order."""
 
     model: str
     version: str
@@ -38,7 +38,7 @@ class ListedAnswerSchema(BaseModel):
 
 
 class InstanceSchema(BaseModel):
-    """The labels of one image as TF Serving writes a model's outputs."""
+    """The labels of one image, as TF Serving writes the outputs of a model."""
 
     classes: list[str]
     probabilities: list[float]
@@ -46,7 +46,7 @@ class InstanceSchema(BaseModel):
 
 
 class InstancesAnswerSchema(BaseModel):
-    """The labels of each image of a request with `instances`, in both ways."""
+    """The labels of each image of a request with `instances`, in this service's shape and in TF Serving's."""
 
     model: str
     version: str
@@ -70,7 +70,7 @@ class HealthSchema(BaseModel):
 
 
 class ServerMetadataSchema(BaseModel):
-    """The server, and which extensions of the protocol it offers."""
+    """The server, and the extensions of the protocol that it offers."""
 
     name: str
     version: str
@@ -78,7 +78,7 @@ class ServerMetadataSchema(BaseModel):
 
 
 class TensorSchema(BaseModel):
-    """A tensor of a model; -1 is any size, the batch dimension is the first."""
+    """A tensor of a model; -1 stands for any size, and the batch dimension is the first."""
 
     name: str
     datatype: str = Field(examples=["UINT8"])
@@ -103,14 +103,14 @@ class ModelReadySchema(BaseModel):
 
 
 class DurationSchema(BaseModel):
-    """How often, and how long in all."""
+    """How often something was done, and how many nanoseconds it took in all."""
 
     count: int
     ns: int
 
 
 class BatchStatisticsSchema(BaseModel):
-    """Batches of one executed size."""
+    """The batches that ran with one size."""
 
     batch_size: int
     compute_input: DurationSchema
@@ -139,7 +139,7 @@ class StatisticsSchema(BaseModel):
 
 
 class IndexEntrySchema(BaseModel):
-    """A model of the repository, in one version."""
+    """One version of a model in the repository."""
 
     name: str
     version: str
@@ -151,7 +151,7 @@ Parameters = dict[str, str | int | float | bool]
 
 
 class InputSchema(BaseModel):
-    """A tensor of a request: its numbers in `data`, flat or nested, or its size in the parameter `binary_data_size`."""
+    """A tensor of a request: `data` has its numbers, flat or nested, or the parameter `binary_data_size` its size."""
 
     name: str = Field(examples=["image"])
     datatype: str = Field(examples=["UINT8"])
@@ -161,7 +161,7 @@ class InputSchema(BaseModel):
 
 
 class RequestedOutputSchema(BaseModel):
-    """An output to answer with; the parameter `binary_data` says whether as bytes."""
+    """An output that the answer must have; the parameter `binary_data` says whether to send it as bytes."""
 
     name: str = Field(examples=["classes"])
     parameters: Parameters | None = None
@@ -177,7 +177,7 @@ class InferRequestSchema(BaseModel):
 
 
 class OutputSchema(BaseModel):
-    """A tensor of an answer: its values in `data`, or its size in the parameter `binary_data_size`."""
+    """A tensor of an answer: `data` has its values, or the parameter `binary_data_size` its size."""
 
     name: str
     datatype: str = Field(examples=["FP32"])

@@ -1,1 +1,1 @@
-"""From the bytes of an image to its pixels."""
+"""Images: from the bytes of a file, or raw pixels, to an array of pixels."""

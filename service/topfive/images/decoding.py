@@ -1,7 +1,7 @@
-"""From bytes to UINT8 [N, H, W, 3] RGB: limits first, then decoding with stated rules.
+"""Turns bytes into UINT8 [N, H, W, 3] RGB: checks the limits first, then decodes by stated rules.
 
-What lives here: raw views, and the way of a file through `topfive.images.files`. What does not: resizing (a graph does
-that) and HTTP. What is made of each kind of file is in docs/images.md.
+What lives here: views of raw pixels, and the choice of a file's decoder. What does not: decoders (`images.files`), and
+resizing, which a graph does. docs/images.md says how each kind of file is decoded.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ __all__ = [
 ]
 
 ENCODED_MEDIA_TYPES: Final = tuple(kind.media_type for kind in SERVED if kind.media_type)
-"""Those of the formats that every installation decodes; what a client announces is a hint, and any will do."""
+"""The media types of the formats that every installation decodes. They are only documented: a client may send any."""
 ANY_IMAGE: Final = "image/*"
 
 
 @dataclass(frozen=True, slots=True)
 class RawShape:
-    """What a raw body is declared to hold: `count` images of `height` x `width` RGB pixels."""
+    """The declared content of a raw body: `count` images of `height` x `width` RGB pixels."""
 
     height: int
     width: int
@@ -47,11 +47,11 @@ class RawShape:
 
     @property
     def nbytes(self) -> int:
-        """Exact length of the body."""
+        """The exact length of the body."""
         return self.count * self.height * self.width * 3
 
     def check(self, limits: ImageLimits) -> None:
-        """Raise `MalformedRequest` or `TooLarge` if this may not come in."""
+        """Raise `MalformedRequest` or `TooLarge` if images of this shape are not accepted."""
         for name, value in (("height", self.height), ("width", self.width), ("count", self.count)):
             if value < 1:
                 raise MalformedRequest(f"{name} is {value}; it must be at least 1")
@@ -73,9 +73,9 @@ def view_raw(body: bytes | bytearray | memoryview, shape: RawShape) -> NDArray[n
 def decode(
     body: Buffer, limits: ImageLimits, rules: DecodingRules = USUAL_RULES, *, head: JpegHead | None = None
 ) -> NDArray[np.uint8]:
-    """Decode one image to UINT8 [1, H, W, 3] RGB, whatever served format its first bytes show.
+    """Decode one image to UINT8 [1, H, W, 3] RGB; its first bytes tell its format.
 
-    `head`: of a JPEG, if it has been read. Raises `UndecodableImage`, `UnsupportedMediaType` or `TooLarge`.
+    `head`: of a JPEG whose head was read already. Raises `UndecodableImage`, `UnsupportedMediaType` or `TooLarge`.
     """
     if head is not None:
         return _decode_jpeg(body, head, limits, rules)[np.newaxis]

@@ -1,1 +1,1 @@
-"""The machine below: cores, threads, file descriptors, files that change, turns of the event loop."""
+"""The machine that the service runs on: cores, threads, file descriptors, changing files, turns of the event loop."""

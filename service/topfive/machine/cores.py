@@ -1,9 +1,9 @@
-"""How many cores this process may use: the affinity mask, cut by the CPU quotas of its control groups.
+"""Finds how many cores this process may use: those of the affinity mask, reduced by the quotas of its control groups.
 
-A quota is written where the group was made, which is seldom where the process looks: a container sees its own group as
-the root, or its whole path; systemd's `CPUQuota` stands in a slice or a service below the root; and every group above
-counts too. So the kernel is asked where the process is (`/proc/self/cgroup`) and what is mounted where
-(`/proc/self/mountinfo`), and each folder from there up to the mount is read, of version 2 and of version 1.
+A quota is in the folder of its group, which may be anywhere: a container sees its own group as the root, or with its
+whole path; systemd's `CPUQuota` is in a slice or a service below the root; and the quotas of all groups above hold too.
+So the kernel is asked for the process' group (`/proc/self/cgroup`) and the mounts (`/proc/self/mountinfo`), and each
+folder from the group up to the mount is read, for version 2 and version 1 of control groups.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class _Mount:
-    """One hierarchy of control groups, of which the group `root` is what `point` shows."""
+    """A mounted hierarchy of control groups; the folder `point` shows its group `root`."""
 
     root: str
     point: str
@@ -36,10 +36,10 @@ class _Mount:
 
 
 def usable_cores(wanted: int = 0, *, root: Path = _ROOT) -> int:
-    """At least 1; a core of which the quota allows a part counts whole, for a half one would be left idle else.
+    """The cores to use, at least 1. A quota is rounded up, because a part of a core would else stay idle.
 
-    `wanted`, if it is not 0, is above all, with a warning where the system allows less. `root` is where `proc` and the
-    mounts are.
+    `wanted` overrides all, unless it is 0; a warning is logged if the system allows less. `root` is the folder that
+    `proc` and the mounts are in.
     """
     allowed = _allowed_cores(root)
     if wanted > allowed:
@@ -52,7 +52,7 @@ def usable_cores(wanted: int = 0, *, root: Path = _ROOT) -> int:
 
 
 def share_of_cores(cores: int, processes: int) -> int:
-    """How many of `cores` each of so many `processes` takes, at least 1."""
+    """How many of `cores` each of `processes` processes takes, at least 1."""
     return max(1, cores // processes)
 
 
@@ -68,7 +68,7 @@ def _quotas(root: Path) -> Iterator[float]:
         groups = dict(_groups((root / _MEMBERSHIP).read_text(encoding="utf-8", errors="surrogateescape")))
         mounts = list(_mounts((root / _MOUNTS).read_text(encoding="utf-8", errors="surrogateescape")))
     except OSError:
-        return  # no Linux, or a /proc that is not mounted: nothing to be found out
+        return  # this is not Linux, or /proc is not mounted: no quota can be found
     for version, group in groups.items():
         for folder in _folders(group, [mount for mount in mounts if mount.version == version]):
             quota = _read(root / folder.lstrip("/"), version)
@@ -87,7 +87,7 @@ def _groups(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _mounts(text: str) -> Iterator[_Mount]:
-    """The mounts of these hierarchies."""
+    """The mounts of version 2, and of version 1 with the `cpu` controller."""
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
         root, point = (_OCTAL.sub(lambda found: chr(int(found[1], 8)), word) for word in before.split(" ")[3:5])
@@ -101,8 +101,8 @@ def _mounts(text: str) -> Iterator[_Mount]:
 def _folders(group: str, mounts: Iterable[_Mount]) -> Iterator[str]:
     """The folders of `group` and of the groups above it, as far as they are mounted.
 
-    A mount that does not show `group`, because its root lies outside of this process' namespace, is at least read at
-    its top: it was made for this process. But not beside one that does show it.
+    If no mount shows `group`, because their roots are outside of this process' namespace, the top folder of each mount
+    is taken: they were made for this process.
     """
     inside = {mount.point: below for mount in mounts if (below := _below(group, mount.root)) is not None}
     for point, below in (inside or dict.fromkeys((mount.point for mount in mounts), PurePosixPath())).items():
@@ -113,7 +113,7 @@ def _folders(group: str, mounts: Iterable[_Mount]) -> Iterator[str]:
 
 
 def _below(group: str, root: str) -> PurePosixPath | None:
-    """The way from the group `root` down to `group`, None if there is none."""
+    """The path from the group `root` down to `group`, None if `group` is not below `root`."""
     if ".." in PurePosixPath(group).parts or ".." in PurePosixPath(root).parts:
         return None
     try:
@@ -135,7 +135,7 @@ def _read(folder: Path, version: int) -> float | None:
             return None
         return int(words[0]) / int(words[1])
     except FileNotFoundError:
-        return None  # the root of all groups has none, nor has one whose parent does not hand the controller down
+        return None  # the root group has no such file, nor has a group whose parent does not enable the controller
     except (OSError, ValueError, IndexError, ZeroDivisionError) as error:
         logger.warning(
             "the CPU quota in %s cannot be read, and is left out: %r; the setting cores is above it", folder, error

@@ -1,4 +1,4 @@
-"""How many files and sockets the process may have open: raised at the start, so that its connections fit."""
+"""Raises the limit of open files and sockets of the process at the start, so that its connections fit."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from topfive.ground.errors import ConfigurationError
 logger = logging.getLogger("topfive")
 
 _OTHER_FILES: Final = 256
-"""What is open beside connections: libraries, models while they load, metrics, the log."""
+"""Open files beside connections: libraries, models while they load, metrics, the log."""
 _FEWEST: Final = 16
-"""Connections, with fewer than which a service is of no use: a balancer's, a few clients', a probe's."""
+"""The fewest connections of a useful service: those of a load balancer, a few clients and a probe."""
 
 
 def fit_descriptors(max_connections: int, *, listeners: int, backlog: int) -> int:
-    """Raise the soft limit to what so many `listeners` need that take `max_connections` each; how many of them fit.
+    """Raise the soft limit so that each of `listeners` can take `max_connections`; returns how many each can take.
 
-    Fewer than asked for, with a warning, where the hard limit forbids it; raises `ConfigurationError` where it leaves
+    If the hard limit is too low, these are fewer, and a warning is logged; raises `ConfigurationError` if they are
     next to none.
 
-    An HTTP connection takes two, for its client may be reading a static file, as slowly as it likes. More is worth
-    having: `backlog`, for those that are accepted before one of them is looked at.
+    An HTTP connection needs two files, because its client may read a static file, as slowly as it likes. If possible
+    the limit has room for `backlog` more: for connections that are accepted before the service looks at the first.
     """
     soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
     files = listeners + 1
@@ -41,8 +41,8 @@ def fit_descriptors(max_connections: int, *, listeners: int, backlog: int) -> in
             f"unit, or `docker run --ulimit nofile={needed}`"
         )
     logger.warning(
-        "max_connections is lowered from %d to %d, for this process may have %d files open: for all of them raise the "
-        "limit to %d (ulimit -n, systemd's LimitNOFILE, Docker's --ulimit nofile)",
+        "max_connections is lowered from %d to %d, because this process may have only %d files open; to have them all, "
+        "raise the limit to %d (ulimit -n, systemd's LimitNOFILE, Docker's --ulimit nofile)",
         max_connections,
         fitting,
         limit,
@@ -52,13 +52,13 @@ def fit_descriptors(max_connections: int, *, listeners: int, backlog: int) -> in
 
 
 def _raise_limit(soft: float, *, needed: float, wanted: float) -> float:
-    """Raise the soft limit to `wanted`, or at least to `needed`, if the system lets us; what it is then."""
+    """Raise the soft limit to `wanted`, or at least to `needed`, if the system allows it; returns the new limit."""
     for target in (wanted, needed):
         if target <= soft:
             break
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (int(target), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-        except (OSError, ValueError) as error:  # macOS has a lower bound than it says
+        except (OSError, ValueError) as error:  # the limit that macOS reports is above the one that it allows
             logger.warning("the limit of open files cannot be raised from %.0f to %.0f: %s", soft, target, error)
         else:
             return target

@@ -1,7 +1,7 @@
-"""Files that are read again when they change: API keys and certificates, which live shorter than a process.
+"""Reads files again when they change: API keys and certificates, which change while the process runs.
 
-What is compared is their content: a mounted secret changes by a link that is turned to another folder, and times, sizes
-and inodes tell of that on one file system and not on another. The files are small.
+The contents are compared, which are small. A mounted secret changes when a link is pointed to another folder, and not
+on every file system do times, sizes or inodes show that.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ logger = logging.getLogger("topfive")
 
 
 class FileWatch:
-    """Calls `read` when one of `paths` holds something else than when it was last looked at.
+    """Calls `read` when the content of one of `paths` has changed since the last look.
 
-    `read` puts in force what they hold now, or raises `ConfigurationError` and changes nothing: then what was in force
-    stays, and the log says why, once for each change.
+    `read` puts the new contents in force, or raises `ConfigurationError` and changes nothing: then the old ones stay in
+    force, and the log says why, once for each change.
     """
 
     def __init__(self, name: str, paths: Sequence[Path], read: Callable[[], None]) -> None:
@@ -29,7 +29,7 @@ class FileWatch:
         self._seen = self._contents()
 
     def look(self) -> None:
-        """Look once; it reads files, and so is not for the event loop."""
+        """Compare the contents once; do not call this on the event loop, because it reads files."""
         found = self._contents()
         if found == self._seen:
             return
@@ -49,4 +49,4 @@ def _content(path: Path) -> bytes | str:
     try:
         return path.read_bytes()
     except OSError as error:
-        return str(error)  # a state like any other: `read` says what it means
+        return str(error)  # a missing file is a content like any other: `read` reports it

@@ -1,4 +1,4 @@
-"""What this process has used of the machine, as the kernel counts it."""
+"""The processor time and memory that this process uses, as the kernel counts them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Usage:
 
 
 def read_usage(statm: Path = _STATM) -> Usage:
-    """Of this process, now. `statm` is Linux' file of its memory, in pages, of which the second number is resident."""
+    """The usage of this process now. `statm` is Linux' file about its memory: the second number is resident pages."""
     if statm.is_file():
         resident = int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    else:  # macOS tells only the most there ever was, and in bytes
+    else:  # macOS reports only the largest ever, in bytes
         resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Usage(time.process_time(), resident)

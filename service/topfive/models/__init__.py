@@ -1,1 +1,1 @@
-"""What is served: models are loaded, wired into ensembles, and exchanged while they are served."""
+"""The models that are served: loading them, wiring them into ensembles, and replacing them while they are served."""

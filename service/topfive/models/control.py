@@ -1,13 +1,12 @@
-"""Changing models without a restart: by request, or by looking at the repository now and then.
+"""Model control: changes models without a restart, by request or by polling the repository.
 
-What lives here: who may change what, and what is known of every model, the reason for what is not served included.
-What does not: loading and the swap (`live_models`), what can be served together (`wiring`).
+What lives here: which changes are allowed, and what is known of every model, with the reason if it is not served. What
+does not: loading and the swap (`models.live`), and what can be served together (`models.wiring`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Final, Literal
 from topfive.ground.clock import Clock, sleep
 from topfive.ground.errors import BackendUnreachable, ConfigurationError, NotReady, UnknownModel, Unsupported
 from topfive.ground.lifecycle import Lifecycle
+from topfive.models.index import IndexEntry, ModelState
 from topfive.models.live import LiveModels
 from topfive.models.loading import Loader
 from topfive.models.wiring import related
@@ -26,41 +26,19 @@ logger = logging.getLogger("topfive")
 Mode = Literal["none", "explicit", "poll"]
 
 _UNLOADED: Final = "unloaded"
-_ENDING: Final = "it answers those who found it, and ends then"
-
-
-class ModelState(enum.StrEnum):
-    """The states of a version of a model, as the model repository extension names them."""
-
-    READY = "READY"
-    LOADING = "LOADING"
-    UNLOADING = "UNLOADING"
-    UNAVAILABLE = "UNAVAILABLE"
-
-
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """What is known of one version of a model; of one whose versions are not known, `version` is empty.
-
-    A `reason` beside READY is why a newer state of the model is not what is served.
-    """
-
-    name: str
-    version: str
-    state: ModelState
-    reason: str
+_ENDING: Final = "it answers the requests that have found it, and ends then"
 
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """Why a model is not served as it lies in the repository, and the versions that are wanted of it, if known."""
+    """Why a model is not served as it is in the repository, and the versions of it that should be served, if known."""
 
     reason: str
     versions: tuple[int, ...]
 
 
 class ModelControl:
-    """Loads and unloads models while others are served; `live` is what they are loaded into."""
+    """Loads models into `live` and unloads them, while other models are served."""
 
     def __init__(self, *, mode: Mode, repository: Repository, lifecycle: Lifecycle, live: LiveModels) -> None:
         self._mode = mode
@@ -73,9 +51,9 @@ class ModelControl:
         self._unreadable: str | None = None
 
     async def start(self, loader: Loader, stored: Mapping[str, StoredModel]) -> None:
-        """Load all that is `stored`; raises `ConfigurationError` if any of it cannot be served.
+        """Load all `stored` models; raises `ConfigurationError` if one cannot be served.
 
-        So is a default model that is not among it, where it cannot come later.
+        Also raises it if the default model is not among them and cannot be loaded later.
         """
         self._loader = loader
         async with self._lock:
@@ -87,10 +65,10 @@ class ModelControl:
             logger.warning("%s", amiss)
 
     async def load(self, name: str) -> None:
-        """Serve the model `name` as it lies in the repository now, of an ensemble its steps too.
+        """Serve the model `name`, and the steps of an ensemble, as they are in the repository now.
 
-        If that fails, what was served of them is served on. Raises `UnknownModel`, `ConfigurationError`, `NotReady`,
-        or `Unsupported` unless the mode is "explicit".
+        If that fails, their present versions stay served. Raises `UnknownModel`, `ConfigurationError`, `NotReady`, or
+        `Unsupported` unless the mode is "explicit".
         """
         loader = self._loader_on_request()
         async with self._lock:
@@ -100,10 +78,10 @@ class ModelControl:
             await self._change(loader, found)
 
     async def unload(self, name: str, *, unload_dependents: bool = False) -> None:
-        """Stop serving the model `name`; of an ensemble, with `unload_dependents`, also the steps nobody else has.
+        """Stop serving the model `name`; with `unload_dependents`, also the steps that no other ensemble has.
 
-        Who has found it is still answered. Raises `UnknownModel`, `NotReady`, or `Unsupported` if an ensemble that
-        stays has it as a step, or unless the mode is "explicit".
+        Requests that have found it are still answered. Raises `UnknownModel`, `NotReady`, or `Unsupported` if an
+        ensemble that stays has it as a step, or unless the mode is "explicit".
         """
         loader = self._loader_on_request()
         async with self._lock:
@@ -125,10 +103,10 @@ class ModelControl:
             await self._change(loader, dict.fromkeys(leaving))
 
     def index(self, *, ready: bool | None = None) -> list[IndexEntry]:
-        """What is known of every model, by name and version; with `ready`, only what is served.
+        """The index: what is known of every model, by name and version; with `ready`, only what is served.
 
-        A model that only prepares images is READY while an ensemble that has it as a step is. Raises `NotReady` until
-        the first models are served.
+        A model that only prepares images is READY while an ensemble of which it is a step is served. Raises `NotReady`
+        until the first models are served.
         """
         live = self._live
         if live.current is None:
@@ -150,16 +128,16 @@ class ModelControl:
         ]
 
     async def keep_polling(self, clock: Clock, seconds: float) -> None:
-        """Look at the repository every so many `seconds`, until the service stops."""
+        """Look at the repository every `seconds`, until the service stops."""
         while True:
             await sleep(clock, seconds)
             if not await self.look():
                 return
 
     async def look(self) -> bool:
-        """Look at the repository once, if it is polled; what goes wrong is logged, for it must not be the last look.
+        """Look at the repository once, if it is polled; false if the service stops, so that this was the last look.
 
-        False if it was, for the service stops.
+        Errors are logged, not raised, because polling must go on.
         """
         if self._mode != "poll":
             return True
@@ -169,15 +147,15 @@ class ModelControl:
             logger.warning("the models stay as they were: %s", error)
         except NotReady:
             return False
-        except Exception as error:  # see above
+        except Exception as error:  # see docstring
             logger.error("the look at the model repository failed", exc_info=error)
         return True
 
     async def poll(self) -> None:
-        """Serve the repository as it lies there now; what cannot be is refused and stays as it was.
+        """Serve the repository as it is now; a model that cannot be served so stays as it was.
 
-        Models that an ensemble joins change together, others by themselves, so that one broken model does not hold up
-        another. One that was removed leaves, unless an ensemble still needs it.
+        Models that an ensemble joins change together, other models by themselves, so that one broken model does not
+        keep another from changing. A model that was removed is unloaded, unless an ensemble still needs it.
         """
         loader = self._loader
         async with self._lock:
@@ -201,7 +179,7 @@ class ModelControl:
                 await self._try(loader, {name: changed[name] for name in sorted(group)})
 
     async def _try(self, loader: Loader, changes: Mapping[str, StoredModel | ConfigurationError | None]) -> None:
-        """Make `changes`, or say why not."""
+        """Make `changes`, or log and keep the reason why not."""
         readable: dict[str, StoredModel | None] = {}
         for name, model in changes.items():
             if isinstance(model, ConfigurationError):
@@ -211,7 +189,7 @@ class ModelControl:
         try:
             await self._change(loader, readable)
         except ConfigurationError:
-            return  # its reason is in the index and in the log
+            return  # `_change` has put the reason into the index and the log
         for name in readable.keys() - self._live.stored.keys():
             self._refused.pop(name, None)  # it is not in the repository any more
 
@@ -230,9 +208,9 @@ class ModelControl:
     def _refuse(
         self, changes: Mapping[str, StoredModel | ConfigurationError | None], error: ConfigurationError
     ) -> None:
-        """Keep in mind, and log once, why `changes` were not made."""
+        """Keep the reason why `changes` were not made, for the index, and log it once."""
         for name, model in changes.items():
-            # An ensemble has its classifier's version, whichever that would have been.
+            # An ensemble has the version of its classifier, which is not known here.
             versions = model.versions if isinstance(model, StoredModel) and not model.config.steps else ()
             refused = _Refused(str(error), versions)
             if self._refused.get(name) != refused:

@@ -1,7 +1,7 @@
-"""What is served now, and how the next takes its place: loaded beside it, put there at once, the old seen off.
+"""The live models: those that are served now, and their replacement by newly loaded ones in one swap.
 
-What lives here: the units that are alive, and the one swap that changes what requests find. What does not: who may
-change it, and what became of the attempt (`model_control`).
+What lives here: the loaded units, the swap that changes what requests find, and the retirement of the old units. What
+does not: which changes are allowed, and what is known of those that failed (`models.control`).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _ENDING: Final = (State.FAILED, State.DRAINING, State.STOPPED)
 
 
 class LiveModels:
-    """The models that are served, those on their way in, and those on their way out; used on one event loop.
+    """The models that are served, the one that is being loaded, and those that retire; used on one event loop.
 
-    `current` is what a request finds; it is replaced as a whole, and `on_swap` is told. `stored` is what it was made
-    from. Changes are made one at a time: the caller sees to that.
+    `current`: what requests find; it is replaced as a whole, and then `on_swap` is called. `stored`: the stored models
+    that it was made from. The caller must make one change at a time.
     """
 
     def __init__(self, *, lifecycle: Lifecycle, metrics: Metrics, on_swap: Callable[[], None] = lambda: None) -> None:
@@ -48,19 +48,19 @@ class LiveModels:
 
     @property
     def batchers(self) -> list[Batcher]:
-        """All that requests may be inside, those on their way out too."""
+        """The batchers of all models, with those that retire."""
         return [unit.batcher for unit in self._batched()]
 
     @property
     def retiring(self) -> list[Key]:
-        """What is no longer found, but still answers those who found it."""
+        """Models that new requests do not find any more, but that still answer earlier ones."""
         return [(unit.name, unit.version) for unit in self._retiring]
 
     async def change(self, loader: Loader, changes: Changes) -> None:
-        """Serve `changes` too: all of them, or, with the error that says why, none.
+        """Make all `changes` to what is served; if one cannot be made, make none and raise the reason.
 
-        What has not changed is kept as it is, with its queue and its statistics. Raises `ConfigurationError`, or
-        `NotReady` if the service has begun to end meanwhile.
+        A model that has not changed keeps its queue and its statistics. Raises `ConfigurationError`, or `NotReady` if
+        the service has begun to end meanwhile.
         """
         wanted = apply(self.stored, changes)
         if wanted == self.stored and self.current is not None:
@@ -80,11 +80,11 @@ class LiveModels:
         self._swap(wanted, units, loader.serve(wanted, units))
 
     def retry(self, names: Mapping[str, object]) -> None:
-        """Forget that any of `names` was broken: what was at fault may have lain outside their files."""
+        """Forget that any of `names` failed to load: the cause may have been outside their files."""
         self._broken = {key: broken for key, broken in self._broken.items() if key[0] not in names}
 
     def publish(self) -> None:
-        """Set the gauges of how full each model is: its versions share them, whether on their way out or not."""
+        """Set the gauges of how full each model is; all its versions share them, also those that retire."""
         fills: dict[str, list[Fill]] = {name: [] for name in self._published}
         for unit in self._batched():
             self._published[unit.name] = unit.metrics
@@ -93,23 +93,23 @@ class LiveModels:
             self._published[name].publish_fill(alive)
 
     def hurry(self) -> None:
-        """Make nobody wait for company in a batch any more."""
+        """Let no item wait for a fuller batch any more."""
         for batcher in self.batchers:
             batcher.hurry()
 
     def fail_if_stuck(self, seconds: float) -> bool:
-        """Fail every batcher that has a batch which takes more than `seconds`; whether there was one."""
+        """End batches that take more than `seconds`; true if a batcher failed because that had no effect."""
         stuck = [batcher.fail_if_stuck(seconds) for batcher in self.batchers]
         return any(stuck)
 
     async def check_backends(self) -> str | None:
-        """Let nobody in to a model whose backend cannot run it now; why, of one that is served, or None."""
+        """Suspend each model whose backend cannot run it now; return the reason of one that is served, or None."""
         units = list(self._batched())
         reasons = await asyncio.gather(*(_check_backend(unit) for unit in units))
         return next((why for unit, why in zip(units, reasons, strict=True) if why and unit not in self._retiring), None)
 
     async def drain(self) -> None:
-        """Answer everything that waits, then release the backends."""
+        """Answer every item that waits, then close the backends."""
         backends = [unit.backend for unit in self._batched()]
         await asyncio.gather(*(batcher.drain() for batcher in self.batchers))
         for task in self._retiring.values():
@@ -121,7 +121,7 @@ class LiveModels:
         yield from self._retiring
 
     async def _unit(self, loader: Loader, model: StoredModel, version: int) -> Unit:
-        """The unit that is there, if it is the same, else a new one."""
+        """The present unit if it was loaded from the same files and configuration, else a new one."""
         key, wanted = (model.config.name, version), fingerprint(model, version)
         present = self.units.get(key)
         if present is not None and present.fingerprint == wanted:
@@ -133,9 +133,9 @@ class LiveModels:
         try:
             return await loader.load(model, version)
         except BackendMismatch:
-            raise  # it may yet be mended elsewhere
+            raise  # not remembered as broken: the backend may change
         except ConfigurationError as error:
-            # Not the error itself: its traceback holds on to the graph.
+            # The error itself is not kept: its traceback would keep the graph alive.
             self._broken[key] = (wanted, str(error))
             raise
         finally:
@@ -156,8 +156,8 @@ class LiveModels:
             if isinstance(unit, BatchedUnit):
                 self._metrics.describe_model(unit.labels)
         self._on_swap()
-        # What is alive now stays alive: the collector need not walk it again with every generation. What leaves later
-        # is freed by its last reference, for which the units hold none in circles.
+        # What is alive now stays alive for long, so the garbage collector need not visit it again. A unit that retires
+        # later is freed by its last reference; units are in no reference cycles for that reason.
         gc.collect()
         gc.freeze()
 

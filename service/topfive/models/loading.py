@@ -1,7 +1,7 @@
-"""From stored models to loaded ones, and from those to what clients find.
+"""The loader: makes loaded units out of stored models, and served models out of units.
 
-What lives here: a `Unit`, one version of one model, loaded and warm, and how units are put together. What does not:
-which of them can be served together (`wiring`), when that happens (`live_models`), and which runtime runs the graphs
+What lives here: `Unit`, one version of one model, loaded and warm, and how units are put together. What does not: which
+models can be served together (`models.wiring`), when they are loaded (`models.live`), and the runtime of the graphs
 (`backends`, handed in as a `BackendFactory`).
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from topfive.backends.base import Backend, BackendFactory, PerImageGraph
 from topfive.batching.batch import BatcherHooks
 from topfive.batching.batcher import Batcher
-from topfive.batching.queue import QueueLimits
+from topfive.batching.items import QueueLimits
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendUnreachable, ConfigurationError, TopfiveError
 from topfive.machine.workers import WorkerPool
@@ -29,7 +29,7 @@ from topfive.repository.reading import Files, StoredModel
 
 @dataclass(frozen=True, slots=True)
 class QueueDefaults:
-    """Bounds of a model's queue where its config.pbtxt does not say: images, bytes, and the estimated wait."""
+    """Bounds of a model's queue that its config.pbtxt does not set: images, bytes, and the estimated wait."""
 
     max_items: int
     max_bytes: int
@@ -38,9 +38,9 @@ class QueueDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a unit was loaded from; another that is equal need not be loaded again.
+    """What a unit was loaded from; a unit with an equal fingerprint need not be loaded again.
 
-    The configuration is without its version_policy, which chooses versions and changes none.
+    `config` is without its version_policy, which chooses versions but does not change any.
     """
 
     config: ModelConfig
@@ -49,7 +49,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unit:
-    """One version of a model, loaded and warm; what a change of models keeps or replaces as a whole."""
+    """One version of a model, loaded and warm; a change of models keeps or replaces it as a whole."""
 
     name: str
     version: int
@@ -58,14 +58,14 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparingUnit(Unit):
-    """The graph that an ensemble runs on each image by itself."""
+    """A model whose graph an ensemble runs on each image by itself."""
 
     graph: PerImageGraph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnsembleUnit(Unit):
-    """Of an ensemble only what is counted: its graphs are units of their own."""
+    """An ensemble: only its metrics and statistics, for its graphs are units of their own."""
 
     metrics: ModelMetrics
     statistics: Statistics
@@ -73,7 +73,7 @@ class EnsembleUnit(Unit):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchedUnit(Unit):
-    """A classifier: its queue and what runs its batches. `labels`: those of its `topfive_model_info`."""
+    """A classifier, with its batcher and its backend. `labels`: those of its metric `topfive_model_info`."""
 
     metrics: ModelMetrics
     statistics: Statistics
@@ -88,7 +88,7 @@ Units = Mapping[Key, Unit]
 
 
 def fingerprint(model: StoredModel, version: int) -> Fingerprint:
-    """Of `version` of `model`, as it lies in the repository."""
+    """The fingerprint of `version` of `model`, as it is in the repository."""
     files = () if model.config.steps else model.files[version]
     return Fingerprint(replace(model.config, versions=VersionPolicy()), files)
 
@@ -107,7 +107,7 @@ class Loader:
     default_model: str | None = None
 
     async def load(self, model: StoredModel, version: int) -> Unit:
-        """Load `version` and warm it up; raises `ConfigurationError` naming what cannot be served."""
+        """Load `version` of `model` and warm it up; raises `ConfigurationError`, which names what cannot be served."""
         name = model.config.name
         if model.config.steps:
             return EnsembleUnit(name, version, fingerprint(model, version), self.metrics.model(name), Statistics())
@@ -116,7 +116,7 @@ class Loader:
         return await self._per_image(model, version)
 
     def serve(self, stored: Mapping[str, StoredModel], units: Units) -> Models:
-        """What clients find of `stored`, whose every version is in `units`; see `wiring.apply` for what goes."""
+        """What clients find of `stored`; `units` has all its versions, and `wiring.apply` has checked it."""
         served: dict[str, dict[int, ServedModel]] = {}
         steps: dict[str, str] = {}
         for name, model in stored.items():
@@ -200,7 +200,7 @@ async def _warm_up(backend: Backend, path: Path) -> None:
     try:
         await backend.warm_up()
     except (BackendUnreachable, ConfigurationError):
-        raise  # says nothing of the graph, or all that there is to say
+        raise  # it is not about the graph, or it says all that there is to say
     except Exception as error:
         raise ConfigurationError(f"{path}: the graph fails at warm-up: {error}") from error
 

@@ -1,7 +1,7 @@
-"""The models that are served, by name and version.
+"""The served models, by name and version.
 
-What lives here: what a served model is, and finding one. What does not: how it comes to be (`loading`), the runtime
-(`backends`), the life of a request (`classifier`).
+What lives here: what a served model is, and how one is found. What does not: loading (`models.loading`), the runtime
+(`backends`), the life of a request (`request.classifier`).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from topfive.repository.model_config import ModelConfig
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What a client calls: optionally a graph run on each image by itself, then a batcher.
+    """A model that clients can call: perhaps a graph that runs on each image by itself, then a batcher.
 
-    `config` is its own; `batched`, of an ensemble, the classifier whose batcher it shares, else None.
-    `image` is the spec that a decoded image must fit. `crop_shape` is what the per-image graph makes of it, where the
-    batcher's slots may run that graph themselves, else None. A `queue_timeout_seconds` of 0 means none.
+    `config`: its own configuration. `batched`: the classifier whose batcher an ensemble shares; None if this is no
+    ensemble. `image`: the spec that a decoded image must fit. `crop_shape`: the shape that the per-image graph makes of
+    an image, if the batcher's slots may run that graph, else None. `queue_timeout_seconds`: 0 means none.
     """
 
     name: str
@@ -41,7 +41,7 @@ class ServedModel:
     batched: ServedModel | None
 
     def count(self, images: int, timings: Timings | None, total_seconds: float) -> None:
-        """Count one request, also for the classifier that an ensemble ends in; without timings, it failed."""
+        """Count one request, also for the classifier of an ensemble; with `timings` None, as one that failed."""
         model: ServedModel | None = self
         while model is not None:
             if timings is None:
@@ -54,8 +54,8 @@ class ServedModel:
 class Models:
     """All served models by name and version, as they are between two changes.
 
-    `steps`: the models that are steps, each with an ensemble that has it as one. `default`: the model that clients
-    mean who name none; without it, the only one that they can.
+    `steps`: the names of models that are steps, each with the name of its ensemble. `default`: the model for requests
+    that name none; if it is None, the only ensemble, else the only model.
     """
 
     def __init__(
@@ -75,17 +75,17 @@ class Models:
 
     @property
     def only_steps(self) -> Collection[str]:
-        """Names of the models that only prepare images for others, which nobody can call."""
+        """Names of the models that only prepare images for ensembles; clients cannot call them."""
         return self._steps.keys() - self._served.keys()
 
     def why_no_default(self) -> str | None:
-        """What is wrong where a default model is set that is not served; else None."""
+        """Why the default model is not served, if one is set; None if it is served or none is set."""
         if self._default is None or self._default in self._served:
             return None
         return self._why_unknown(self._default, is_default=True)
 
     def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
-        """The model `name` (the default one if None) in `version` (the highest if None); raises `UnknownModel`."""
+        """The model `name` (the default if None) in `version` (the highest if None); raises `UnknownModel`."""
         is_default = name is None
         if name is None:
             name = self._default
@@ -119,7 +119,7 @@ class Models:
 
 
 def _only_model(served: Mapping[str, Mapping[int, ServedModel]]) -> str | None:
-    """The one that clients can only mean: the only ensemble, else the only model."""
+    """The model of requests that name none: the only ensemble, or without ensembles the only model, else None."""
     ensembles = [name for name, versions in served.items() if any(model.per_image for model in versions.values())]
     candidates = ensembles or list(served)
     return candidates[0] if len(candidates) == 1 else None

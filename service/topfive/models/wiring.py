@@ -1,7 +1,7 @@
-"""Which stored models can be served together: what makes a classifier, what an ensemble, and whether its steps fit.
+"""Checks which stored models can be served together: what a classifier is, and whether an ensemble's steps fit.
 
-What lives here: judgements on configurations, before anything is loaded, of a whole repository and of changes to one.
-What does not: graphs (`loading`), the file system (`repository`).
+What lives here: checks of configurations, before any model is loaded. What does not: graphs (`models.loading`), the
+file system (`repository`).
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from topfive.repository.model_config import EnsembleStep
 from topfive.repository.reading import StoredModel
 
 OUTPUTS: Final = {"classes": "BYTES", "probabilities": "FP32", "indices": "INT64"}
-"""What a classifier must put out, each of shape [N, k]: labels, and their probabilities and indices, best first.
+"""The outputs that a classifier must have, each of shape [N, k]: labels, their probabilities and indices, best first.
 
-What it puts out beside them (an embedding, say) is answered over the Open Inference Protocol only.
+Further outputs (an embedding, say) are in answers over the Open Inference Protocol only.
 """
 _CHANNELS: Final = 3
 
 Stored = Mapping[str, StoredModel]
 Changes = Mapping[str, StoredModel | None]
-"""Models to add or to replace, by name; None to remove."""
+"""Models to add or to replace, by name; None removes a model."""
 
 
 def apply(stored: Stored, changes: Changes) -> dict[str, StoredModel]:
-    """`stored` with `changes` made; raises `ConfigurationError` if the outcome cannot be served.
+    """Return `stored` with `changes` made; raises `ConfigurationError` if the result cannot be served.
 
-    A model that could only be a step of an ensemble leaves with the last one that has it as a step.
+    A model that can only be a step is removed together with the last ensemble that has it as a step.
     """
     wanted = {name: model for name, model in {**stored, **changes}.items() if model is not None}
     for model in wanted.values():
@@ -48,10 +48,10 @@ def apply(stored: Stored, changes: Changes) -> dict[str, StoredModel]:
 
 
 def related(stored: Stored, found: Stored, names: Iterable[str]) -> list[set[str]]:
-    """`names` in groups that an ensemble joins, as it is in `stored` or as it is `found`: those change together.
+    """`names` in groups that must change together: those that an ensemble of `stored` or of `found` joins.
 
-    A new classifier may need the new preparation that came with it; either of them with the old other would answer
-    with nonsense.
+    A new classifier may need the new preparing model that came with it; a new one with an old one would give wrong
+    answers.
     """
     groups = [{name} for name in names]
     for model in (*stored.values(), *found.values()):
@@ -64,12 +64,12 @@ def related(stored: Stored, found: Stored, names: Iterable[str]) -> list[set[str
 
 
 def classifies(model: StoredModel) -> bool:
-    """Whether `model` is a classifier by itself, which batches, rather than what prepares images for one."""
+    """Whether `model` is a classifier, which runs in batches, rather than a model that prepares images for one."""
     return OUTPUTS.items() <= {output.name: output.datatype for output in model.config.outputs}.items()
 
 
 def version_of_step(step: EnsembleStep, versions: Sequence[int], ensemble: StoredModel) -> int:
-    """Which of the `versions` of its model that are served `step` means."""
+    """The version that `step` means, of the served `versions` of its model; raises `ConfigurationError` if none."""
     version = max(versions) if step.version == -1 else step.version
     if version not in versions:
         raise ConfigurationError(
@@ -80,7 +80,7 @@ def version_of_step(step: EnsembleStep, versions: Sequence[int], ensemble: Store
 
 
 def served_versions(model: StoredModel, stored: Stored) -> tuple[int, ...]:
-    """The versions in which clients find `model`: an ensemble in that of its classifier, for that is who answers."""
+    """The versions in which clients find `model`: its own, or for an ensemble the version of its classifier."""
     if not model.config.steps:
         return model.versions
     step = model.config.steps[-1]
@@ -107,7 +107,7 @@ def _check_image_input(name: str, inputs: tuple[TensorSpec, ...]) -> None:
 
 
 def _check_wiring(model: StoredModel, stored: Stored) -> None:
-    """Two steps, a per-image graph and a classifier: the one pipeline that the embedded backend runs."""
+    """Check for two fitting steps, a per-image graph and a classifier; the embedded backend runs no other ensemble."""
     config = model.config
     _check_image_input(config.name, config.inputs)
     absent = [step.model for step in config.steps if step.model not in stored]
@@ -145,7 +145,7 @@ def _check_wiring(model: StoredModel, stored: Stored) -> None:
 
 
 def _check_outputs(model: StoredModel, step: EnsembleStep, classifier: StoredModel) -> None:
-    """What the ensemble puts out is its classifier's, as that has it; of further outputs it may pass some on."""
+    """Check that the ensemble's outputs are outputs of its classifier, under the same names; some may be left out."""
     theirs = {output.name: output for output in classifier.config.outputs}
     ours = {output.name: output for output in model.config.outputs}
     for name, called in step.outputs.items():

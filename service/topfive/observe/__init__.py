@@ -1,1 +1,1 @@
-"""What operators see: metrics, logs, statistics, trace contexts."""
+"""What operators see of the service: metrics, logs, statistics, and the trace contexts of requests."""

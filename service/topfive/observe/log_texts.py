@@ -1,8 +1,8 @@
-"""Log lines for people at a terminal: short, aligned, coloured where the terminal shows colours.
+"""Log lines for people at a terminal: short, aligned, and coloured if the terminal shows colours.
 
-What lives here: the text of a line. What does not: where it goes, and the same lines for programs (`logs`). Whatever a
-client may have put into a line, it commands no terminal and looks like no other line: control characters are shown as
-escapes, and what follows a newline is indented.
+What lives here: the text of a line. What does not: where it goes, and the same lines for programs (`observe.logs`).
+Text from a client cannot control the terminal, nor look like a line of its own: control characters are shown as
+escapes, and the text after a newline is indented.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ _LEVELS: Final = {"debug": _DIM, "warning": _YELLOW, "error": _RED, "critical": 
 _STAGES: Final = ("decode", "resize", "queue", "inference")
 _REFUSED, _FAILED = 400, 500
 _MOST: Final = 1 << 14
-"""Characters of one text in a line: more than a traceback has, and less than a client can send."""
+"""The most characters of one text in a line: more than a traceback has, and less than a client can send."""
 
 
 def bounded(text: str) -> str:
-    """`text`, of a long one the beginning and the end."""
+    """`text`; if it is too long, only its beginning and its end."""
     if len(text) <= _MOST:
         return text
     return f"{text[: _MOST // 2]}… of {len(text)} characters …{text[-_MOST // 2 :]}"
 
 
 class LogTexts:
-    """Makes the lines; without `colours`, plain ones."""
+    """Makes the lines, with or without `colours`."""
 
     def __init__(self, *, colours: bool) -> None:
         self._colours = colours
 
     def message(self, level: str, text: str, seconds: float) -> str:
-        """What a part of the program says, with its level where that is not the usual one."""
+        """The line of a message from the program, with its level unless that is info."""
         colour = _LEVELS.get(level)
         mark = "" if colour is None else f"{self._in(colour, level)}  "
         return f"{self._time(seconds)}  {mark}{_indented(bounded(text))}"
 
     def request(self, fields: Mapping[str, Any], now: float) -> str:
-        """One request, by the fields of its line for programs."""
+        """The line of one request; `fields` are those of its line for programs."""
         status = fields["status"]
         colour = _RED if status >= _FAILED else _YELLOW if status >= _REFUSED else _GREEN
         took = f"{1000 * fields['total_seconds']:.1f} ms"
@@ -64,7 +64,7 @@ class LogTexts:
 
 
 class TextFormatter(logging.Formatter):
-    """A record as `texts` has it, with its traceback."""
+    """Formats a record by `texts`, with its traceback."""
 
     def __init__(self, texts: LogTexts) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ def _shown(character: str) -> str:
 
 
 def _indented(text: str) -> str:
-    """Several lines so that only the first begins at the margin: what follows is taken for no line of its own."""
+    """`text` with only its first line at the margin, so that no further line looks like a log line of its own."""
     first, *rest = map(_escaped, text.split("\n"))
     if any(line[:1] not in ("", " ") for line in rest):
         rest = [f"  {line}" for line in rest]

@@ -1,7 +1,7 @@
-"""Log lines on standard error: JSON, one object a line, or text for people (`log_texts`).
+"""Log lines on standard error: JSON, one object a line, or text for people (`observe.log_texts`).
 
-What lives here: the formatter for the program's own loggers and the request line. Bodies and header values other than
-the request id and the trace are never logged; of what else a client sent, only what the message of a refusal quotes.
+What lives here: the formatter for the program's own loggers, and the line of a request. Bodies and header values other
+than the request id and the trace are never logged, except what an error message quotes of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one JSON object: time, level, logger, message, and what was given as `extra`."""
+    """Formats a record as one JSON object: time, level, logger, message, and the fields given as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See class."""
@@ -39,14 +39,14 @@ class JsonFormatter(logging.Formatter):
 
 
 def texts_for(log_format: str, stream: TextIO, *, colours: bool) -> LogTexts | None:
-    """How to write for people, by the setting `log_format`; None for programs. Only a terminal gets `colours`."""
+    """The texts for people, if the setting `log_format` wants them; None for JSON. Only a terminal gets `colours`."""
     if log_format == "json" or (log_format == "auto" and not stream.isatty()):
         return None
     return LogTexts(colours=colours and stream.isatty())
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes one line, too, for a record that cannot be made into one; logging itself writes a page that is no line."""
+    """Writes a line even if a record cannot be formatted; logging itself would then write a page of free text."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """See class."""
@@ -58,7 +58,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def configure_logging(level: str, stream: TextIO, *, texts: LogTexts | None = None) -> None:
-    """Send every logger's lines to `stream`, from `level` on: as JSON, or as `texts` has them."""
+    """Send every logger's lines of `level` or above to `stream`: by `texts`, or as JSON if that is None."""
     handler = _Handler(stream)
     handler.setFormatter(JsonFormatter() if texts is None else TextFormatter(texts))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -67,15 +67,15 @@ def configure_logging(level: str, stream: TextIO, *, texts: LogTexts | None = No
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # Its steps of starting and stopping are ours, told once more.
+    # uvicorn's lines about start and stop would only repeat ours.
     logging.getLogger("uvicorn").setLevel(logging.NOTSET if texts is None else logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.NOTSET if texts is None else logging.WARNING)
 
 
 class RequestLog:
-    """One line for each request, written straight to `stream`: the logging package costs five times as much.
+    """Writes one line for each request directly to `stream`: the logging package would cost five times as much.
 
-    JSON, or as `texts` has it.
+    The line is made by `texts`, or JSON if that is None.
     """
 
     def __init__(self, *, enabled: bool, stream: BinaryIO, texts: LogTexts | None = None) -> None:
@@ -84,7 +84,7 @@ class RequestLog:
         self._texts = texts
 
     def write(self, fields: Mapping[str, Any]) -> None:
-        """Write one line with `fields` beside the time."""
+        """Write one line with the time and `fields`."""
         now = time.time()  # noqa: TID251  # a timestamp, not a duration
         if self._texts is not None:
             self._stream.write(f"{self._texts.request(fields, now)}\n".encode())

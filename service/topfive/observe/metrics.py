@@ -1,8 +1,8 @@
-"""What Prometheus is told: with `metrics_files`, the only file that imports its client.
+"""The Prometheus metrics; only this module and `observe.metrics_files` import Prometheus' client library.
 
-What lives here: the metrics, their one place of definition, and their exposition. Every number is also in the log line
-and the `Server-Timing` header of its request. With several worker processes the client library keeps its values in
-files of a shared folder, and `exposition` adds the processes up.
+What lives here: the definition of all metrics, and their exposition. A request's times are also in its log line and its
+`Server-Timing` header. With several worker processes, the library keeps its values in files of a shared folder, and
+`exposition` adds up the processes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BATCH_SIZE_BUCKETS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
 _INFO: Final = ("model", "version", "backend", "slots", "limit")
 STAGES: Final = ("decode", "resize", "queue", "inference")
 REASONS: Final = (*sorted({error.code for error in HTTP}), "abandoned", "cancelled", "expired")
-"""Of refusals, and of items that left the queue. They count from 0: the first of a series that is new is in no rate."""
+"""Reasons of refusals, and of items that left the queue. All count from 0, or rates would miss the first of each."""
 
 
 class ModelMetrics:
@@ -48,7 +48,7 @@ class ModelMetrics:
         self._slots = metrics.slots.labels(model)
 
     def publish_fill(self, fills: Sequence[Fill]) -> None:
-        """Set the gauges of how full it is, over all batchers that serve a version of it."""
+        """Set the gauges of queue and slots to the sums over all batchers that serve a version of the model."""
         self._queue_items.set(sum(fill.items for fill in fills))
         self._queue_items_limit.set(sum(fill.max_items for fill in fills))
         self._queue_bytes.set(sum(fill.nbytes for fill in fills))
@@ -56,7 +56,7 @@ class ModelMetrics:
         self._slots.set(sum(fill.slots for fill in fills))
 
     def answered(self, images: int, timings: Timings) -> None:
-        """Count one answered request of so many images and observe its stages."""
+        """Count one answered request with so many `images`, and observe its stages."""
         self._images.inc(images)
         decode, resize, queue, inference = self._stages
         decode.observe(timings.decode_seconds)
@@ -68,7 +68,7 @@ class ModelMetrics:
 class Metrics:
     """All metrics of one process, in a registry of its own.
 
-    `shared_folder`: where several worker processes keep their values, if there are several.
+    `shared_folder`: where worker processes keep their values; None if there is only one process.
     """
 
     def __init__(self, *, shared_folder: str | None = None) -> None:
@@ -126,7 +126,7 @@ class Metrics:
         )
         self.prepare_wait = Gauge(
             "topfive_prepare_wait_seconds",
-            "Estimated time until all that wait to be decoded will have been; of several processes, the longest.",
+            "Estimated time until all images that now wait are decoded; of several processes, the longest.",
             ("lane",),
             registry=registry,
             multiprocess_mode="livemax",
@@ -135,18 +135,18 @@ class Metrics:
         self.connections_limit = self._gauge("topfive_connections_limit", "Most HTTP connections open at once.", ())
         self.connections_closed = Counter(
             "topfive_connections_closed",
-            "HTTP connections closed for what their client did or did not do, by reason.",
+            "HTTP connections that the service closed because of their client, by reason.",
             ("reason",),
             registry=registry,
         )
         self.gauge_failures = Counter(
             "topfive_gauge_failures",
-            "Times that some gauges could not be set, for what they tell could not be found out.",
+            "Times that some gauges could not be set, because their values could not be read.",
             registry=registry,
         )
         self._lost_lines = Counter(
             "topfive_log_lines_lost",
-            "Lines of the log that could not be written: nobody reads it, or its disk is full.",
+            "Log lines that could not be written: the reader has stopped, or the disk is full.",
             registry=registry,
         )
         self._lost_lines_told = 0
@@ -158,7 +158,7 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        # Named as by every client library. The library's own collector reads one process only, whichever is asked.
+        # Every client library uses these names. The library's own collector would read only the process that answers.
         self._cpu_seconds = Counter(
             "process_cpu_seconds",
             "Processor time, of all threads and worker processes, those that have ended included.",
@@ -170,7 +170,7 @@ class Metrics:
         )
         self._started = Gauge(
             "process_start_time_seconds",
-            "Unix time at which the process, of several the latest, began to load its models.",
+            "Unix time at which the process began to load its models; of several processes, the latest.",
             registry=registry,
             multiprocess_mode="livemax",
         )
@@ -187,29 +187,29 @@ class Metrics:
         self._model_info.labels(**labels).set(1)
 
     def forget_model(self, labels: Mapping[str, str]) -> None:
-        """Take back what `describe_model` published; among several processes as 0, for their files forget no label."""
+        """Take back what `describe_model` published; with several processes set it to 0, as their files keep labels."""
         if self._shared_folder is None:
             self._model_info.remove(*(labels[name] for name in _INFO))
         else:
             self._model_info.labels(**labels).set(0)
 
     def process_started(self) -> None:
-        """Publish that the process starts now."""
+        """Publish the present time as the start of the process."""
         self._started.set_to_current_time()
 
     def publish_process(self, usage: Usage) -> None:
-        """Publish what the process uses; to be called with readings of one process, in their order."""
+        """Publish what the process uses; call it with readings of one process, in their order."""
         self._cpu_seconds.inc(usage.cpu_seconds - self._cpu_seconds_told)
         self._cpu_seconds_told = usage.cpu_seconds
         self._resident_bytes.set(usage.resident_bytes)
 
     def publish_lost_lines(self, count: int) -> None:
-        """Publish how many lines of the log this process has lost since its start."""
+        """Publish how many log lines this process has lost since its start."""
         self._lost_lines.inc(count - self._lost_lines_told)
         self._lost_lines_told = count
 
     def observe_request(self, route: str, model: str, code: int, seconds: float) -> None:
-        """Observe one finished request; `model` is empty where none was found."""
+        """Observe one finished request; `model` is empty if no model was found for it."""
         key = (route, model, code)
         child = self._request_durations.get(key)
         if child is None:
@@ -223,12 +223,12 @@ class Metrics:
             MultiProcessCollector(registry, self._shared_folder)  # type: ignore[no-untyped-call]  # the library's
             try:
                 return generate_latest(registry)
-            except FileNotFoundError:  # a worker has just ended, and its files went while they were read
+            except FileNotFoundError:  # a worker process just ended, and its files were removed while they were read
                 return generate_latest(registry)
         return generate_latest(self._registry)
 
 
 def forget_process(pid: int, shared_folder: str) -> None:
-    """Drop the gauges of a worker process that has ended from `shared_folder`; its counts stay, among the dead's."""
+    """Remove the gauges of an ended worker process from `shared_folder`; its counts are added to the dead's file."""
     mark_process_dead(pid, shared_folder)  # type: ignore[no-untyped-call]  # the library's
     add_to_the_dead(pid, Path(shared_folder))

@@ -1,10 +1,10 @@
-"""The files in which worker processes keep their metrics: no file is mapped that the disk has no room for.
+"""The files in which worker processes keep their metrics; a file is only mapped if the disk has room for all of it.
 
-The client library maps files that it has only made longer. Where the disk, or the tmpfs, is full by the time that such
-a page is first written to, the kernel ends the process with SIGBUS. Here a file's room is written before it is mapped;
-a file that cannot grow any more keeps what it has, and what is new is counted in memory, which nobody else can read.
+The client library extends a file without writing to it, and maps it. If the disk, or the tmpfs, is full when such a
+page is first written, the kernel ends the process with SIGBUS. So here the new part of a file is written before it is
+mapped. A file that cannot grow keeps its values; new values are counted in memory, where no other process sees them.
 
-What a process that has ended had counted goes into one file with all such: however many end, the folder stays small.
+The counts of all processes that have ended are added up in one file, so the folder stays small, however many end.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from topfive.ground.errors import ConfigurationError
 logger = logging.getLogger("topfive")
 
 _FIRST_BYTES: Final = 1 << 16
-"""Of a new file, as in the library."""
+"""The size of a new file, as in the library."""
 _FRAME_BYTES: Final = 32
-"""Most that an entry takes beside its key: lengths, padding, value, time."""
+"""The most that an entry takes beside its key: lengths, padding, value, time."""
 _COUNTING: Final = ("counter", "histogram")
-"""The files of what only grows, as the library names them."""
+"""The library's names for the files of values that only grow."""
 _DEAD: Final = 0
-"""No process' id: in the name of the files of those that have ended."""
+"""Stands for a process id in the names of the files of ended processes; no process has this id."""
 _WORKER_BYTES: Final = 1 << 19
-"""What a worker's files take together, with half a dozen models."""
+"""The size of all files of one worker process, with half a dozen models."""
 
 
 @contextlib.contextmanager
 def metrics_folder(named: str | None, *, workers: int) -> Iterator[str]:
-    """A folder with room for the files of so many `workers`, in the folder `named` or where the system has such.
+    """A temporary folder with room for the files of so many `workers`, in the folder `named`, or in the system's.
 
-    Raises `ConfigurationError` if there is none.
+    Raises `ConfigurationError` if there is no such room.
     """
     needed = workers * _WORKER_BYTES
     with contextlib.ExitStack() as stack:
@@ -62,12 +62,12 @@ def metrics_folder(named: str | None, *, workers: int) -> Iterator[str]:
 
 
 def keep_room() -> None:
-    """Have the library's values of this process kept in files whose room is there before they are mapped."""
+    """Make the library keep this process' values in files that have their room before they are mapped."""
     values.MmapedDict = RoomyDict  # type: ignore[attr-defined]  # it has no other way to choose
 
 
 class RoomyDict(MmapedDict):
-    """The library's dictionary in a file, which never maps what the disk may not have."""
+    """The library's dictionary in a file, which never maps a part that the disk may have no room for."""
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
         self._in_memory: dict[str, tuple[float, float]] = {}
@@ -85,18 +85,18 @@ class RoomyDict(MmapedDict):
 
     @property
     def is_whole(self) -> bool:
-        """Whether all is in the file."""
+        """Whether all values are in the file."""
         return not self._full
 
     def read_value(self, key: str) -> tuple[float, float]:
-        """The value and its time, 0 for a new one."""
+        """The value and its time; both are 0 for a new key."""
         if not self._has(key):
             return self._in_memory.setdefault(key, (0.0, 0.0))
         found: tuple[float, float] = super().read_value(key)  # type: ignore[no-untyped-call]
         return found
 
     def write_value(self, key: str, value: float, timestamp: float) -> None:
-        """Keep a value."""
+        """Keep the value and its time."""
         if self._has(key):
             super().write_value(key, value, timestamp)  # type: ignore[no-untyped-call]
         else:
@@ -121,13 +121,13 @@ class RoomyDict(MmapedDict):
 
     def _give_up(self, filename: str, error: OSError) -> None:
         self._full = True
-        logger.error("metrics that are new are not shown any more, for %s cannot grow: %s", filename, error)
+        logger.error("new metrics are not shown any more, because %s cannot grow: %s", filename, error)
 
 
 def add_to_the_dead(pid: int, folder: Path) -> None:
-    """Add up the counts of process `pid`, which has ended, with those of all that ended before; drop its files.
+    """Add the counts of process `pid`, which has ended, to those of all that ended before, and remove its files.
 
-    Where the disk has no room for that its files stay, and are read as before.
+    If the disk has no room for that, its files stay, and are read as before.
     """
     for kind in _COUNTING:
         file, dead = folder / f"{kind}_{pid}.db", folder / f"{kind}_{_DEAD}.db"
@@ -150,7 +150,7 @@ def add_to_the_dead(pid: int, folder: Path) -> None:
 
 
 def _make(path: Path) -> None:
-    """Make a file with its first room; others, who read all there are, see no empty one."""
+    """Make a file of the first size; it appears at once, because other processes read all files that they find."""
     new = path.with_suffix(".new")
     try:
         with new.open("wb", buffering=0) as file:
@@ -161,7 +161,7 @@ def _make(path: Path) -> None:
 
 
 def _lengthen(file: int, count: int) -> None:
-    """Write so many zeros at the end of `file`; if they do not all fit, leave it as it was and raise `OSError`."""
+    """Write `count` zeros at the end of `file`; if they do not all fit, leave it as it was and raise `OSError`."""
     before = os.fstat(file).st_size
     try:
         left = count

@@ -1,8 +1,8 @@
-"""Standard error, written to by one thread: nobody who logs waits for whoever reads it, or fails with it.
+"""Standard error, written by a thread of its own: so logging never waits for the reader, and never fails with it.
 
-It may be a pipe whose reader has stopped reading, a file on a full disk, or gone. So what the process writes there,
-log lines and tracebacks alike, waits in a bounded queue. What does not fit, or cannot be written, is lost, counted, and
-told of once lines are written again.
+Standard error may be a pipe whose reader has stopped reading, a file on a full disk, or gone. So all that the process
+writes there, log lines and tracebacks alike, waits in a bounded buffer. Lines that do not fit, or cannot be written,
+are lost and counted; when lines can be written again, the log says how many were lost.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger("topfive")
 
 _MAX_BYTES: Final = 1 << 22
-"""Of what waits: some ten thousand lines."""
+"""The most bytes that wait: some ten thousand lines."""
 _LAST_SECONDS: Final = 1.0
 """How long the end of the process may wait for its last lines."""
 _PAUSE_SECONDS: Final = 0.02
-"""From one writing to the next, but for the first after silence: to wake for every line costs a busy service 20 us."""
+"""The pause after each writing: to wake for every line would cost a busy service 20 us. After silence there is none."""
 
 
 class QueuedFile(io.RawIOBase):
     """Writes to the file descriptor `file`, in order, on a thread; `write` never waits and never fails.
 
-    Of each call the bytes are kept together, as one line or more.
+    The bytes of one call, one line or more, are kept together.
     """
 
     def __init__(self, file: int, *, max_bytes: int = _MAX_BYTES) -> None:
@@ -45,14 +45,14 @@ class QueuedFile(io.RawIOBase):
         self._lines: deque[bytes] = deque()
         self._nbytes = 0
         self._told = 0
-        self._lock = threading.RLock()  # a collection of garbage may log, wherever it comes
+        self._lock = threading.RLock()  # garbage collection may log at any point, also while this thread holds it
         self._idle = True
         self._work = threading.Lock()
         self._work.acquire()
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def write(self, line: ReadableBuffer, /) -> int:
-        """Queue it, if there is room."""
+        """Let `line` wait for the thread, if there is room; else count it as lost."""
         line = bytes(line)
         with self._lock:
             if self._nbytes + len(line) > self._max_bytes:
@@ -66,10 +66,10 @@ class QueuedFile(io.RawIOBase):
         return len(line)
 
     def flush(self) -> None:
-        """Nothing: the thread is at it. See `drain`."""
+        """Do nothing: the thread writes. See `drain`."""
 
     def drain(self, seconds: float = _LAST_SECONDS) -> bool:
-        """Wait until all is written, but no longer than that; whether it is."""
+        """Wait until all is written, but at most `seconds`; returns whether all is."""
         ends = time.monotonic() + seconds
         while not self._idle and time.monotonic() < ends:
             time.sleep(_PAUSE_SECONDS / 4)
@@ -101,16 +101,16 @@ class QueuedFile(io.RawIOBase):
     def _write_all(self, lines: list[bytes]) -> None:
         try:
             self._write(b"".join(lines))
-        except OSError:  # counted, and told of when it can be
+        except OSError:  # the lines are counted, and `_tell` logs the count later
             with self._lock:
                 self.lost += len(lines)
         else:
             self._tell()
 
     def _take(self) -> list[bytes]:
-        """What is to be written at once, nothing if nothing waits.
+        """The lines to write in one go; empty if none wait.
 
-        As much as a pipe takes whole: other processes write to it, and their lines must not come in between.
+        They are as many as a pipe takes as a whole, so that lines of other processes cannot come in between.
         """
         with self._lock:
             lines: list[bytes] = []
@@ -126,20 +126,20 @@ class QueuedFile(io.RawIOBase):
         while left:
             try:
                 left = left[os.write(self._file, left) :]
-            except BlockingIOError:  # who shares the file has set it so
+            except BlockingIOError:  # another process that shares the file made it non-blocking
                 poll = select.poll()
                 poll.register(self._file, select.POLLOUT)
                 poll.poll()
 
     def _tell(self) -> None:
-        """Say how many lines were lost, when it has caught up."""
+        """Log how many lines were lost, as soon as no line waits."""
         if self._told < self.lost and not self._lines:
             count, self._told = self.lost - self._told, self.lost
-            logger.error("%d lines of this log were lost, for they could not be written", count)
+            logger.error("%d lines of this log were lost, because they could not be written", count)
 
 
 def queue_standard_error() -> QueuedFile:
-    """From now on, have all that Python code writes to standard error go that way, up to the end of the process."""
+    """From now until the process ends, all that Python code writes to standard error goes through a `QueuedFile`."""
     number = sys.stderr.fileno()
     _let_go_when_full(number)
     file = QueuedFile(number)
@@ -149,15 +149,15 @@ def queue_standard_error() -> QueuedFile:
 
 
 def _let_go_when_full(number: int) -> None:
-    """If `number` is a pipe, have it refuse what it has no room for: libraries in C write there too, and would wait.
+    """If `number` is a pipe, make it non-blocking: C libraries write to it too, and would wait when it is full.
 
-    That is a property of how the pipe was opened, which whoever started the process shares: so it is opened once more.
+    Opened file and flag are shared with the process that started this one, so the pipe is opened once more.
     """
     if not stat.S_ISFIFO(os.fstat(number).st_mode):
         return
     try:
         opened = os.open(f"/proc/self/fd/{number}", os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:  # another user's, or no Linux: then those libraries wait
+    except OSError:  # the pipe is another user's, or this is not Linux: then C libraries may wait
         return
     os.dup2(opened, number)
     os.close(opened)

@@ -1,11 +1,11 @@
-"""Cumulative statistics of a served model, as the protocol's `statistics` extension gives them.
+"""Cumulative statistics of a served model in one process, as the protocol's `statistics` extension defines them.
 
-What lives here: the counters, in plain integers, because every request adds to them. What does not: their JSON and
-protobuf forms (`routes`, `grpc_api`), and Prometheus' metrics (`metrics`). They are one process' own.
+What lives here: the counters, as plain integers, because every request adds to them. What does not: their JSON and
+protobuf forms (`protocol.descriptions`, `grpc.servicer`), and Prometheus' metrics (`observe.metrics`).
 
-The eight leaves of Triton's `inference_stats` mean here: `success` and `fail`, whole requests; `queue`, their waiting;
-`compute_input`, decoding and the per-image graph; `compute_infer`, the batched graph; `compute_output`, what is left of
-an answered request; `cache_hit` and `cache_miss`, nothing: there is no cache.
+The eight fields of Triton's `inference_stats` mean here: `success` and `fail`, whole requests; `queue`, their waiting;
+`compute_input`, decoding and the per-image graph; `compute_infer`, the batched graph; `compute_output`, the rest of an
+answered request's time; `cache_hit` and `cache_miss`, nothing, because there is no cache.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MILLISECONDS: Final = 1000
 
 
 class Duration:
-    """How often something took place, and how long in all, in nanoseconds."""
+    """How often something happened, and how many nanoseconds it took in all."""
 
     __slots__ = ("count", "ns")
 
@@ -29,13 +29,13 @@ class Duration:
         self.ns = 0
 
     def add(self, seconds: float) -> None:
-        """Count one more."""
+        """Count one more, which took `seconds`."""
         self.count += 1
         self.ns += int(seconds * _NANOSECONDS)
 
 
 class BatchStatistics:
-    """What batches of one executed size took."""
+    """How long the batches took that ran with one size."""
 
     __slots__ = ("compute_infer", "compute_input", "compute_output")
 
@@ -46,7 +46,7 @@ class BatchStatistics:
 
 
 class Statistics:
-    """Of one version of one model."""
+    """The statistics of one version of one model."""
 
     def __init__(self) -> None:
         self.last_inference_ms = 0
@@ -63,7 +63,7 @@ class Statistics:
         self.batches: dict[int, BatchStatistics] = {}
 
     def succeeded(self, images: int, timings: Timings, total_seconds: float) -> None:
-        """Count one answered request of so many images, which took `total_seconds` with its body and its answer."""
+        """Count one answered request with so many `images`; its body and its answer are part of `total_seconds`."""
         self.last_inference_ms = int(time.time() * _MILLISECONDS)  # noqa: TID251  # the protocol asks for the wall clock
         self.inference_count += images
         prepared = timings.decode_seconds + timings.resize_seconds
@@ -79,7 +79,7 @@ class Statistics:
         self.fail.add(total_seconds)
 
     def ran_batch(self, size: int, prepare_seconds: float, inference_seconds: float) -> None:
-        """Count one batch that the backend ran."""
+        """Count one batch of `size` images that the backend ran."""
         self.execution_count += 1
         batch = self.batches.get(size)
         if batch is None:

@@ -1,7 +1,7 @@
-"""W3C Trace Context: which trace a request belongs to, as its headers `traceparent` and `tracestate` say.
+"""W3C Trace Context: which trace a request belongs to, by its headers `traceparent` and `tracestate`.
 
-What lives here: reading them, by https://www.w3.org/TR/trace-context. What does not: spans (`spans`). What is not
-valid is ignored, as the specification wants it: nobody's request fails for it.
+What lives here: reading them, by https://www.w3.org/TR/trace-context. What does not: spans (`serving.spans`). Invalid
+headers are ignored, as the specification demands: no request fails because of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _PARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9
 _NO_VERSION: Final = b"ff"
 _SAMPLED: Final = 1
 _MAX_PARENT_BYTES: Final = 512
-"""Of a version to come: that of today has 55."""
+"""The most bytes of a `traceparent`: today's version has 55, a later one may have more."""
 _MAX_STATE_BYTES: Final = 512
 _MAX_MEMBERS: Final = 32
 _KEY: Final = r"(?:[a-z][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})"
@@ -23,7 +23,7 @@ _MEMBER: Final = re.compile(rf"({_KEY})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{{0,255}}[\
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """The span of the caller: ids in lower-case hex, whether it is recorded, and what tracing systems add, or ""."""
+    """The client's span: ids in lower-case hex, whether it is recorded, and the `tracestate`, empty without one."""
 
     trace_id: str
     span_id: str
@@ -32,9 +32,9 @@ class TraceContext:
 
 
 def read_trace_context(parent: bytes | None, state: bytes | None) -> TraceContext | None:
-    """What `traceparent` and `tracestate` say; None for no `traceparent` or an invalid one.
+    """The context in `traceparent` and `tracestate`; None if `traceparent` is missing or invalid.
 
-    An invalid `tracestate` is as none. Several lines of it are one, joined by commas.
+    An invalid `tracestate` counts as missing. Several lines of it must be joined by commas.
     """
     if parent is None or len(parent) > _MAX_PARENT_BYTES:
         return None
@@ -56,6 +56,6 @@ def _read_state(given: bytes | None) -> str:
     members = [member.strip(" \t") for member in given.decode("latin-1").split(",")]
     found = [_MEMBER.fullmatch(member) for member in members if member]
     keys = {match[1] for match in found if match is not None}
-    if len(found) > _MAX_MEMBERS or len(keys) < len(found):  # one is no member, or two have one key
+    if len(found) > _MAX_MEMBERS or len(keys) < len(found):  # a member is invalid, or two have the same key
         return ""
     return ",".join(match[0] for match in found if match is not None)

@@ -1,1 +1,1 @@
-"""The program: settings in, worker processes, signals, exit codes."""
+"""The program: it reads the settings, starts the server or worker processes, and handles signals and exit codes."""

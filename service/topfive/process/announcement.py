@@ -1,6 +1,6 @@
-"""What is said once, when the service is ready: where it is reached, what it serves, how to try it and how to stop it.
+"""The announcement when the service is ready: its addresses, what it serves, how to try it and how to stop it.
 
-What lives here: the facts, and their text for people. What does not: when it is said (`process`).
+What lives here: the facts, and their text for people. What does not: the moment (`process.main`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from topfive.serving.serving import Serving
 logger = logging.getLogger("topfive")
 
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # compared with, not bound to
-"""By an address that stands for all of the machine's, one that can be clicked."""
+"""An address that can be clicked, by the address that stands for all addresses of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """The facts: `url` without a path, `grpc` as host:port or empty, each model by name with version and precision."""
+    """The facts: `url` without a path, `grpc` as host:port or empty, and by name each model's version and precision."""
 
     url: str
     grpc: str
@@ -34,7 +34,7 @@ class Announcement:
     needs_key: bool
 
     def fields(self) -> dict[str, Any]:
-        """For the log line of programs."""
+        """The fields of the log line for programs."""
         models = [
             {"name": name, "version": version, "precision": precision}
             for name, (version, precision) in self.models.items()
@@ -42,7 +42,7 @@ class Announcement:
         return {"url": self.url, "grpc": self.grpc, "models": models, "cores": self.cores}
 
     def text(self) -> str:
-        """For a terminal."""
+        """The text for a terminal."""
         rows = [("page", f"{self.url}/"), ("API", f"{self.url}/docs")]
         if self.grpc:
             rows.append(("gRPC", self.grpc))
@@ -60,7 +60,7 @@ class Announcement:
 
 
 def announcement(serving: Serving, *, scheme: str, port: int, grpc_port: int | None) -> Announcement:
-    """What is to be said of `serving`, which is ready and listens on these ports."""
+    """The announcement of `serving`, which is ready and listens on these ports."""
     settings = serving.settings
     host = _ANY.get(settings.host) or (f"[{settings.host}]" if ":" in settings.host else settings.host)
     return Announcement(
@@ -74,12 +74,12 @@ def announcement(serving: Serving, *, scheme: str, port: int, grpc_port: int | N
 
 
 def is_last_of(workers: int, folder: Path, pid: int) -> bool:
-    """Whether the worker process `pid` is the one by which all `workers` have become ready; one is told so, once.
+    """Whether all `workers` are ready now that the worker process `pid` is; True for one of them, and only once.
 
-    They meet in `folder`. Where it has no room left nobody is told, for that is no reason to serve less.
+    They meet in `folder`. If it has no room left, the answer is False for all: it is only an announcement.
     """
     try:
-        if (folder / "announced").exists():  # one that replaces another leaves no file
+        if (folder / "announced").exists():  # a worker process that replaces another need not leave a file
             return False
         (folder / f"{pid}.ready").touch()
         if len(list(folder.glob("*.ready"))) < workers:
@@ -94,14 +94,14 @@ def is_last_of(workers: int, folder: Path, pid: int) -> bool:
 
 
 def _models(serving: Serving, models: Models) -> dict[str, tuple[int, str]]:
-    """Those that clients call; not the steps of others."""
+    """The models that clients call, without those that are only steps of an ensemble."""
     stored = serving.stored
     steps = {step.model for model in stored.values() for step in model.config.steps}
     found = {}
     for name in stored.keys() - steps:
         try:
             version = models.find(name).version
-        except UnknownModel:  # it prepares images for none
+        except UnknownModel:  # a graph that prepares images, but is no ensemble's step
             continue
         last = stored[name].config.steps
         classifier = stored[last[-1].model] if last else stored[name]

@@ -1,7 +1,7 @@
-"""What a worker process has to do with its supervisor: a connection of its own, `Life`, and signals that are held back.
+"""The link between a worker process and its supervisor: a pipe, `Life`, and signals that are held back at the start.
 
-The other end of the connection is the supervisor's alone: when that dies, however it does, the system closes it, and
-the worker learns of it. The other way the worker tells that it is well.
+Only the supervisor has the other end of the pipe. If the supervisor dies, however it does, the system closes that end,
+and the worker process notices. Through the pipe the worker process tells that it is well.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from typing import Final
 logger = logging.getLogger("topfive")
 
 BEAT_SECONDS: Final = 1.0
-"""How often a worker tells that it is well."""
+"""How often a worker process tells that it is well."""
 HELD: Final = (signal.SIGHUP, signal.SIGINT)
-"""Signals that a terminal sends to all at once; they must not end a worker before it can stop in order."""
+"""Signals that a terminal sends to all processes; they must not end a worker process that cannot stop in order yet."""
 _ORPHAN_SECONDS: Final = 1.5
-"""How long a worker whose supervisor has died may take to stop: until it is gone, no new service can have the port."""
+"""How long a worker process may take to stop after its supervisor died; until then no new service gets the port."""
 
 Life = Connection
-"""The worker's end; nothing comes there but the end."""
+"""The worker process' end of the pipe; all that it can receive is that the supervisor's end was closed."""
 
 
 def beat(life: Life) -> None:
-    """Tell the supervisor that this worker process is well. Never waits, not even for one that is stopped."""
+    """Tell the supervisor that this worker process is well. It never waits, not even if the supervisor is stopped."""
     os.set_blocking(life.fileno(), False)
-    with contextlib.suppress(BlockingIOError, ConnectionError):  # it has enough; it is gone, of which `life` tells
+    with contextlib.suppress(BlockingIOError, ConnectionError):  # the pipe is full; or the supervisor has died
         os.write(life.fileno(), b".")
 
 
 def end_with_supervisor(life: Life, *, seconds: float = _ORPHAN_SECONDS) -> None:
-    """From now on, stop this process as by SIGTERM if its supervisor dies, and end it after `seconds` regardless.
+    """From now on, if the supervisor dies, stop this process as by SIGTERM, and after `seconds` end it regardless.
 
-    On a thread, which neither a busy event loop nor a long start holds up.
+    A thread does this, so that neither a busy event loop nor a long start holds it up.
     """
 
     def watch() -> None:
-        connection.wait([life])  # ready at its end only
+        connection.wait([life])  # returns only when the supervisor's end is closed
         logger.error("the supervisor is gone; stopping")
-        for _ in range(2):  # a second one ends the grace
+        for _ in range(2):  # the second signal ends the grace
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(seconds / 2)
         os._exit(1)
@@ -54,5 +54,5 @@ def end_with_supervisor(life: Life, *, seconds: float = _ORPHAN_SECONDS) -> None
 
 
 def take_signals() -> None:
-    """Let those signals come in that were held back while this worker process could not handle them yet."""
+    """Receive the signals that were held back while this worker process could not handle them yet."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)

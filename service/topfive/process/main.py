@@ -1,7 +1,7 @@
-"""The process: settings in, signals, exit codes, worker processes.
+"""The main function: it reads the settings, and serves in this process or in worker processes until it is stopped.
 
-Exit 0 after a clean stop, 1 after a failure of the service, 2 for a configuration that cannot be served (with a
-readable line, no traceback).
+The exit code is 0 after a clean stop, 1 after a failure of the service, and 2 for a configuration that cannot be served
+(with a readable line, no traceback).
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ logger = logging.getLogger("topfive")
 
 _BACKLOG: Final = 2048
 _STOP_MARGIN_SECONDS: Final = 2.0
-"""What a worker may need beyond its own bounds to end, before it is killed."""
+"""The time beyond its own bounds that a worker process may take to end before it is killed."""
 _LEAST_SILENT_SECONDS: Final = 10.0
-"""A machine that is short of cores or memory may keep a worker from running for moments, which is no reason to kill."""
+"""A worker process that is silent for less than this is not killed: the machine may be short of cores or memory."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which on SIGTERM first reports not ready for the grace, then drains, and exits 0 rather than -15."""
+    """uvicorn's server; on SIGTERM it first reports not ready for the grace, then drains, and exits 0, not -15."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class _Server(uvicorn.Server):
         self._draining = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; with TLS by a server of ours, which uvicorn stops like its own."""
+        """Listen; with TLS a server of ours listens, which uvicorn stops like its own."""
         certificate = self._serving.credentials.certificate
         if certificate is None:
             await super().startup(sockets)
@@ -85,7 +85,7 @@ class _Server(uvicorn.Server):
             self._keep_beating(self._life)
 
     def _keep_beating(self, life: Life) -> None:
-        """Tell again and again that the event loop runs, which is what serves."""
+        """Tell the supervisor at intervals that the event loop runs."""
         beat(life)
         asyncio.get_running_loop().call_later(BEAT_SECONDS, self._keep_beating, life)
 
@@ -99,7 +99,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Drain on the signals that stop, a second of which ends the grace; read again on the others."""
+        """Drain on a signal that stops; a second one ends the grace. On the other signals read the files again."""
         loop = asyncio.get_running_loop()
         signals = signals_of_this_process()
         for number in signals.stop:
@@ -113,7 +113,7 @@ class _Server(uvicorn.Server):
         finally:
             for number in (*signals.stop, *signals.reload):
                 loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_IGN)  # it ends: one more must not make that look like a failure
+                signal.signal(number, signal.SIG_IGN)  # the process ends: one more signal must not make it fail
 
     def _drain(self) -> None:
         if self._draining:
@@ -124,7 +124,7 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().call_later(self._serving.settings.drain_grace_seconds, self.exit)
 
     def exit(self) -> None:
-        """Stop accepting, answer what is in flight, and end."""
+        """Stop accepting connections, answer the requests in flight, and end."""
         self._serving.hurry()
         if self._grpc_server is not None:
             self._grpc_server.begin_stop()
@@ -132,14 +132,14 @@ class _Server(uvicorn.Server):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until stopped; the exit code."""
+    """Run until stopped; returns the exit code."""
     log = queue_standard_error()
     try:
         settings = load_settings(sys.argv[1:] if arguments is None else arguments)
         _configure_logging(settings)
         fitting = fit_descriptors(settings.max_connections, listeners=1 + settings.grpc, backlog=_BACKLOG)
         settings = settings.model_copy(update={"max_connections": fitting})
-        server_context(settings)  # refused here, once, rather than by each worker
+        server_context(settings)  # a bad certificate is refused here, once, rather than in each worker process
         check_tracing(settings)
         listener = _listen(settings)
         with claim_port(settings) as grpc_port:
@@ -178,7 +178,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _run(settings: Settings, sockets: list[socket.socket], log: QueuedFile, *, life: Life | None = None) -> int:
-    """Serve on `sockets` in this process, which logs to `log`; one of several has a `life`."""
+    """Serve on `sockets` in this process, which logs to `log`; only a worker process has a `life`."""
 
     def leave() -> None:
         server.exit()
@@ -208,7 +208,7 @@ def _run(settings: Settings, sockets: list[socket.socket], log: QueuedFile, *, l
     server.run(sockets)
     code = _exit_code(serving)
     if serving.is_stuck or serving.leaves_threads:
-        # One is still inside the runtime, whose destructors would abort the process.
+        # A thread is still inside the runtime, whose destructors would abort the process.
         log.drain()
         os._exit(code)
     return code
@@ -239,7 +239,7 @@ def _uvicorn_config(serving: Serving, app: object) -> uvicorn.Config:
 
 
 def _run_workers(settings: Settings, listener: socket.socket) -> int:
-    """Serve in several processes, which inherit `listener` and are replaced when they die."""
+    """Serve in worker processes, which inherit `listener` and are replaced when they die."""
     signals = signals_of_this_process()
     with metrics_folder(named_temp_folder(), workers=settings.workers) as folder:
         export_settings(settings, folder)
@@ -256,7 +256,7 @@ def _run_workers(settings: Settings, listener: socket.socket) -> int:
 
 
 def _work(listener: socket.socket, life: Life) -> None:
-    """A worker process: settings come through the environment."""
+    """Run a worker process; its settings come through the environment."""
     log = queue_standard_error()
     end_with_supervisor(life)
     settings = load_settings()

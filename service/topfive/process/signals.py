@@ -1,8 +1,8 @@
-"""Which signal means what: stop, or read again.
+"""The meaning of each signal: stop, or read files again.
 
-SIGTERM and SIGINT stop. SIGHUP means two things: to a process on a terminal, that the terminal has gone, and so it
-stops, for nobody would be left to stop it; to one without (a service manager's, a container's), that it should read its
-files again. One that is started with SIGHUP ignored (`nohup`) ignores it.
+SIGTERM and SIGINT stop the process. SIGHUP means two things. To a process on a terminal it means that the terminal has
+gone; the process stops, because no operator could stop it any more. To a process without a terminal (in a container,
+under a service manager) it means to read its files again. If SIGHUP was ignored at the start (`nohup`), it stays so.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _TERMINAL: Final = "/dev/tty"
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """The signals of this process that stop it, and those that make it read its files again."""
+    """The signals that stop this process, and those that make it read its files again."""
 
     stop: tuple[signal.Signals, ...]
     reload: tuple[signal.Signals, ...]
 
 
 def signals_of_this_process() -> Signals:
-    """As it was started; to be asked at the start, for a terminal that has gone cannot be found any more."""
+    """The signals, by the way the process was started; ask at the start, while its terminal can still be found."""
     stop = (signal.SIGTERM, signal.SIGINT)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return Signals(stop, ())
@@ -34,7 +34,7 @@ def signals_of_this_process() -> Signals:
 
 
 def _has_terminal() -> bool:
-    """Whether there is a terminal that this process belongs to, wherever its output goes."""
+    """Whether this process belongs to a terminal, wherever its output goes."""
     try:
         os.close(os.open(_TERMINAL, os.O_RDWR | os.O_NOCTTY))
     except OSError:

@@ -1,9 +1,9 @@
-"""Several worker processes on one listening socket: started, watched, replaced, and stopped together.
+"""The supervisor: it starts, watches, replaces and stops several worker processes on one listening socket.
 
 uvicorn's own supervisor ends with the signal's number instead of 0 and cannot run our server, which drains.
 
-A worker that dies, or that is well no longer, is replaced, for ever, while its siblings serve: a request that kills
-processes must not end the service. Only a service none of whose workers has ever been well may end by itself.
+A worker process that dies, or stops telling that it is well, is replaced, for ever, while the others serve: a request
+that kills processes must not end the service. The service only ends by itself if no worker process was ever well.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ logger = logging.getLogger("topfive")
 
 _MANY: Final = 4096
 _EARLY_SECONDS: Final = 10.0
-"""A worker that ends sooner than this after its first beat has failed; the next waits, so as not to starve the rest."""
+"""A worker process that ends sooner than this after its first beat has failed; the next waits, to spare the cores."""
 _LONGEST_WAIT_SECONDS: Final = 8.0
 _CANNOT_BE_SERVED: Final = 2
-"""The exit code of a worker that would end so again."""
+"""The exit code of a worker process for a bad configuration: another one would end with it too."""
 _PAUSE_SECONDS: Final = 5.0
-"""Between two looks at the workers so long can only pass where the supervisor did not run, nor perhaps they."""
+"""If more passes between two looks at the worker processes, the supervisor did not run, and perhaps nor did they."""
 
 
 class _Place:
-    """Where one worker after the other runs."""
+    """The place of one worker process, and after it of those that replace it."""
 
     def __init__(self) -> None:
         self.worker: SpawnProcess | None = None
         self.pulse: Connection | None = None
         self.started = math.inf
-        """When it gave its first beat, or infinity."""
+        """The second of the worker process' first beat, infinity before it."""
         self.heard = math.inf
-        """When it gave its last."""
+        """The second of its last beat; infinity if no beat is expected."""
         self.failures = 0
-        """How many in a row have failed."""
+        """How many worker processes in a row have failed here."""
         self.free_until = -math.inf
-        """When the next one may be started."""
+        """The second from which the next one may start."""
 
     def listen(self, now: float) -> bool:
-        """Take in what the worker told; whether it is well."""
+        """Read the worker process' beats; returns False if it has closed its end."""
         assert self.pulse is not None
-        if not os.read(self.pulse.fileno(), _MANY):  # it has ended, or soon will have
+        if not os.read(self.pulse.fileno(), _MANY):  # the worker process has ended, or will soon
             self.deafen()
             return False
         self.started = min(self.started, now)
@@ -61,14 +61,14 @@ class _Place:
         return True
 
     def deafen(self) -> None:
-        """Expect no beats any more."""
+        """Stop expecting beats."""
         self.heard = math.inf
         if self.pulse is not None:
             self.pulse.close()
             self.pulse = None
 
     def failed(self, now: float) -> float:
-        """Leave the place empty after a failure; for how long."""
+        """Count a failure; returns for how many seconds the place stays empty."""
         wait = min(_LONGEST_WAIT_SECONDS, 2.0**self.failures)
         self.failures += 1
         self.free_until = now + wait
@@ -76,11 +76,11 @@ class _Place:
 
 
 class Supervisor:
-    """Runs `count` processes of `work(listener, life)`; `on_death(pid)` is told of each that has ended.
+    """Runs `count` worker processes of `work(listener, life)`; calls `on_death(pid)` for each that has ended.
 
-    The signals `stops` stop all of them; one that has not ended after `stop_seconds` is killed. The signals `passed_on`
-    are sent on to each. A worker begins with some signals held back, until it calls `take_signals`. Once it has called
-    `beat`, it is killed if it does not do so again for `silent_seconds`; until then it may take its time.
+    The signals `stops` stop all of them; a process that has not ended after `stop_seconds` is killed. The signals
+    `passed_on` are sent on to each. A worker process begins with some signals held back, until it calls `take_signals`.
+    Once it has called `beat`, it is killed if it does not call it again for `silent_seconds`; its start has no bound.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Supervisor:
         self._wake, self._woken = os.pipe()
 
     def run(self) -> int:
-        """Until a signal, or until no worker can be started; the exit code: 0, or a worker's."""
+        """Run until a signal stops it, or no worker process can ever serve; returns 0, or a worker's exit code."""
         os.set_blocking(self._woken, False)
         for number in (*self._stops, *self._passed_on):
             signal.signal(number, self._note)
@@ -120,7 +120,7 @@ class Supervisor:
         return code or stopped
 
     def _note(self, number: int, _: object) -> None:
-        with contextlib.suppress(BlockingIOError):  # thousands wait to be looked at
+        with contextlib.suppress(BlockingIOError):  # the pipe is full: thousands of signals wait already
             os.write(self._woken, bytes([number]))
 
     def _watch(self) -> int:
@@ -138,7 +138,7 @@ class Supervisor:
                 return code
 
     def _signs(self) -> Iterable[Connection | int]:
-        """What tells of a worker: its beats, and its end."""
+        """The connections that show the beats of worker processes, and the handles that show their ends."""
         for place in self._places:
             if place.pulse is not None:
                 yield place.pulse
@@ -152,10 +152,10 @@ class Supervisor:
             held = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
             try:
                 with life:
-                    worker.start()  # which inherits the mask
+                    worker.start()  # it inherits the mask
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        except OSError as error:  # no process, file or memory to be had, which may pass
+        except OSError as error:  # the system has no process, file or memory left, which may pass
             place.deafen()
             logger.error(
                 "a worker cannot be started, and is tried again in %.0f s: %s", place.failed(self._now()), error
@@ -164,7 +164,7 @@ class Supervisor:
             place.worker, place.started, place.heard = worker, math.inf, math.inf
 
     def _look(self, ready: Iterable[object]) -> int | None:
-        """Take in what the workers tell; an exit code if the service cannot go on."""
+        """Look at beats and ends of the worker processes; returns an exit code if the service cannot go on."""
         now = self._now()
         if now - self._looked > _PAUSE_SECONDS:
             self._counts_from = now
@@ -186,7 +186,7 @@ class Supervisor:
         return None
 
     def _replace(self, place: _Place, worker: SpawnProcess, now: float) -> int | None:
-        """Bury `worker`, which has ended, and make room for another; an exit code if there is no use in that."""
+        """Clear up after `worker`, which has ended; returns an exit code if starting another would be useless."""
         self._bury(place, worker)
         if now - place.started > _EARLY_SECONDS:
             place.failures = 0
@@ -224,7 +224,7 @@ class Supervisor:
                 worker.kill()
                 worker.join()
             self._bury(place, worker)
-            if worker.exitcode != -signal.SIGTERM:  # so ends one that had not yet got to handling it
+            if worker.exitcode != -signal.SIGTERM:  # it ended during its start, before it could handle SIGTERM
                 code = max(code, abs(worker.exitcode or 0))
         return code
 
@@ -234,5 +234,5 @@ class Supervisor:
         place.worker = None
         try:
             self._on_death(worker.pid or 0)
-        except Exception as error:  # the others go on
+        except Exception as error:  # the other worker processes go on
             logger.error("what worker %s leaves behind cannot be cleared up", worker.pid, exc_info=error)

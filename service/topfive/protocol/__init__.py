@@ -1,1 +1,1 @@
-"""The Open Inference Protocol v2, as REST and gRPC share it: what a request must be, what a model says of itself."""
+"""The Open Inference Protocol v2, as far as REST and gRPC share it: checks of requests, descriptions of models."""

@@ -1,6 +1,6 @@
-"""What the server and its models say of themselves, as the protocol's JSON objects.
+"""Descriptions of the server and its models, as the protocol's JSON objects.
 
-gRPC gives the same: its messages are made from these objects, so neither can say what the other does not.
+gRPC makes its messages from these objects, so REST and gRPC cannot differ.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WIDE: Final = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 
 
 def server_metadata(settings: Settings) -> Object:
-    """Name, version and the extensions that work with these `settings`."""
+    """The server's name, its version, and the extensions that work with these `settings`."""
     extensions = [*_ALWAYS]
     if settings.workers == 1:
         extensions.append("statistics")
@@ -41,7 +41,7 @@ def server_metadata(settings: Settings) -> Object:
 
 
 def model_metadata(model: ServedModel, versions: Iterable[int]) -> Object:
-    """Tensors of `model`, of which `versions` are served."""
+    """The tensors of `model`, and its served `versions`."""
     platform = "ensemble" if model.config.steps else "onnxruntime_onnx"
     return {
         "name": model.name,
@@ -53,14 +53,14 @@ def model_metadata(model: ServedModel, versions: Iterable[int]) -> Object:
 
 
 def model_config(model: ServedModel) -> Object:
-    """The model's `config.pbtxt` as JSON, with defaults, and 64-bit numbers as numbers as Triton has them."""
+    """The model's `config.pbtxt` as JSON, with defaults; 64-bit numbers are JSON numbers, as in Triton."""
     message = model.config.message
     described = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     return {**_with_numbers(described, message), "name": model.name}
 
 
 def model_statistics(models: Iterable[ServedModel], settings: Settings) -> Object:
-    """Statistics of `models`; raises `Unsupported` where one process cannot know them."""
+    """Statistics of `models`; raises `Unsupported` if there are several worker processes, each with its own."""
     if settings.workers > 1:
         raise Unsupported(
             f"statistics are each process' own, and this service runs {settings.workers}; /metrics adds them up"
@@ -73,7 +73,7 @@ def _tensor(spec: TensorSpec) -> Object:
 
 
 def _statistics(model: ServedModel, statistics: Statistics) -> Object:
-    # Batches run in the classifier, whoever sent their images.
+    # An ensemble's batches run in its classifier, together with the classifier's own.
     ran = statistics if model.batched is None else model.batched.statistics
     return {
         "name": model.name,
@@ -101,7 +101,7 @@ def _duration(duration: Duration) -> Object:
 
 
 def _with_numbers(described: Object, message: Message) -> Object:
-    """`described`, which is `message` as protobuf writes it in JSON, with numbers where that has strings of digits."""
+    """`described`, protobuf's JSON of `message`, with numbers in place of its strings of digits."""
     fields = message.DESCRIPTOR.fields_by_name
     return {name: _value_with_numbers(value, fields[name], message) for name, value in described.items()}
 

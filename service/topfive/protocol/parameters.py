@@ -1,6 +1,6 @@
-"""The protocol's parameters, of requests and of what stands in them: values as Python has them, from JSON or protobuf.
+"""The protocol's parameters of requests, inputs and outputs, as Python values that came in JSON or protobuf.
 
-Every `…_of` gives what the value means, and raises `MalformedRequest` for one that cannot mean it.
+Each function `…_of` returns what a value means, and raises `MalformedRequest` for a value that it cannot understand.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 from topfive.ground.errors import MalformedRequest, Unsupported
 
 HIGHEST_PRIORITY: Final = 1
-"""What a request may turn out to have; it says so in its body."""
+"""The best priority that a request can have: its body, which says it, is not known when it is admitted."""
 _MICROSECONDS: Final = 1e-6
 _MAX_TIMEOUT_MICROSECONDS: Final = (1 << 63) - 1
 _MAX_SHOWN: Final = 100
@@ -20,20 +20,20 @@ _SCALARS: Final = (str, int, float, bool)
 _RESERVED: Final = "triton_"
 
 _SHORT: Final = reprlib.Repr()
-"""`repr` of a client's JSON would fail where it is nested too deeply, and copy all of it where it is large."""
+"""Used in place of `repr`, which would fail for JSON that is nested too deeply, and copy all of it if it is large."""
 _SHORT.maxlevel = 2
 _SHORT.maxstring = _SHORT.maxother = _MAX_SHOWN
 
 
 def check_parameters(parameters: Mapping[str, Any], where: str) -> None:
-    """Raise `MalformedRequest` unless each of the `parameters` of `where` is one value."""
+    """Raise `MalformedRequest` unless each of the `parameters` is a single value; `where` names their owner."""
     for key, value in parameters.items():
         if not isinstance(value, _SCALARS):
             raise MalformedRequest(f"the parameter '{key[:50]}' of {where} must be a string, a number or a boolean")
 
 
 def check_reserved(parameters: Mapping[str, Any]) -> None:
-    """Raise `MalformedRequest` for a request's parameter that only a server may set."""
+    """Raise `MalformedRequest` if a request has a parameter that only a server may set."""
     for key in parameters:
         if key.startswith(_RESERVED):
             raise MalformedRequest(f"the parameter '{key[:50]}' is reserved: names that start with '{_RESERVED}' are")
@@ -47,7 +47,7 @@ def timeout_of(value: Any) -> float | None:
 
 
 def priority_of(value: Any) -> int:
-    """The parameter `priority`."""
+    """The parameter `priority`; 0 stands for the model's default."""
     if not is_count(value):
         raise MalformedRequest(
             f"the parameter 'priority' must be a whole number, 0 for the default, not {shown(value)}"
@@ -56,7 +56,7 @@ def priority_of(value: Any) -> int:
 
 
 def flag_of(parameters: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
-    """The parameter `name`, which is true or false."""
+    """The parameter `name`, which must be true or false; `default` if it is absent."""
     value = parameters.get(name, default)
     if not isinstance(value, bool):
         raise MalformedRequest(f"the parameter '{name}' must be true or false, not {shown(value)}")
@@ -64,7 +64,7 @@ def flag_of(parameters: Mapping[str, Any], name: str, *, default: bool = False) 
 
 
 def refuse_model_files(names: Iterable[str]) -> None:
-    """Raise `Unsupported` if a request to load a model brings the model itself, by the `names` of its parameters."""
+    """Raise `Unsupported` if the `names` of a load request's parameters show that it brings the model itself."""
     for name in names:
         if name == "config" or name.startswith("file:"):
             raise Unsupported(
@@ -86,11 +86,11 @@ def refuse_shared_memory() -> None:
 
 
 def is_count(value: Any) -> bool:
-    """Whether `value` is a whole number of at least 0; in Python a bool would be one too."""
+    """Whether `value` is a whole number of at least 0; a bool, which Python takes for a number, is not."""
     return type(value) is int and value >= 0
 
 
 def shown(value: Any) -> str:
-    """`value` for a message, cut short."""
+    """`value` as a short text for an error message."""
     text = _SHORT.repr(value)
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

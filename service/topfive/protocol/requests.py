@@ -1,6 +1,6 @@
-"""An inference request, whichever way it came, and the checks that it must pass before anything is done for it.
+"""An inference request, by REST or gRPC, and the checks that it must pass before any work is done for it.
 
-Nothing here allocates by a number that a client gave: sizes are compared as exact integers first.
+Nothing here allocates memory by a number from a client: sizes are first compared as exact integers.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from topfive.protocol.parameters import (
     refuse_shared_memory,
     shown,
 )
-from topfive.request.classifier import Body, EncodedImages
+from topfive.request.sources import Body, EncodedImages
 
 FILES: Final = "BYTES"
-"""The datatype of image files, beside that of a model's own input."""
+"""The datatype of image files; every model takes it beside the datatype of its own input."""
 _MAX_DIMENSION: Final = (1 << 63) - 1
 _MAX_ID_CHARACTERS: Final = 4096
 _MAX_VERSION_DIGITS: Final = 18
@@ -32,7 +32,7 @@ _MAX_VERSION_DIGITS: Final = 18
 
 @dataclass(frozen=True, slots=True)
 class RequestedOutput:
-    """An output to answer with, and whether as raw bytes rather than as JSON."""
+    """An output that the answer must have; `binary`: as raw bytes rather than as JSON."""
 
     spec: TensorSpec
     binary: bool
@@ -40,11 +40,13 @@ class RequestedOutput:
 
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """What is asked of a model: `body` holds images as `source` says, pixels row by row or files.
+    """What a request asks of a model. `body` holds the images as `source` says: pixels row by row, or files.
 
-    `timeout_seconds`: how long the request may wait, None where it does not say. `priority`: 1 is the highest, 0 the
-    model's default.
+    `timeout_seconds`: how long the request may take, None if it does not say. `priority`: 1 is the best, 0 stands for
+    the model's default.
     """
+
+    copied_bytes = 0
 
     id: str | None
     source: RawShape | EncodedImages
@@ -55,27 +57,27 @@ class InferRequest:
 
 
 def version_of(text: str | None) -> int | None:
-    """A version, as a path or a message names it; None for any.
+    """The version that a path or a message names; None for any.
 
-    Raises `UnknownModel`: what is no number is no version either.
+    Raises `UnknownModel` if it is not a number: there is no such version.
     """
     if text is None:
         return None
-    # int() alone would take "+1", "1_0", " 1" and other scripts' digits.
+    # int() alone would also accept "+1", "1_0", " 1" and digits of other scripts.
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_VERSION_DIGITS):
         raise UnknownModel(f"version '{text[:50]}' is not served; versions are plain numbers")
     return int(text)
 
 
 def id_of(given: Any) -> str | None:
-    """The `id` of a request, None without one; raises `MalformedRequest`."""
+    """The `id` of a request, None if it has none; raises `MalformedRequest`."""
     if given is None or (isinstance(given, str) and len(given) <= _MAX_ID_CHARACTERS):
         return given
     raise MalformedRequest(f"'id' must be a string of at most {_MAX_ID_CHARACTERS} characters")
 
 
 def check_one_input(model: ServedModel, names: Sequence[Any]) -> None:
-    """Raise `MalformedRequest` unless `names`, those of a request's inputs, are one."""
+    """Raise `MalformedRequest` unless a request, whose inputs have these `names`, has exactly one input."""
     if len(names) == 1:
         return
     for name in names:
@@ -88,9 +90,9 @@ def check_one_input(model: ServedModel, names: Sequence[Any]) -> None:
 def check_input(
     model: ServedModel, limits: ImageLimits, *, name: Any, datatype: Any, shape: Any
 ) -> RawShape | EncodedImages:
-    """What an input so described holds; raises `MalformedRequest` or `TooLarge` unless `model` takes it.
+    """The kind of images in the described input; raises `MalformedRequest` or `TooLarge` if `model` does not take it.
 
-    Beside its own datatype every model takes BYTES, whose elements are image files.
+    Beside its own datatype, every model takes BYTES, whose elements are image files.
     """
     spec = model.image
     check_name(model, name)
@@ -135,7 +137,7 @@ def _check_count(model: ServedModel, limits: ImageLimits, count: int) -> None:
 
 
 def check_name(model: ServedModel, name: Any) -> None:
-    """Raise `MalformedRequest` unless `name` is that of the one input of `model`."""
+    """Raise `MalformedRequest` unless `name` is the name of the only input of `model`."""
     if name != model.image.name:
         raise MalformedRequest(
             f"unexpected inference input {shown(name)} for model '{model.name}'; it takes one, '{model.image.name}'"
@@ -143,7 +145,7 @@ def check_name(model: ServedModel, name: Any) -> None:
 
 
 def check_size(name: str, shape: Sequence[int], given: int) -> None:
-    """Raise `MalformedRequest` unless `given` bytes are what a UINT8 tensor of `shape` has."""
+    """Raise `MalformedRequest` unless a UINT8 tensor of `shape` has exactly `given` bytes."""
     expected = math.prod(shape)
     if given != expected:
         raise MalformedRequest(
@@ -155,9 +157,9 @@ def check_size(name: str, shape: Sequence[int], given: int) -> None:
 def requested_outputs(
     model: ServedModel, asked: Iterable[tuple[Any, Mapping[str, Any]]], *, binary: bool
 ) -> tuple[RequestedOutput, ...]:
-    """The outputs `asked` for by name, with their parameters, in the model's order; all of them if none is.
+    """The outputs that a request `asked` for, in the model's order; all outputs if it asks for none.
 
-    `binary` is how those are answered that do not say. Raises `MalformedRequest` or `Unsupported`.
+    `binary`: the form of outputs whose parameters do not say it. Raises `MalformedRequest` or `Unsupported`.
     """
     wanted: dict[str, bool] = {}
     for name, parameters in asked:

@@ -1,6 +1,6 @@
-"""The protocol over REST: a JSON object, or one followed by the bytes of its binary tensors.
+"""The protocol over REST: a JSON object, which may be followed by the bytes of binary tensors.
 
-What lives here: bytes to `InferRequest` and results to bytes. What does not: HTTP (`routes.infer`).
+What lives here: bytes to `InferRequest`, and results to bytes. What does not: HTTP (`http.infer`).
 """
 
 from __future__ import annotations
@@ -41,34 +41,34 @@ from topfive.protocol.tensors import (
     to_bytes,
     to_json,
 )
-from topfive.request.classifier import Body, EncodedImages
+from topfive.request.sources import Body, EncodedImages
 
 _MAX_CONTAINERS: Final = 3 << 16
-"""Lists and objects in one request: each takes the parser ten times as long as a number, in one go during which nothing
-else runs. The pixels of 500 x 375 may still be nested."""
+"""The most lists and objects in one request: each takes the parser ten times as long as a number, and nothing else runs
+while it parses. The pixels of an image of 500 x 375 may still be nested."""
 _MAX_VALUES: Final = 1 << 20
-"""Values beside others in a list or an object, for the same reason. The pixels of 590 x 590."""
+"""The most commas between values, for the same reason: enough for the pixels of an image of 590 x 590."""
 
 Object = dict[str, Any]
 
 
 def json_length_of(header: bytes | None) -> int | None:
-    """`Inference-Header-Content-Length`: bytes of JSON at the start of the body; None without it.
+    """`Inference-Header-Content-Length`: the number of bytes of JSON at the start of the body; None without it.
 
     Raises `MalformedRequest`.
     """
     if header is None:
         return None
-    # int() alone would take "+1", "1_0", " 1" and other scripts' digits.
+    # int() alone would also accept "+1", "1_0", " 1" and digits of other scripts.
     if not header.isdigit() or len(header) > 18:
         raise MalformedRequest("Inference-Header-Content-Length must be a plain decimal number of bytes")
     return int(header)
 
 
 def check_json_length(json_length: int | None, body_length: int, *, most: int) -> int:
-    """How many bytes of a body of `body_length` are JSON, by `json_length_of`.
+    """How many bytes of a body of `body_length` are JSON; `json_length` is what `json_length_of` returned.
 
-    Raises `MalformedRequest` if the body has not so many, and `TooLarge` if they are more than `most`.
+    Raises `MalformedRequest` if the body is shorter than that, and `TooLarge` if it is more than `most`.
     """
     if json_length is None:
         json_length = body_length
@@ -87,9 +87,9 @@ def check_json_length(json_length: int | None, body_length: int, *, most: int) -
 def parse(
     body: bytes | memoryview, json_length: int | None, model: ServedModel, *, limits: ImageLimits
 ) -> InferRequest:
-    """What `body` asks of `model`; its pixels are a view of it. Raises `MalformedRequest`, `TooLarge`, `Unsupported`.
+    """What `body` asks of `model`. Binary pixels are a view. Raises `MalformedRequest`, `TooLarge`, `Unsupported`.
 
-    `json_length` is as `json_length_of` gives it: None means that all of the body is JSON, 0 that none is.
+    `json_length` is what `json_length_of` returned: None if all of the body is JSON, 0 if none of it is.
     """
     whole = memoryview(body)
     if json_length == 0:
@@ -112,7 +112,7 @@ def parse(
 def render(
     model: ServedModel, request_id: str | None, outputs: Sequence[RequestedOutput], rows: Sequence[Row]
 ) -> tuple[bytes, int | None]:
-    """The body of the answer, and how many bytes of it are JSON; None if all are."""
+    """The body of the answer, and how many bytes at its start are JSON; None if all are."""
     described: list[Object] = []
     tensors: list[bytes] = []
     for output in outputs:
@@ -133,7 +133,7 @@ def render(
 
 
 def _raw_request(body: memoryview, model: ServedModel, limits: ImageLimits) -> InferRequest:
-    """A body of nothing but one image's bytes, for a model whose images have one size; all is answered in binary."""
+    """The request whose body is one image's bytes alone, to a model with a fixed image size; all outputs are binary."""
     _, height, width, _ = model.image.shape
     if -1 in (height, width):
         raise MalformedRequest(
@@ -177,7 +177,7 @@ def _object(text: memoryview) -> Object:
 def _images(
     request: Object, text: memoryview, tensors: memoryview, model: ServedModel, limits: ImageLimits
 ) -> tuple[RawShape | EncodedImages, Body]:
-    """What the one input holds: pixels, or image files."""
+    """The images in the only input, pixels or image files, and their kind."""
     tensor = _only_input(request, model)
     name = model.image.name
     source = check_input(

@@ -1,4 +1,4 @@
-"""Tensors as the protocol's bytes and JSON: little-endian, row by row; BYTES as a uint32 length and the bytes, each."""
+"""Tensors as the protocol's bytes and JSON: little-endian, row by row; in BYTES, each element after a uint32 length."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def to_bytes(spec: TensorSpec, rows: Sequence[Row]) -> bytes:
 
 
 def to_json(spec: TensorSpec, rows: Sequence[Row]) -> list[Any]:
-    """The output `spec` of all `rows` as a flat list; an FP32 becomes the double that is exactly it."""
+    """The output `spec` of all `rows` as a flat list; an FP32 becomes the double of exactly the same value."""
     return list(chain.from_iterable(row[spec.name].ravel().tolist() for row in rows))
 
 
 def shape_of(spec: TensorSpec, rows: Sequence[Row]) -> list[int]:
-    """The shape of that tensor, images first; raises `BackendFailure` if not all have the same."""
+    """The shape of that tensor, images first; raises `BackendFailure` if the shapes of the rows differ."""
     first = rows[0][spec.name].shape
     if -1 in spec.shape[1:] and any(row[spec.name].shape != first for row in rows):
         raise BackendFailure(f"the output '{spec.name}' differs in shape from image to image; ask for one at a time")
@@ -40,7 +40,7 @@ def shape_of(spec: TensorSpec, rows: Sequence[Row]) -> list[int]:
 
 @lru_cache(maxsize=4096)
 def _element(text: str) -> bytes:
-    """A label as a BYTES element; models have few, and answer them over and over."""
+    """A label as a BYTES element, cached: models have few labels, and answer with them over and over."""
     data = text.encode()
     return len(data).to_bytes(4, "little") + data
 
@@ -48,13 +48,13 @@ def _element(text: str) -> bytes:
 def bytes_of_numbers(data: Any, *, name: str, expected: int, has_booleans: bool) -> bytes:
     """`data`, a flat or nested list of numbers from 0 to 255, as a UINT8 tensor of `expected` elements.
 
-    Raises `MalformedRequest`. `has_booleans`: whether the JSON holds any, which Python would take for numbers.
+    `has_booleans`: whether the JSON may hold booleans, which Python would take for numbers. Raises `MalformedRequest`.
     """
     if not isinstance(data, list):
         raise MalformedRequest(f"the data of input '{name}' must be a list of numbers")
     try:
         while data and isinstance(data[0], list):
-            if set(map(type, data)) != {list}:  # chained, an empty object or string would vanish
+            if set(map(type, data)) != {list}:  # chain() would drop an empty object or string
                 raise TypeError("lists and other things stand side by side")
             data = list(chain.from_iterable(data))
         if has_booleans and any(type(number) is bool for number in data):
@@ -96,7 +96,7 @@ def files_of_bytes(data: memoryview, *, name: str, count: int) -> list[memoryvie
 def files_of_strings(data: Any, *, name: str, count: int) -> list[bytes]:
     """`data`, a flat or nested list of base64 strings, as image files; raises `MalformedRequest`.
 
-    JSON's strings are text, which no image file is.
+    Base64, because JSON's strings are text and image files are not.
     """
     while isinstance(data, list) and data and all(isinstance(entry, list) for entry in data):
         data = list(chain.from_iterable(data))
@@ -112,13 +112,13 @@ def files_of_strings(data: Any, *, name: str, count: int) -> list[bytes]:
 
 
 def check_files(given: int, *, name: str, count: int) -> None:
-    """Raise `MalformedRequest` unless so many elements were `given` as the shape has."""
+    """Raise `MalformedRequest` unless the number of elements `given` is the `count` of the shape."""
     if given != count:
         raise MalformedRequest(f"the data of input '{name}' has {given} elements, but its shape needs {count}")
 
 
 def none_empty(files: list[T], name: str) -> list[T]:
-    """`files`; raises `MalformedRequest` if there is nothing in one of them."""
+    """`files`; raises `MalformedRequest` if one of them is empty."""
     for index, file in enumerate(files):
         if not len(file):
             raise MalformedRequest(f"element {index} of input '{name}' is empty; send an image file in it")

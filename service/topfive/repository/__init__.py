@@ -1,1 +1,1 @@
-"""The model repository in Triton's layout: what is read of it, and what is refused."""
+"""The model repository in Triton's layout: it is read here, and what cannot be served is refused."""

@@ -1,4 +1,4 @@
-"""The text of a `config.pbtxt`, which is UTF-8, as any system writes it."""
+"""Reads the text of a `config.pbtxt`: UTF-8, as written on any system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from topfive.ground.errors import ConfigurationError
 
 _MAX_BYTES: Final = 1 << 20
 _OTHER_MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "UTF-32"),  # must come before UTF-16: this mark begins with the one of UTF-16
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
@@ -18,9 +18,9 @@ _OTHER_MARKS: Final = (
 
 
 def read_config(path: Path) -> str:
-    """The text of the file at `path`, without what Windows adds: a byte order mark and CRs.
+    """The text of the file at `path`, without a byte order mark and CRs, which Windows adds.
 
-    Raises `ConfigurationError` for what is not UTF-8, or too long for a configuration; `OSError`.
+    Raises `ConfigurationError` if it is not UTF-8 or too long for a configuration, and `OSError`.
     """
     with path.open("rb") as file:
         data = file.read(_MAX_BYTES + 1)

@@ -1,7 +1,7 @@
-"""What lies in a folder, as disks have it: what may be a model, a version or a part of one, and why the rest is not.
+"""Reads one folder: its subfolders and files, which may matter to the repository, and why all else is left out.
 
-What lives here: one look at one folder, which nothing in it can fail. What does not: what the entries mean
-(`repository`), and what to do about those that lie wrongly (`misplaced`).
+Nothing that lies in the folder makes this fail. What does not live here: what the entries mean (`repository.reading`),
+and advice about misplaced ones (`repository.misplaced`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MADE_BY_SYSTEMS: Final = frozenset(
         *("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"),
     }
 )
-"""What file systems, archivers and file browsers leave behind, in lower case."""
+"""Names, in lower case, that file systems, archivers and file browsers leave behind."""
 _KINDS: Final = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -30,7 +30,7 @@ _KINDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Why an entry is not looked at; `suspect` if somebody may have meant it to be."""
+    """Why an entry is left out; `suspect`: whether an operator may have meant it as a part of the repository."""
 
     reason: str
     suspect: bool
@@ -38,7 +38,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Names of the folders and regular files in a folder, links followed, in order; and what else lies there."""
+    """A folder's subfolders and regular files, sorted by name, links followed; `left_out` is all else, by name."""
 
     folders: tuple[str, ...]
     files: tuple[str, ...]
@@ -46,8 +46,8 @@ class Entries:
 
 
 def read_entries(folder: Path) -> Entries:
-    """What lies in `folder`; raises `OSError` if it may not be listed and entered."""
-    os.stat(f"{folder}/.")  # noqa: PTH116  # a path has no such end; a folder may be listed and yet not be entered
+    """The entries of `folder`; raises `OSError` if it may not be listed and entered."""
+    os.stat(f"{folder}/.")  # noqa: PTH116  # fails if the folder may not be entered; a Path would drop the dot
     folders, files, left_out = [], [], {}
     with os.scandir(folder) as found:
         for entry in sorted(found, key=lambda entry: entry.name):
@@ -62,17 +62,17 @@ def read_entries(folder: Path) -> Entries:
 
 
 def shown(name: object) -> str:
-    """`name` for a message or the log: what is not text is escaped."""
+    """`name` for a message or the log; bytes that are not text are escaped."""
     return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def reason_of(error: OSError) -> str:
-    """What the system says, without the path."""
+    """The system's text for `error`, without the path."""
     return error.strerror or str(error)
 
 
 def _kind(entry: os.DirEntry[str]) -> LeftOut | bool:
-    """Whether `entry` is a folder rather than a file, or why it is left out."""
+    """True if `entry` is a folder, False if it is a file, else why it is left out."""
     if entry.name.startswith("."):
         return LeftOut("its name begins with a dot", suspect=False)
     if entry.name.lower() in _MADE_BY_SYSTEMS:

@@ -1,4 +1,4 @@
-"""The fields of `config.pbtxt` that the embedded backend honours; every other one is refused by name."""
+"""The fields of `config.pbtxt` that the embedded backend honours; every other field is refused by name."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ HONOURED: Final = frozenset(
         "ensemble_scheduling.step.output_map",
     }
 )
-"""Dotted paths. A message stands here by itself where it may be given empty."""
+"""Dotted paths. The path of a message itself is listed if the message may be empty."""
 
 
 def fields_set(message: Message, prefix: str = "") -> Iterator[str]:
-    """Dotted paths of the fields that `message` sets; of maps with message values, the keys or the value's fields."""
+    """Dotted paths of the fields that `message` sets; for `parameters` the keys, for other maps the values' fields."""
     for descriptor, value in message.ListFields():
         path = prefix + descriptor.name
         if path == "parameters":

@@ -1,4 +1,4 @@
-"""What lies nearly right in a model repository, and what to rename or move so that it is found."""
+"""Advice about misplaced files and folders in a model repository: what to rename or move so that they are found."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ CONFIG: Final = "config.pbtxt"
 _NEARLY_CONFIG: Final = re.compile(r"config\.(pbtxt|pbtx|pbtext|pb\.txt|prototxt|txt|textproto)(\.\w+)?", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"\D*?0*([1-9]\d*)(\.0+)?\D*")
 _LOOKED_INTO: Final = 20
-"""Folders that are looked into for something lost: a message is not worth more."""
+"""The most folders that are searched for a misplaced file: a message is not worth more."""
 
 
 def is_version(name: str) -> bool:
-    """Whether a folder so named is a version."""
+    """Whether a folder with this `name` is a version."""
     return name.isascii() and name.isdigit() and not name.startswith("0")
 
 
 def why_no_model(folder: Path, entries: Entries) -> LeftOut:
-    """Why `folder`, without a config.pbtxt, is no model."""
+    """Why `folder`, which has no config.pbtxt, is not a model."""
     if near := [name for name in entries.files if _NEARLY_CONFIG.fullmatch(name)]:
         return LeftOut(f"it has no {CONFIG}; {_rename(folder, near[0], CONFIG)}", suspect=True)
     for name in entries.folders[:_LOOKED_INTO]:
@@ -41,7 +41,7 @@ def why_no_model(folder: Path, entries: Entries) -> LeftOut:
 
 
 def why_no_version(name: str, beside: Collection[str]) -> LeftOut:
-    """Why the folder `name` of a model, with others `beside` it, is no version."""
+    """Why a model's folder `name` is not a version; the other folders `beside` it may have the right name already."""
     number = _NUMBER.fullmatch(name)
     if number and name.isascii() and number[1] not in beside:
         return LeftOut(f"it is no version, for versions are plain numbers: rename it to '{number[1]}'", suspect=True)
@@ -49,7 +49,7 @@ def why_no_version(name: str, beside: Collection[str]) -> LeftOut:
 
 
 def how_to_get_a_version(folder: Path, entries: Entries, filename: str) -> str:
-    """What to do so that the model in `folder`, which has no version folder, has one."""
+    """What to do so that the model in `folder`, which has no version folder, gets one."""
     for name in entries.folders:
         if name.isascii() and (number := _NUMBER.fullmatch(name)):
             return _rename(folder, name, number[1])
@@ -59,7 +59,7 @@ def how_to_get_a_version(folder: Path, entries: Entries, filename: str) -> str:
 
 
 def how_to_get_a_graph(path: Path) -> str:
-    """What to do so that there is a graph at `path`, where none is."""
+    """What to do so that there is a graph at `path`, where it is missing."""
     folder, filename = path.parent, path.name
     try:
         entries, beside = read_entries(folder), read_entries(folder.parent)
@@ -90,13 +90,13 @@ def how_to_get_a_graph(path: Path) -> str:
 
 
 def _graphs(names: tuple[str, ...], wanted: str = "model.onnx") -> list[str]:
-    """Those of `names` that may be the graph, the likeliest first."""
+    """The `names` that may be the graph's, the likeliest first."""
     likely = [name for name in names if _alike(name, wanted) or name.lower().endswith(".onnx")]
     return sorted(likely, key=lambda name: (name != wanted, not _alike(name, wanted), name))
 
 
 def _alike(name: str, wanted: str) -> bool:
-    """Whether `name` is `wanted` but for its case, or an ending too many or too few."""
+    """Whether `name` differs from `wanted` only in its case, or in an extra or missing ending."""
     name, wanted = name.lower(), wanted.lower()
     return name == wanted or name.startswith(f"{wanted}.") or f"{name}.onnx" == wanted
 

@@ -1,7 +1,7 @@
-"""`config.pbtxt`, the only model configuration: parsed with Triton's own protobuf, checked field by field.
+"""`config.pbtxt`, the only configuration of a model: parsed with Triton's own protobuf, checked field by field.
 
-What lives here: the fields that the embedded backend honours, as one frozen dataclass, and the refusal, by name, of
-every other field of a model that it is to run. What does not: the file system (`repository`), and the doing (`models`).
+What lives here: the fields that the embedded backend honours, as one frozen dataclass; for a model that it runs, every
+other field is refused by name. What does not: the file system (`repository.reading`), and the use of the fields.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from topfive.ground.errors import ConfigurationError
 from topfive.ground.types import TensorSpec
+from topfive.repository.config_checks import check_config
 from topfive.repository.honoured_fields import HONOURED, fields_set
 
 Device = Literal["auto", "cpu", "gpu"]
-"""Where a graph is run; "auto" is a GPU if there is one."""
+"""Where a graph runs; "auto" means on a GPU if there is one."""
 
 _DATATYPES: Final = {
     pb.TYPE_BOOL: "BOOL",
@@ -40,7 +41,7 @@ _MICROSECONDS: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """One `model_warmup` sample: `count` runs of a batch of `shape` (batch first), of zeros or of random bytes."""
+    """One `model_warmup` sample: `count` runs of a batch of `shape` (batch first), with zeros or random bytes."""
 
     shape: tuple[int, ...]
     random: bool
@@ -49,13 +50,13 @@ class WarmUp:
 
 @dataclass(frozen=True, slots=True)
 class VersionPolicy:
-    """Which of the version folders are served: all, the `latest` so many, or the `specific` ones."""
+    """Which version folders are served: the `specific` ones, else the `latest` in that number, else all."""
 
     latest: int | None = 1
     specific: tuple[int, ...] | None = None
 
     def choose(self, present: Sequence[int]) -> list[int]:
-        """The versions to serve of those `present`, in ascending order."""
+        """The versions to serve among those `present`, in ascending order."""
         if self.specific is not None:
             return sorted(set(present) & set(self.specific))
         return sorted(present)[-self.latest :] if self.latest is not None else sorted(present)
@@ -63,7 +64,7 @@ class VersionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class EnsembleStep:
-    """One step of an ensemble: a model and how its tensors are called in the ensemble."""
+    """One step of an ensemble: a model, and by its tensors' names their names in the ensemble."""
 
     model: str
     version: int
@@ -73,11 +74,11 @@ class EnsembleStep:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """What `config.pbtxt` says, in our words and units; 0 stands for "not said" where a default depends on the machine.
+    """What `config.pbtxt` says, in our names and units; 0 stands for "not set" if the default depends on the machine.
 
-    Tensor shapes have the batch dimension first (-1). `graph_batch_size` is what the graph may be given at once;
-    `max_batch_size` is how many images are batched: 1 without `dynamic_batching`, for requests are then not batched
-    together, as on Triton. `message` is the `inference.ModelConfig` itself, for clients that ask for it.
+    Tensor shapes have the batch dimension first (-1). `graph_batch_size` is the most images that the graph may get at
+    once. `max_batch_size` is the most images in a batch: 1 without `dynamic_batching`, because requests are then not
+    batched together, as on Triton. `message` is the `inference.ModelConfig` itself, for clients that ask for it.
     """
 
     name: str
@@ -102,18 +103,18 @@ class ModelConfig:
 
     @property
     def max_batch_size(self) -> int:
-        """The most images of different requests that run together."""
+        """The most images of different requests in one batch."""
         return self.graph_batch_size if self.batches else 1
 
 
 def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = False) -> ModelConfig:
     """Parse and check the `config.pbtxt` of the folder `name`; `where` names the file in messages.
 
-    `on_triton`: what Triton is to run may have fields that only Triton honours (`optimization`, GPU instances). An
-    ensemble may not, for its steps are always joined here; nor may a model that is run here, which its backend sees
-    to (`check_honoured`).
+    `on_triton`: a model that Triton runs may have fields that only Triton honours (`optimization`, GPU instances). An
+    ensemble may not, because its steps are always joined here; nor may a model that runs here, for which the backend
+    calls `check_honoured`.
 
-    Raises `ConfigurationError` naming the field and the remedy.
+    Raises `ConfigurationError`, which names the field and the remedy.
     """
     config = pb.ModelConfig()
     try:
@@ -122,7 +123,7 @@ def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = Fa
         raise ConfigurationError(f"{where}: not a model configuration: {error}") from error
     if not on_triton or config.HasField("ensemble_scheduling"):
         check_honoured(config, where)
-    _check(config, name, where)
+    check_config(config, name, where)
     policy = config.dynamic_batching.default_queue_policy
     return ModelConfig(
         name=name,
@@ -163,50 +164,6 @@ def check_honoured(message: Any, where: str) -> None:
     for group in message.instance_group:
         if group.kind not in _DEVICES:
             raise ConfigurationError(f"{where}: instance_group.kind must be KIND_AUTO, KIND_CPU or KIND_GPU here")
-
-
-def _check(config: Any, name: str, where: str) -> None:
-    if config.name and config.name != name:
-        raise ConfigurationError(
-            f"{where}: the name is '{config.name}', but its folder is '{name}'; make them the same"
-        )
-    is_ensemble = config.HasField("ensemble_scheduling")
-    kind = config.backend or config.platform
-    wanted = ("ensemble",) if is_ensemble else ("onnxruntime", "onnxruntime_onnx")
-    if kind not in wanted:
-        raise ConfigurationError(f"{where}: backend '{kind}' cannot be run embedded; it must be {' or '.join(wanted)}")
-    if config.max_batch_size < 1:
-        raise ConfigurationError(
-            f"{where}: max_batch_size is {config.max_batch_size}; export the graph with a batch dimension and say how "
-            "many images it may hold"
-        )
-    if not config.input or not config.output:
-        raise ConfigurationError(f"{where}: input and output must be declared; they are not read from the graph")
-    if is_ensemble:
-        _check_ensemble(config, where)
-    if any(group.count < 0 for group in config.instance_group):
-        raise ConfigurationError(f"{where}: instance_group.count is below 0; it must be at least 1")
-    _check_priorities(config, where)
-
-
-def _check_ensemble(config: Any, where: str) -> None:
-    for name in ("instance_group", "parameters", "model_warmup", "default_model_filename"):
-        if getattr(config, name):
-            raise ConfigurationError(f"{where}: an ensemble has no {name}; set it in the models of its steps")
-
-
-def _check_priorities(config: Any, where: str) -> None:
-    levels, default = config.dynamic_batching.priority_levels, config.dynamic_batching.default_priority_level
-    if levels and not 1 <= default <= levels:
-        raise ConfigurationError(
-            f"{where}: dynamic_batching.default_priority_level is {default}; with priority_levels it must be from 1 to "
-            f"{levels}"
-        )
-    if default and not levels:
-        raise ConfigurationError(
-            f"{where}: dynamic_batching.default_priority_level means nothing without priority_levels; set those too, "
-            "or remove it"
-        )
 
 
 def _tensor_spec(tensor: Any, where: str) -> TensorSpec:

@@ -1,6 +1,6 @@
-"""In which precision a graph computes: read from its file, for people who want to know what runs.
+"""Finds the precision in which a graph computes from its file, for operators who want to know what runs.
 
-An ONNX file is one protobuf message (onnx.proto). Of that, names, types and shapes are read; weights are passed over.
+An ONNX file is one protobuf message (onnx.proto). Only names, types and shapes are read; weights are skipped.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _MODEL_GRAPH: Final = 7
 _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
 _NODE_OP_TYPE: Final = 4
 _TENSOR_DIMS, _TENSOR_TYPE = 1, 2
-"""Numbers of the fields that are read, in onnx.proto."""
+"""The numbers, in onnx.proto, of the fields that are read."""
 _NAMES: Final = {1: "FP32", 10: "FP16", 11: "FP64", 16: "BF16"}
-"""By its number in `TensorProto.DataType`, each type that weights of a float graph have."""
+"""The types that the weights of a float graph may have, by their number in `TensorProto.DataType`."""
 _QUANTISED: Final = ("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -26,7 +26,7 @@ Buffer = bytes | mmap.mmap
 
 
 def precision_of(path: Path) -> str:
-    """`INT8` if the graph in the file at `path` quantises, else the type of most of its weights, as `FP32`.
+    """`INT8` if the graph in the file at `path` quantises, else the type of most of its weights, such as `FP32`.
 
     Empty if it has no weights, or the file cannot be read as a graph.
     """
@@ -52,7 +52,7 @@ def _precision(data: Buffer) -> str:
 
 
 def _tensor(data: Buffer, start: int, end: int) -> tuple[int, int]:
-    """The number of a tensor's type, and of its elements."""
+    """The number that stands for a tensor's type, and the number of its elements."""
     kind, dims = 0, []
     for field, wire, value, after in _fields(data, start, end):
         if field == _TENSOR_TYPE and wire == _VARINT:
@@ -75,7 +75,7 @@ def _messages(data: Buffer, start: int, end: int, wanted: int) -> Iterator[tuple
 
 
 def _fields(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Number and wire type of each field; its value, or where that begins; and where it ends."""
+    """For each field its number, its wire type, its value or where that begins, and where it ends."""
     while start < end:
         tag, start = _varint(data, start)
         value, wire = start, tag & 7

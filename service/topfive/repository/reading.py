@@ -1,8 +1,8 @@
-"""The model repository on disk: which models and versions are there, where their graphs lie, and whether they changed.
+"""The model repository on disk: which models and versions are there, where their graphs are, and whether they changed.
 
-Layout, as Triton's: `<repository>/<model>/config.pbtxt` and `<repository>/<model>/<version>/<file>`. What is named with
-a leading dot is no part of it, so that new things can be written aside and then renamed. What else lies there is left
-out, and told once.
+The layout is Triton's: `<repository>/<model>/config.pbtxt` and `<repository>/<model>/<version>/<file>`. A name with a
+leading dot is not part of it, so that an operator can write a new version aside and then rename it. All else that lies
+there is left out, and logged once.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from topfive.repository.misplaced import (
 from topfive.repository.model_config import ModelConfig, parse_model_config
 
 _EXPECTED: Final = frozenset({CONFIG, "labels.txt", "SHA256SUMS"})
-"""Files whose place is beside the models or the versions; they are left out without a word."""
+"""Files that belong beside the models or the versions; they are not logged as left out."""
 
 _NEEDED_BY_TRITON: Final = LeftOut(
     "it is not there; make this folder, empty, if Triton is to serve the ensemble too", suspect=True
 )
 
 Files = tuple[tuple[str, int, bytes], ...]
-"""Name, size and digest of each file: what tells a version from a later one."""
+"""Name, size and digest of each file; if they differ, the version has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A model as it lies in the repository: its configuration and its versions to serve, in ascending order.
+    """A model as it was read from the repository: its configuration and its versions to serve, in ascending order.
 
-    `text` is its config.pbtxt; `files`, by version, are its graph and whatever lies beside it (a graph may keep its
-    weights there), as they were when this was read. Two that are equal serve the same. An ensemble has no files, and
+    `text` is its config.pbtxt; `files`, by version, are its graph and all files beside it (a graph may keep its weights
+    there), as they were at the reading. Two stored models that are equal serve the same. An ensemble has no files, and
     needs no version folder.
     """
 
@@ -55,11 +55,11 @@ class StoredModel:
     contents: Contents = field(repr=False, compare=False)
 
     def graph_path(self, version: int) -> Path:
-        """Where the graph of `version` lies."""
+        """The path of the graph of `version`."""
         return self.folder / str(version) / self.config.filename
 
     def check_unchanged(self, version: int) -> None:
-        """Raise `ConfigurationError` if the files of `version` are no longer what they were when this was read."""
+        """Raise `ConfigurationError` if the files of `version` have changed since the reading."""
         try:
             unchanged = _files_beside(self.graph_path(version), self.contents) == self.files[version]
         except OSError:
@@ -72,9 +72,9 @@ class StoredModel:
 
 
 class Repository:
-    """The models in `folder`, and what is remembered of it between two looks.
+    """Reads the models in `folder`, and remembers digests and logged entries from one reading to the next.
 
-    `on_triton`: see `parse_model_config`. Used by one thread at a time.
+    `on_triton`: see `parse_model_config`. One thread at a time may use it.
     """
 
     def __init__(self, folder: Path, *, on_triton: bool = False) -> None:
@@ -84,9 +84,9 @@ class Repository:
         self._leftovers = Leftovers()
 
     def read(self, *, may_be_empty: bool = False) -> dict[str, StoredModel]:
-        """All models by name; raises `ConfigurationError` naming the file that cannot be served.
+        """All models by name; raises `ConfigurationError`, which names the file that cannot be served.
 
-        So is a repository without a model, unless it `may_be_empty`.
+        A repository without a model is such an error too, unless it `may_be_empty`.
         """
         found = self.survey(may_be_empty=may_be_empty)
         models = {}
@@ -99,11 +99,11 @@ class Repository:
     def survey(
         self, *, known: Collection[str] = (), may_be_empty: bool = False
     ) -> dict[str, StoredModel | ConfigurationError]:
-        """All models by name, or why one cannot be read.
+        """By name, each model, or the error because of which it cannot be read.
 
-        A folder without a config.pbtxt is no model, unless it is `known` as one: then something is amiss in it. Raises
-        `ConfigurationError` if there is no model at all, which says more about the folder than about the models, unless
-        none is known and it `may_be_empty`.
+        A folder without a config.pbtxt is not a model; but if its name is `known` as a model's, that is an error.
+        Raises `ConfigurationError` if there is no model at all, which is a fault of the folder rather than of the
+        models, unless none is known and it `may_be_empty`.
         """
         self._contents.turn()
         self._leftovers.begin()
@@ -125,12 +125,12 @@ class Repository:
         return models
 
     def read_with_steps(self, name: str) -> dict[str, StoredModel]:
-        """The model `name`, with the models of its steps that are there.
+        """The model `name`, and the models of its steps as far as they are in the repository.
 
-        Raises `UnknownModel` if it is not there, `ConfigurationError` if one of them cannot be read.
+        Raises `UnknownModel` if the model is not there, `ConfigurationError` if one of these models cannot be read.
         """
         self._leftovers.begin()
-        names = self._top().folders  # looked up there, so that no name can lead out of the folder
+        names = self._top().folders  # the name must be one of these, so that it cannot lead out of the folder
         model = self._model(self._folder / name) if name in names else None
         if not isinstance(model, StoredModel):
             why = "" if model is None or not model.suspect else f": {model.reason}"
@@ -184,7 +184,7 @@ class Repository:
         config = parse_model_config(text, name=folder.name, where=str(path), on_triton=self._on_triton)
         present = [int(name) for name in entries.folders if is_version(name)]
         if config.steps and not present:
-            present = [1]  # of an ensemble that folder is empty, and neither git nor an object store keeps such
+            present = [1]  # an ensemble's version folder is empty, and git and object stores keep no empty folders
             if self._on_triton:
                 self._leftovers.add(folder / "1", _NEEDED_BY_TRITON)
         versions = tuple(config.versions.choose(present))

@@ -1,1 +1,1 @@
-"""The life of one request: whether it may come in, its images prepared, queued and answered."""
+"""The life of one request: it is admitted or refused, its images are prepared and queued, and it is answered."""

@@ -1,12 +1,13 @@
-"""Permits: the bounds on what all requests of the process hold at once.
+"""Admission, the bounds of the process on requests and bytes; and the entry, all that one request holds until its end.
 
-Room is asked for by a request's head, before a byte of its body is read, so that what has no room is refused at once.
-It is taken by what is really there: bytes as they come, a place among the requests in flight once the body is whole.
-A client that announces much and sends it slowly, or never, therefore takes nothing from others.
+The bounds are checked when a request's head has come, before a byte of its body is read, so that a request that does
+not fit is refused at once. A request counts only for what is there: bytes as they come; a place among the requests in
+flight, and places in the model's queue, once the body is whole. So a client that announces much and sends it slowly
+takes nothing from other clients.
 
-Nor does one that sends nearly all of it and stops: where there is no room for a byte that has come, the bodies that
-have all but stopped make some, those first that have kept most waiting for longest. Who sends evenly never does, slow
-as it may be, and what is whole is never given up.
+Neither does a client that sends nearly all of its body and stops. When bytes come that do not fit, stalled bodies are
+given up: first the body that has held most bytes for longest. A client that sends evenly, however slowly, is never cut
+off, and a body that is whole is never given up.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
+from topfive.batching.room import Room
 from topfive.ground.errors import QueueFull
 
+_NEVER: Final = float("inf")
+
 PATIENCE_SECONDS: Final = 2.0
-"""For how long a body may bring next to nothing where others have no room: longer than lines falter."""
+"""A body that has brought next to nothing for so long is stalled; network faults are usually shorter."""
 
 
 class Admission:
     """Bounds on the requests in flight (their body is here, their answer is not) and on all body bytes in memory.
 
-    `slowest_seconds` is what a body may take in all, by the clock `now`.
+    `slowest_seconds`: the longest time in which a body may come. `now`: the clock, in monotonic seconds.
     """
 
     def __init__(self, *, max_requests: int, max_bytes: int, slowest_seconds: float, now: Callable[[], float]) -> None:
@@ -35,33 +39,35 @@ class Admission:
         self.nbytes = 0
         self.now = now
         self.steady_share = 1 / slowest_seconds
-        """Of what is held of a body, the part that even the slowest, if it comes evenly, brings in a second."""
-        self.coming: set[Permit] = set()
-        """Those whose body is still on its way, and can be given up."""
+        """The slowest body that comes evenly grows by at least this share of its held bytes in a second."""
+        self.coming: set[HeldBytes] = set()
+        """Requests whose body is still coming; each can be given up."""
 
-    def permit(self, nbytes: int) -> Permit:
-        """A permit for one request that announces `nbytes`; raises `QueueFull` if there is no room for it now."""
+    def check(self, nbytes: int) -> None:
+        """Raise `QueueFull` if a request that announces `nbytes` does not fit now; change nothing."""
         self.check_requests()
         if self.nbytes + nbytes > self.max_bytes:
             self._find_room(nbytes)
-        return Permit(self)
 
     def check_requests(self) -> None:
-        """Raise `QueueFull` if as many requests are in flight as may be."""
+        """Raise `QueueFull` if `max_requests` are in flight."""
         if self.requests >= self.max_requests:
             raise QueueFull(f"too many requests: {self.requests} are in flight, the most served at once; retry later")
 
-    def make_room(self, nbytes: int, permit: Permit) -> None:
-        """Give up as many stalled bodies as `nbytes` more for `permit` need; raises `QueueFull` if they are too few."""
-        for stalled in self._find_room(nbytes, permit):
+    def make_room(self, nbytes: int, body: HeldBytes) -> None:
+        """Give up stalled bodies until `nbytes` more fit for `body`; raises `QueueFull` if there are too few."""
+        for stalled in self._find_room(nbytes, body):
             if self.nbytes + nbytes <= self.max_bytes:
                 break
             stalled.give_up()
 
-    def _find_room(self, nbytes: int, permit: Permit | None = None) -> list[Permit]:
-        """The stalled bodies, the one first that keeps most waiting for longest; raises `QueueFull` if too little."""
+    def _find_room(self, nbytes: int, body: HeldBytes | None = None) -> list[HeldBytes]:
+        """The stalled bodies but `body`, by bytes times stalled seconds, highest first.
+
+        Raises `QueueFull` if `nbytes` more do not fit even without them.
+        """
         now = self.now()
-        stalled = [each for each in self.coming if now - each.steady_at > PATIENCE_SECONDS and each is not permit]
+        stalled = [each for each in self.coming if now - each.steady_at > PATIENCE_SECONDS and each is not body]
         if self.nbytes + nbytes - sum(each.nbytes for each in stalled) > self.max_bytes:
             raise QueueFull(
                 f"too many bytes: {self.nbytes} of at most {self.max_bytes} are held and this body has {nbytes} more; "
@@ -74,37 +80,36 @@ class Admission:
         return self.nbytes + nbytes <= self.max_bytes
 
     def take(self, nbytes: int) -> None:
-        """Count `nbytes` that preparing an image takes, until they are given back."""
+        """Count `nbytes` that preparing an image takes, until `give_back`."""
         self.nbytes += nbytes
 
     def give_back(self, nbytes: int) -> None:
-        """Count them no more."""
+        """Stop counting `nbytes`."""
         self.nbytes -= nbytes
 
 
-class Permit:
-    """What one request holds, given back at the end of the `with` block."""
+class HeldBytes:
+    """The bytes of one body: counted as they come, given back at the end of the `with` block."""
 
-    __slots__ = ("_admission", "_goal", "_in_flight", "_let_go", "nbytes", "steady_at")
+    __slots__ = ("_admission", "_goal", "_let_go", "nbytes", "steady_at")
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._in_flight = False
         self._let_go: Callable[[], None] | None = None
         self._goal = math.inf
         self.nbytes = 0
         self.steady_at = 0.0
-        """When the body had last brought its share of a second."""
+        """When the body last had grown by the steady share; it is stalled `PATIENCE_SECONDS` after that."""
 
     def expect(self, let_go: Callable[[], None]) -> None:
-        """The body is waited for from now on; `let_go` is called if it is given up, and must end the request."""
+        """Begin to wait for the body; `let_go` is called if it is given up, and must end the request."""
         self._let_go = let_go
         self._goal = 0
         self.steady_at = self._admission.now()
         self._admission.coming.add(self)
 
     def charge(self, nbytes: int) -> None:
-        """Count `nbytes` more that are held for this request; raises `QueueFull` if they are too many."""
+        """Count `nbytes` more that are held for this request; raises `QueueFull` if they do not fit."""
         admission = self._admission
         if admission.nbytes + nbytes > admission.max_bytes:
             admission.make_room(nbytes, self)
@@ -115,23 +120,17 @@ class Permit:
             self._goal = self.nbytes * (1 + admission.steady_share)
 
     def is_whole(self) -> None:
-        """The body is here: it is not given up any more."""
+        """Say that the whole body has come: it is not given up any more."""
         self._goal = math.inf
         self._admission.coming.discard(self)
 
     def give_up(self) -> None:
-        """Let the request go, and give back what it holds."""
+        """End the request by its `let_go`, and give back the bytes that it holds."""
         assert self._let_go is not None
         self.is_whole()
         self._admission.nbytes -= self.nbytes
         self.nbytes = 0
         self._let_go()
-
-    def begin(self) -> None:
-        """Take a place among the requests in flight; raises `QueueFull` if there is none left."""
-        self._admission.check_requests()
-        self._admission.requests += 1
-        self._in_flight = True
 
     def __enter__(self) -> Self:
         return self
@@ -140,5 +139,83 @@ class Permit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._admission.coming.discard(self)
-        self._admission.requests -= self._in_flight
         self._admission.nbytes -= self.nbytes
+
+
+class Entry(HeldBytes):
+    """All that one inference request holds: made at its head, begun when its body is whole, over with the `with` block.
+
+    `room` bounds the queue of the model's version, which stays loaded until the entry ends, even if another version has
+    replaced it. The constructor refuses a request that would be refused later anyway, of at least `images` images, a
+    body of `nbytes`, and at best `priority`. It raises `NotReady`, `TooLarge`, `DeadlineExceeded`, or `QueueFull` with
+    the time to retry after.
+    """
+
+    __slots__ = ("_images", "_in_flight", "_level", "_room")
+
+    _level: int | None
+
+    def __init__(
+        self,
+        admission: Admission,
+        room: Room,
+        *,
+        nbytes: int = 0,
+        images: int = 1,
+        deadline: float = _NEVER,
+        priority: int = 0,
+    ) -> None:
+        super().__init__(admission)
+        self._room = room
+        self._in_flight = False
+        self._images = 0
+        self._level = 0
+        room.check(images, deadline=deadline, priority=priority)
+        try:
+            admission.check(nbytes)
+        except QueueFull as full:
+            raise self._advised(full) from None
+        room.enter()
+
+    def charge(self, nbytes: int) -> None:
+        """Count `nbytes` more, as `HeldBytes` does; raises `QueueFull` with the time to retry after."""
+        try:
+            super().charge(nbytes)
+        except QueueFull as full:
+            raise self._advised(full) from None
+
+    def begin(self, images: int, *, deadline: float = _NEVER, priority: int = 0, is_near: bool = True) -> None:
+        """Take a place in flight and places in the queue for `images`; the body is whole. Raises as the constructor.
+
+        `is_near`: whether the images will be ready for a batch soon, so that they count in the wait of other requests.
+        """
+        try:
+            self._admission.check_requests()
+        except QueueFull as full:
+            raise self._advised(full) from None
+        self._admission.requests += 1
+        self._in_flight = True
+        self._room.check(images, deadline=deadline, priority=priority)
+        self._level = self._room.level(priority) if is_near else None
+        self._images = images
+        self._room.hold(images, self._level)
+
+    def release_places(self) -> None:
+        """Give the queue's places back, just before the images enter the queue; a second call does nothing."""
+        if self._images:
+            self._room.hold(-self._images, self._level)
+            self._images = 0
+
+    def _advised(self, full: QueueFull) -> QueueFull:
+        """Return `full` with the time to retry after: the estimated wait of an image that comes now."""
+        if full.retry_after_seconds is None:
+            full.retry_after_seconds = self._room.estimated_wait_seconds()
+        return full
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release_places()
+        self._room.leave()
+        self._admission.requests -= self._in_flight
+        super().__exit__(kind, error, trace)

@@ -1,1 +1,1 @@
-"""What exists once in a process and outlives every request: start, stop, gauges, reports."""
+"""The running service, which exists once in a process: its start and stop, gauges, reports and spans."""

@@ -1,7 +1,7 @@
-"""The gauges that are set by looking, once a second and for a scrape: setting them with each change costs each request.
+"""The gauges that are set once a second and for each scrape; setting them at each change would cost every request.
 
-What lives here: what they show, and that no gauge fails anybody: one whose number cannot be found out keeps its last
-value, is counted, and told of once. What does not: the metrics themselves (`metrics`).
+What lives here: the values that they show. A gauge whose value cannot be read keeps its last one; that is counted, and
+logged once, and no request fails of it. What does not: the metrics themselves (`observe.metrics`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ logger = logging.getLogger("topfive")
 
 
 class Gauges:
-    """Those of one process. `preparation` and `count_lost_lines`, which says how many of the log, come later."""
+    """The gauges of one process.
+
+    Set later: `preparation`, and `count_lost_lines`, which returns how many lines of the log were lost.
+    """
 
     def __init__(self, metrics: Metrics, *, connections: Connections, admission: Admission, live: LiveModels) -> None:
         self.preparation: Preparation | None = None
@@ -32,11 +35,11 @@ class Gauges:
         self._failing: set[str] = set()
 
     def publish(self) -> None:
-        """Set them to what is so now."""
+        """Set all gauges to their present values."""
         for publish in (self._publish_load, self._publish_preparation, self._live.publish, self._publish_process):
             try:
                 publish()
-            except Exception as error:  # whoever is served must not pay for a number
+            except Exception as error:  # requests must not fail because of a gauge
                 self._metrics.gauge_failures.inc()
                 if publish.__name__ not in self._failing:
                     logger.warning("some gauges stay as they were: %s", error, exc_info=not isinstance(error, OSError))

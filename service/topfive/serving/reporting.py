@@ -1,7 +1,7 @@
-"""What is reported of a request, whichever way it came: statistics, metric, log line and span, with the same numbers.
+"""Reports on requests of all protocols: statistics, metric, log line and span, with the same numbers in each.
 
-What lives here: what is learnt of a request on its way, and where it goes. What does not: answers to clients (`routes`,
-`grpc_api`).
+What lives here: the report that a request fills on its way, and where it is sent. What does not: answers to clients
+(`http`, `grpc`).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ logger = logging.getLogger("topfive")
 _MAX_REQUEST_ID: Final = 128
 _REFUSED: Final = 400
 _MAX_ERROR: Final = 300
-"""Characters of a message in the log."""
+"""At most so many characters of an error message are in the line of a request."""
 
 
 class Report:
-    """What is known of one request: `given_id` is the id that its client gave it, `trace` the span that it comes from.
+    """What is known of one request. `given_id`: the id that its client gave it; `trace`: the client's own span.
 
-    `started` and, once its body is whole, `received` are seconds of the service's clock.
+    `started`, and `received`, when the body was whole, are monotonic seconds of the service's clock.
     """
 
     __slots__ = ("error", "images", "model", "nbytes", "received", "request_id", "started", "timings", "trace")
@@ -48,32 +48,32 @@ class Report:
         self.timings: Timings | None = None
 
     def attributes(self) -> Mapping[str, str]:
-        """What its protocol knows of it beside that, by the names of OpenTelemetry; for its span."""
+        """Further facts that its protocol knows, named as in OpenTelemetry; for its span."""
         return {}
 
     def origin(self, clients: ClientAddresses) -> Mapping[str, str]:
-        """What was asked by what method, and by whom; for the line of one that was refused."""
+        """The method and the client's address; for the log line of a refused request."""
         return {"method": "", "client": UNKNOWN}
 
 
 Recorder = Callable[[Report, int, float], TraceContext | None]
-"""Makes the span of a request, given as to `Reporter.finished`; which one the log is to name, if any."""
+"""Makes the span of a request, called with the arguments of `Reporter.finished`; returns the span to log, if any."""
 
 
 class Tracing(Protocol):
-    """Where spans go."""
+    """Makes spans and sends them."""
 
     def recorder(self, route: str) -> Recorder:
-        """What makes the spans of a route."""
+        """Return the recorder that makes the spans of `route`."""
 
     async def close(self, *, seconds: float) -> None:
-        """Send what is left, for so many seconds at most."""
+        """Send the remaining spans, in at most so many seconds."""
 
 
 class Reporter:
     """Reports the requests of one `route`, each once by `finished`; without `tracing` no spans are made.
 
-    A report that fails is a defect of ours, which the log tells of; the request must not fail with it.
+    A report that fails is a defect of ours. It is logged, and the request does not fail.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Reporter:
         self._record = None if tracing is None else tracing.recorder(route)
 
     def refused(self, report: Report, error: TopfiveError) -> int:
-        """Count a refusal; the HTTP status of `error`, by which all protocols are reported. A 500 is logged."""
+        """Count a refusal, log it if it is a 500, and return the HTTP status of `error`, also for other protocols."""
         report.error = error
         status = http_status(error)
         if status == 500:
@@ -104,7 +104,7 @@ class Reporter:
         return status
 
     def finished(self, report: Report, status: int, total_seconds: float) -> None:
-        """Say that the request was answered with the HTTP status `status`, or its like, after `total_seconds`."""
+        """Report a request that was answered after `total_seconds`, with `status` or its equivalent in HTTP."""
         try:
             self._tell(report, status, total_seconds)
         except Exception as failure:  # noqa: BLE001  # see class
@@ -135,7 +135,7 @@ class Reporter:
         )
 
     def _refusal(self, report: Report) -> dict[str, str]:
-        """Why, and whose request it was. What is our fault is told apart, with its traceback."""
+        """The reason of a refusal, and the request's method and client. A 500 has lines of its own in the log."""
         error = report.error
         if error is None or http_status(error) == 500:
             why = {"code": "internal", "error": "see the lines of this request_id"}
@@ -148,7 +148,7 @@ class Reporter:
 
 
 def log_failure(request_id: str, error: Exception) -> None:
-    """Leave the trace of a failure of ours in the log."""
+    """Log a failure of ours with its traceback."""
     logger.error("request %s failed", request_id, exc_info=error)
 
 
@@ -157,7 +157,7 @@ def _log_own_failure(report: Report, error: Exception) -> None:
 
 
 def request_id_of(given: bytes | None) -> str:
-    """The client's own id if it is a plain one, else a new one."""
+    """The client's id if it is short and only of letters, digits and hyphens, else a new one."""
     if given is not None and len(given) <= _MAX_REQUEST_ID and given.replace(b"-", b"").isalnum():
         return given.decode("ascii")
     return f"{random.getrandbits(64):016x}"  # an id to search logs by, not a secret

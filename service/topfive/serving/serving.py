@@ -1,6 +1,7 @@
-"""The running service: what exists once in a process, and its start and stop.
+"""The running service: everything that exists once in a process and that requests share.
 
-What lives here: connections, admission, models, lifecycle, their order of coming and going. What does not: HTTP.
+What lives here: connections, admission, models and lifecycle, and the order in which they start and stop. What does
+not: protocols (`http`, `grpc`).
 """
 
 from __future__ import annotations
@@ -11,47 +12,46 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from topfive.access.connections import ConnectionLimits, Connections
+from topfive.access.connections import Connections
 from topfive.access.credentials import Credentials
 from topfive.backends.base import BackendFactory
 from topfive.config.settings import Settings
 from topfive.ground.client_addresses import ClientAddresses, read_networks
-from topfive.ground.clock import Clock, sleep
-from topfive.ground.errors import BackendFailure, BackendUnreachable, NotReady, TopfiveError
+from topfive.ground.clock import Clock
+from topfive.ground.errors import BackendFailure, NotReady, TopfiveError
 from topfive.ground.lifecycle import Bell, Lifecycle, State
-from topfive.images.decoding import DecodingRules, ImageLimits
 from topfive.machine.workers import WorkerPool
 from topfive.models.control import ModelControl
 from topfive.models.live import LiveModels
-from topfive.models.loading import Loader, QueueDefaults
+from topfive.models.loading import Loader
 from topfive.models.served import Models
 from topfive.observe.metrics import Metrics
 from topfive.repository.reading import Repository, StoredModel
 from topfive.request.admission import Admission
 from topfive.request.classifier import Classifier
-from topfive.request.preparing.preparation import Preparation, PreparingLimits
+from topfive.request.preparing.preparation import Preparation
+from topfive.serving.bounds import connection_limits, decoding_rules, image_limits, preparing_limits, queue_defaults
 from topfive.serving.gauges import Gauges
 from topfive.serving.reporting import Tracing
+from topfive.serving.upkeep import Upkeep
 
 logger = logging.getLogger("topfive")
 
 _WATCH_SECONDS: Final = 1.0
-"""How old the gauges may be that a sibling process is scraped for."""
+"""How often stuck calls are looked for and gauges are set, so how old they may be when another process is scraped."""
 _ASIDE_THREADS: Final = 2
-"""For what clients send beside images: JSON, forms, gzip."""
+"""Threads that read what clients send beside images: JSON, forms, gzip."""
 _LAST_BATCH_SECONDS: Final = 0.5
-"""What a batch that runs is given when the time for the stop is up."""
-_CHECK_SECONDS: Final = 1.0
-"""How often each model's backend is asked whether it could run a batch."""
+"""How long a running batch may still take when the time for the stop is up."""
 
 
 class Serving:
     """Everything that requests share.
 
-    `stored` is what `repository` held at the start. `control` changes the models while they are served; `changed` is
-    rung when they, or the state, are others. `on_ready` is called once, when the first model is served, and `on_fatal`
-    when the process should end, with `failure` set. `is_stuck` says that a call does not end: the watchdog found it, or
-    `stop` has waited as long as it may. `leaves_threads` says that a load was given up whose thread did not come back.
+    `stored`: the models of `repository` at the start. `control` changes the models while they are served; `changed`
+    rings when the models or the state change. `on_ready` is called once, when the first model is served. `on_fatal` is
+    called when the process should end, with `failure` set. `is_stuck`: a call does not end; the watchdog found it, or
+    `stop` has waited for it as long as it may. `leaves_threads`: a load was given up, and its thread did not end.
     """
 
     def __init__(
@@ -72,15 +72,7 @@ class Serving:
         self.clock = clock
         self.metrics = metrics
         self.clients = ClientAddresses(read_networks(settings.trusted_proxies))
-        self.limits = ImageLimits(
-            max_pixels=settings.max_image_pixels,
-            max_dimension=settings.max_image_dimension,
-            max_images=settings.max_images_per_request,
-        )
-        self.rules = DecodingRules(
-            allow_damaged_images=settings.allow_damaged_images,
-            convert_colour_profiles=settings.convert_colour_profiles,
-        )
+        self.limits = image_limits(settings)
         self.admission = Admission(
             max_requests=settings.max_in_flight_requests,
             max_bytes=settings.max_in_flight_bytes,
@@ -88,13 +80,7 @@ class Serving:
             now=clock.now,
         )
         self.connections = Connections(
-            ConnectionLimits(
-                max_connections=settings.max_connections,
-                head_seconds=settings.head_seconds,
-                body_seconds=settings.body_seconds,
-                send_seconds=settings.send_seconds,
-                idle_seconds=settings.keep_alive_seconds,
-            ),
+            connection_limits(settings),
             clock=clock,
             on_closed=lambda reason: metrics.connections_closed.labels(reason).inc(),
         )
@@ -118,21 +104,27 @@ class Serving:
             lifecycle=self.lifecycle,
             live=self._live,
         )
+        self._upkeep = Upkeep(
+            factory=factory,
+            control=self.control,
+            live=self._live,
+            lifecycle=self.lifecycle,
+            clock=clock,
+            poll_seconds=settings.poll_seconds if settings.model_control == "poll" else None,
+            fail=self.fail,
+        )
         self._leaving = asyncio.Event()
         self._ends = math.inf
         self._pools: list[WorkerPool] = []
         self._watched: list[WorkerPool] = []
         self._preparation: Preparation | None = None
         self._classifier: Classifier | None = None
-        self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._checking: asyncio.Task[None] | None = None
-        self._polling: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
 
     @property
     def models(self) -> Models:
-        """The models that are served now; raises `NotReady` until the first are warm."""
+        """The models that are served now; raises `NotReady` until the first models are warm."""
         models = self._live.current
         if models is None:
             raise NotReady("the service is starting: its models are not warm yet; retry shortly")
@@ -140,68 +132,79 @@ class Serving:
 
     @property
     def stored(self) -> Mapping[str, StoredModel]:
-        """What the served models were made from, by name."""
+        """The stored models that the served models were made from, by name."""
         return self._live.stored
 
     @property
     def classifier(self) -> Classifier:
-        """The path of a request; raises `NotReady` as `models` does."""
+        """The classifier, which answers requests; raises `NotReady` before `start`."""
         if self._classifier is None:
             raise NotReady("the service is starting; retry shortly")
         return self._classifier
 
     def start(self) -> None:
-        """Begin to load and warm up; returns at once, so that liveness can be answered meanwhile."""
-        threads = self.settings.prepare_threads or self.cores
+        """Begin to load and warm up the models; returns at once, so that liveness probes are answered meanwhile."""
         compute = WorkerPool(threads=self.cores, name="compute", on_death=self.fail)
         aside = WorkerPool(threads=_ASIDE_THREADS, name="aside", on_death=self.fail)
         self._pools = [compute, aside]
         self._preparation = Preparation(
-            PreparingLimits(
-                threads=threads,
-                max_wait_seconds=self.settings.max_queue_wait_seconds,
-                max_decode_seconds=self.settings.max_decode_seconds,
-                max_dear=self.settings.max_in_flight_requests // 2,
-            ),
+            preparing_limits(self.settings, cores=self.cores),
             images=self.limits,
-            rules=self.rules,
+            rules=decoding_rules(self.settings),
             admission=self.admission,
             clock=self.clock,
             on_death=self.fail,
         )
         self.gauges.preparation = self._preparation
         self._watched = [aside, *self._preparation.pools]
-        self._classifier = Classifier(preparation=self._preparation, pool=aside, clock=self.clock)
+        self._classifier = Classifier(
+            admission=self.admission, preparation=self._preparation, pool=aside, clock=self.clock
+        )
         self.connections.start()
         self.metrics.process_started()
         self.metrics.in_flight_limit.set(self.settings.max_in_flight_requests)
         self.metrics.connections_limit.set(self.settings.max_connections)
-        self._loading = asyncio.get_running_loop().create_task(self._load(compute))
+        self._upkeep.start(self._loader(compute), self._stored)
         self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
         self._reading = asyncio.get_running_loop().create_task(self._keep_current())
 
+    def _loader(self, pool: WorkerPool) -> Loader:
+        def tell(model: str, size: int, error: BaseException) -> None:
+            logger.error("a batch of %d failed in model %s", size, model, exc_info=error)
+
+        return Loader(
+            factory=self._factory,
+            pool=pool,
+            defaults=queue_defaults(self.settings),
+            clock=self.clock,
+            metrics=self.metrics,
+            on_failure=self.fail,
+            on_batch_failure=tell,
+            default_model=self.settings.default_model,
+        )
+
     async def wait_until_loaded(self) -> None:
         """Return when the models are warm, when loading has failed, or when the service is told to stop."""
-        if self._loading is not None:
+        if self._upkeep.loading is not None:
             leaving = asyncio.get_running_loop().create_task(self._leaving.wait())
-            await asyncio.wait([self._loading, leaving], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([self._upkeep.loading, leaving], return_when=asyncio.FIRST_COMPLETED)
             leaving.cancel()
 
     async def _keep_watch(self) -> None:
-        """Set the gauges, and look for batches and calls that do not end."""
+        """Set the gauges, and look for batches and calls that do not end, every second."""
         try:
             while True:
                 self.gauges.publish()
                 self.is_stuck |= self._live.fail_if_stuck(self.settings.stuck_batch_seconds)
                 self._fail_if_thread_is_stuck()
                 await asyncio.sleep(_WATCH_SECONDS)
-        except Exception as error:  # noqa: BLE001  # a service that nobody watches must not go on as if it were
+        except Exception as error:  # noqa: BLE001  # a service without its watchdog must not go on
             self.fail(error)
 
     def _fail_if_thread_is_stuck(self) -> None:
-        """Of those beside the batches, whose calls are bounded: one that does not end is a defect.
+        """Fail if a call on a thread that runs no batches does not end: all such calls are bounded, so it is a defect.
 
-        A decode may take its time, whatever is set for batches.
+        Decoding has a bound of its own, which is added to that of batches.
         """
         seconds = self.settings.stuck_batch_seconds + self.settings.max_decode_seconds
         for pool in self._watched:
@@ -211,14 +214,14 @@ class Serving:
                 self.fail(BackendFailure(f"a call on the thread {name} has not ended within {seconds:g} s"))
 
     def begin_drain(self) -> None:
-        """Say "not ready" from now on; what comes in all the same is still served, and its connection closed then."""
+        """Be "not ready" from now on; requests that still come are served, and their connections are closed then."""
         self.connections.closing = True
         self.lifecycle.enter(State.DRAINING)
 
     def hurry(self) -> None:
-        """Begin to stop: what is whole is answered, nobody waits for company in a batch, what is not whole is let go.
+        """Begin to stop: let no item wait for a fuller batch, and give requests that are not whole little more time.
 
-        From now on it counts how long the stop takes.
+        The time for the stop, `shutdown_seconds`, begins at the first call.
         """
         self._ends = min(self._ends, self.clock.now() + self.settings.shutdown_seconds)
         self._leaving.set()
@@ -226,10 +229,11 @@ class Serving:
         self._live.hurry()
 
     async def stop(self) -> None:
-        """Answer what waits, end the threads."""
+        """Answer the requests that wait, then end the threads."""
         self.hurry()
         self.begin_drain()
-        for task in (self._loading, self._watching, self._checking, self._polling, self._reading):
+        await self._upkeep.stop()
+        for task in (self._watching, self._reading):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
@@ -251,69 +255,14 @@ class Serving:
         self.lifecycle.enter(State.STOPPED)
 
     def _patience(self) -> float:
-        """How long what still runs may take: what is left of the stop, and a moment where nothing is left of it."""
+        """How long running work may still take: the rest of the time for the stop, or a moment if none is left."""
         if self.is_stuck:
             return 0.0
         least = min(_LAST_BATCH_SECONDS, self.settings.shutdown_seconds)
         return max(least, self._ends - self.clock.now())
 
-    async def _load(self, pool: WorkerPool) -> None:
-        loader = Loader(
-            factory=self._factory,
-            pool=pool,
-            defaults=QueueDefaults(
-                max_items=self.settings.max_queue_items,
-                max_bytes=self.settings.max_in_flight_bytes,
-                max_wait_seconds=self.settings.max_queue_wait_seconds,
-            ),
-            clock=self.clock,
-            metrics=self.metrics,
-            on_failure=self.fail,
-            on_batch_failure=lambda model, size, error: logger.error(
-                "a batch of %d failed in model %s", size, model, exc_info=error
-            ),
-            default_model=self.settings.default_model,
-        )
-        try:
-            await self._load_first(loader)
-        except NotReady as error:  # it was told to stop before its models were warm
-            logger.info("the models are not loaded: %s", error)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the process must say so and end rather than idle unready
-            self.fail(error)
-        else:
-            if self.lifecycle.state is State.STARTING:
-                self.lifecycle.enter(State.READY)
-            self._checking = asyncio.get_running_loop().create_task(self._keep_checking())
-            if self.settings.model_control == "poll":
-                polling = self.control.keep_polling(self.clock, self.settings.poll_seconds)
-                self._polling = asyncio.get_running_loop().create_task(polling)
-
-    async def _load_first(self, loader: Loader) -> None:
-        """Load what is stored, as soon as the backend can be reached."""
-        while True:
-            await self._factory.wait_until_reachable()
-            try:
-                return await self.control.start(loader, self._stored)
-            except BackendUnreachable as error:
-                logger.warning("the models are not loaded yet: %s", error)
-                await sleep(self.clock, _CHECK_SECONDS)
-
-    async def _keep_checking(self) -> None:
-        """Be ready only while every model's backend is."""
-        try:
-            while True:
-                await sleep(self.clock, _CHECK_SECONDS)
-                reason = await self._live.check_backends()
-                if reason is None and self.lifecycle.state is State.UNREACHABLE:
-                    self.lifecycle.enter(State.READY)
-                elif reason is not None and self.lifecycle.state is State.READY:
-                    logger.error("requests are refused for now: %s", reason)
-                    self.lifecycle.enter(State.UNREACHABLE)
-        except Exception as error:  # noqa: BLE001  # as for `_keep_watch`
-            self.fail(error)
-
     def fail(self, error: BaseException) -> None:
-        """Say why the service cannot go on, and have the process ended."""
+        """Log why the service cannot go on, and have the process ended."""
         self.failure = error
         logger.critical("the service has failed: %s", error, exc_info=not isinstance(error, TopfiveError) and error)
         if self.lifecycle.state in (State.STARTING, State.READY, State.UNREACHABLE):
@@ -321,7 +270,7 @@ class Serving:
         self._on_fatal()
 
     def reload(self) -> None:
-        """Look now whether keys and certificates have changed, and the repository if that is polled."""
+        """Check now whether keys, certificates and, if it is polled, the repository have changed."""
         self.credentials.reload()
 
     async def _keep_current(self) -> None:

@@ -1,7 +1,7 @@
-"""Spans for OpenTelemetry: one a request with one for each of its stages, made when it is over, sent in the background.
+"""Spans for OpenTelemetry: one for each request and one for each of its stages, made at its end, sent in background.
 
-What lives here: the only use of OpenTelemetry, the extra `otel`. What does not: whether spans are wanted (`tracing`),
-whose they are (`trace_context`).
+What lives here: the only use of OpenTelemetry, the extra `otel`. What does not: whether spans are made
+(`serving.tracing`), and the trace that a request belongs to (`observe.trace_context`).
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ logger = logging.getLogger("topfive")
 _PATH: Final = "/v1/traces"
 _NANOSECONDS: Final = 1_000_000_000
 _GRPC: Final = "grpc "
-"""How the routes of RPCs begin, in metrics and the log."""
+"""The beginning of the routes of RPCs, in metrics and the log."""
 _GRPC_SERVICE: Final = "inference.GRPCInferenceService"
 _GRPC_FAULTS: Final = frozenset(("DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED"))
-"""Statuses that the conventions call errors of a server."""
+"""Statuses that OpenTelemetry's conventions call errors of a server."""
 _MAX_TEXT: Final = 1000
 _FLUSH_SECONDS: Final = 2.0
-"""How long a stop waits at most for the last spans to be taken."""
+"""How long a stop waits at most for the receiver to take the last spans."""
 _RECORDED: Final = TraceFlags(TraceFlags.SAMPLED)
 _UNSET: Final = Status(StatusCode.UNSET)
 
 
 class Spans:
-    """Sends spans to the OTLP receiver at `endpoint`; of the traces that begin here, `ratio` are recorded.
+    """Sends spans to the OTLP receiver at `endpoint`; of the traces that begin here, the share `ratio` is recorded.
 
-    Whoever comes with a trace decides for it. `now` is the clock of the reports. What the receiver does not take in
-    time is dropped: the queue is bounded, and nobody waits for it.
+    For a request that comes with a trace, the trace says whether it is recorded. `now` is the clock of the reports.
+    Spans that the receiver does not take in time are dropped: the queue is bounded, and no request waits for it.
     """
 
     def __init__(self, endpoint: str, *, ratio: float, now: Callable[[], float]) -> None:
@@ -77,7 +77,7 @@ class Spans:
         return _Recorder(self, route)
 
     def begin(self, trace: TraceContext | None) -> tuple[SpanContext, SpanContext | None] | None:
-        """A new span in `trace`, and the caller's; None if it is not to be recorded."""
+        """A new span in `trace` (None begins a trace), and the caller's span; None if it is not to be recorded."""
         if trace is not None:
             caller = _caller(trace) if trace.sampled else None
             return None if caller is None else (self.inside(caller), caller)
@@ -87,12 +87,12 @@ class Spans:
         return SpanContext(trace_id, self._ids.generate_span_id(), is_remote=False, trace_flags=_RECORDED), None
 
     def inside(self, parent: SpanContext) -> SpanContext:
-        """A new span of the same trace."""
+        """A new span of the same trace as `parent`."""
         own = self._ids.generate_span_id()
         return SpanContext(parent.trace_id, own, False, _RECORDED, parent.trace_state)
 
     def send(self, span: ReadableSpan) -> None:
-        """Have `span` sent, when its turn comes."""
+        """Queue `span` to be sent in background."""
         self._processor.on_end(span)
 
     async def close(self, *, seconds: float) -> None:
@@ -102,10 +102,10 @@ class Spans:
 
         def flush() -> None:
             self._processor.shutdown()
-            with contextlib.suppress(RuntimeError):  # nobody waits any more, and the loop is closed
+            with contextlib.suppress(RuntimeError):  # the loop is closed, so `close` waits no more
                 loop.call_soon_threadsafe(sent.set)
 
-        # A thread that does not keep the process: the receiver may not answer.
+        # A daemon thread, which does not keep the process from ending if the receiver does not answer.
         threading.Thread(target=flush, name="last-spans", daemon=True).start()
         try:
             async with asyncio.timeout(min(seconds, _FLUSH_SECONDS)):
@@ -115,7 +115,7 @@ class Spans:
 
 
 class _Recorder:
-    """Makes the spans of one route: whole at once, which costs a fifth of beginning and ending each by the SDK."""
+    """Makes the spans of one route, each whole at once: a fifth of the cost of beginning and ending it by the SDK."""
 
     def __init__(self, spans: Spans, route: str) -> None:
         self._spans = spans
@@ -135,7 +135,7 @@ class _Recorder:
         if begun is None:
             return report.trace
         own, caller = begun
-        # The wall clock is read once, so that the stages keep their durations whatever it does meanwhile.
+        # The wall clock is read only once: it may jump, and the durations of the stages must not.
         began = time.time_ns() - _ns(spans.now() - report.started)
         for stage, start, end in _stages(report):
             self._send(stage, spans.inside(own), own, (began + _ns(start), began + _ns(end)))
@@ -162,7 +162,7 @@ class _Recorder:
         self._spans.send(span)
 
     def _attributes(self, report: Report, status: int) -> tuple[dict[str, str | int], Status]:
-        """What there is to say of a request, and how it ended, by the conventions of its protocol."""
+        """The attributes of a request and its status, by OpenTelemetry's conventions for its protocol."""
         found: dict[str, str | int] = {
             "topfive.request_id": report.request_id,
             "topfive.images": report.images,
@@ -181,7 +181,7 @@ class _Recorder:
         else:
             name = _grpc_status_of(error, status)
             failed = name in _GRPC_FAULTS
-            # The names of today, and the two that most dashboards still know.
+            # The present names, and the two older ones that most dashboards still use.
             found |= {"rpc.system.name": "grpc", "rpc.method": self._method, "rpc.response.status_code": name}
             found |= {"rpc.system": "grpc", "rpc.service": _GRPC_SERVICE}
         if not failed:
@@ -191,13 +191,13 @@ class _Recorder:
 
 
 def url_of(endpoint: str) -> str:
-    """Where spans are posted: `endpoint` itself, with the usual path if it has none."""
+    """The URL to which spans are posted: `endpoint`, with the usual path if it has none."""
     bare = endpoint.rstrip("/")
     return endpoint if urlsplit(bare).path else bare + _PATH
 
 
 def _caller(trace: TraceContext) -> SpanContext:
-    """The span that a request comes from."""
+    """The client's span, from which a request comes."""
     state = TraceState.from_header([trace.state]) if trace.state else None
     return SpanContext(int(trace.trace_id, 16), int(trace.span_id, 16), True, _RECORDED, state)
 
@@ -205,8 +205,8 @@ def _caller(trace: TraceContext) -> SpanContext:
 def _stages(report: Report) -> Iterator[tuple[str, float, float]]:
     """Name, start and end of each stage, in seconds after the request's start.
 
-    Their durations are measured. They are laid one after the other from the body's end on: a stage that is split, as
-    the queue is for a photo, is one span.
+    Their durations are measured, their starts are not: the stages are laid one after the other from the body's end on.
+    A stage in several parts, as a photo waits for a thread and then for a batch, is one span.
     """
     if report.received is None:
         return

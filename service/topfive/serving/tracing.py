@@ -1,6 +1,6 @@
-"""Whether spans are made: asked for by a setting, and only with the extra `otel`.
+"""Decides whether spans are made: if a setting asks for them, and only with the extra `otel`.
 
-What lives here: that question. What does not: the spans (`spans`), which only exist with the extra.
+What lives here: that decision. What does not: the spans (`serving.spans`, which can be imported only with the extra).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def check_tracing(settings: Settings) -> None:
 
 
 def make_tracing(settings: Settings, now: Callable[[], float]) -> Tracing | None:
-    """Where spans go, None for nowhere; raises as `check_tracing`. `now` is the clock of the reports."""
+    """What makes and sends spans, None without spans; raises as `check_tracing`. `now`: the clock of the reports."""
     check_tracing(settings)
     if settings.otlp_endpoint is None:
         return None
@@ -38,5 +38,5 @@ def make_tracing(settings: Settings, now: Callable[[], float]) -> Tracing | None
 def _is_installed(name: str) -> bool:
     try:
         return find_spec(name) is not None
-    except ModuleNotFoundError:  # not even what it is in
+    except ModuleNotFoundError:  # a package around it is missing
         return False

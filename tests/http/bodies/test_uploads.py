@@ -13,7 +13,7 @@ from topfive.ground.errors import MalformedRequest, TooLarge
 from topfive.http.bodies.uploads import Upload, holds_json, read_upload
 from topfive.http.parameters import JSON, MULTIPART, parse_query
 from topfive.images.decoding import ImageLimits, RawShape
-from topfive.request.classifier import EncodedImage, EncodedImages
+from topfive.request.sources import EncodedImage, EncodedImages
 
 LIMITS: Final = ImageLimits(max_pixels=1000, max_dimension=100, max_images=3)
 PNG: Final = b"\x89PNG\r\n\x1a\nand so on"

@@ -22,7 +22,7 @@ from topfive.ground.types import LET_GO
 from topfive.http.server.cycle import AHEAD_BYTES
 from topfive.http.server.protocol import LeanHttpProtocol
 from topfive.machine.turns import MOST
-from topfive.request.admission import PATIENCE_SECONDS, Admission
+from topfive.request.admission import PATIENCE_SECONDS, Admission, HeldBytes
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -348,12 +348,12 @@ class Holding(Echo):
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         async def charged() -> MutableMapping[str, Any]:
             message = await receive()
-            permit.charge(len(message.get("body", b"")))
+            held.charge(len(message.get("body", b"")))
             self.held.set()
             return message
 
-        with self.admission.permit(0) as permit:
-            permit.expect(scope[LET_GO])
+        with HeldBytes(self.admission) as held:
+            held.expect(scope[LET_GO])
             await super().__call__(scope, charged, send)
 
 

@@ -133,10 +133,11 @@ def test_a_file_that_crashes_what_decodes_it_costs_only_itself(decoder: Decoder)
     assert decoder.decode(SMALL).shape == (1, *PHOTO.shape)
 
 
-def test_a_process_that_does_not_start_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_COMMAND", "raise SystemExit(3)")
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_process_that_ends_by_itself_is_our_fault(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr(module, "_COMMAND", f"raise SystemExit({code})")
     broken = Decoder(LIMITS, USUAL_RULES, seconds=60)
-    with pytest.raises(BackendFailure, match="exit code 3"):
+    with pytest.raises(BackendFailure, match=f"exit code {code}"):
         broken.decode(SMALL)
     broken.close()
 

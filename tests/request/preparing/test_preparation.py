@@ -139,8 +139,9 @@ async def test_no_more_wait_that_are_dear_than_may(bench: Bench) -> None:
     gate = Gate()
     little = Price("b", 0.001, 1, is_dear=True)
     waiting = [bench.run(gate, little) for _ in range(5)]
-    with pytest.raises(QueueFull):
-        bench.preparation.check([little], deadline=NEVER)
+    with pytest.raises(QueueFull, match="4, of at most 4"):
+        bench.preparation.check([CHEAP, little], deadline=NEVER)
+    assert bench.preparation.check([CHEAP] * 5, deadline=NEVER) == 0.0, "theirs is another lane"
     gate.opened.set()
     await asyncio.gather(*waiting)
 

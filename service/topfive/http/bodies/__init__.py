@@ -1,1 +1,1 @@
-"""What a body holds: it is read, unpacked, and taken apart into images."""
+"""Bodies of requests over HTTP: they are read, inflated, and taken apart into images."""

@@ -1,6 +1,6 @@
-"""Content codings: bodies inflated within their bounds, answers deflated when asked for.
+"""Content codings: bodies of requests are inflated within bounds, answers are deflated if the client asks for that.
 
-Only gzip (RFC 1952) and deflate (the zlib format, RFC 1950): the protocol's clients can undo no others.
+Only gzip (RFC 1952) and deflate (the zlib format, RFC 1950) are served: the protocol's clients know no others.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from topfive.ground.errors import MalformedRequest, TooLarge, UnsupportedMediaTy
 _WINDOW_BITS: Final = {b"gzip": 31, b"deflate": 15}
 _INPUT_STEP_BYTES: Final = 1 << 20
 _OUTPUT_STEP_BYTES: Final = 4 << 20
-"""What one call may produce before the bounds are looked at again."""
+"""The most bytes that one step inflates before the bounds are checked again."""
 _FAST: Final = 1
-"""Level for answers: of a few hundred bytes, a better one saves a handful."""
+"""The level for answers: they have a few hundred bytes, of which a higher level would save only a few."""
 _MAX_CHOICES: Final = 32
-"""How many entries of an Accept-Encoding header are looked at; clients send three or four."""
+"""How many choices of an Accept-Encoding header are looked at; clients send three or four."""
 
 Run = Callable[..., Awaitable[Any]]
 """Runs a call on another thread."""
@@ -39,9 +39,9 @@ def coding_of(header: bytes) -> bytes:
 async def inflate(
     body: bytes | memoryview, coding: bytes, *, limit: int, charge: Callable[[int], None], run: Run
 ) -> bytes:
-    """`body` inflated, at most `limit` bytes; `charge` is told of them as they appear, and may raise.
+    """`body` inflated to at most `limit` bytes; `charge` is called with the number of new bytes, and may raise.
 
-    Raises `MalformedRequest` for what is not, not only, or not wholly of that coding, and `TooLarge`.
+    Raises `MalformedRequest` if `body` is not exactly one complete stream of that coding, and `TooLarge`.
     """
     inflater = zlib.decompressobj(_WINDOW_BITS[coding])
     waiting = memoryview(body)
@@ -68,9 +68,9 @@ async def inflate(
 
 
 def coding_wanted(header: bytes) -> bytes:
-    """The coding to answer in, by an Accept-Encoding header: the first of the most wanted; empty for none.
+    """The coding for the answer, by an Accept-Encoding header: the first with the highest weight; empty for none.
 
-    `*` and what is not offered are passed over, as the field's servers do.
+    `*` and codings that are not offered are skipped, as other inference servers do.
     """
     best, best_weight = b"", 0.0
     for choice in header.lower().split(b",", _MAX_CHOICES)[:_MAX_CHOICES]:

@@ -1,6 +1,6 @@
 """Images as base64 in a JSON body: `{"image": {"b64": "..."}}`, `{"images": [...]}`, and TF Serving's `instances`.
 
-What lives here: the shapes that are taken. What does not: base64 (`decoding.base64_text`).
+What lives here: the accepted shapes of the JSON. What does not: base64 (`images.files.base64_text`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ INSTANCES: Final = "instances"
 _KINDS: Final = ("image", "images", INSTANCES)
 _HOW: Final = 'send {"image": {"b64": "<base64>"}}, {"images": [...]} or {"instances": [{"b64": "<base64>"}, ...]}'
 _MAX_VALUES: Final = 1 << 12
-"""Values, lists and objects that the parser may meet: it runs in one go, and text is what it reads fastest."""
+"""The most values, lists and objects in the JSON: the parser takes longer for them than for text, and never pauses."""
 
 
 def check_json(length: int, *, most: int) -> None:
-    """Raise `TooLarge` if that many bytes of JSON may not come in."""
+    """Raise `TooLarge` if `length` bytes of JSON are more than `most`."""
     if length > most:
         raise TooLarge(
             f"the body has {length} bytes of JSON, and at most {most} are accepted; send the image's own bytes as the "
@@ -30,7 +30,7 @@ def check_json(length: int, *, most: int) -> None:
 
 
 def read_json(body: bytes | memoryview, *, max_images: int) -> tuple[list[bytes], list[str], str]:
-    """The files in `body`, their names for refusals, and which of the shapes it has.
+    """The image files in `body`, their names for error messages, and the key that they were under.
 
     Raises `MalformedRequest` or `TooLarge`.
     """
@@ -43,7 +43,7 @@ def read_json(body: bytes | memoryview, *, max_images: int) -> tuple[list[bytes]
         raise MalformedRequest(f"the body is not JSON: {error}; {_HOW}") from error
     if not isinstance(document, dict):
         raise MalformedRequest(f"the body must be a JSON object; {_HOW}")
-    document.pop("signature_name", None)  # which TF Serving's clients send
+    document.pop("signature_name", None)  # TF Serving's clients send it
     if len(document) != 1 or (kind := next(iter(document))) not in _KINDS:
         keys = ", ".join(f"'{key[:50]}'" for key in list(document)[:10]) or "nothing"
         raise MalformedRequest(f"the body's JSON must hold one of {', '.join(_KINDS)}, and holds {keys}; {_HOW}")
@@ -59,7 +59,7 @@ def read_json(body: bytes | memoryview, *, max_images: int) -> tuple[list[bytes]
 
 
 def _file(given: Any, name: str) -> bytes:
-    """The bytes of one image; TF Serving names a model's only input, or does not."""
+    """The bytes of one image file; TF Serving's clients may or may not wrap it in the name of the model's input."""
     if isinstance(given, Mapping) and len(given) == 1 and "b64" not in given:
         given = next(iter(given.values()))
     if isinstance(given, Mapping) and given.keys() == {"b64"}:

@@ -1,11 +1,11 @@
-"""The parts of a `multipart/form-data` body, as browsers, curl, and programs that write it by hand send it.
+"""A parser of `multipart/form-data` bodies, as browsers, curl, and programs that write them by hand send them.
 
-What lives here: where parts begin and end, and what their headers say; parts are views of the body. What does not:
-which of them are images (`routes.uploads`).
+What lives here: where parts begin and end, and what their headers say; a part's data are a view of the body. What does
+not: which of the parts are images (`http.bodies.uploads`).
 
-Senders are read as they are: text before the first boundary and after the last is skipped, lines may end in a bare LF
-(as the first boundary's does), headers may be absent. A closing boundary must be there: without it a body that was cut
-short would be answered as if it were whole. A parser of our own, because python-multipart knows neither text before
+The parser is lenient: it skips text before the first boundary and after the last, lines may end in a bare LF (if the
+first boundary's line does), and headers may be absent. But the closing boundary must be there: without it a body that
+was cut short would be answered as if it were whole. It is our own, because python-multipart accepts neither text before
 the first boundary nor bare LF, calls back for each piece, and takes ten times as long.
 """
 
@@ -21,23 +21,23 @@ from topfive.http.parameters import media_type_of
 from topfive.images.files.base64_text import decoded
 
 _MAX_BOUNDARY_BYTES: Final = 70
-"""As RFC 2046 has it."""
+"""The bound of RFC 2046."""
 _MAX_HEAD_BYTES: Final = 8192
-"""Headers of one part; browsers and clients send some hundred bytes."""
+"""The most bytes of one part's headers; browsers and other clients send some hundred."""
 _MAX_LINES: Final = 16
-"""Of the headers of one part. Senders write two or three; each costs a hundred times what its bytes do."""
+"""The most header lines of one part. Clients send two or three; a line costs a hundred times what its bytes cost."""
 _MAX_PARAMETERS: Final = 16
-"""Of one header, likewise."""
+"""The most parameters of one header, for the same reason."""
 _MAX_LOOKALIKES: Final = 1000
-"""Lines that begin with the boundary and go on otherwise: each is looked at by itself."""
+"""The most lines that begin like the boundary but are not it: each is looked at by itself."""
 _WINDOW: Final = 1 << 18
-"""Bytes that are searched in one go, during which no other thread runs."""
+"""Bytes that are searched in one step, during which no other thread runs."""
 _FIRST_WINDOW: Final = 1 << 12
 _AFTER_BOUNDARY: Final = 256
-"""Bytes in which the rest of a boundary's line must end."""
+"""Within this many bytes after the boundary its line must end."""
 _BLANK_LINE: Final = re.compile(rb"(?:\A|\r?\n)\r?\n")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# The closing quote may be absent, so that nothing is ever tried twice.
+# The closing quote is optional, so that the pattern never backtracks.
 _PARAMETER: Final = re.compile(rb""";\s*([!#$%&'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))""", re.DOTALL)
 _REST_OF_LINE: Final = re.compile(rb"(--)?[ \t]*(\r?\n|\Z)")
 
@@ -46,7 +46,7 @@ Buffer = bytes | bytearray | memoryview
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part: its place from 1, its field's name, its file's name (None if it is none), its media type, its bytes."""
+    """One part: its number, from 1, the names of its field and its file (None if it has none), its type, its bytes."""
 
     number: int
     name: str
@@ -60,7 +60,7 @@ class Part:
 
 
 def read_form(body: Buffer, content_type: bytes, *, max_parts: int) -> list[Part]:
-    """The parts of `body`; raises `MalformedRequest`, and `TooLarge` at the part too many."""
+    """The parts of `body`; raises `MalformedRequest`, and `TooLarge` if there are more than `max_parts`."""
     boundary = dict(_parameters(content_type)).get(b"boundary", b"")
     if not 0 < len(boundary) <= _MAX_BOUNDARY_BYTES:
         raise MalformedRequest("multipart/form-data needs a boundary of 1 to 70 bytes in its Content-Type")
@@ -74,7 +74,7 @@ def read_form(body: Buffer, content_type: bytes, *, max_parts: int) -> list[Part
 
 
 def _extents(view: memoryview, delimiter: bytes) -> Iterator[tuple[int, int]]:
-    """Where the headers of each part begin and its data end."""
+    """For each part, where its headers begin and where its data end."""
     opened = _opening(view, delimiter)
     if opened is None:
         raise MalformedRequest(
@@ -83,7 +83,7 @@ def _extents(view: memoryview, delimiter: bytes) -> Iterator[tuple[int, int]]:
     begin, is_last, newline = opened
     lookalikes = 0
     while not is_last:
-        # The newline before the boundary belongs to it; that of the last boundary may be the same one.
+        # The newline before a boundary belongs to it; it may be the same that ends the last boundary's line.
         search = begin - len(newline)
         while True:
             at = _find(view, newline + delimiter, search)
@@ -101,7 +101,7 @@ def _extents(view: memoryview, delimiter: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _opening(view: memoryview, delimiter: bytes) -> tuple[int, bool, bytes] | None:
-    """Where the first boundary's line ends, whether it is the last one too, and how its line ends."""
+    """Where the first boundary's line ends, whether it is also the closing one, and its newline; None without one."""
     search, lookalikes = 0, 0
     while lookalikes <= _MAX_LOOKALIKES:
         if search == 0 and view[: len(delimiter)] == delimiter:
@@ -120,7 +120,7 @@ def _opening(view: memoryview, delimiter: bytes) -> tuple[int, bool, bytes] | No
 
 
 def _find(view: memoryview, wanted: bytes, start: int) -> int:
-    """Where `wanted` next begins, -1 if nowhere: what `bytes.find` says, for a view, and in pieces."""
+    """Where `wanted` next begins, -1 if nowhere: `bytes.find` for a view, done in steps."""
     size = _FIRST_WINDOW
     while start < len(view):
         found = bytes(view[start : start + size + len(wanted) - 1]).find(wanted)
@@ -150,7 +150,7 @@ def _part(part: memoryview, number: int) -> Part:
 
 
 def _headers(head: bytes, number: int) -> dict[bytes, bytes]:
-    """The first line of each name, continued lines joined."""
+    """The headers by name; of several lines with one name the first counts, and continued lines are joined."""
     headers: dict[bytes, bytes] = {}
     if head.count(b"\n") >= _MAX_LINES:
         raise TooLarge(f"part {number} of the form has more than {_MAX_LINES} lines of headers; send fewer")
@@ -164,7 +164,7 @@ def _headers(head: bytes, number: int) -> dict[bytes, bytes]:
 
 
 def _parameters(header: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Names, in lower case, and values of a header's parameters."""
+    """The names, in lower case, and the values of a header's parameters."""
     for number, found in enumerate(_PARAMETER.finditer(header)):
         if number == _MAX_PARAMETERS:
             raise TooLarge(f"a header of the form has more than {_MAX_PARAMETERS} parameters; send fewer")
@@ -173,7 +173,7 @@ def _parameters(header: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _unquoted(value: bytes) -> bytes:
-    r"""`value` with \" and \\ for what they stand for; not by a pattern, which would take as long as it has of them."""
+    r"""`value` with \" and \\ replaced by what they stand for; a pattern would take longer with each that it finds."""
     return b"\\".join(piece.replace(b'\\"', b'"') for piece in value.split(b"\\\\"))
 
 
@@ -182,12 +182,12 @@ def _text(value: bytes) -> str:
 
 
 def _extended(value: str) -> str:
-    """A file's name after RFC 5987's charset and language; it is only shown."""
+    """A file's name without the charset and language of RFC 5987; it is only shown in messages."""
     return value.rpartition("'")[2]
 
 
 def _transferred(data: memoryview, coding: bytes, number: int) -> Buffer:
-    """RFC 7578 has senders leave codings out, but mail libraries write forms in base64 all the same."""
+    """`data` decoded. RFC 7578 deprecates transfer codings, but mail libraries still write forms in base64."""
     if coding in (b"binary", b"8bit", b"7bit", b""):
         return data
     if coding == b"base64":

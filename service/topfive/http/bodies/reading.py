@@ -1,6 +1,6 @@
-"""Reading a request body into one buffer, and knowing whether the client is still there.
+"""Reads the body of a request into one buffer, and tells whether the client is still there.
 
-Plain ASGI, because Starlette's `request.body()` costs four times as much on a photo.
+It uses plain ASGI, because Starlette's `request.body()` costs four times as much for a photo.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 def declared_length(header: bytes | None) -> int | None:
-    """Content-Length as a number, None if it is not given; raises `MalformedRequest`."""
+    """Content-Length as a number, None if there is none; raises `MalformedRequest`."""
     if header is None:
         return None
-    # int() alone would take "+1", "1_0", " 1" and other scripts' digits.
+    # int() alone would also accept "+1", "1_0", " 1" and digits of other scripts.
     if not header.isdigit() or len(header) > 18:
         raise MalformedRequest("Content-Length must be a plain decimal number of bytes")
     return int(header)
 
 
 def check_length(length: int | None, limit: int) -> None:
-    """Raise `TooLarge` if a body of the declared `length` may not come in."""
+    """Raise `TooLarge` if the declared `length` of a body is more than `limit`."""
     if length is not None and length > limit:
         raise TooLarge(f"the body has {length} bytes; at most {limit} are accepted")
 
@@ -39,8 +39,8 @@ async def read_body(
 ) -> bytes | memoryview:
     """The whole body; raises `TooLarge` past `limit` bytes and `ClientDisconnected` if it does not come whole.
 
-    `length` is the declared one: the buffer is made once, of that size. Without it (chunked) the buffer grows.
-    `charge` is told of the bytes as they come, and may raise.
+    `length` is the declared length: the buffer is made once, with that size. Without it (chunked) the buffer grows.
+    `charge` is called with the number of new bytes as they come, and may raise.
     """
     check_length(length, limit)
     message = await _next_part(receive)
@@ -48,7 +48,7 @@ async def read_body(
     if not message.get("more_body", False) and len(first) <= limit:
         charge(len(first))
         return first
-    # Not zeroed, so that memory is taken up by what comes and not by what was announced.
+    # The buffer is not zeroed, so that it takes memory only for bytes that came, not for all that were announced.
     buffer: Any = bytearray() if length is None else np.empty(length, np.uint8).data
     end = 0
     while True:
@@ -68,8 +68,8 @@ async def read_body(
 def disconnect_probe(receive: Receive) -> Callable[[], bool]:
     """A function that says, without waiting, whether the client has hung up.
 
-    It steps `receive()` once: once the body has been read, ASGI's next message can only be the disconnect, so a
-    coroutine that does not finish at once means that the client is there. No task has to watch each request for that.
+    The function steps `receive()` once. When the body has been read, ASGI's next message can only be the disconnect; so
+    if the coroutine does not finish at once, the client is there. This way no task has to watch each request.
     """
 
     def abandoned() -> bool:

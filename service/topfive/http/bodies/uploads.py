@@ -1,7 +1,7 @@
-"""What a request's body holds: one image as it is, raw pixels, or a form or JSON with one image or several.
+"""Finds the images in a form or JSON, and tells JSON from an image file.
 
-What lives here: which parts of a form are images, and what a body is that says nothing, or something wrong, of itself.
-What does not: how forms and JSON are written (`routes.multipart`, `routes.json_images`).
+What lives here: which parts of a form are images, also if the client names or types them wrongly. What does not: the
+syntax of forms and JSON (`http.bodies.multipart`, `http.bodies.json_images`).
 """
 
 from __future__ import annotations
@@ -16,28 +16,31 @@ from topfive.http.bodies.multipart import Part, read_form
 from topfive.http.parameters import JSON, Parameters, is_form
 from topfive.images.decoding import ImageLimits, RawShape
 from topfive.images.files.formats import sniff
-from topfive.request.classifier import Body, EncodedImage, EncodedImages, Source
+from topfive.request.sources import Body, EncodedImage, EncodedImages, Source
 
 _FURTHER_PARTS: Final = 64
-"""Fields of a form beside as many images as may come."""
+"""How many parts a form may have beside its images."""
 _TEXT_TYPES: Final = ("text/", "application/json", "application/xml", "application/x-www-form-urlencoded")
 _USUAL_NAMES: Final = ("image", "file", "data", "photo", "upload")
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The images of a request. `listed`: whether they are answered as a list; `instances`: and for TF's clients too."""
+    """The images of a request. The answer is a list if `listed`, and fits TF Serving's clients too if `instances`."""
+
+    timeout_seconds = None
+    priority = 0
 
     body: Body
     source: Source
     listed: bool
     instances: bool = False
     copied_bytes: int = 0
-    """What was made of the body's base64, and is held beside it."""
+    """Bytes that were decoded from the body's base64, and are held beside the body."""
 
 
 def holds_json(body: bytes | memoryview, media_type: str) -> bool:
-    """Whether `body`, which is not of announced raw pixels, is JSON: no image begins with a brace."""
+    """Whether `body`, which must not be raw pixels, is JSON: no image file begins with a brace."""
     return body[0] == 0x7B or (media_type == JSON and not _is_image(body))
 
 
@@ -80,7 +83,7 @@ def _from_form(parts: Sequence[Part], parameters: Parameters, limits: ImageLimit
 
 
 def _raw_part(filled: Sequence[Part], shape: RawShape, limits: ImageLimits) -> Upload:
-    """The pixels that `?height=&width=` are of: the one file, or the one part that can be meant."""
+    """The part with the pixels that `?height=&width=` describe: the only file, or else the only part it can be."""
     shape.check(limits)
     files = [part for part in filled if part.filename or _claims_to_be_one(part)]
     files = files or [part for part in filled if part.name in _USUAL_NAMES] or list(filled)
@@ -107,6 +110,6 @@ def _claims_to_be_one(part: Part) -> bool:
 
 
 def _shown(parts: Sequence[Part]) -> str:
-    """What a form has, for a message."""
+    """What `parts` a form has, for an error message."""
     listed = ", ".join(f"{part} of {len(part.data)} bytes" for part in parts[:5])
     return f"it has: {listed}{', ...' if len(parts) > 5 else ''}" if listed else "it has no part with anything in it"

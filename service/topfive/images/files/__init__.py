@@ -1,1 +1,1 @@
-"""What stands in an image file, and what is to be made of it: one module for each question that Pillow leaves open."""
+"""Image files: their formats, and all that Pillow leaves open about decoding them, each question in one module."""

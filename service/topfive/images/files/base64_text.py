@@ -1,7 +1,7 @@
-"""Image files as base64 text, which is how JSON holds bytes.
+"""Image files as base64 text, the form in which JSON holds bytes.
 
-What is taken: the standard and the URL-safe alphabet, with or without padding, white space anywhere, and data: URLs.
-Anything else is refused rather than skipped, as a lenient decoder would: what is left would be a damaged image.
+Accepted are the standard and the URL-safe alphabet, with or without padding, white space anywhere, and data: URLs.
+Anything else is refused. A lenient decoder would skip it, and what is left would be a damaged image.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from topfive.ground.errors import MalformedRequest
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _BLANKS: Final = b" \t\r\n"
 _CHUNK: Final = 1 << 20
-"""Characters, of whole groups of four, that are decoded in one go, during which no other thread runs."""
+"""Characters, in whole groups of four, that are decoded in one step, during which no other thread runs."""
 _PREFIX: Final = "data:"
 _MAX_PREFIX_CHARACTERS: Final = 256
 
 
 def decoded(text: str, *, name: str) -> bytes:
-    """The bytes that `text` holds; raises `MalformedRequest`, which calls it `name`."""
+    """The bytes that `text` holds; raises `MalformedRequest`, whose message calls the text `name`."""
     if text[: len(_PREFIX)].lower() == _PREFIX:
         text = _after_the_prefix(text, name)
     try:
@@ -36,7 +36,7 @@ def decoded(text: str, *, name: str) -> bytes:
     stripped = digits.rstrip(b"=")
     padding = len(digits) - len(stripped)
     left = len(stripped) % 4
-    # Padding may be left out, but where it is, it must be that of the digits.
+    # Padding may be left out; but if it is there, it must fit the number of digits.
     if left == 1 or padding not in (0, -left % 4) or b"=" in stripped:
         raise MalformedRequest(
             f"{name} is not base64: {len(stripped)} digits and {padding} of '=' at the end cannot be whole bytes; "
@@ -55,7 +55,7 @@ def decoded(text: str, *, name: str) -> bytes:
 
 
 def _after_the_prefix(text: str, name: str) -> str:
-    """What follows the comma of a data: URL."""
+    """The part of a data: URL after its comma."""
     comma = text.find(",", 0, _MAX_PREFIX_CHARACTERS)
     if comma < 0 or not text[:comma].rstrip().lower().endswith(";base64"):
         raise MalformedRequest(f"{name} is a data: URL that is not base64; send data:image/...;base64,...")

@@ -1,6 +1,6 @@
-"""BMP files whose pixels are bit fields: masks of the file's own say where in 16 or 32 bits each colour is.
+"""BMP files whose pixels are bit fields: masks in the file say where each colour is in 16 or 32 bits.
 
-Pillow knows a dozen sets of masks and refuses the others; here any will do whose bits are side by side.
+Pillow knows a dozen sets of masks and refuses all others; this module takes every mask whose bits are side by side.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from topfive.ground.errors import UndecodableImage
 from topfive.images.files.limits import Buffer, ImageLimits
 
 _SIZED: Final = 40
-"""Length of the oldest header that says how pixels are stored."""
+"""Bytes of the oldest header that says how pixels are stored."""
 _WITH_ALPHA: Final = 56
-"""Length from which on a header has a mask for alpha."""
+"""Bytes of the shortest header that has a mask for alpha."""
 _FIELDS, _FIELDS_WITH_ALPHA = 3, 6
 _MASKS_AT: Final = 54
 _TYPES: Final = {16: "<u2", 32: "<u4"}
@@ -51,19 +51,19 @@ def read_bitfields(body: Buffer, limits: ImageLimits) -> Image.Image | None:
 
 
 def _rows(body: Buffer, offset: int, height: int, width: int, bits: int) -> NDArray[np.uint32] | NDArray[np.uint16]:
-    """[height, width] of the numbers that are stored, as they are stored."""
+    """The stored numbers as [height, width], in the file's order of rows."""
     stride = (width * bits + 31) // 32 * 4
     if offset < _MASKS_AT or offset + (height - 1) * stride + width * bits // 8 > len(body):
         raise UndecodableImage("the BMP is cut short: rows of pixels are missing; send the whole file")
     data = memoryview(body)[offset : offset + height * stride]
     if len(data) < height * stride:
-        data = memoryview(bytes(data).ljust(height * stride, b"\0"))  # the last row's padding is left out
+        data = memoryview(bytes(data).ljust(height * stride, b"\0"))  # the file leaves out the last row's padding
     rows: NDArray[np.uint32] = np.frombuffer(data, _TYPES[bits]).reshape(height, -1)[:, :width]
     return rows
 
 
 def _channel(rows: NDArray[np.uint32] | NDArray[np.uint16], mask: int) -> NDArray[np.uint8]:
-    """The bits of `mask`, as 0 to 255."""
+    """The bits of `mask` in each pixel, scaled to 0 to 255."""
     if mask == 0:
         return np.zeros(rows.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1
@@ -71,7 +71,7 @@ def _channel(rows: NDArray[np.uint32] | NDArray[np.uint16], mask: int) -> NDArra
     if most & (most + 1):
         raise UndecodableImage(f"the BMP's mask {mask:#x} has gaps; save it with the usual ones, or as PNG")
     width = most.bit_length()
-    if width == 8 and shift % 8 == 0:  # a byte of its own, as nearly always
+    if width == 8 and shift % 8 == 0:  # the colour is one whole byte, as nearly always
         octets: NDArray[np.uint8] = rows.view(np.uint8)[:, shift // 8 :: rows.itemsize]
         return octets
     if width >= 8:

@@ -1,7 +1,7 @@
-"""Colours to sRGB, for images whose embedded ICC profile says that they are something else.
+"""Converts colours to sRGB, for images whose embedded ICC profile is another one.
 
-littleCMS does the arithmetic, with perceptual intent. What it needs for a profile is made once and kept, and so is the
-finding that a profile is sRGB, whatever it calls itself: by what it makes of colours.
+littleCMS does the arithmetic, with perceptual intent. Its transform for a profile is made once and kept. Whether a
+profile is sRGB is also found once: not by its name, but by converting sample colours.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ _SPACES: Final = {"RGB": b"RGB ", "RGBA": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"
 _RESULTS: Final = {"RGB": "RGB", "RGBA": "RGBA", "L": "RGB", "CMYK": "RGB"}
 _CLASSES: Final = (b"mntr", b"scnr", b"prtr", b"spac")
 MAX_PROFILE_BYTES: Final = 4 << 20
-"""Those of printers have up to two megabytes."""
+"""The largest profile that is used; profiles of printers have up to two megabytes."""
 _HEAD_BYTES: Final = 128
 _SAME: Final = 2
-"""Levels by which profiles of sRGB differ from each other."""
+"""The most levels by which two profiles of sRGB differ."""
 _KEPT: Final = 32
-_FLAGS: Final = ImageCms.Flags.NOCACHE  # a transform's one-colour cache is no good to threads that share it
+_FLAGS: Final = ImageCms.Flags.NOCACHE  # threads share a transform, so they must not share its one-colour cache
 _SRGB: Final = ImageCms.createProfile("sRGB")
 _STEPS: Final = np.linspace(0, 255, 9).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class _Conversion:
-    """To sRGB from one profile; `transform` is None where there is nothing to do."""
+    """The conversion from one profile to sRGB; `transform` is None if there is nothing to convert."""
 
     transform: ImageCms.ImageCmsTransform | None
 
 
 class ColourProfiles:
-    """The conversions that are kept, the latest used; for use on several threads."""
+    """Keeps the conversions that were used last; any thread may use it."""
 
     def __init__(self, kept: int = _KEPT) -> None:
         self._kept = kept
@@ -49,9 +49,9 @@ class ColourProfiles:
         return len(self._found)
 
     def to_srgb(self, image: Image.Image, profile: bytes | None) -> Image.Image:
-        """`image`, of mode RGB, RGBA, L or CMYK, in sRGB; as it is if `profile` is sRGB, damaged, or of another space.
+        """`image`, of mode RGB, RGBA, L or CMYK, in sRGB; unchanged if `profile` is sRGB, damaged, or of another space.
 
-        RGB is converted in place.
+        RGB and RGBA are converted in place.
         """
         if profile is None or not _fits(profile, image.mode):
             return image
@@ -66,7 +66,7 @@ class ColourProfiles:
         return converted
 
     def changes(self, profile: bytes | None, mode: str) -> bool:
-        """Whether `to_srgb` changes images of that mode: if not, they need not become one of Pillow's."""
+        """Whether `to_srgb` changes images of that mode; if not, an array need not become a Pillow image first."""
         return profile is not None and _fits(profile, mode) and self._conversion(profile, mode).transform is not None
 
     def _conversion(self, profile: bytes, mode: str) -> _Conversion:
@@ -84,7 +84,7 @@ class ColourProfiles:
 
 
 def _fits(profile: bytes, mode: str) -> bool:
-    """Whether the head of `profile` is one, for images of `mode`."""
+    """Whether `profile` has the head of an ICC profile for images of `mode`."""
     return (
         _HEAD_BYTES < len(profile) <= MAX_PROFILE_BYTES
         and profile[36:40] == b"acsp"
@@ -101,7 +101,7 @@ def _made(profile: bytes, mode: str) -> _Conversion:
         )
         sample = _sample(mode)
         converted = ImageCms.applyTransform(sample, transform)
-    except (ImageCms.PyCMSError, OSError, ValueError):  # damaged: counts as none
+    except (ImageCms.PyCMSError, OSError, ValueError):  # a damaged profile counts as no profile
         return _Conversion(None)
     assert converted is not None
     if mode != "CMYK":
@@ -112,7 +112,7 @@ def _made(profile: bytes, mode: str) -> _Conversion:
 
 
 def _sample(mode: str) -> Image.Image:
-    """An image of colours from all over the space."""
+    """An image of colours from all over the colour space."""
     if mode == "L":
         return Image.fromarray(np.arange(256, dtype=np.uint8)[np.newaxis])
     grid = np.stack(np.meshgrid(_STEPS, _STEPS, _STEPS), axis=-1).reshape(1, -1, 3)

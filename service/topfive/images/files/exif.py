@@ -1,7 +1,7 @@
-"""How an image is to be turned, by the orientation in its EXIF block, and nothing else of that block.
+"""The orientation in an image's EXIF block, and the turn that it demands; nothing else of the block is read.
 
-As in browsers: one 16-bit number in the first directory. XMP, which may say otherwise, is not asked; a block that is
-damaged counts as none.
+As in browsers, the orientation is one 16-bit number in the first directory. XMP is ignored, even if it says otherwise;
+a damaged block counts as no block.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ORIENTATIONS: Final = range(1, 9)
 
 
 def orientation(block: bytes | None) -> int:
-    """The orientation, 1 to 8, that the EXIF `block` states; 1, upright, where it states none."""
+    """The orientation, 1 to 8, that the EXIF `block` states; 1 (upright) if it states none."""
     if block is None:
         return UPRIGHT
     block = block.removeprefix(_HEAD)
@@ -38,15 +38,15 @@ def orientation(block: bytes | None) -> int:
             if tag == _ORIENTATION:
                 is_valid = kind == _SHORT and count == 1 and value in _ORIENTATIONS
                 return int(value) if is_valid else UPRIGHT
-    except struct.error:  # the block ends before what it announces
+    except struct.error:  # the block is shorter than it announces
         pass
     return UPRIGHT
 
 
 def empty_turned(height: int, width: int, value: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Room for the pixels of an image as it is to be seen, [H, W, 3], and a view of it by the file's rows and columns.
+    """An empty array for the upright image, [H, W, 3], and a view of it with the file's rows and columns.
 
-    `height`, `width`: in the file.
+    `height` and `width` are those in the file; `value` is the orientation.
     """
     swaps = value >= 5  # 5 to 8 exchange rows and columns
     pixels = np.empty((width, height, 3) if swaps else (height, width, 3), np.uint8)

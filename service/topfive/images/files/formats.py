@@ -1,7 +1,7 @@
-"""Which format a file has, by its first bytes, whatever its name or its announced media type say.
+"""Tells a file's format by its first bytes, whatever its name or its media type says.
 
-What lives here: the formats that are known, served or not, and their signatures. What does not: text-like formats
-(`texts`), decoding, and whether a file is whole.
+What lives here: the known formats, served or not, and their signatures. What does not: text-like formats
+(`images.files.texts`), decoding, and whether a file is whole.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from topfive.ground.errors import TopfiveError, UndecodableImage, UnsupportedMed
 from topfive.images.files.texts import name_of_text
 
 SNIFFED_BYTES: Final = 4096
-"""How much of the beginning is looked at: an SVG may have comments before its first element."""
+"""How many bytes at the start are looked at: an SVG may have comments before its first element."""
 
 _SHOWN_BYTES: Final = 12
 
@@ -22,8 +22,8 @@ _SHOWN_BYTES: Final = 12
 class Format:
     """A kind of file.
 
-    `pillow`: its name there, None if it is not served. `name`: for a sentence such as "the body looks like ...".
-    `remedy`: what to do about a format that is not served, where that is more than sending another.
+    `pillow`: its name in Pillow, None if it is not served. `name`: for a sentence such as "the body looks like ...".
+    `remedy`: what the client should do if the format is not served; None if it should just send another format.
     """
 
     name: str
@@ -47,7 +47,7 @@ TIFF: Final = Format("a TIFF", "TIFF", "image/tiff")
 HEIC: Final = Format("a HEIC", "HEIF", "image/heic")
 
 SERVED: Final = (JPEG, PNG, WEBP, GIF, BMP, AVIF, TIFF)
-"""What is decoded by every installation; HEIC besides, where its extra is installed."""
+"""The formats that every installation decodes; with its extra installed, HEIC is decoded too."""
 SERVED_NAMES: Final = "JPEG, PNG, WebP, GIF, BMP, AVIF or TIFF"
 
 _RAW: Final = "a camera's raw file"
@@ -112,9 +112,9 @@ _QUICKTIME_BOXES: Final = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
 def sniff(head: bytes | bytearray | memoryview) -> Format | None:
-    """The format of a file that begins with `head`, None if it is not known; `SNIFFED_BYTES` of it are enough.
+    """The format of a file that begins with `head`, None if it is not known; `SNIFFED_BYTES` of the file are enough.
 
-    Nothing is decoded: a file of a served format may yet be damaged.
+    Nothing is decoded, so the file may still be damaged.
     """
     head = bytes(head[:SNIFFED_BYTES])
     for signature, kind in _SIGNATURES:
@@ -135,13 +135,13 @@ def _riff(head: bytes) -> Format | None:
 
 
 def _bitmap(head: bytes) -> Format | None:
-    """`BM` alone may begin any text; the size of the header that follows is one of a few."""
+    """BMP, if a header of a known size follows `BM`: any text may begin with these letters."""
     is_bitmap = head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS
     return BMP if is_bitmap else None
 
 
 def _boxes(head: bytes) -> Format | None:
-    """What the brands of an ISO base media file say: pictures and videos look alike up to there."""
+    """The format by the brands of an ISO base media file: pictures and videos look alike before them."""
     kind = head[4:8]
     if kind != b"ftyp":
         return Format(f"{_VIDEO} (QuickTime)") if kind in _QUICKTIME_BOXES else None
@@ -174,9 +174,9 @@ def _further(head: bytes) -> Format | None:
 
 
 def refusal(head: bytes | bytearray | memoryview, found: Format | None) -> TopfiveError:
-    """The error for a body that begins with `head` and is no served image: it says what the bytes look like.
+    """The error for a body that begins with `head` and is not a served image; it says what the bytes look like.
 
-    A format that is known is 415, for another would do; bytes that are nothing known are 422.
+    A known format gives 415, because another format would be accepted; bytes of no known format give 422.
     """
     if found is not None:
         remedy = found.remedy or f"send {SERVED_NAMES}"

@@ -1,4 +1,4 @@
-"""GIF: the first frame on its canvas, and a bound on what may come before it."""
+"""GIF: puts the first frame on its canvas, and bounds the blocks before it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from topfive.images.files.limits import Buffer
 
 _SCREEN_BYTES: Final = 13
 _MAX_BLOCKS: Final = 65_536
-"""A megabyte of comments has four thousand."""
+"""The most blocks before the first frame, and the most parts of one block; a megabyte of comments has four thousand."""
 
 
 def check_blocks(body: Buffer) -> None:
     """Raise `UndecodableImage` if more blocks come before the first frame than any program writes.
 
-    Pillow reads them one by one.
+    Pillow would read them one by one.
     """
     at = _SCREEN_BYTES
     if len(body) < at:
@@ -47,13 +47,13 @@ def check_blocks(body: Buffer) -> None:
 
 
 def extent(image: Image.Image) -> tuple[int, int, int, int]:
-    """Where the first frame lies on the canvas of an opened GIF: (left, top, right, bottom)."""
+    """The first frame's place on the canvas of an opened GIF: (left, top, right, bottom)."""
     left, top, right, bottom = image.tile[0].extents  # type: ignore[attr-defined]  # an ImageFile, which Image.open does not say
     return left, top, right, bottom
 
 
 def clear_around(pixels: NDArray[np.uint8], box: tuple[int, int, int, int]) -> None:
-    """Make the canvas of [H, W, 3] `pixels` white where the first frame was not drawn, as whatever is transparent."""
+    """Make the canvas of [H, W, 3] `pixels` white outside the first frame's `box`, as if it were transparent there."""
     left, top, right, bottom = box
     for outside in (pixels[:top], pixels[bottom:], pixels[top:bottom, :left], pixels[top:bottom, right:]):
         outside[...] = 255

@@ -1,4 +1,4 @@
-"""Sizes that are needed before Pillow opens a file, for it takes memory by them, or time."""
+"""Reads the sizes in WebP and BMP headers before Pillow opens a file: they bound the memory or time that it takes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from topfive.images.files.limits import Buffer
 
 _RUN_LENGTHS: Final = (1, 2)
 _MAX_RUN_LENGTH_PIXELS: Final = 4_000_000
-"""Pillow reads these a run at a time, in Python: a second for so many."""
+"""The most run-length encoded pixels: Pillow reads them run by run, in Python, and so many may take a second."""
 
 
 def webp_size(body: Buffer) -> tuple[int, int] | None:
-    """(height, width) of the canvas; None if the header is damaged."""
+    """(height, width) of a WebP's canvas; None if the header is damaged."""
     head = bytes(body[:30])
     kind = head[12:16]
     if len(head) < 30:
@@ -35,7 +35,7 @@ def is_run_length(body: Buffer) -> bool:
 
 
 def check_bitmap(body: Buffer) -> None:
-    """Raise `TooLarge` for a run-length encoded BMP that would take long."""
+    """Raise `TooLarge` for a run-length encoded BMP that would take too long."""
     if not is_run_length(body):
         return
     head = bytes(body[:34])

@@ -1,4 +1,4 @@
-"""HEIC, where the extra `heic` is installed: Pillow knows it by a plug-in of its own."""
+"""HEIC, if the extra `heic` is installed: it adds a plug-in to Pillow."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ except ImportError:
     IS_SERVED = False
 else:
     IS_SERVED = True
-    # The prepare threads are one for each core already.
+    # There is already one prepare thread for each core.
     pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 
 def check_heic() -> None:
-    """Raise `UnsupportedMediaType` with what to do where HEIC is not served."""
+    """If HEIC is not served, raise `UnsupportedMediaType`, which says what to do."""
     if not IS_SERVED:
         raise UnsupportedMediaType(
             "the body is a HEIC image, which this installation does not serve: send JPEG (an iPhone does so with the "

@@ -1,8 +1,8 @@
-"""JPEG files to pixels, with libjpeg's own word on whether the data are whole.
+"""Decodes JPEG files, and finds out from libjpeg's warnings whether the data are whole.
 
-libjpeg decodes anything: where data are missing or damaged it makes pixels up, and only warns. Pillow silences those
-warnings; simplejpeg, another binding of the same library, raises them. Some are about things that do no harm to the
-pixels; a file with such is mended and decoded once more, so that a warning about the data is still seen.
+libjpeg decodes anything: where data are missing or damaged, it makes pixels up and only warns. Pillow silences those
+warnings; simplejpeg, another binding of the same library, raises them. Some warnings are about harmless things. A file
+with such a warning is mended and decoded again, so that a warning about its data is not missed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _END: Final = bytes((0xFF, EOI))
 _EXTRANEOUS: Final = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _BLANK: Final = re.compile(rb"[\x00\xff]*\Z")
 _STAND_IN: Final = b"\xff\x00" * 16
-"""What libjpeg looks ahead; as data it would make up a few blocks."""
+"""Bytes after the data for libjpeg to look ahead at; if it took them for data, they would make up only a few blocks."""
 _HARMLESS: Final = (
     "Premature end of JPEG file",
     "extraneous bytes before marker",
@@ -33,15 +33,15 @@ _HARMLESS: Final = (
     "Adobe color transform",
     "Invalid SOS parameters",
 )
-"""What libjpeg warns of although the pixels may be all there: `_mended` then shows whether they are."""
+"""Warnings of libjpeg about files whose pixels may be whole; decoding the `_mended` file shows whether they are."""
 _IS_ODD: Final = "subsampling"
-"""What simplejpeg says of sampling factors that its interface has no name for."""
+"""In simplejpeg's error for sampling factors that its interface has no name for."""
 
 
 def decode_jpeg(body: Buffer, head: JpegHead, *, allow_damaged: bool) -> NDArray[np.uint8]:
-    """The pixels of `body`, whose `head` was read: [H, W, 3] RGB, or [H, W, 4] CMYK as 255 for full ink.
+    """The pixels of `body`, whose `head` was read: [H, W, 3] RGB, or [H, W, 4] CMYK, where 255 is full ink.
 
-    Raises `UndecodableImage` where data are missing or damaged, unless that is allowed.
+    Raises `UndecodableImage` if data are missing or damaged, unless `allow_damaged`.
     """
     missing = check_scans(body, head) if _has_scans(body, head) else None
     if missing is not None and not allow_damaged:
@@ -67,7 +67,7 @@ def decode_jpeg(body: Buffer, head: JpegHead, *, allow_damaged: bool) -> NDArray
 
 
 def _has_scans(body: Buffer, head: JpegHead) -> bool:
-    """Whether the first scan does not hold all: it is one of several then."""
+    """Whether the file has several scans, because the first does not hold everything."""
     return head.is_progressive or body[head.segments[-1].content] < len(head.components)
 
 
@@ -76,14 +76,14 @@ def _decoded(body: Buffer, head: JpegHead, *, strict: bool) -> NDArray[np.uint8]
         rgb: NDArray[np.uint8] = simplejpeg.decode_jpeg(body, "RGB", strict=strict)
         return rgb
     ink: NDArray[np.uint8] = simplejpeg.decode_jpeg(body, "CMYK", strict=strict)
-    np.invert(ink, out=ink)  # as Adobe writes it, and so all do: 0 is full ink
+    np.invert(ink, out=ink)  # in the file 0 is full ink: all programs write it as Adobe does
     return ink
 
 
 def _decoded_by_pillow(body: Buffer, head: JpegHead) -> NDArray[np.uint8]:
-    """With a few bits more in the end marker's place, at which libjpeg would make up what is missing.
+    """Decode with Pillow, from a file with `_STAND_IN` in place of its end marker; damage in the middle goes unnoticed.
 
-    Without that marker it waits for data, and Pillow tells that they are missing. Damage in the middle goes unnoticed.
+    At the marker libjpeg would make missing data up; without it, it asks for them, and Pillow reports them missing.
     """
     data = bytes(body)
     start = head.segments[-1].end
@@ -99,19 +99,19 @@ def _decoded_by_pillow(body: Buffer, head: JpegHead) -> NDArray[np.uint8]:
 
 
 def _mended(body: Buffer, head: JpegHead, warning: str) -> bytes:
-    """`body` without what libjpeg warns of though it does no harm to pixels, and with an end marker."""
+    """`body` with an end marker, and without the things that libjpeg warns of although they do not harm the pixels."""
     parts = [b"\xff\xd8"]
     for segment in head.segments:
         whole = bytes(body[segment.begin : segment.end])
         if segment.marker == SOS:
-            parts.append(whole if head.is_progressive else whole[:-3] + b"\0\x3f\0")  # all coefficients, as it must be
+            parts.append(whole if head.is_progressive else whole[:-3] + b"\0\x3f\0")  # it must name all coefficients
         elif segment.marker == APP14 and whole[4:9] == b"Adobe" and len(whole) >= 16:
             known = whole[15] <= 2
             transform = whole[15] if known else {3: 1, _CMYK: 2}.get(len(head.components), 0)
             parts.append(whole[:15] + bytes((transform,)) + whole[16:])
         elif segment.marker == APP0 and whole[4:9] == b"JFIF\0":
             parts.append(whole[:9] + b"\1" + whole[10:])
-        elif not 0xE0 <= segment.marker <= 0xFE:  # further application segments mean nothing to it
+        elif not 0xE0 <= segment.marker <= 0xFE:  # libjpeg ignores other application segments
             parts.append(whole)
     data = bytes(body[head.segments[-1].end :])
     extraneous = _EXTRANEOUS.search(warning)

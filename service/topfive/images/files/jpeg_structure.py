@@ -1,6 +1,6 @@
-"""What a JPEG file says before and between its data: its kind and size, its EXIF block and profile, its scans.
+"""Reads a JPEG file's markers: its kind and size, its EXIF block and profile, its scans.
 
-What lives here: walking the markers, within bounds. What does not: pixels (`jpeg`).
+What lives here: walking the markers, within bounds. What does not: pixels (`images.files.jpeg`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from topfive.ground.errors import UndecodableImage
 from topfive.images.files.limits import Buffer
 
 _MAX_SEGMENTS: Final = 4096
-"""Before and between the scans. XMP of several megabytes takes some hundred."""
+"""The most segments before and between the scans; XMP of several megabytes takes some hundred."""
 _MAX_SCANS: Final = 64
-"""Encoders write about ten. Each goes over all of the image, so a small file of many would take minutes."""
+"""The most scans; encoders write about ten. Each covers the whole image: a small file with many would take minutes."""
 _MAX_ICC_PARTS: Final = 255
 
 SOI, EOI, SOS, APP0, APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE
@@ -28,16 +28,16 @@ _ALONE: Final = (_TEM, *range(0xD0, 0xD8))
 _AC: Final = 0xFF_FF_FF_FF_FF_FF_FF_FE
 """Coefficients 1 to 63, one bit each."""
 
-# One 0xFF, the last of those that fill the space before a marker: "any number of them" would be tried anew from each.
+# A marker may follow any number of 0xFF. Only the last is matched: a pattern for all would start anew at each of them.
 _NEXT: Final = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _NEXT_IN_SCAN: Final = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)
 _WINDOW: Final = 1 << 18
-"""Bytes that are searched in one go, during which no other thread runs."""
+"""Bytes that are searched in one step, during which no other thread runs."""
 
 
 @dataclass(slots=True)
 class Segment:
-    """A marker segment: `begin` is where its 0xFF is, its content lies from `content` to `end`."""
+    """A marker segment: its 0xFF is at `begin`, its content lies from `content` to `end`."""
 
     marker: int
     begin: int
@@ -47,7 +47,7 @@ class Segment:
 
 @dataclass(slots=True)
 class JpegHead:
-    """What comes before the data of a JPEG that can be decoded."""
+    """What the segments before the data say, of a JPEG of a kind that is decoded."""
 
     height: int = 0
     width: int = 0
@@ -56,11 +56,11 @@ class JpegHead:
     exif: bytes | None = None
     icc: bytes | None = None
     segments: list[Segment] = field(default_factory=list)
-    """All of them, the first scan's header last."""
+    """All segments before the data; the last is the header of the first scan."""
 
 
 def read_head(body: Buffer) -> JpegHead:
-    """Read up to the first scan; raises `UndecodableImage`, which names a kind of JPEG that is not decoded."""
+    """Read up to the first scan; raises `UndecodableImage`, which names the kind of JPEG if it is not decoded."""
     head = JpegHead()
     profile: dict[int, bytes] = {}
     for segment in _segments(body, 2, _NEXT):
@@ -84,9 +84,9 @@ def read_head(body: Buffer) -> JpegHead:
 
 
 def check_scans(body: Buffer, head: JpegHead) -> str | None:
-    """What is missing of a JPEG in several scans, in words; None if all has come.
+    """A text that says what is missing in a JPEG with several scans; None if nothing is missing.
 
-    Raises `UndecodableImage` for more scans than any encoder writes.
+    Raises `UndecodableImage` if it has more scans than any encoder writes.
     """
     wanted = _AC | 1 if head.is_progressive else 1
     open_bits = dict.fromkeys(head.components, wanted)
@@ -110,7 +110,7 @@ def check_scans(body: Buffer, head: JpegHead) -> str | None:
 
 
 def _segments(body: Buffer, at: int, pattern: re.Pattern[bytes]) -> Iterator[Segment]:
-    """The marker segments from `at` on, up to the end marker or that of `body`; bytes between them are passed over."""
+    """The marker segments from `at` to the end marker, or to the end of `body`; bytes between them are skipped."""
     for _ in range(_MAX_SEGMENTS):
         found = _find(pattern, body, at)
         if found is None:
@@ -123,17 +123,17 @@ def _segments(body: Buffer, at: int, pattern: re.Pattern[bytes]) -> Iterator[Seg
         if marker == SOI:
             raise UndecodableImage("the JPEG has a second beginning before its data; send one image")
         length = int.from_bytes(body[at : at + 2], "big")
-        if length < 2 or at + length > len(body):  # a length counts itself
+        if length < 2 or at + length > len(body):  # the length includes its own two bytes
             raise UndecodableImage("the JPEG is damaged or cut short between its markers; send the whole file")
         yield Segment(marker, found.end() - 2, at + 2, at + length)
         at += length
-        # After a scan's header come its data, in which 0xFF is followed by zero, or by a restart.
+        # A scan's data follow its header; in the data, 0xFF comes only before a zero or as a restart marker.
         pattern = _NEXT_IN_SCAN if marker == SOS else pattern
     raise UndecodableImage(f"the JPEG has more than {_MAX_SEGMENTS} segments; save it without its metadata")
 
 
 def _find(pattern: re.Pattern[bytes], body: Buffer, at: int) -> re.Match[bytes] | None:
-    """The first match of `pattern`, of two bytes, from `at` on."""
+    """The first match of `pattern`, which is two bytes long, from `at` on."""
     while at < len(body):
         if (found := pattern.search(body, at, at + _WINDOW)) is not None:
             return found
@@ -167,7 +167,7 @@ def _read_frame(head: JpegHead, marker: int, content: bytes) -> None:
 
 
 def _joined(parts: dict[int, bytes]) -> bytes | None:
-    """The profile from its numbered parts; None if some are missing, for it is damaged then."""
+    """The profile, joined from its numbered parts; None if some are missing, because it is damaged then."""
     if not parts or len(parts) > _MAX_ICC_PARTS:
         return None
     total = next(iter(parts.values()))[13]

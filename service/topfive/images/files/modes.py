@@ -1,7 +1,7 @@
-"""Pillow's kinds of pixels to RGB: grey of any depth, palettes, ink, CIELAB, and alpha over white.
+"""Converts all of Pillow's kinds of pixels to RGB: grey of any depth, palettes, ink, CIELAB, and alpha over white.
 
-An image is converted in bands of a few rows, each put where it is to be seen: what is made on the way takes little
-memory then, and no call holds up other threads for long.
+An image is converted in bands of a few rows, and each band is put at its place in the upright image. So intermediate
+results take little memory, and no call holds up other threads for long.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from topfive.images.files.colour import ColourProfiles
 from topfive.images.files.exif import UPRIGHT, empty_turned
 
 PROFILES: Final = ColourProfiles()
-"""Kept for all threads; nothing in it depends on settings."""
+"""All threads share it; nothing in it depends on settings."""
 
 _KEPT: Final = ("RGB", "RGBA", "L", "LA", "CMYK")
 _MODES: Final = {1: "L", 3: "RGB", 4: "CMYK"}
-"""Of a JPEG, by its components."""
+"""The mode of a JPEG, by its number of components."""
 _OPAQUE: Final = 255
 _BAND_PIXELS: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How an image is to be understood.
+    """How to read an image's samples.
 
-    `grey_bits`, `is_inverted`: of grey samples of more than eight bits, of which the highest eight are kept.
-    `ignore_blank_alpha`: alpha that is 0 everywhere was never set, so the image is opaque. `turn`: as `exif` has it.
+    `grey_bits`, `is_inverted`: for grey samples of more than eight bits, of which the highest eight are kept.
+    `ignore_blank_alpha`: if alpha is 0 everywhere, it was never set, and the image is opaque. `turn`: as `orientation`.
     """
 
     profile: bytes | None = None
@@ -44,7 +44,7 @@ class Reading:
 
 
 def image_to_rgb(image: Image.Image, reading: Reading) -> NDArray[np.uint8]:
-    """[H, W, 3] in sRGB over white, as it is to be seen; raises `ValueError` if its palette is missing."""
+    """The upright image, [H, W, 3] in sRGB over white; raises `ValueError` if its palette is missing."""
     if image.mode == "P" and image.palette is None:
         raise ValueError("its palette is missing")
     opaque = reading.ignore_blank_alpha and image.mode == "RGBA" and not _has_alpha(image)
@@ -59,7 +59,7 @@ def image_to_rgb(image: Image.Image, reading: Reading) -> NDArray[np.uint8]:
 def array_to_rgb(
     pixels: NDArray[np.uint8], components: int, profile: bytes | None, turn: int = UPRIGHT
 ) -> NDArray[np.uint8]:
-    """[H, W, 3] in sRGB, as it is to be seen, of a JPEG's `pixels`: [H, W, 3], also of grey, or of ink [H, W, 4]."""
+    """The upright image, [H, W, 3] in sRGB, of a JPEG's `pixels`: [H, W, 3], also for grey, or [H, W, 4] for ink."""
     mode = _MODES[components]
     converts = mode == "CMYK" or PROFILES.changes(profile, mode)
     if not converts and turn == UPRIGHT:
@@ -76,7 +76,7 @@ def array_to_rgb(
 
 
 def _bands(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """First and last row, exclusive, of each band."""
+    """For each band its first row, and the row after its last."""
     rows = max(1, _BAND_PIXELS // width)
     for top in range(0, height, rows):
         yield top, min(height, top + rows)
@@ -88,7 +88,7 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _plain(image: Image.Image, reading: Reading) -> Image.Image:
-    """`image` in one of the modes RGB, RGBA, L, LA and CMYK."""
+    """`image`, converted to one of the modes RGB, RGBA, L, LA and CMYK."""
     if image.mode.startswith("I;16"):
         samples = np.asarray(image)
         high = (samples >> (reading.grey_bits - 8)).astype(np.uint8)
@@ -112,7 +112,7 @@ def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
 
 
 def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """`image`, as `_plain` makes them, in sRGB over white; it may be changed in place."""
+    """`image`, which `_plain` made, in sRGB over white; it may be changed in place."""
     if image.mode == "LA":
         coloured = PROFILES.to_srgb(image.getchannel(0), profile).convert("RGB")
         coloured.putalpha(image.getchannel(1))

@@ -1,6 +1,6 @@
-"""Every served format but JPEG, as Pillow decodes it, with what each needs done before and after.
+"""Decodes every served format except JPEG with Pillow, and does what each format needs before and after.
 
-What lives here: order and rules of that. What does not: the formats' own structures, which are in their modules.
+What lives here: the order and the rules of these steps. What does not: each format's structure, in a module of its own.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from topfive.images.files.modes import Reading, image_to_rgb
 from topfive.images.files.png import read_png
 from topfive.images.files.tiff_data import check_pieces
 
-# The limits are ours, per service, and checked before decoding; Pillow's is one global that only warns.
+# We check our own limits, per service, before decoding; Pillow's limit is global and only warns.
 Image.MAX_IMAGE_PIXELS = None
-# The prepare threads are one for each core already.
+# There is already one prepare thread for each core.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 _SAYS_ORIENTATION = (WEBP, AVIF, HEIC)
-"""Of TIFF Pillow turns the pixels itself; GIF and BMP have no EXIF block; a PNG's is read with its chunks. Of AVIF and
-HEIC, turns that the file itself demands (irot, imir) are in what is reported here, or done, in the block's place."""
+"""Formats whose EXIF block comes from Pillow. It turns a TIFF itself; GIF and BMP have no such block; a PNG's is read
+with its chunks. Turns that an AVIF or HEIC file demands (irot, imir) are either in that block or done already."""
 
 
 def decode_with_pillow(body: Buffer, kind: Format, limits: ImageLimits, rules: DecodingRules) -> NDArray[np.uint8]:
@@ -46,7 +46,7 @@ def decode_with_pillow(body: Buffer, kind: Format, limits: ImageLimits, rules: D
         *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, OverflowError, MemoryError),
         *(AssertionError, AttributeError, TypeError, RuntimeError),
     ) as error:
-        # Pillow's plug-ins raise any of these on damaged files.
+        # Pillow's plug-ins raise any of these errors for damaged files.
         raise UndecodableImage(f"the image is damaged or cut short: {error}") from error
 
 
@@ -66,7 +66,7 @@ def _decoded(body: Buffer, kind: Format, limits: ImageLimits, rules: DecodingRul
     assert kind.pillow is not None
     with Image.open(io.BytesIO(data), formats=(kind.pillow,)) as image:
         limits.check(image.height, image.width)
-        for name in ("xmp", "XML:com.adobe.xmp"):  # where Pillow would look for an orientation
+        for name in ("xmp", "XML:com.adobe.xmp"):  # else Pillow would look for an orientation there
             image.info.pop(name, None)
         box = gif.extent(image) if kind is GIF else None
         if isinstance(image, TiffImagePlugin.TiffImageFile):

@@ -1,8 +1,8 @@
-"""A PNG file without what only costs: its size, pixels and palette for Pillow, its EXIF block and profile apart.
+"""Takes a PNG file apart: a smaller file with size, pixels and palette for Pillow, the EXIF block, and the profile.
 
 What lives here: walking the chunks, within bounds, and their checksums. Text and animations, which may be large, are
-left out, and so are ancillary chunks whose checksum is wrong. A missing end chunk, or a last chunk that is cut short,
-is made up for: whether the pixels are all there, their own compression tells.
+left out, and so are ancillary chunks whose checksum is wrong. A missing end chunk is added, and a last chunk that is
+cut short is closed: the compression of the pixels shows whether any are missing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from topfive.images.files.limits import Buffer
 
 _SIGNATURE_BYTES: Final = 8
 _FRAME_BYTES: Final = 12
-"""Of a chunk: its length, kind and checksum."""
+"""Bytes of a chunk beside its content: its length, kind and checksum."""
 _MAX_CHUNKS: Final = 100_000
 _MAX_NAME_BYTES: Final = 79
 _KEPT: Final = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
@@ -27,7 +27,7 @@ _END: Final = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 @dataclass(frozen=True, slots=True)
 class PngParts:
-    """`data`: a file of the chunks that make the first picture."""
+    """The parts of a PNG; `data` is a PNG file of only those chunks that make the first picture."""
 
     data: bytes
     height: int
@@ -37,7 +37,7 @@ class PngParts:
 
 
 def read_png(body: Buffer) -> PngParts:
-    """Raises `UndecodableImage` for a damaged chunk that is needed."""
+    """The parts of the PNG in `body`; raises `UndecodableImage` if a chunk that is needed is damaged."""
     view = memoryview(body)
     parts: list[bytes | memoryview] = [view[:_SIGNATURE_BYTES]]
     extra: dict[bytes, memoryview] = {}
@@ -68,7 +68,7 @@ def read_png(body: Buffer) -> PngParts:
 
 
 def _checked(kind: bytes, content: memoryview, chunk: memoryview, *, is_whole: bool) -> list[bytes | memoryview]:
-    """The chunk as it is, or what is there of it with a new length and checksum."""
+    """The chunk as it is; if it is cut short, what is there of it, with a new length and checksum."""
     if is_whole:
         if not _is_true(chunk):
             raise UndecodableImage(f"the PNG is damaged: the checksum of its {kind.decode()} chunk is wrong")
@@ -83,7 +83,7 @@ def _is_true(chunk: memoryview) -> bool:
 
 
 def _profile(content: memoryview | None) -> bytes | None:
-    """The profile in an iCCP chunk; None if it is damaged, or larger than any that is used."""
+    """The profile in an iCCP chunk; None if it is damaged, or larger than `MAX_PROFILE_BYTES`."""
     if content is None:
         return None
     name_end = bytes(content[: _MAX_NAME_BYTES + 1]).find(b"\0")

@@ -1,4 +1,4 @@
-"""What a body is that can be read: the documents and the encodings that clients send in an image's place."""
+"""Recognises text: the documents and encodings that clients send by mistake in place of an image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BYTES: Final = "send the image's own bytes"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A kind of text: `name` for a sentence, `remedy` where another sentence than the usual one helps."""
+    """A kind of text: its `name` in an error message, and a `remedy` if the usual one does not help."""
 
     name: str
     remedy: str | None = None
@@ -34,7 +34,7 @@ _BEGINNINGS: Final = (
 
 
 def name_of_text(head: bytes) -> Text | None:
-    """What a file is that begins with `head`, if it is a known kind of text."""
+    """The kind of text of a file that begins with `head`; None if it is no known kind."""
     text = _decoded(head)
     start = text.lstrip().lower()
     for beginning, kind in _BEGINNINGS:
@@ -55,7 +55,7 @@ def _decoded(head: bytes) -> str:
 
 
 def _markup(text: str) -> Text:
-    """What the first element says, after declarations and comments."""
+    """The kind of a markup document, by its first element after declarations and comments."""
     is_xml = text.lstrip().startswith("<?xml")
     at = 0
     while (skipped := _BEFORE_ELEMENTS.match(text, at)) is not None:

@@ -1,4 +1,4 @@
-"""What a TIFF's first page is made of, before anything is read of it: the format can announce nearly anything.
+"""Checks a TIFF's first page before its pixels are read, because the format can announce nearly anything.
 
 What lives here: bounds on directories, strips and tiles, and the kinds that are refused by name. What does not: pixels.
 """
@@ -15,7 +15,7 @@ from topfive.images.files.limits import Buffer
 _MAX_ENTRIES: Final = 512
 _MAX_TAG_BYTES: Final = 16 << 20
 _MAX_PIECES: Final = 65_536
-"""Strips or tiles."""
+"""The most strips or tiles."""
 _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _NUMBERS: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
@@ -38,15 +38,15 @@ _READ: Final = (
 )
 _UNSIGNED: Final = (1, 4)
 _FILTERED: Final = (32803, 34892)
-"""What a camera's sensor saw through its filters, not yet an image."""
+"""Values of a camera's raw data: what its sensor saw through colour filters, which is not an image yet."""
 
 Tags = dict[int, tuple[int, ...]]
 
 
 def check_tiff(body: Buffer, check_size: Callable[[int, int], None]) -> Tags:
-    """The numbers of the first page's tags.
+    """The tags of the first page, with their numbers if they are among `_READ`.
 
-    Raises `UndecodableImage` or `UnsupportedMediaType` with what it is, or whatever `check_size(height, width)` does.
+    Raises `UndecodableImage` or `UnsupportedMediaType`, which say why, or what `check_size(height, width)` raises.
     """
     try:
         tags, pieces = _read(memoryview(body))
@@ -82,7 +82,7 @@ def check_tiff(body: Buffer, check_size: Callable[[int, int], None]) -> Tags:
 
 
 def grey_bits(tags: Tags) -> int:
-    """Bits of a sample: 9 to 16 stand in 16 in memory."""
+    """The bits of a sample; samples of 9 to 16 bits take 16 bits in memory."""
     return _first(tags, _BITS, 1)
 
 
@@ -92,7 +92,7 @@ def is_inverted(tags: Tags) -> bool:
 
 
 def _read(view: memoryview) -> tuple[Tags, int]:
-    """The tags in the first directory, with the numbers that are asked for, and how many strips or tiles it lists."""
+    """The tags in the first directory, with numbers for those of `_READ`, and how many strips or tiles it lists."""
     order = "<" if bytes(view[:2]) == b"II" else ">"
     is_big = struct.unpack_from(f"{order}H", view, 2)[0] == 43
     begin, many, entry = ("Q", "Q", "HHQ8s") if is_big else ("I", "H", "HHI4s")

@@ -1,6 +1,6 @@
-"""Whether the strips or tiles of a TIFF are whole, where libtiff does not look: deflate's checksums, JPEG's warnings.
+"""Checks the strips or tiles of a TIFF where libtiff does not: by the checksums of deflate and the warnings of JPEG.
 
-The other compressions it tells of by itself. The pieces are decoded for it, so such a TIFF takes twice as long.
+With other compressions libtiff itself reports damage. The check decodes the pieces, so such a TIFF takes twice as long.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from topfive.images.files.limits import Buffer, ImageLimits
 
 _COMPRESSION, _TABLES = 259, 347
 _PIECES: Final = ((273, 279), (324, 325))
-"""Where strips and tiles are, and how long."""
+"""The tags of the places and the lengths: of strips, and of tiles."""
 _JPEG: Final = 7
 _DEFLATE: Final = (8, 32946)
 _AT_ONCE: Final = 1 << 20
@@ -26,9 +26,9 @@ _END: Final = b"\xff\xd9"
 
 
 def check_pieces(body: Buffer, tags: Mapping[int, Any], limits: ImageLimits) -> None:
-    """Raise `UndecodableImage` if a strip or tile is damaged; `tags` as Pillow read them.
+    """Raise `UndecodableImage` if a strip or tile is damaged; `tags` are as Pillow read them.
 
-    What is more than the largest image holds is not looked at: pieces may lie over each other.
+    The check ends after as many bytes as the largest image holds: a file may list the same bytes in many pieces.
     """
     compression = tags.get(_COMPRESSION, 1)
     if compression == _JPEG:
@@ -74,5 +74,5 @@ def _check_jpegs(pieces: list[memoryview], tables: bytes, budget: int) -> None:
         try:
             simplejpeg.decode_jpeg(whole, "CMYK" if len(head.components) == 4 else "RGB")
         except ValueError as error:
-            if "subsampling" not in str(error):  # which its interface has no name for
+            if "subsampling" not in str(error):  # sampling factors that simplejpeg has no name for
                 raise UndecodableImage(f"the TIFF is damaged: {error}; send the file as it was written") from error

@@ -1,1 +1,1 @@
-"""From a request's body to images of the size that a model's batches take, in time and within memory."""
+"""Prepares images: decodes and resizes them to what a model's batches take, within deadlines and memory bounds."""

@@ -1,6 +1,6 @@
-"""The process that decodes what is dear: one image at a time, as its parent (`decoder`) asks.
+"""The main function of a decoding process: it decodes dear images for its parent (`request.preparing.decoder`).
 
-It gives way to everything else on the machine, and it may be killed at any moment.
+It decodes one image at a time, gives way to all other processes, and may be killed at any moment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_TEXT: Final = 2000
 def main(parent: socket.socket) -> None:
     """Decode for `parent` until it hangs up."""
     os.nice(_NICENESS)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides when to end
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the parent ends this one
     while (asked := receive(parent)) is not None:
         said, body = asked
         assert body is not None
@@ -33,7 +33,7 @@ def main(parent: socket.socket) -> None:
             pixels = _decoded(body, ImageLimits(**said["limits"]), DecodingRules(**said["rules"]))
         except TopfiveError as error:
             _send_error(parent, type(error).__name__, str(error), error.logged)
-        except Exception as error:  # noqa: BLE001  # a defect of ours: the parent tells, and this goes on
+        except Exception as error:  # noqa: BLE001  # a defect of ours: the parent reports it, this process goes on
             _send_error(parent, "BackendFailure", repr(error), repr(error))
         else:
             with memory_file(pixels.data) as answer:

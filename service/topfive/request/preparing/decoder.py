@@ -1,8 +1,8 @@
-"""A process that decodes apart from the service, so that a decode can be ended, whatever it is doing.
+"""A decoder: a process that decodes dear images apart from the service, so that a decode can be ended at any time.
 
-Nothing of what it decodes can hold the service's lock, take its memory or crash it. It is started when it is first
-needed, and again after it has ended. An image costs about a millisecond more than on a thread, large ones the time to
-map what comes back, and the first one the start: 0.3 s.
+A decode there cannot hold the service's interpreter lock, use up its memory or crash it. The process is started when it
+is first needed, and again after it has ended. An image costs about a millisecond more than on a thread, a large one
+also the time to map its pixels, and the first one the start of the process: 0.3 s.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _COMMAND: Final = (
 
 
 class Decoder:
-    """One such process; `decode` is called on one thread at a time, `end` and `close` on any, meanwhile.
+    """One decoding process; call `decode` on one thread at a time, `end` and `close` on any thread at any time.
 
     `seconds`: how long an image may take.
     """
@@ -51,10 +51,11 @@ class Decoder:
         self._closed = False
 
     def decode(self, body: Buffer, *, wanted: object = None) -> NDArray[np.uint8]:
-        """As `images.decode`, until somebody calls `end(wanted)`.
+        """Decode `body` as `images.decoding.decode` does; `end(wanted)` ends it.
 
-        Raises also `TooLarge` if it takes too long, `QueueFull` if others left it hardly any time, `UndecodableImage`
-        if the process ended over it, and `NotReady`.
+        Also raises `TooLarge` if it takes too long, `QueueFull` if other processes left this one hardly any processor
+        time, `UndecodableImage` if a signal ended the process meanwhile, `BackendFailure` if it exited with an error,
+        and `NotReady`.
         """
         before = 0.0
         try:
@@ -86,10 +87,10 @@ class Decoder:
             self._wanted, self._is_busy = None, False
         if answer is None:
             code = self._forget()
-            if code > 0:
+            if code >= 0:
                 raise BackendFailure(f"a decoding process ended with exit code {code}")
             raise UndecodableImage(
-                f"the image ended what decoded it (signal {-code}); it is damaged, or made to do that: save it anew"
+                f"decoding the image ended its process (signal {-code}); the file is damaged or malicious: save it anew"
             )
         said, pixels = answer
         if pixels is None:
@@ -100,23 +101,23 @@ class Decoder:
         return np.frombuffer(data, np.uint8).reshape(said["shape"])
 
     def end(self, wanted: object) -> None:
-        """Have it come to nothing, at once, if it is `wanted` what is being decoded."""
+        """Kill the process if it is decoding for `wanted`: that `decode` then raises at once."""
         with self._lock:
             if self._process is not None and self._wanted is wanted is not None:
                 self._process.kill()
 
     def close(self) -> None:
-        """End for good."""
+        """End the process for good."""
         with self._lock:
             self._closed = True
             if self._process is not None and self._socket is not None:
                 self._process.kill()
                 self._process.wait()
-                if not self._is_busy:  # otherwise it is closed where it is used
+                if not self._is_busy:  # otherwise `decode` closes it
                     self._socket.close()
 
     def _begin(self, wanted: object) -> socket.socket:
-        """The socket of a process that runs."""
+        """Start the process if none runs, and return its socket; from now on it is decoding for `wanted`."""
         with self._lock:
             if self._closed:
                 raise NotReady("the service stops and decodes no more; send the request to another replica")
@@ -124,24 +125,24 @@ class Decoder:
                 self._socket, theirs = socket.socketpair()
                 with theirs:
                     command = [sys.executable, "-c", _COMMAND, str(_ROOT)]
-                    self._process = subprocess.Popen(  # noqa: S603  # nothing of it is anybody's but ours
+                    self._process = subprocess.Popen(  # noqa: S603  # no part of the command comes from a client
                         command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL
                     )
             self._wanted, self._is_busy = wanted, True
             return self._socket
 
     def _cpu_seconds(self) -> float:
-        """What the process has had of the processors, which it gets only when nobody else wants them."""
+        """Processor time of the process so far; its niceness gives it little while other processes are busy."""
         if sys.platform != "linux":
-            return math.nan  # not told; less than nothing, so that the image is taken for too large
+            return math.nan  # unknown; every comparison is false, so `decode` raises `TooLarge`
         assert self._process is not None
         try:
             return time.clock_gettime((~self._process.pid << 3) | 2)  # as clock_getcpuclockid(3) names it
-        except OSError:  # it has ended, which shows when something is sent to it
+        except OSError:  # the process has ended; sending to it will fail
             return 0.0
 
     def _forget(self) -> int:
-        """End this process, so that the next image has another; its exit code."""
+        """End this process, so that the next image gets a new one; return its exit code."""
         with self._lock:
             code = 0
             if self._socket is not None:

@@ -1,9 +1,10 @@
-"""Images that wait to be prepared: who is next, and how long it will take.
+"""A lane of jobs, images that wait to be prepared: which is next, and how long a job will wait.
 
-What lives here: one line of waiting, as a pure class. What does not: threads, clients, memory (`preparation`).
+What lives here: the order of one lane, as a pure class. What does not: threads, clients and memory
+(`request.preparing.preparation`).
 
-The cheapest goes first, so that a small image passes large ones; but each second that something waits counts for it, so
-that it is not passed for ever. How long a format really takes here is learnt, as a factor on its price.
+The cheapest job goes first, so that a small image passes large ones. Waiting makes up for price, so that no job is
+passed for ever. How long each kind of image really takes on this machine is learnt, as a factor on its price.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from typing import Any, Final
 from topfive.request.preparing.price import Price
 
 _AGEING: Final = 20.0
-"""Seconds of waiting that make up for a second of price."""
+"""So many seconds of waiting make up for one second of price."""
 _LONGEST_PASSED_SECONDS: Final = 4.0
-"""For no longer than that is anything passed, whatever its price."""
+"""A job is passed only by jobs that came at most so long after it, whatever its price."""
 _SMOOTHING: Final = 0.1
 _FACTORS: Final = (0.2, 5.0)
-"""Bounds on what is learnt: one client's files must not make the estimate for others' absurd."""
+"""Bounds on the learnt factor: one client's files must not make the estimate absurd for all."""
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One image: `call` prepares it, on a thread; who waits for `outcome` is told its result.
+    """One image to be prepared: `call` prepares it on a thread; `outcome` is the future of its result.
 
-    `deadline`: monotonic seconds at which nobody waits any more. `abandoned`: whether its client has left.
+    `deadline`: the monotonic second by which its request must have an answer. `abandoned`: whether its client has left.
     """
 
     price: Price
@@ -39,36 +40,36 @@ class Job:
     deadline: float
     abandoned: Callable[[], bool] = field(repr=False)
     seconds: float = 0.0
-    """What it was expected to take when it came."""
+    """How long it was expected to take when it came."""
     waits: bool = False
     began: float = 0.0
 
 
 class Lane:
-    """The line before `places` places, in which jobs run side by side."""
+    """Jobs that wait, and those that run; up to `places` run side by side."""
 
     def __init__(self, places: int) -> None:
         self.places = places
         self.running: set[Job] = set()
         self._waiting: list[tuple[float, int, Job]] = []
         self._numbers = count()
-        self._tiers: dict[int, float] = {}  # seconds that wait, by the price's power of two
+        self._tiers: dict[int, float] = {}  # expected seconds of the waiting jobs, by their power of two
         self._factors: dict[str, float] = {}
 
     def __len__(self) -> int:
-        """How many wait."""
+        """How many jobs wait."""
         return len(self._waiting)
 
     def __iter__(self) -> Iterator[Job]:
-        """All that wait or run."""
+        """All jobs that wait or run."""
         return chain(self.running, (job for _, _, job in self._waiting))
 
     def seconds(self, price: Price) -> float:
-        """What it will take, as far as is known."""
+        """How long a job of this price is expected to take, by what was learnt."""
         return price.seconds * self._factors.get(price.kind, 1.0)
 
     def wait_seconds(self, price: Price, *, now: float) -> float:
-        """How long something of this price would wait that came `now`."""
+        """How long a job of this price that came `now` would wait."""
         if not self._waiting and len(self.running) < self.places:
             return 0.0
         own = _tier(self.seconds(price))
@@ -77,28 +78,28 @@ class Lane:
         return (ahead + left) / self.places
 
     def put(self, job: Job, *, now: float) -> None:
-        """Let `job` wait."""
+        """Add `job` to those that wait."""
         job.seconds, job.waits = self.seconds(job.price), True
         passed = min(_AGEING * job.seconds, _LONGEST_PASSED_SECONDS)
         heapq.heappush(self._waiting, (now + passed, next(self._numbers), job))
         self._count(job, 1)
 
     def first(self) -> Job | None:
-        """Who is next; None if nobody waits."""
+        """The job that is next; None if none waits."""
         return self._waiting[0][2] if self._waiting else None
 
     def start(self, *, now: float) -> Job:
-        """Let who is next run."""
+        """Move the next job from those that wait to those that run, and return it."""
         _, _, job = heapq.heappop(self._waiting)
         self._count(job, -1)
         if not self._waiting:
-            self._tiers.clear()  # of what rounding has left
+            self._tiers.clear()  # rounding may have left a little
         job.waits, job.began = False, now
         self.running.add(job)
         return job
 
     def drop(self, jobs: set[Job]) -> None:
-        """Let `jobs` wait no more."""
+        """Remove `jobs` from those that wait."""
         for _, _, job in self._waiting:
             if job in jobs:
                 job.waits = False
@@ -107,7 +108,7 @@ class Lane:
         heapq.heapify(self._waiting)
 
     def learn(self, price: Price, seconds: float) -> None:
-        """One of that price took `seconds`."""
+        """Learn that a job of that price took `seconds`."""
         if price.seconds:
             least, most = _FACTORS
             factor = min(most, max(least, seconds / price.seconds))

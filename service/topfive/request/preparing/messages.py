@@ -1,4 +1,4 @@
-"""What a service and its decoding processes say to each other: JSON on a socket, with bytes in files of memory."""
+"""Messages between the service and its decoding processes: JSON over a socket, with bytes in memory files beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_BYTES: Final = 1 << 16
 
 
 def memory_file(data: Buffer) -> IO[bytes]:
-    """A file without a name that holds `data`: in memory where the system has such."""
+    """A file without a name that holds `data`: in memory if the system offers that."""
     if hasattr(os, "memfd_create"):
         file: IO[bytes] = os.fdopen(os.memfd_create("topfive"), "w+b", buffering=0)
     else:
@@ -34,7 +34,7 @@ def send(to: socket.socket, said: Mapping[str, Any], file: IO[bytes] | None = No
     if file is None:
         to.sendall(begin)
     else:
-        socket.send_fds(to, [begin], [file.fileno()])  # four bytes go whole or not at all
+        socket.send_fds(to, [begin], [file.fileno()])  # four bytes are sent whole or not at all
     to.sendall(text)
 
 
@@ -54,7 +54,7 @@ def receive(sender: socket.socket) -> tuple[dict[str, Any], IO[bytes] | None] | 
 
 
 def _received(sender: socket.socket, length: int) -> bytes:
-    """So many bytes, or as many as came before the end."""
+    """The next `length` bytes, or fewer if `sender` hung up before."""
     parts = b""
     while len(parts) < length and (part := sender.recv(length - len(parts))):
         parts += part

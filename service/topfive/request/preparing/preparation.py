@@ -1,10 +1,11 @@
-"""Preparing images: decoding and resizing them in turn, in time, and within memory.
+"""Preparation: runs the jobs that decode and resize images, in order, within deadlines and memory bounds.
 
-What lives here: two lanes with their threads, the refusals on arrival, deadlines, and memory. What does not: what is
-done to an image (`classifier`), the order in a lane (`lane`), batches.
+What lives here: two lanes with their threads, the refusals on arrival, deadlines and memory. What does not: what is
+done to an image (`request.preparing.payloads`), the order in a lane (`request.preparing.lane`), batches.
 
-Small images are decoded on threads. What is dear (`price`) has a lane of its own, with processes (`decoder`) that
-decode for its threads: only a process can be ended, at a deadline or a bound, and none of its work holds up this one.
+Light images are decoded on threads. Dear images (`request.preparing.price`) have a lane of their own, whose threads let
+processes decode (`request.preparing.decoder`): only a process can be ended, at a deadline or a bound, and its work does
+not hold up the service.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ from topfive.request.preparing.price import Price, price_of
 
 T = TypeVar("T")
 Decode = Callable[[Buffer], NDArray[np.uint8]]
-"""From a file to UINT8 [1, H, W, 3]."""
+"""Decodes an image file to UINT8 [1, H, W, 3]."""
 
 _NEVER: Final = float("inf")
 _LOOK_SECONDS: Final = 0.25
-"""How late it may be noticed that a client has left, or that there is memory again."""
+"""How often jobs are checked for clients that have left, and whether there is memory for the next dear job."""
 
 _LAST: Final = Price("last", 1e9, 0, is_dear=False)
-"""Of whoever is behind all others."""
+"""A price behind all others, for the wait of a job that would be the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparingLimits:
-    """Threads of each lane; the longest estimated wait; the longest decode; how many may wait that are dear."""
+    """Threads of each lane; the longest estimated wait; the longest dear decode; how many dear jobs may wait."""
 
     threads: int
     max_wait_seconds: float
@@ -52,7 +53,7 @@ class PreparingLimits:
 
 
 class Preparation:
-    """Runs what prepares images; made and used on one event loop. `on_death` is told of a thread that died."""
+    """Runs jobs; made and used on one event loop. `on_death` is called with the error when a thread dies."""
 
     def __init__(
         self,
@@ -84,23 +85,23 @@ class Preparation:
 
     @property
     def pools(self) -> Sequence[WorkerPool]:
-        """Its threads."""
+        """The threads of both lanes."""
         return tuple(self._threads.values())
 
     def waiting(self) -> dict[str, tuple[int, float]]:
-        """For each lane, how many wait, and in how many seconds the last will have its turn."""
+        """For each lane, how many jobs wait, and how many seconds a new job behind them all would wait."""
         now = self._clock.now()
         lanes = {"small": self._light, "dear": self._dear}
         return {name: (len(lane), lane.wait_seconds(_LAST, now=now)) for name, lane in lanes.items()}
 
     def price_of(self, body: Buffer) -> Price:
-        """What it may cost to prepare an image file."""
+        """The price of preparing an image file."""
         return price_of(body, self._images)
 
     def check(self, prices: Sequence[Price], *, deadline: float) -> float:
-        """How long images of these prices will wait, in seconds; they come in together.
+        """How long jobs of these prices, of one request, would wait, in seconds.
 
-        Raises `QueueFull` if that is too long, or too many wait, and `DeadlineExceeded` if it is beyond `deadline`.
+        Raises `QueueFull` if that is too long or too many dear jobs wait; `DeadlineExceeded` if it passes `deadline`.
         """
         now = self._clock.now()
         wait = max((self._lane(price).wait_seconds(price, now=now) for price in prices), default=0.0)
@@ -109,8 +110,14 @@ class Preparation:
                 f"the images before this one would take {wait:.3f} s to decode, which is beyond the deadline; allow "
                 "more time, or send less load"
             )
-        dear = len(self._dear) + sum(price.is_dear for price in prices)
-        if wait > self._limits.max_wait_seconds or (len(self._dear) and dear > self._limits.max_dear):
+        dear = sum(price.is_dear for price in prices)
+        if dear and len(self._dear) and len(self._dear) + dear > self._limits.max_dear:
+            raise QueueFull(
+                f"too many large images wait to be decoded: {len(self._dear)}, of at most {self._limits.max_dear}; "
+                "retry later, or send smaller images",
+                retry_after_seconds=wait,
+            )
+        if wait > self._limits.max_wait_seconds:
             raise QueueFull(
                 f"too many images wait to be decoded: this one would wait {wait:.3f} s, of at most "
                 f"{self._limits.max_wait_seconds:g} s; retry later, or send smaller images",
@@ -121,10 +128,10 @@ class Preparation:
     def run(
         self, price: Price, call: Callable[[Decode], T], *, deadline: float, abandoned: Callable[[], bool]
     ) -> asyncio.Future[T]:
-        """Run `call(decode)` on a thread when it is its turn.
+        """Run `call(decode)` on a thread as a job of this price.
 
-        The future has its result or its error, `DeadlineExceeded`, or `ClientDisconnected`; cancelling it, too, ends
-        what runs, if it is dear.
+        The future gets its result, its error, `DeadlineExceeded` or `ClientDisconnected`. In the last two cases, and
+        when the future is cancelled, a dear decode is ended.
         """
         if self._closed:
             raise NotReady("the service stops and decodes no more; send the request to another replica")
@@ -138,7 +145,7 @@ class Preparation:
         return outcome
 
     def close(self, *, timeout_seconds: float) -> bool:
-        """End all; whether that was possible within the time."""
+        """Refuse all jobs and end the threads and processes; whether all threads ended within the time."""
         self._closed = True
         stopped = NotReady("the service stopped before it could decode; send the request to another replica")
         for lane in self._threads:
@@ -154,10 +161,10 @@ class Preparation:
         return self._dear if price.is_dear else self._light
 
     def _dispatch(self, lane: Lane) -> None:
-        """Hand over what may run; of what is not dear as much again, so that no thread has to wait for the loop."""
+        """Hand jobs to threads; twice as many light ones as there are threads, so that no thread waits for the loop."""
         places = lane.places if lane is self._dear else 2 * lane.places
         while len(lane.running) < places and (job := lane.first()) is not None:
-            if job.outcome.done():  # whoever waited for it has just been told
+            if job.outcome.done():  # it has been answered already
                 lane.drop({job})
                 continue
             if lane is self._dear:
@@ -197,7 +204,7 @@ class Preparation:
         self._dispatch(lane)
 
     def _told(self, job: Job, outcome: asyncio.Future[Any]) -> None:
-        """Whoever waited for `job` knows: if it waits it need not run, and what decodes for it can end."""
+        """Called when `job` has its outcome: drop it if it still waits, end the process that decodes for it, if any."""
         lane = self._lane(job.price)
         if job.waits:
             lane.drop({job})
@@ -211,7 +218,7 @@ class Preparation:
             self._alarm.set(when, self._look)
 
     def _look(self) -> None:
-        """Tell those whose time is up or whose client has left, and see whether there is memory for who waits."""
+        """End jobs whose deadline has passed or whose client has left; then start jobs if there is memory again."""
         self._looks_at = _NEVER
         now, earliest = self._clock.now(), _NEVER
         for lane in self._threads:

@@ -1,10 +1,10 @@
-"""What it may cost to decode a file, known from its first bytes: seconds, and bytes at the peak.
+"""The price of an image: what preparing it may cost, in seconds and peak bytes, estimated from its first bytes.
 
-What lives here: measured costs of each format, and where a file says how large its image is. What does not: decoding,
-limits, and how long it really took (`lane` learns that).
+What lives here: the measured costs of each format, and how a file's image size is found. What does not: decoding,
+limits, and what an image really took (`request.preparing.lane` learns that).
 
-The prices are of one core of a 2.x GHz x86-64 server, with the resize that follows, measured on photos and noise of one
-megapixel; they decide who goes first and where it is decoded, so what counts is that none is far too low.
+Costs were measured on one core of a 2.x GHz x86-64 server, on photos and noise of one megapixel, with the resize that
+follows. A price decides which job goes first and where it is decoded, so no price may be far too low.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from topfive.images.files.limits import Buffer, ImageLimits
 from topfive.images.files.tiff import check_tiff
 
 _LOOKED_AT: Final = 1 << 18
-"""Bytes in which a size must be found: nothing here may hold up the event loop."""
+"""The size is looked for in so many first bytes only: this runs on the event loop and must be quick."""
 _RESIZE: Final = 8e-9
-"""Seconds a pixel of the per-image graph."""
+"""Seconds per pixel that the per-image graph takes."""
 _RESIZE_BYTES: Final = 5
-"""Bytes a pixel that it takes."""
+"""Bytes per pixel that the per-image graph takes."""
 _FILE_COPIES: Final = 3
-"""Of the file, while it is decoded."""
+"""How many copies of the file there are while it is decoded."""
 _RAW: Final = "raw"
 _PROGRESSIVE: Final = "progressive JPEG"
 _RUN_LENGTH: Final = "run-length BMP"
 
 
 class _Cost(NamedTuple):
-    """`pixel`, `byte`: seconds for each of the image's and of the file's; `peak`: bytes a pixel at the peak."""
+    """`pixel`: seconds per pixel; `byte`: seconds per byte of the file; `peak`: bytes per pixel at the peak."""
 
     pixel: float
     byte: float
@@ -57,7 +57,7 @@ _COSTS: Final = {
 
 
 _MAY_LIE: Final = (GIF, AVIF, HEIC, TIFF)
-"""Formats in which data may be of another size than what is found here."""
+"""Formats whose image data may have another size than the one found here."""
 _DEAR_SECONDS: Final = 0.03
 
 
@@ -65,7 +65,7 @@ _DEAR_SECONDS: Final = 0.03
 class Price:
     """What one image may cost: `seconds` of one core, and `nbytes` of memory while it is prepared.
 
-    `is_dear`: too much for a thread among those that serve small images. `head`: of a JPEG, as far as it was read.
+    `is_dear`: whether it costs too much for the light lane. `head`: the head of a JPEG, if it was read.
     """
 
     kind: str
@@ -79,15 +79,15 @@ _FREE: Final = Price("none", 0.0, 0, is_dear=False)
 
 
 def raw_price(pixels: int) -> Price:
-    """Of raw pixels, which only have to be resized."""
+    """The price of raw pixels, which only have to be resized."""
     seconds = pixels * _RESIZE
     return Price(_RAW, seconds, pixels * _RESIZE_BYTES, is_dear=seconds > _DEAR_SECONDS)
 
 
 def price_of(body: Buffer, limits: ImageLimits) -> Price:
-    """Of an image file; one whose size is not found is taken for the largest that is accepted, damaged ones are free.
+    """The price of an image file: of the largest accepted image if the size is not found, nothing for a damaged file.
 
-    That a file may not come in, for its format or its size, is not found here: decoding it begins with that.
+    A file of a format or size that is not accepted is not refused here: decoding begins with that check.
     """
     kind = sniff(memoryview(body)[:SNIFFED_BYTES])
     if kind is None or not kind.is_served:
@@ -99,20 +99,20 @@ def price_of(body: Buffer, limits: ImageLimits) -> Price:
             name, size = (_PROGRESSIVE if head.is_progressive else name), (head.height, head.width)
         else:
             name, size = (_RUN_LENGTH if kind is BMP and is_run_length(body) else name), _size(body, kind)
-    except TopfiveError:  # damaged, or what is asked for lies further back
+    except TopfiveError:  # the file is damaged, or the size lies further back
         if len(body) <= _LOOKED_AT:
             return _FREE
         name = _PROGRESSIVE if kind is JPEG else name
     pixels = limits.max_pixels if size is None else min(size[0] * size[1], limits.max_pixels)
     cost = _COSTS[name]
-    peak = max(cost.peak, 3 + _RESIZE_BYTES)  # one after the other
+    peak = max(cost.peak, 3 + _RESIZE_BYTES)  # decoding and resizing run one after the other
     seconds = pixels * (cost.pixel + _RESIZE) + len(body) * cost.byte
     nbytes = pixels * peak + _FILE_COPIES * len(body)
     return Price(name, seconds, nbytes, is_dear=seconds > _DEAR_SECONDS or kind in _MAY_LIE, head=head)
 
 
 def _size(body: Buffer, kind: Format) -> tuple[int, int] | None:
-    """(height, width), None if it cannot be told."""
+    """(height, width); None if the first bytes do not tell it."""
     head = bytes(body[:26])
     if kind is PNG and head[12:16] == b"IHDR":
         return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
@@ -139,6 +139,6 @@ _EXTENT: Final = re.compile(rb"ispe\0\0\0\0(.{8})", re.DOTALL)
 
 
 def _largest_extent(head: bytes) -> tuple[int, int] | None:
-    """Of all images in an ISO base media file, of which tiles and thumbnails are some."""
+    """(height, width) of the largest image in an ISO base media file, which may also hold tiles and thumbnails."""
     sizes = [(int.from_bytes(box[4:8], "big"), int.from_bytes(box[:4], "big")) for box in _EXTENT.findall(head)]
     return max(sizes, key=lambda size: size[0] * size[1], default=None)

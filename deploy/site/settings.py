@@ -1,19 +1,17 @@
-"""`docs/settings.md`, made from the settings themselves: `python -m tests.settings_page` writes it."""
+"""`docs/settings.md`: the settings of the service, from their definition, and those of a model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-from tests.testkit.serving_process import ROOT
 from topfive.config.settings import Settings
-
-PAGE: Final = ROOT / "docs" / "settings.md"
 
 _HEAD: Final = """\
 # Settings
 
-Made from `service/topfive/config/settings.py` by `python -m tests.settings_page`; a test fails when this page is stale.
+Every limit and switch of the service, and every field of a model's `config.pbtxt`, with its default and when to change
+it. Made from the settings' definition by `make docs-pages`.
 
 ## Of the service
 
@@ -29,8 +27,8 @@ another name, or the pod `enableServiceLinks: false`.
 _MODELS: Final = """
 ## Of a model
 
-These are in the model's `config.pbtxt` and mean what they mean on Triton. A field that is not listed here is refused
-at the start, by name.
+These are in the `config.pbtxt` of [your model](own-model.md) and mean what they mean on Triton. A field that is not
+listed here is refused at the start, by name.
 
 | field | without it | what it is, and when to change it |
 |---|---|---|
@@ -86,7 +84,11 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
         "the setting `max_queue_items`",
         "most images that wait. Lower it to refuse sooner under overload",
     ),
-    ([f"{_QUEUE}.default_timeout_microseconds"], "none", "gives up with 504 on what has waited longer"),
+    (
+        [f"{_QUEUE}.default_timeout_microseconds"],
+        "none",
+        "answers 504 to a request that has no answer so long after its first byte",
+    ),
     ([f"{_QUEUE}.allow_timeout_override"], "`false`", "lets a request shorten that timeout by `timeout_ms`"),
     (["instance_group.count"], "as many as fill the cores", "batches that run side by side"),
     (
@@ -131,8 +133,6 @@ def settings_page() -> str:
 def _shown(default: object) -> str:
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
+    if default == "":
+        return "(empty)"
     return f"`{default.as_posix() if isinstance(default, Path) else default}`"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(settings_page(), encoding="utf-8")

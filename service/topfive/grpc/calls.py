@@ -1,11 +1,12 @@
-"""Places for RPCs: how many are held at once, and how long one may take to send its message.
+"""The calls: how many RPCs are held at once, and how long each may take to send its message.
 
-gRPC holds a message until it is whole, so each place can cost `grpc_max_message_bytes`, and a quarter more so that what
-is a little too long can be told so in words of ours. Room is asked for before any of
-the message is read. A client that is slow with its messages is not let to keep others out: when all places are taken,
-one that is waited for makes room, one of the address of which most are waited for. For an address that has fewer it
-does so at once, so that each can have its share however fast another comes again; else when it has been waited for
-longer than anyone in a hurry takes. Behind a proxy all have one address, and only that time counts.
+gRPC holds a message until it is whole, so each call can cost `grpc_max_message_bytes`, and a quarter more: a message
+that is a little too long is still received, to be refused with a message of ours. A call takes its place before any of
+its message is read. A slow client cannot keep other clients out: when all places are taken, a new call ends a call
+whose message is still awaited; first a call from the address with the most such calls. If the new call's address has
+fewer, this happens at once, so that each address gets its share, however fast another sends new calls. Otherwise it
+happens when the old call has waited a second, which is longer than a fast client takes. Behind a proxy all clients have
+one address, so only the second counts.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from typing import Final, NamedTuple, Self
 from topfive.ground.errors import DeadlineExceeded, MalformedRequest, MessageTooLarge, NotReady, QueueFull
 
 _PATIENCE_SECONDS: Final = 1.0
-"""How long a message may take where others wait for its place: on any fair link it is here by then."""
+"""How long a message may take when another call needs its place: on any fair link it has come by then."""
 
 _CUT_OFF_SECONDS: Final = 0.1
-"""How soon gRPC cancels the task of a stream that is cut off."""
+"""Within this time gRPC cancels the task of a stream that it has cut off."""
 
 
 class _Wait(NamedTuple):
-    """For whose message, and since when."""
+    """The wait for a message: the client's address, and the second at which it began."""
 
     address: str
     began: float
 
 
-class Places:
-    """At most so many RPCs at once, each of which has `seconds` for its message of at most `max_bytes`.
+class Calls:
+    """At most `most` calls at once; each has `seconds` for its message of at most `max_bytes`.
 
     Made and used on one event loop.
     """
@@ -50,14 +51,14 @@ class Places:
         self._waited_for: dict[asyncio.Timeout, _Wait] = {}  # in the order in which they began
 
     def __repr__(self) -> str:
-        return f"<Places {self._taken}/{self._most} taken, {len(self._waited_for)} waited for>"
+        return f"<Calls {self._taken}/{self._most} taken, {len(self._waited_for)} waited for>"
 
-    def of(self, peer: str) -> Place:
-        """A place for an RPC of `peer`, as gRPC names it, to be taken by a `with` block."""
-        return Place(self, peer.rpartition(":")[0])
+    def of(self, peer: str) -> Call:
+        """A call from `peer`, as gRPC names it; a `with` block holds it."""
+        return Call(self, peer.rpartition(":")[0])
 
     def take(self, address: str) -> None:
-        """Take a place; raises `QueueFull`."""
+        """Take a place for a call from `address`; raises `QueueFull`."""
         if self._taken >= self._most and not self._make_room(address):
             raise QueueFull(
                 f"too many gRPC requests: {self._taken} are held, the most at once (grpc_max_requests); retry later"
@@ -65,16 +66,16 @@ class Places:
         self._taken += 1
 
     def give_back(self) -> None:
-        """Give it back."""
+        """Give a place back."""
         self._taken -= 1
 
     @property
     def taken(self) -> bool:
-        """Whether any is."""
+        """Whether any place is taken."""
         return self._taken > 0
 
     def hurry(self, seconds: float) -> None:
-        """The service stops: no message has more than `seconds` from now on."""
+        """The service stops: from now on, no message may take more than `seconds`."""
         self._stopping = True
         self._seconds = min(self._seconds, seconds)
         latest = asyncio.get_running_loop().time() + seconds
@@ -84,7 +85,7 @@ class Places:
                 bound.reschedule(latest)
 
     async def wait(self, read: Callable[[], Awaitable[object]], address: str) -> object:
-        """What `read` gives in time; raises `DeadlineExceeded`, or `NotReady` while the service stops."""
+        """The result of `read`; raises `DeadlineExceeded` if it comes late, `NotReady` while the service stops."""
         try:
             async with asyncio.timeout(self._seconds) as bound:
                 self._waited_for[bound] = _Wait(address, asyncio.get_running_loop().time())
@@ -101,7 +102,7 @@ class Places:
             ) from None
 
     def _make_room(self, address: str) -> bool:
-        """Give up on a message that is waited for, if one has had its time, or its address more than its share."""
+        """End a call whose message is awaited, if it has had its time, or its address has more than its share."""
         now = asyncio.get_running_loop().time()
         held = Counter(wait.address for wait in self._waited_for.values())
         own = held[address]
@@ -120,30 +121,28 @@ class Places:
         return True
 
 
-class Place:
-    """That of one RPC of a client at `address`, while its `with` block lasts."""
+class Call:
+    """One RPC from a client at `address`, held while its `with` block lasts."""
 
-    def __init__(self, places: Places, address: str) -> None:
-        self._places = places
+    def __init__(self, calls: Calls, address: str) -> None:
+        self._calls = calls
         self._address = address
 
     def __enter__(self) -> Self:
-        """Take it; raises `QueueFull`."""
-        self._places.take(self._address)
+        """Take a place; raises `QueueFull`."""
+        self._calls.take(self._address)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._places.give_back()
+        self._calls.give_back()
 
     async def receive(self, read: Callable[[], Awaitable[object]]) -> bytes:
         """The message that `read` gives; raises as `receive_next`, and `MalformedRequest` if there is none.
 
-        Raises `NotReady` if it is slow while the service stops.
-
-        Of a stream that gRPC has cut off, because its client has left or its message is too long, it first says that
-        it has ended, and then cancels the task; an end that stays without that is one without a message.
+        If gRPC cuts a stream off, because its client has left or its message is too long, it first reports the end of
+        the stream and then cancels the task. So an end that no cancellation follows is a stream without a message.
         """
         message = await self.receive_next(read)
         if message is None:
@@ -152,11 +151,11 @@ class Place:
         return message
 
     async def receive_next(self, read: Callable[[], Awaitable[object]]) -> bytes | None:
-        """The next message of a stream, None at its end; raises `DeadlineExceeded` or `MessageTooLarge`."""
-        message = await self._places.wait(read, self._address)
+        """The next message of a stream, None at its end; raises `MessageTooLarge`, and as `Calls.wait`."""
+        message = await self._calls.wait(read, self._address)
         if not isinstance(message, bytes):
             return None
-        most = self._places.max_bytes
+        most = self._calls.max_bytes
         if len(message) > most:
             raise MessageTooLarge(
                 f"the message has {len(message)} bytes, and gRPC takes at most {most}: send the image "

@@ -1,0 +1,29 @@
+"""Which page, and which picture, is made by what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from deploy.site import architecture
+from deploy.site.decisions import decisions_page
+from deploy.site.errors import errors_page
+from deploy.site.http_api import http_api_page
+from deploy.site.metrics import metrics_page
+from deploy.site.settings import settings_page
+
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "settings.md": settings_page,
+    "http-api.md": http_api_page,
+    "errors.md": errors_page,
+    "metrics.md": metrics_page,
+    "life-of-a-request.svg": architecture.life_of_a_request,
+    "states-of-an-item.svg": architecture.states_of_an_item,
+    "states-of-the-service.svg": architecture.states_of_the_service,
+    "changing-models.svg": architecture.changing_models,
+    "decisions/README.md": lambda: decisions_page(DOCS / "decisions"),
+}
+"""By its path in `docs/`, what makes the text of a page or a picture."""
