@@ -24,7 +24,7 @@ from benchmarks import options as o
 from benchmarks.bench import client_figures
 from benchmarks.figures import Window
 from benchmarks.server import Endpoint, Service
-from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, SHARED, scenario
+from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, scenario
 from benchmarks.tritonserver import Tritonserver
 from benchmarks.workloads import MIXED, RAW224
 from loadgen.asking import ask
@@ -153,9 +153,6 @@ def main(
     rounds: o.Rounds = 3,
     window: Annotated[float, Option(metavar="SECONDS", help="how long each number of connections runs")] = 3.0,
     triton_threads: Annotated[int, Option(metavar="N", help="of each of its instances; 0: one for each core")] = 1,
-    shared_memory: Annotated[
-        bool, Option("--shared-memory", help="also the service on Triton over system shared memory")
-    ] = False,
     quick: o.Quick = False,
     json: o.Json = None,
     check: Annotated[bool, Option("--check", help="exit with 2 if the run is invalid")] = False,
@@ -175,7 +172,7 @@ def main(
         source = model_repository.resolve()
         repository = with_threads(Path(folder) / "models", source, triton_threads)
         triton = stack.enter_context(closing(Tritonserver(Path(folder) / "server", repository)))
-        targets = _start(stack, source, triton, classifier=f"{model}_classify", shared_memory=shared_memory)
+        targets = _start(stack, source, triton, classifier=f"{model}_classify")
         work = works(model, images, plan.inputs, targets[0].endpoint)
         windows = []
         for one in run(plan, targets, work):
@@ -195,19 +192,16 @@ def main(
     return found.exit_code if check else 0
 
 
-def _start(
-    stack: ExitStack, source: Path, triton: Tritonserver, *, classifier: str, shared_memory: bool
-) -> list[Target]:
+def _start(stack: ExitStack, source: Path, triton: Tritonserver, *, classifier: str) -> list[Target]:
     """The servers, the embedded one first."""
 
     def batches() -> tuple[float, float]:
         return of_triton(triton, classifier)
 
     embedded = stack.enter_context(closing(Service(source)))
-    targets = [Target(EMBEDDED, embedded, [embedded.cpu_seconds], lambda: of_service(embedded))]
-    for name, flags in ((ON_TRITON, []), (SHARED, ["--triton-shared-memory"])):
-        if name == ON_TRITON or shared_memory:
-            service = Service(source, "--triton-url", triton.url, *flags, backend="triton")
-            stack.enter_context(closing(service))
-            targets.append(Target(name, service, [service.cpu_seconds, triton.cpu_seconds], batches))
-    return [*targets, Target(ALONE, triton, [triton.cpu_seconds], batches)]
+    service = stack.enter_context(closing(Service(source, "--triton-url", triton.url, backend="triton")))
+    return [
+        Target(EMBEDDED, embedded, [embedded.cpu_seconds], lambda: of_service(embedded)),
+        Target(ON_TRITON, service, [service.cpu_seconds, triton.cpu_seconds], batches),
+        Target(ALONE, triton, [triton.cpu_seconds], batches),
+    ]

@@ -6,7 +6,7 @@ from benchmarks import figures as f
 from benchmarks.figures import Figure, Window
 from loadgen import tables
 
-EMBEDDED, ON_TRITON, SHARED, ALONE = "embedded", "on Triton", "on Triton, shm", "Triton alone"
+EMBEDDED, ON_TRITON, ALONE = "embedded", "on Triton", "Triton alone"
 LATENCIES = ("p50", "p99")
 NOTE = (
     "This Triton runs its onnxruntime backend in Python, because its wheel comes without the one in C++: the figures "

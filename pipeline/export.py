@@ -3,6 +3,8 @@
 Lives here: the recipe. Not here: what is in the graphs, and where the files go (`layout`).
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -17,22 +19,39 @@ def export(repository: Path, *, single: Path | None = None) -> dict[Path, str]:
     `single`, if given, is where the whole graph goes too: a file ending in `.onnx`, or a folder that becomes a model
     of a repository. Return the SHA-256 of every artefact written, by path. Needs the packages of the extra `export`.
     """
+    return write(build(), repository, single=single)
+
+
+@dataclass(frozen=True, slots=True)
+class Graphs:
+    """What a repository is made of: both graphs, stamped, and the labels."""
+
+    resize: onnx.ModelProto
+    classify: onnx.ModelProto
+    labels: Sequence[str]
+
+
+def build() -> Graphs:
+    """Both graphs from the published weights, which takes nearly all the time of an export."""
     from pipeline import network  # torch: seconds to import, and only an export needs it
 
     names = labels.load()
     resize = provenance.stamp(resize_graph.build(), properties=provenance.of_resize())
     classify = classify_graph.build(network.to_onnx(), labels=names)
-    provenance.stamp(classify, properties=provenance.of_classify())
+    return Graphs(resize, provenance.stamp(classify, properties=provenance.of_classify()), names)
 
-    _write_model(resize, path=repository / RESIZE)
-    _write_model(classify, path=repository / CLASSIFY)
-    _write_text("".join(f"{name}\n" for name in names), path=repository / LABELS)
+
+def write(graphs: Graphs, repository: Path, *, single: Path | None) -> dict[Path, str]:
+    """Write them, as `export` says."""
+    _write_model(graphs.resize, path=repository / RESIZE)
+    _write_model(graphs.classify, path=repository / CLASSIFY)
+    _write_text("".join(f"{name}\n" for name in graphs.labels), path=repository / LABELS)
     _write_text("", path=repository / ENSEMBLE_NAME / "1" / ".gitkeep")  # Triton wants a version folder
     configs.add_missing(repository)
 
     written = {repository / path: digest for path, digest in write_sums(repository).items()}
     if single is not None:
-        path = _write_single(resize, classify=classify, single=single)
+        path = _write_single(graphs.resize, classify=graphs.classify, single=single)
         written[path] = provenance.sha256(path)
     return written
 

@@ -77,7 +77,7 @@ _UNTRACED: Final = {
     *("test_page.py", "test_prefix.py"),
 }
 _LONGEST: Final = {
-    *("test_process.py", "test_run.py", "test_locustfile.py", "test_contract.py", "test_outages.py", "test_page.py"),
+    *("test_main.py", "test_run.py", "test_locustfile.py", "test_contract.py", "test_outages.py", "test_page.py"),
     *("test_openapi.py", "test_supervisor.py", "test_export.py", "test_rest.py"),
 }
 _MEASURED: Final = {"test_authentication.py", "test_cors.py", "test_spans.py", "test_tls.py"}
@@ -93,7 +93,7 @@ Encode = Callable[..., bytes]
 @pytest.fixture(scope="session")
 def service() -> Iterator[ServingProcess]:
     """The service as `make run` starts it, ready."""
-    with serving(environment=_measured) as process:
+    with serving(environment=_measured, cold=True) as process:
         yield process
 
 

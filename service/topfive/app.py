@@ -77,7 +77,6 @@ def _backend_factory(settings: Settings, cores: int, clock: Clock) -> BackendFac
                 settings.triton_url,
                 embedded=embedded,
                 slots=settings.triton_slots,
-                shared_memory=settings.triton_shared_memory,
                 timeout_seconds=settings.triton_timeout_seconds,
             )
         case _:

@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import Photo
+from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import (
     CLASSES,
     CLASSIFIER_CONFIG,
@@ -37,7 +38,7 @@ from topfive.backends.embedded import EmbeddedBackend, EmbeddedFactory
 from topfive.ground.errors import BackendFailure, ConfigurationError
 from topfive.machine.workers import WorkerPool
 from topfive.repository.model_config import parse_model_config
-from topfive.repository.reading import StoredModel, read_repository
+from topfive.repository.reading import StoredModel
 
 BATCHED = "efficientnet_lite0_classify"
 RESIZE = "efficientnet_lite0_resize"
@@ -177,6 +178,7 @@ async def test_a_run_that_does_not_end_is_ended_and_gives_its_slot_back(tmp_path
     with pytest.raises(Exception, match="terminate flag"):
         await run
     assert indices(await behind) == [5]
+    await asyncio.sleep(0)  # it may have ended before it was waited for: now its callbacks have run
     assert backend._options == {}
     await backend.close()
 

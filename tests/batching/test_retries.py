@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.testkit.fakes import Bench, Events, HeldBackend, answers, image, settle
+from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model
 from topfive.backends.embedded import EmbeddedFactory
 from topfive.batching.batcher import Batcher
@@ -17,7 +18,6 @@ from topfive.batching.items import QueueLimits
 from topfive.ground.clock import MonotonicClock
 from topfive.ground.errors import BackendFailure, ClientDisconnected, DeadlineExceeded, NotReady
 from topfive.machine.workers import WorkerPool
-from topfive.repository.reading import read_repository
 
 
 async def failing(bench: Bench) -> asyncio.Task[list[int]]:

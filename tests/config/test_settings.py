@@ -34,7 +34,6 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "backend": ("null", "null"),
     "triton_url": ("triton:8001", "triton:8001"),
     "triton_slots": ("6", 6),
-    "triton_shared_memory": ("true", True),
     "triton_timeout_seconds": ("1.25", 1.25),
     "model_control": ("poll", "poll"),
     "poll_seconds": ("2.5", 2.5),

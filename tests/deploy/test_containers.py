@@ -152,15 +152,9 @@ def test_what_is_mounted_is_a_folder_that_cannot_be_written_to_or_a_volume() -> 
     assert used == COMPOSE["volumes"].keys()
 
 
-def test_service_and_triton_serve_the_same_models_and_can_share_memory() -> None:
-    front, triton = mounts("service-triton"), mounts("triton")
-    assert front["/models"] == triton["/models"] == KNOBS["STACK_MODEL_REPOSITORY"]
-    assert front["/dev/shm"] == triton["/dev/shm"]
-    user = target_of("service-triton").last("USER")
-    assert SERVICES["triton"]["user"] == user  # without capabilities neither opens what is another one's
-    uid, gid = str(user).split(":")
-    options = COMPOSE["volumes"][triton["/dev/shm"]]["driver_opts"]["o"]
-    assert options == f"mode=0700,uid={uid},gid={gid}"
+def test_service_and_triton_serve_the_same_models_as_the_same_user() -> None:
+    assert mounts("service-triton")["/models"] == mounts("triton")["/models"] == KNOBS["STACK_MODEL_REPOSITORY"]
+    assert SERVICES["triton"]["user"] == target_of("service-triton").last("USER")
 
 
 def test_prometheus_asks_where_the_stack_listens() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.testkit.fakes import Inside, settle
 from tests.testkit.model_bench import LOAD_SECONDS, ModelBench, labels, until
+from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import (
     BATCHING,
     CLASSIFIER_CONFIG,
@@ -33,7 +34,7 @@ from topfive.backends.onnx_runtime import Graph
 from topfive.backends.per_image import EmbeddedPerImageGraph
 from topfive.ground.errors import ConfigurationError, NotReady, UnknownModel
 from topfive.ground.lifecycle import State
-from topfive.repository.reading import StoredModel, read_repository
+from topfive.repository.reading import StoredModel
 
 SLOW_BATCHING = BATCHING.replace("{ }", "{ max_queue_delay_microseconds: 60000000 }")
 """A batch that is not full leaves after a minute, which on the bench's clock never passes."""

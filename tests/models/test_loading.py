@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.testkit.fakes import FakeClock, HeldBackend, LocalFactory, settle
+from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import (
     BATCHING,
     CLASSIFIER_CONFIG,
@@ -23,7 +24,7 @@ from topfive.machine.workers import WorkerPool
 from topfive.models.loading import BatchedUnit, Loader, QueueDefaults, fingerprint
 from topfive.observe.metrics import Metrics
 from topfive.repository.model_config import ModelConfig
-from topfive.repository.reading import StoredModel, read_repository
+from topfive.repository.reading import StoredModel
 
 
 class WatchedBackend(HeldBackend):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import (
     BATCHING,
     CLASSIFIER_CONFIG,
@@ -24,7 +25,7 @@ from tests.testkit.tiny_models import (
 )
 from topfive.ground.errors import ConfigurationError
 from topfive.models.wiring import apply, related
-from topfive.repository.reading import StoredModel, read_repository
+from topfive.repository.reading import StoredModel
 
 
 def judge(repository: Path) -> dict[str, StoredModel]:

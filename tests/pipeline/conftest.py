@@ -1,9 +1,11 @@
 """What the pipeline's tests share: the committed repository, photos, and one fresh export."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
@@ -12,6 +14,9 @@ from skimage import data
 from pipeline.layout import CLASSIFY, RESIZE
 from pipeline.runtime import Graph
 from tests.testkit.photos import sample
+
+if TYPE_CHECKING:  # it needs the extra `export`
+    from pipeline.export import Graphs
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 
@@ -52,11 +57,19 @@ def photos() -> dict[str, Image.Image]:
 
 
 @pytest.fixture(scope="session")
-def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a fresh export in `repository` and the whole graph as the model `single`."""
+def graphs() -> Graphs:
+    """What a fresh export writes: built once, for it takes many seconds."""
     needs_export()
-    from pipeline.export import export
+    from pipeline.export import build
+
+    return build()
+
+
+@pytest.fixture(scope="session")
+def rebuilt(graphs: Graphs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a fresh export in `repository` and the whole graph as the model `single`."""
+    from pipeline.export import write
 
     folder = tmp_path_factory.mktemp("rebuilt")
-    export(folder / "repository", single=folder / "single")
+    write(graphs, folder / "repository", single=folder / "single")
     return folder

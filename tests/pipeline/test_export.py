@@ -1,8 +1,11 @@
 """An export is reproducible, says what it is made of, and leaves alone what is kept by hand."""
 
+from __future__ import annotations
+
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,27 +16,30 @@ from tritonclient.grpc import model_config_pb2
 from pipeline.layout import ARTEFACTS, CLASSIFY, RESIZE, SUMS
 from pipeline.runtime import Graph
 
+if TYPE_CHECKING:  # it needs the extra `export`
+    from pipeline.export import Graphs
+
 pytestmark = pytest.mark.untraced
 
 CONFIGS = ("efficientnet_lite0", "efficientnet_lite0_classify", "efficientnet_lite0_resize")
 
 
 @pytest.fixture(scope="module")
-def again(rebuilt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second export, into a repository with configurations of its own, the whole graph as a plain file."""
-    from pipeline.export import export
+def again(graphs: Graphs, rebuilt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, written after `rebuilt` into a repository with configurations of its own, and a plain file."""
+    from pipeline.export import write
 
     folder = tmp_path_factory.mktemp("again")
     for name in CONFIGS:
         (folder / name).mkdir()
         (folder / name / "config.pbtxt").write_text("# mine")
-    written = export(folder, single=folder / "whole.onnx")
+    written = write(graphs, folder, single=folder / "whole.onnx")
     assert sorted(written) == sorted([*(folder / path for path in ARTEFACTS), folder / "whole.onnx"])
     return folder
 
 
-def test_two_exports_give_the_same_bytes(rebuilt: Path, again: Path) -> None:
-    """Every artefact of a second export is that of the first, the whole graph included."""
+def test_what_is_written_twice_has_the_same_bytes(rebuilt: Path, again: Path) -> None:
+    """Every artefact, the whole graph included; that two exports build the same, the next test says."""
     for path in (*ARTEFACTS, Path(SUMS)):
         assert (rebuilt / "repository" / path).read_bytes() == (again / path).read_bytes()
     assert (rebuilt / "single" / "1" / "model.onnx").read_bytes() == (again / "whole.onnx").read_bytes()

@@ -87,6 +87,7 @@ def test_a_terminal_that_closes_stops_the_service_and_leaves_nobody(workers: int
     try:
         deadline = time.monotonic() + 60.0
         while log.read_text().count(READY) < workers:
+            assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
         children = psutil.Process(process.pid).children(recursive=True)
         os.close(ours)

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.testkit.serving_process import ROOT
+from tests.testkit.stored_models import read_repository
 from topfive.ground.errors import ConfigurationError, UnknownModel
-from topfive.repository.reading import Repository, read_repository
+from topfive.repository.reading import Repository
 
 REPOSITORY: Final = Path(__file__).parents[2] / "model_repository"
 CONFIG: Final = """

@@ -1,7 +1,7 @@
 """A real browser: Debian's Chromium, headless, driven by Playwright, which downloads none.
 
 What lives here: starting it, and a visit to the page that watches for what no visit may see. What is claimed of the
-page is in `tests.test_page`.
+page is in `tests.end_to_end.test_page`.
 """
 
 from __future__ import annotations

@@ -25,11 +25,15 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
+from tests.testkit.warm_start import WarmProcess
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 RAW: Final = "application/octet-stream"
 READY: Final = "the service is ready"
 _DEADLINE_SECONDS: Final = 60.0
 """For whatever is waited for; far above what anything takes, so that only a hang reaches it."""
+_READ_LATE: Final = ("TOPFIVE_", "OTEL_", "COVERAGE_")
+"""How variables begin that a start reads when all has been imported."""
 
 Body = bytes | Iterable[bytes] | None
 
@@ -148,20 +152,29 @@ class AnswerReader(io.BufferedReader):
 class ServingProcess:
     """`python -m topfive` on free ports, unless `flags` say others; ends with the `with` block at the latest.
 
-    `detached` starts it without a terminal, whether the tests have one or not.
+    `detached` starts it without a terminal, whether the tests have one or not. It starts warm, unless that could make a
+    difference: `cold` says so, and so do variables that imports may read.
     """
 
-    def __init__(self, *flags: str, environment: Mapping[str, str] | None = None, detached: bool = False) -> None:
+    def __init__(
+        self, *flags: str, environment: Mapping[str, str] | None = None, detached: bool = False, cold: bool = False
+    ) -> None:
+        own = dict(environment or {})
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "topfive", "--port", "0", "--grpc-port", "0", *flags],
-            cwd=ROOT,
-            env=inherited | dict(environment or {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=detached,
-        )
+        flags = ("--port", "0", "--grpc-port", "0", *flags)
+        self._process: subprocess.Popen[str] | WarmProcess
+        if cold or sys.platform != "linux" or not all(name.startswith(_READ_LATE) for name in own):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "topfive", *flags],
+                cwd=ROOT,
+                env=inherited | own,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=detached,
+            )
+        else:
+            self._process = WarmProcess(flags, inherited | own, detached=detached)
         self.log: list[str] = []
         self._ended = False
         self._news = threading.Condition()
@@ -282,9 +295,9 @@ class ServingProcess:
 
 
 @contextmanager
-def serving(*flags: str, environment: Mapping[str, str] | None = None) -> Iterator[ServingProcess]:
+def serving(*flags: str, environment: Mapping[str, str] | None = None, cold: bool = False) -> Iterator[ServingProcess]:
     """A service that is ready."""
-    with ServingProcess(*flags, environment=environment) as service:
+    with ServingProcess(*flags, environment=environment, cold=cold) as service:
         service.wait_for_log(READY)
         yield service
 

@@ -174,24 +174,17 @@ def assert_right_or_told_to_come_again(answer: Answer | str, value: int) -> None
 def test_a_triton_that_dies_under_load_and_comes_back_costs_refusals_and_nothing_else(
     triton: Tritonserver, repository: Path
 ) -> None:
-    """Every request is answered: rightly, or by 503 and a date to come again. Nobody restarts the services.
-
-    One hands over the pixels in messages, the other in shared memory, which a new Triton knows nothing of.
-    """
-    with front_ends(triton, repository, [], ["--triton-shared-memory"]) as services:
-        clients = [partial(ask, service) for service in services for ask in (classify, classify, classify, rpc)]
-        with Load(*clients) as load:
-            for service in services:
-                wait_for_images(service, 10)
+    """Every request is answered: rightly, or by 503 and a date to come again. Nobody restarts the service."""
+    with front_ends(triton, repository, []) as (service,):
+        with Load(*(partial(ask, service) for ask in (classify, classify, classify, rpc))) as load:
+            wait_for_images(service, 10)
             triton.kill()
-            for service in services:
-                wait_for_readiness(service, False)
-                assert service.ask("GET", "/v2/health/live").status == 200
-                assert_told_to_come_again(classify(service, 7))
+            wait_for_readiness(service, False)
+            assert service.ask("GET", "/v2/health/live").status == 200
+            assert_told_to_come_again(classify(service, 7))
             triton.start()
-            for service in services:
-                wait_for_readiness(service, True)
-                assert_right(classify(service, 7), 7)
+            wait_for_readiness(service, True)
+            assert_right(classify(service, 7), 7)
         for value, answer in load.answers():
             assert_right_or_told_to_come_again(answer, value)
 

@@ -95,11 +95,6 @@ class Settings(BaseSettings):
         "there, so that no instance waits for its next batch. Raise it when several services share a Triton that stays "
         "below its capacity.",
     )
-    triton_shared_memory: bool = Field(
-        False,
-        description="Send the pixels to Triton in system shared memory (/dev/shm) rather than in messages; for a "
-        "Triton on the same host that sees the same /dev/shm.",
-    )
     triton_timeout_seconds: float = Field(
         5.0,
         gt=0,

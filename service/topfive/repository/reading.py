@@ -228,11 +228,6 @@ class Repository:
         return "; ".join([message, *self._leftovers.suspects()[:3]])
 
 
-def read_repository(folder: Path, *, on_triton: bool = False) -> dict[str, StoredModel]:
-    """All models in `folder` by name, read once; see `Repository.read`."""
-    return Repository(folder, on_triton=on_triton).read()
-
-
 def _unreadable(path: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError(f"{path}: cannot be read ({reason_of(error)}); let the service's user read it")
 

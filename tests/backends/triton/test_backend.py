@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.tritonserver import Tritonserver, missing
+from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import (
     BATCHING,
     CLASSIFIER_CONFIG,
@@ -37,7 +38,6 @@ from topfive.ground.errors import (
     QueueFull,
 )
 from topfive.machine.workers import WorkerPool
-from topfive.repository.reading import read_repository
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -61,8 +61,7 @@ class Images(list[NDArray[np.uint8]]):
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     write_model(folder, "m", CLASSIFIER_CONFIG, classifier_graph())
-    for name in ("hangs", "hangs_too"):
-        write_model(folder, name, SHORT_QUEUE + ONE_AT_A_TIME, hanging_graph())
+    write_model(folder, "hangs", SHORT_QUEUE + ONE_AT_A_TIME, hanging_graph())
     return folder
 
 
@@ -81,14 +80,11 @@ async def make(triton: Tritonserver, repository: Path) -> AsyncIterator[Make]:
     """Makes the backend of a model in a repository, by default that of the server."""
     factories = []
 
-    async def backend(
-        model: str = "m", *, at: Path = repository, slots: int = 0, shared_memory: bool = False
-    ) -> TritonBackend:
+    async def backend(model: str = "m", *, at: Path = repository, slots: int = 0) -> TritonBackend:
         factory = TritonFactory(
             triton.url,
             embedded=EmbeddedFactory(cores=1, alone_threads=1),
             slots=slots,
-            shared_memory=shared_memory,
             timeout_seconds=SECONDS,
         )
         factories.append(factory)
@@ -105,9 +101,8 @@ def labels(rows: Sequence[object]) -> list[str]:
     return [row["classes"][0] for row in rows]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("shared_memory", [False, True])
-async def test_rows_come_back_in_order(make: Make, shared_memory: bool) -> None:
-    backend = await make(shared_memory=shared_memory)
+async def test_rows_come_back_in_order(make: Make) -> None:
+    backend = await make()
     await backend.warm_up()
     assert 1 <= backend.batch_size_that_pays <= 8
     batches = [Images(*range(first, first + 4)) for first in range(0, 200, 4)]
@@ -131,9 +126,8 @@ async def test_slots_are_two_for_each_instance_or_as_set(make: Make) -> None:
     assert (await make("hangs", slots=5)).slots == 5
 
 
-@pytest.mark.parametrize("shared_memory", [False, True])
-async def test_a_graph_that_fails_fails_its_batch(make: Make, shared_memory: bool) -> None:
-    backend = await make(shared_memory=shared_memory)
+async def test_a_graph_that_fails_fails_its_batch(make: Make) -> None:
+    backend = await make()
     with pytest.raises(BackendFailure, match="failed on a batch"):
         await backend.infer(Images(1, HIGHEST_VALUE + 1), alone=False)
     assert labels(await backend.infer(Images(1), alone=False)) == ["value 1"]
@@ -146,10 +140,9 @@ async def until_there_is_room(backend: TritonBackend, batch: Images) -> Sequence
             return await backend.infer(batch, alone=False)
 
 
-@pytest.mark.parametrize(("model", "shared_memory"), [("hangs", False), ("hangs_too", True)])
-async def test_its_full_queue_is_told_from_its_absence(make: Make, model: str, shared_memory: bool) -> None:
-    """A call hangs there for ever, one may wait behind it; in shared memory its place stays taken then."""
-    backend = await make(model, shared_memory=shared_memory, slots=4)
+async def test_its_full_queue_is_told_from_its_absence(make: Make) -> None:
+    """A call hangs there for ever, one may wait behind it."""
+    backend = await make("hangs", slots=4)
     hanging = backend.infer(Images(255), alone=False)
     with contextlib.suppress(DeadlineExceeded):
         while True:  # it may be answered as long as the one that hangs has not arrived
@@ -187,7 +180,7 @@ async def test_it_may_not_stand_in_a_model_that_is_run_here(triton: Tritonserver
     write_model(tmp_path, "crop", CROP_CONFIG + "optimization { priority: PRIORITY_MAX }", crop_graph())
     stored = read_repository(tmp_path, on_triton=True)["crop"]
     embedded = EmbeddedFactory(cores=1, alone_threads=1)
-    factory = TritonFactory(triton.url, embedded=embedded, slots=0, shared_memory=False, timeout_seconds=SECONDS)
+    factory = TritonFactory(triton.url, embedded=embedded, slots=0, timeout_seconds=SECONDS)
     with pytest.raises(ConfigurationError, match=re.escape("'optimization.priority'")):
         await factory.per_image(stored.config, stored.graph_path(1))
 

@@ -52,16 +52,6 @@ def test_a_view_that_is_not_contiguous_is_sent_as_it_looks() -> None:
     assert request.raw_input_contents[0] == image.tobytes()
 
 
-def test_a_request_for_a_region_says_where_the_pixels_lie() -> None:
-    message = MESSAGES.request_of_region((2, 4, 4, 3), region="r", offset=96, nbytes=96)
-    request = pb.ModelInferRequest.FromString(message)
-    parameters = request.inputs[0].parameters
-    assert parameters["shared_memory_region"].string_param == "r"
-    assert parameters["shared_memory_offset"].int64_param == 96
-    assert parameters["shared_memory_byte_size"].int64_param == 96
-    assert not request.raw_input_contents
-
-
 def answer(labels: list[list[str]], probabilities: Any, indices: Any) -> Any:
     """As Triton writes it."""
     response = pb.ModelInferResponse()

@@ -15,12 +15,12 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.testkit.fakes import FakeClock, settle
+from tests.testkit.stored_models import read_repository
 from tests.testkit.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model
 from topfive.backends.embedded import EmbeddedFactory
 from topfive.backends.triton.backend import TritonBackend, TritonFactory
 from topfive.ground.errors import BackendFailure, BackendMismatch, BackendUnreachable, DeadlineExceeded
 from topfive.machine.workers import WorkerPool
-from topfive.repository.reading import read_repository
 
 TIMEOUT: Final = 0.5
 """How long a call may take where one hangs; what is answered is so at once, on a busy machine too."""
@@ -133,7 +133,7 @@ async def made(
     stored: Any, url: str, *, seconds: float = TIMEOUT, clock: FakeClock | None = None
 ) -> tuple[TritonFactory, TritonBackend]:
     embedded = EmbeddedFactory(cores=1, alone_threads=1, load_seconds=120.0, clock=clock)
-    factory = TritonFactory(url, embedded=embedded, slots=0, shared_memory=False, timeout_seconds=seconds)
+    factory = TritonFactory(url, embedded=embedded, slots=0, timeout_seconds=seconds)
     pool = WorkerPool(threads=0, name="unused")
     return factory, await factory.batched(stored.config, stored.graph_path(1), pool)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,13 +21,11 @@ from topfive.backends.per_image import EmbeddedPerImageGraph
 from topfive.backends.sizing import find_batch_size_that_pays, sample_shape
 from topfive.backends.triton.connection import Connection
 from topfive.backends.triton.messages import Messages
-from topfive.backends.triton.shared_memory import SharedMemory
 from topfive.backends.triton.silence import Silence
 from topfive.ground.errors import (
     BackendFailure,
     BackendMismatch,
     BackendUnreachable,
-    ConfigurationError,
     DeadlineExceeded,
     QueueFull,
 )
@@ -43,8 +40,7 @@ class TritonBackend:
     """One version of a model at Triton, as a batched graph with `slots` calls at once.
 
     A call ends with the earliest deadline of its members, or after `timeout_seconds`; it is cancelled when nobody waits
-    for it any more. A Triton that leaves calls unanswered must run an image before its word is believed again. With
-    `memory` the pixels are handed over in shared memory.
+    for it any more. A Triton that leaves calls unanswered must run an image before its word is believed again.
     """
 
     prefetch = 0
@@ -59,7 +55,6 @@ class TritonBackend:
         config: ModelConfig,
         version: int,
         slots: int,
-        memory: SharedMemory | None,
         timeout_seconds: float,
         bounded: BoundedLoading,
     ) -> None:
@@ -68,7 +63,6 @@ class TritonBackend:
         self._connection = connection
         self._config = config
         self._version = version
-        self._memory = memory
         self._timeout_seconds = timeout_seconds
         self._bounded = bounded
         self._silence = Silence(connection.url, seconds=timeout_seconds)
@@ -102,15 +96,11 @@ class TritonBackend:
         """See whether Triton is there, and serves what the repository holds."""
         if mismatch := await _mismatch(self._connection, self._config, self._version):
             raise BackendUnreachable(mismatch)
-        if self._memory is not None:
-            await self._memory.ensure_registered()
         if self._silence.doubted:
             await self._run_an_image()
 
     async def close(self) -> None:
-        """Let go of the shared memory; the connection is its maker's."""
-        if self._memory is not None:
-            await self._memory.close()
+        """Nothing is held here: the connection is its maker's."""
 
     async def _run(self, batch: Batch) -> Sequence[Row]:
         tensors = batch.claim()
@@ -144,16 +134,7 @@ class TritonBackend:
         self._silence.doubted = False
 
     async def _call(self, tensors: Sequence[Tensor], timeout_seconds: float | None) -> list[Row]:
-        block = None if self._memory is None else self._memory.take()
-        if block is None:
-            answer = await self._connection.infer(self._messages.request(tensors), timeout_seconds)
-        else:
-            shape = (len(tensors), *tensors[0].shape)
-            nbytes = block.write(tensors)
-            message = self._messages.request_of_region(shape, region=block.region, offset=block.offset, nbytes=nbytes)
-            async with asyncio.timeout(timeout_seconds):
-                # Not to be cancelled: Triton may read the block until it has answered.
-                answer = await asyncio.shield(block.hold(self._connection.infer(message, None)))
+        answer = await self._connection.infer(self._messages.request(tensors), timeout_seconds)
         return self._messages.rows(answer, len(tensors))
 
     async def _measure(self, size: int) -> float:
@@ -172,13 +153,10 @@ class TritonFactory:
 
     name = "triton"
 
-    def __init__(
-        self, url: str, *, embedded: EmbeddedFactory, slots: int, shared_memory: bool, timeout_seconds: float
-    ) -> None:
+    def __init__(self, url: str, *, embedded: EmbeddedFactory, slots: int, timeout_seconds: float) -> None:
         self._url = url
         self._embedded = embedded
         self._slots = slots
-        self._shared_memory = shared_memory
         self._timeout_seconds = timeout_seconds
         self._connection: Connection | None = None
 
@@ -201,18 +179,12 @@ class TritonFactory:
         connection, version = self._connected(), int(path.parent.name)
         if mismatch := await _mismatch(connection, config, version):
             raise BackendMismatch(mismatch)
-        memory = None
         slots = self._slots or _CALLS_PER_INSTANCE * await connection.instances(config, version)
-        if self._shared_memory:
-            block_bytes = config.max_batch_size * _image_bytes(config)
-            memory = SharedMemory(connection, blocks=slots, block_bytes=block_bytes)
-            await memory.ensure_registered()
         return TritonBackend(
             connection,
             config=config,
             version=version,
             slots=slots,
-            memory=memory,
             timeout_seconds=self._timeout_seconds,
             bounded=self._embedded.bounded,
         )
@@ -237,13 +209,3 @@ async def _mismatch(connection: Connection, config: ModelConfig, version: int) -
         f"Triton at {connection.url} does not serve version {version} of model '{config.name}' as this repository has "
         f"it ({'; '.join(differences)}); give both the same repository"
     )
-
-
-def _image_bytes(config: ModelConfig) -> int:
-    sizes = config.inputs[0].shape[1:]
-    if -1 in sizes:
-        raise ConfigurationError(
-            f"model '{config.name}': with images of any size it cannot have blocks of shared memory; turn "
-            "triton_shared_memory off, or declare its dims"
-        )
-    return math.prod(sizes)

@@ -48,17 +48,6 @@ class Messages:
         size = sum(tensor.nbytes for tensor in tensors)
         return b"".join([head, _RAW_INPUT_CONTENTS, _varint(size), *tensors])  # type: ignore[list-item]  # buffers all
 
-    def request_of_region(self, shape: tuple[int, ...], *, region: str, offset: int, nbytes: int) -> bytes:
-        """A request for pixels that lie in a shared memory region."""
-        request = self._request(shape)
-        parameters = request.inputs[0].parameters
-        parameters["shared_memory_region"].string_param = region
-        parameters["shared_memory_byte_size"].int64_param = nbytes
-        if offset:
-            parameters["shared_memory_offset"].int64_param = offset
-        message: bytes = request.SerializeToString()
-        return message
-
     def rows(self, answer: Any, count: int) -> list[Row]:
         """The outputs of each of `count` images in `answer`; raises `BackendFailure` if they are not there."""
         pairs = zip(answer.outputs, answer.raw_output_contents, strict=False)  # what has no partner is not found
