@@ -24,14 +24,16 @@ ROOT: Final = Path(__file__).parent.parent
 SERVICE: Final = str(ROOT / "service" / "topfive") + os.sep
 PHOTO: Final = ROOT / "docs" / "coffee.jpg"
 _WARM: Final = 20
+_COUNTED: Final = 20
 
 _calls: list[tuple[str, str]] = []
 _is_counting = threading.Event()
 
 
 def _count(frame: FrameType, event: str, _: Any) -> None:
-    if event == "call" and _is_counting.is_set() and frame.f_code.co_filename.startswith(SERVICE):
-        _calls.append((frame.f_code.co_filename, frame.f_code.co_qualname))
+    code = frame.f_code
+    if event == "call" and _is_counting.is_set() and code.co_filename.startswith(SERVICE) and code.co_name[0] != "<":
+        _calls.append((code.co_filename, code.co_qualname))
 
 
 def _ask(url: str) -> None:
@@ -49,10 +51,14 @@ def _visit(url: str) -> None:
                     break
                 except (URLError, ConnectionError):
                     assert number == 0, "the service went away"
-        _is_counting.set()
-        _ask(url)
-        _is_counting.clear()
-        print(report(_calls), flush=True)
+        asked = []
+        for _ in range(_COUNTED):
+            _calls.clear()
+            _is_counting.set()
+            _ask(url)
+            _is_counting.clear()
+            asked.append(list(_calls))
+        print(report(min(asked, key=len)), flush=True)  # the others had a timer of the service among them
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
 

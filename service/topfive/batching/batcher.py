@@ -189,7 +189,7 @@ class Batcher:
                 self._answers.expired(late, now)
             if self._retries.items:
                 self._answers.expired(self._retries.expire(now=now), now)
-            if self._running.next_event() <= now:
+            if self._running.next_deadline <= now:
                 self._answers.overrun(self._running.expire(now))
             while batch := self._next_batch(now):
                 self._hand_over(batch)
@@ -252,7 +252,7 @@ class Batcher:
             self._fail(error)
 
     def _next_event(self, now: float) -> float:
-        when = min(self._queue.next_event(now=now), self._running.next_event())
+        when = min(self._queue.next_event(now=now), self._running.next_deadline)
         return min(when, self._retries.next_event()) if self._retries.items else when
 
     def _fail(self, error: BaseException) -> None:

@@ -36,6 +36,8 @@ class Running:
         self._watchdog = Watchdog()
         self._busy = 0
         self._alone = False
+        self.next_deadline = _NEVER
+        """The first of the members' deadlines; never, if the backend cancels: then a batch ends by it anyway."""
         self._runs: dict[asyncio.Future[Sequence[Row]], HandedBatch] = {}  # in the order in which they were handed over
 
     def __repr__(self) -> str:
@@ -65,6 +67,8 @@ class Running:
             run = asyncio.get_running_loop().create_future()
             run.set_exception(error)
         self._runs[run] = batch
+        if batch.next_deadline < self.next_deadline and not self._backend.cancels:
+            self.next_deadline = batch.next_deadline
         run.add_done_callback(partial(self._end, on_end, slots))
 
     def cancel_unwanted(self) -> None:
@@ -77,16 +81,13 @@ class Running:
     def expire(self, now: float) -> list[Item]:
         """Return the members whose deadline has passed since their batch was handed over and that have no answer.
 
-        Empty if the backend cancels: there a batch ends by its first deadline anyway.
+        To be called at `next_deadline`.
         """
-        if self._backend.cancels:
-            return []
-        return [item for batch in self._runs.values() if batch.next_deadline <= now for item in batch.expire(now)]
+        late = [item for batch in self._runs.values() if batch.next_deadline <= now for item in batch.expire(now)]
+        self.next_deadline = self._earliest()
+        return late
 
-    def next_event(self) -> float:
-        """The second at which to call `expire` again; infinity if never."""
-        if self._backend.cancels:
-            return _NEVER
+    def _earliest(self) -> float:
         return min([batch.next_deadline for batch in self._runs.values()], default=_NEVER)
 
     def find_stuck(self, seconds: float) -> HandedBatch | None:
@@ -118,6 +119,8 @@ class Running:
         batch = self._runs.pop(run, None)
         if batch is None:
             return  # `give_up` has forgotten it
+        if self.next_deadline != _NEVER:
+            self.next_deadline = self._earliest()
         self._busy -= slots
         self._alone = False
         if isinstance(outcome, BaseException) and batch.given_up is not None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from topfive.ground.errors import MalformedRequest, UndecodableImage
 from topfive.http.bodies.json_images import check_json
-from topfive.http.bodies.reading import check_length, disconnect_probe
+from topfive.http.bodies.reading import disconnect_probe
 from topfive.http.bodies.uploads import Upload, holds_json, read_upload
 from topfive.http.endpoint import JSON, Exchange, Reply
 from topfive.http.parameters import JSON as JSON_TYPE
@@ -42,7 +42,6 @@ class ClassifyHandler:
         parameters = parse_query(exchange.scope["query_string"])
         content_type = exchange.headers.get(b"content-type", b"")
         media_type = media_type_of(content_type)
-        coding = exchange.coding
         model = exchange.model = serving.models.find(parameters.model, parameters.version)
         check_top(model, parameters)
         in_form = is_form(media_type)
@@ -50,12 +49,13 @@ class ClassifyHandler:
         if isinstance(source, RawShape):
             source.check(serving.limits)
             check_size(model, source.height, source.width)
-        length = exchange.declared_length
-        self._check_length(length, source, media_type, is_coded=bool(coding))
+        exchange.check_head(max_body_bytes=serving.settings.max_body_bytes)
+        if exchange.length is not None and not exchange.coding and not in_form:
+            self._check_length(exchange.length, source, media_type)
         announced = Announced(
             model,
             exchange.started,
-            nbytes=length or 0,
+            nbytes=exchange.length or 0,
             images=count_of(source),
             timeout_seconds=parameters.timeout_seconds,
         )
@@ -69,14 +69,10 @@ class ClassifyHandler:
         listed = parameters.count is not None or upload.listed
         return Reply(render(result, parameters, listed=listed, instances=upload.instances), [JSON])
 
-    def _check_length(self, length: int | None, source: Source, media_type: str, *, is_coded: bool) -> None:
+    def _check_length(self, length: int, source: Source, media_type: str) -> None:
         """Refuse now, by the head alone, a request that would be refused after its body is read."""
-        settings = self._serving.settings
-        check_length(length, settings.max_body_bytes)
-        if length is None or is_coded or is_form(media_type):
-            return
         if media_type == JSON_TYPE:
-            check_json(length, most=settings.max_json_bytes)
+            check_json(length, most=self._serving.settings.max_json_bytes)
         if isinstance(source, RawShape) and length != source.nbytes:
             raise MalformedRequest(
                 f"Content-Length is {length}, but count*height*width*3 = {source.count}*{source.height}*"

@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 
 from topfive.ground.client_addresses import ClientAddresses
 from topfive.ground.errors import NotReady, TopfiveError
-from topfive.ground.types import LET_GO, Timings
+from topfive.ground.types import BEGAN, LET_GO, Timings
 from topfive.http.bodies.compression import Run, coding_of, inflate
-from topfive.http.bodies.reading import Receive, Scope, Send, declared_length, read_body
+from topfive.http.bodies.reading import Receive, Scope, Send, check_length, declared_length, read_body
 from topfive.http.error_responses import (
     Headers,
     error_body,
@@ -54,9 +54,13 @@ class Reply(NamedTuple):
 
 
 class Exchange(Report):
-    """One request over HTTP."""
+    """One request over HTTP; it began when the first byte of its head was read.
 
-    __slots__ = ("_now", "headers", "receive", "scope")
+    `length`: its Content-Length, None for a chunked body, and `coding`: its content coding, empty for none; both by
+    `check_head`.
+    """
+
+    __slots__ = ("_now", "coding", "headers", "length", "receive", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, now: Callable[[], float]) -> None:
         self.scope = scope
@@ -65,17 +69,15 @@ class Exchange(Report):
         self._now = now
         parent = headers.get(b"traceparent")
         trace = None if parent is None else read_trace_context(parent, headers.get(b"tracestate"))
-        super().__init__(headers.get(b"x-request-id"), trace, started=now())
+        super().__init__(headers.get(b"x-request-id"), trace, started=scope.get(BEGAN) or now())
+        self.length: int | None = None
+        self.coding = b""
 
-    @property
-    def declared_length(self) -> int | None:
-        """Content-Length; None for a chunked body."""
-        return declared_length(self.headers.get(b"content-length"))
-
-    @property
-    def coding(self) -> bytes:
-        """The body's content coding, empty for none; raises `UnsupportedMediaType`."""
-        return coding_of(self.headers.get(b"content-encoding", b""))
+    def check_head(self, *, max_body_bytes: int) -> None:
+        """Read what the head says of the body; raises `MalformedRequest`, `UnsupportedMediaType` or `TooLarge`."""
+        self.coding = coding_of(self.headers.get(b"content-encoding", b""))
+        self.length = declared_length(self.headers.get(b"content-length"))
+        check_length(self.length, max_body_bytes)
 
     async def body(self, entry: Entry, *, limit: int, run: Run) -> bytes | memoryview:
         """The whole body, charged to `entry`; a compressed body is inflated by `run`, on another thread."""
@@ -83,7 +85,7 @@ class Exchange(Report):
         let_go = self.scope.get(LET_GO)
         if let_go is not None:
             entry.expect(let_go)
-        body = await read_body(self.receive, length=self.declared_length, limit=limit, charge=entry.charge)
+        body = await read_body(self.receive, length=self.length, limit=limit, charge=entry.charge)
         entry.is_whole()
         self.nbytes = len(body)
         self.received = self._now()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from topfive.http.bodies.compression import coding_wanted, deflate
-from topfive.http.bodies.reading import check_length, disconnect_probe
+from topfive.http.bodies.reading import disconnect_probe
 from topfive.http.endpoint import JSON, Exchange, Reply
 from topfive.models.served import ServedModel
 from topfive.protocol.parameters import HIGHEST_PRIORITY
@@ -48,9 +48,9 @@ class InferHandler:
         headers = exchange.headers
         model = exchange.model = serving.models.find(*_named(exchange.scope["path"]))
         json_length = json_length_of(headers.get(_JSON_LENGTH))
-        length = exchange.declared_length
-        limit = self._limit(exchange, length, json_length)
-        announced = Announced(model, exchange.started, nbytes=length or 0, priority=HIGHEST_PRIORITY)
+        exchange.check_head(max_body_bytes=serving.settings.max_body_bytes)
+        limit = self._limit(exchange, json_length)
+        announced = Announced(model, exchange.started, nbytes=exchange.length or 0, priority=HIGHEST_PRIORITY)
         request, result = await serving.classifier.answer(
             announced, _Door(serving, exchange, model, json_length, limit)
         )
@@ -58,12 +58,11 @@ class InferHandler:
         exchange.images = len(result.rows)
         return _reply(*render(model, request.id, request.outputs, result.rows), headers.get(b"accept-encoding"))
 
-    def _limit(self, exchange: Exchange, length: int | None, json_length: int | None) -> int:
+    def _limit(self, exchange: Exchange, json_length: int | None) -> int:
         """The most bytes that the body may have. Raises now, by the head alone, what would be raised after reading."""
         settings = self._serving.settings
-        check_length(length, settings.max_body_bytes)
-        if length is not None and not exchange.coding:
-            check_json_length(json_length, length, most=settings.max_json_bytes)
+        if exchange.length is not None and not exchange.coding:
+            check_json_length(json_length, exchange.length, most=settings.max_json_bytes)
         if json_length is None:  # all of it is JSON
             return min(settings.max_body_bytes, settings.max_json_bytes)
         return settings.max_body_bytes

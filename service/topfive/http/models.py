@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from topfive.ground.errors import MalformedRequest, NotReady
 from topfive.ground.origins import is_foreign, read_origins
 from topfive.ground.types import LET_GO
-from topfive.http.bodies.reading import declared_length, read_body
+from topfive.http.bodies.reading import check_length, declared_length, read_body
 from topfive.http.schemas import (
     ErrorSchema,
     IndexEntrySchema,
@@ -167,6 +167,7 @@ def _repository_router(serving: Serving) -> APIRouter:
 async def _body(request: Request, serving: Serving) -> dict[str, Any]:
     """The JSON object of a request's body; empty if it has no body. Its bytes are charged while it comes, as any."""
     length = declared_length(request.headers.get("content-length", "").encode("latin-1") or None)
+    check_length(length, _MAX_BODY_BYTES)
     with HeldBytes(serving.admission) as held:
         if LET_GO in request.scope:
             held.expect(request.scope[LET_GO])

@@ -42,7 +42,6 @@ async def read_body(
     `length` is the declared length: the buffer is made once, with that size. Without it (chunked) the buffer grows.
     `charge` is called with the number of new bytes as they come, and may raise.
     """
-    check_length(length, limit)
     message = await _next_part(receive)
     first: bytes = message.get("body", b"")
     if not message.get("more_body", False) and len(first) <= limit:
