@@ -8,7 +8,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
-SOURCES := .ci service pipeline benchmarks loadtests deploy tests
+SOURCES := .ci service pipeline benchmarks loadgen loadtests deploy tests
 
 # Its theme prints a page of advice to the terminal at every build, unless told not to.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
@@ -52,16 +52,16 @@ fix: setup ## format, and mend what the linter can
 	@$(BIN)/python -m ruff format $(SOURCES)
 
 bench: setup ## measure what the service costs on top of the bare graphs
-	@$(BIN)/python -m benchmarks.overhead $(ARGS)
+	@$(BIN)/python -m benchmarks overhead $(ARGS)
 
 chaos: setup ## a minute of everything that clients can do to a service, and what must hold
-	@$(BIN)/python -m benchmarks.chaos $(ARGS)
+	@$(BIN)/python -m benchmarks chaos $(ARGS)
 
 loadtest: $(VENV)/.loadtest ## measure a service that runs at PORT: latencies, throughput, capacity, report (docs/load-tests.md)
 	@$(BIN)/python -m loadtests run --url http://127.0.0.1:$(PORT) $(ARGS)
 
 soak: setup ## ten minutes of steady mixed load, and whether memory grows
-	@$(BIN)/python -m benchmarks.soak $(ARGS)
+	@$(BIN)/python -m benchmarks soak $(ARGS)
 
 export: setup-export ## build model_repository/ from the published weights
 	@$(BIN)/python -m pipeline export $(ARGS)

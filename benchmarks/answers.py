@@ -6,20 +6,17 @@ later. They read what any client could read, and know nothing of the service's o
 
 import json
 import re
-import struct
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.workloads import TIE
-from loadtests.http1 import Response
+from loadgen import tensors
+from loadgen.http1 import Response
 
 OK = 200
 FIRST_INDEX = re.compile(rb'"index": ?(\d+)')
 INFERENCE = re.compile(r"inference;dur=([\d.]+)")
-JSON_LENGTH = "inference-header-content-length"
 CLASSES, PROBABILITIES = "classes", "probabilities"  # outputs, most probable first
-LENGTH_BYTES = 4  # before each string of a binary tensor, little-endian
 
 Prediction = tuple[str, float]
 """A label and its probability."""
@@ -77,38 +74,18 @@ def likely_labels(response: Response) -> list[frozenset[str]]:
 
 def predictions(response: Response) -> tuple[str, list[list[Prediction]]]:
     """The version that answered, and each image's labels with their probabilities; of a good answer only."""
-    size = response.header(JSON_LENGTH)
-    end = len(response.body) if size is None else int(size)
-    document = json.loads(response.body[:end])
+    document, binary = tensors.split(response.body, response.header(tensors.JSON_LENGTH))
     if "outputs" in document:
-        return str(document.get("model_version")), _tensors(document["outputs"], response.body[end:])
+        return str(document.get("model_version")), _ranked(document, binary)
     images = document.get("images", [document])
     return str(document["version"]), [
         [(one["label"], one["probability"]) for one in image["predictions"]] for image in images
     ]
 
 
-def _tensors(outputs: Sequence[Mapping[str, Any]], binary: bytes) -> list[list[Prediction]]:
-    """Binary tensors lie behind the JSON in the order of `outputs`; the others are in it."""
-    found: dict[str, list[Any]] = {}
-    columns = 1
-    for output in outputs:
-        size = output.get("parameters", {}).get("binary_data_size")
-        if output["name"] in (CLASSES, PROBABILITIES):
-            values = output["data"] if size is None else _values(output["datatype"], binary[:size])
-            found[output["name"]] = values
-            columns = output["shape"][-1]
-        binary = binary[size or 0 :]
+def _ranked(document: Any, binary: bytes) -> list[list[Prediction]]:
+    """Of each image its labels, most probable first."""
+    found = tensors.values(document, binary, of=(CLASSES, PROBABILITIES))
     pairs = list(zip(found[CLASSES], found[PROBABILITIES], strict=True))
+    columns = next(one["shape"][-1] for one in document["outputs"] if one["name"] == CLASSES)
     return [pairs[start : start + columns] for start in range(0, len(pairs), columns)]
-
-
-def _values(datatype: str, tensor: bytes) -> list[Any]:
-    if datatype == "FP32":
-        return [value for (value,) in struct.iter_unpack("<f", tensor)]
-    found = []
-    while tensor:
-        end = LENGTH_BYTES + int.from_bytes(tensor[:LENGTH_BYTES], "little")
-        found.append(tensor[LENGTH_BYTES:end].decode())
-        tensor = tensor[end:]
-    return found

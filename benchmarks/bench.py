@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from benchmarks import figures as f
 from benchmarks import machine, workloads
-from benchmarks.client import Load, drive
 from benchmarks.figures import FRONT_END, LONE, Config, Window
-from benchmarks.server import Service, means
+from benchmarks.server import Service
+from loadgen.closed_loop import Load, drive
+from loadgen.metrics import Difference
+from loadgen.percentiles import percentile_of
 
 REMEASURED = 3  # bare configurations, the best of the first round, measured again in the later rounds
 
@@ -64,7 +66,7 @@ class Bench:
         before = service.metrics()
         try:
             load = drive(
-                service.port,
+                service.http_url,
                 self.requests[scenario],
                 connections=connections,
                 warm_seconds=self.plan.warm_seconds,
@@ -73,16 +75,17 @@ class Bench:
             )
         except (OSError, ValueError) as error:
             raise SystemExit(f"{error}\nthe end of the service's log:\n{service.log()}") from error
-        mean = means(before, service.metrics())
+        gained = Difference(before, service.metrics())
         right = self.answers[scenario]
         wrong = [one for one in load.exchanges if not workloads.is_right(one.response, right[one.request])]
         if wrong:
             print(f"wrong, not one of {right[wrong[0].request]}: {wrong[0]}", file=sys.stderr)
-        stages = {stage: mean.get(f"topfive_stage_duration_seconds {stage}") for stage in f.STAGES}
+        stages = {stage: gained.mean("topfive_stage_duration_seconds", stage=stage) for stage in f.STAGES}
+        batch = gained.mean("topfive_batch_size")
         values = {
             **client_figures(load, wrong=len(wrong)),
             **{stage: seconds * 1e3 for stage, seconds in stages.items() if seconds is not None},
-            **({f.BATCH: mean["topfive_batch_size"]} if "topfive_batch_size" in mean else {}),
+            **({} if batch is None else {f.BATCH: batch}),
         }
         return Window(turn, scenario, connections, values)
 
@@ -103,7 +106,7 @@ def client_figures(load: Load, *, wrong: int) -> dict[str, float]:
         f.IMAGES: rate,
         f.CPU: sum(own) / rate * 1e3,
         f.CLIENT_CPU: load.client_cpu_rate / rate * 1e3,
-        **{name: f.percentile(latencies, percent) for name, percent in f.PERCENTILES.items()},
+        **{name: percentile_of(latencies, percent) for name, percent in f.PERCENTILES.items()},
         f.WRONG: wrong,
         f.BYSTANDER: busy - sum(own) - load.client_cpu_rate,
     }

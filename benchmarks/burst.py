@@ -1,22 +1,25 @@
 """A burst on an idle service: so many clients at once, one image each, and how many of them are answered.
 
-`python -m benchmarks.burst` starts a service for each `max_queue_wait_seconds`, in turns. What it measured at its start
+`python -m benchmarks burst` starts a service for each `max_queue_wait_seconds`, in turns. What it measured at its start
 is all that it knows of the cost of an image then.
 """
 
-import argparse
-import http.client
 import socket
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
+from typing import Annotated
 
-from benchmarks import workloads
-from benchmarks.server import ROOT, Address, Service
+from typer import Option
+
+from benchmarks import options as o
+from benchmarks import report, workloads
+from benchmarks.server import Address, Service
+from loadgen import tables, verdict
+from loadgen.asking import exchange
+from loadgen.cli import several
 
 OK, REFUSED = 200, 429
 
@@ -30,11 +33,8 @@ def burst(address: Address, requests: Sequence[bytes], *, clients: int) -> list[
         with socket.create_connection(address, timeout=60) as connection:
             start.wait()
             began = time.monotonic()
-            connection.sendall(request)
-            answer = http.client.HTTPResponse(connection)
-            answer.begin()
-            answer.read()
-            answers.append((answer.status, time.monotonic() - began))
+            status = exchange(connection, request).status
+            answers.append((status, time.monotonic() - began))
 
     threads = [threading.Thread(target=ask, args=(requests[number % len(requests)],)) for number in range(clients)]
     for thread in threads:
@@ -44,40 +44,34 @@ def burst(address: Address, requests: Sequence[bytes], *, clients: int) -> list[
     return answers
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: a line for each setting, over all rounds; 1 if anything but 200 and 429 was answered."""
-    options = _parser().parse_args(arguments)
-    payloads = workloads.load(options.images)[options.scenario]
-    requests = [workloads.request(payload) for payload in payloads]
-    found: dict[float, list[list[tuple[int, float]]]] = {wait: [] for wait in options.wait}
-    for _ in range(options.rounds):
-        for wait, rounds in found.items():
-            flag = f"--max-queue-wait-seconds={wait}"
-            with closing(Service(options.model_repository.resolve(), flag)) as service:
-                rounds.append(burst(service.address, requests, clients=options.clients))
-    print(f"| max_queue_wait_seconds | answered of {options.clients}, each round | slowest answer, median |")
-    print("|---:|---|---:|")
-    for wait, rounds in found.items():
-        served = ", ".join(str(sum(status == OK for status, _ in answers)) for answers in rounds)
+def main(
+    *,
+    model_repository: o.Repository = o.REPOSITORY,
+    scenario: o.Scenario = "raw224",
+    images: o.Images = None,
+    clients: Annotated[int, Option(metavar="N", help="at once, one image each")] = 64,
+    rounds: o.Rounds = 3,
+    wait: Annotated[
+        Sequence[float],
+        Option(parser=several(float), metavar="SECONDS,SECONDS", help="each a max_queue_wait_seconds to try"),
+    ] = (0.25, 0.5, 1.0, 2.0),
+) -> int:
+    """A burst on an idle service: how many of so many clients at once are answered; the others must be refused."""
+    requests = [workloads.request(payload) for payload in workloads.load(images)[scenario]]
+    found: dict[float, list[list[tuple[int, float]]]] = {one: [] for one in wait}
+    for _ in range(rounds):
+        for one, turns in found.items():
+            with closing(Service(model_repository.resolve(), f"--max-queue-wait-seconds={one}")) as service:
+                turns.append(burst(service.address, requests, clients=clients))
+    lines = [("max_queue_wait_seconds", f"answered of {clients}, each round", "slowest answer, median")]
+    for one, turns in found.items():
+        served = ", ".join(str(sum(status == OK for status, _ in answers)) for answers in turns)
         slowest = statistics.median(
-            max((took for status, took in answers if status == OK), default=0.0) for answers in rounds
+            max((took for status, took in answers if status == OK), default=0.0) for answers in turns
         )
-        print(f"| {wait:g} | {served} | {1e3 * slowest:.0f} ms |")
-    statuses = {status for rounds in found.values() for answers in rounds for status, _ in answers}
-    return int(not statuses <= {OK, REFUSED})
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.burst", description=__doc__.partition(":")[0])
-    add = parser.add_argument
-    add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
-    add("--scenario", choices=workloads.SCENARIOS, default=workloads.RAW224)
-    add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
-    add("--clients", type=int, default=64, metavar="N")
-    add("--rounds", type=int, default=3, metavar="N")
-    add("--wait", type=float, nargs="+", default=[0.25, 0.5, 1.0, 2.0], metavar="SECONDS")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        lines.append((f"{one:g}", served, f"{1e3 * slowest:.0f} ms"))
+    statuses = [str(status) for turns in found.values() for answers in turns for status, _ in answers]
+    others = [status for status in statuses if status not in {str(OK), str(REFUSED)}]
+    return report.finish(
+        [verdict.none_of("answers but 200 and 429", others)], shown=[tables.markdown(tables.of(lines))]
+    )

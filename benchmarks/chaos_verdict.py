@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks import report, verdict
 from benchmarks.mix import RIGHT, Judged
 from benchmarks.prober import Probe
-from benchmarks.samples import Sample
-from benchmarks.verdict import Check
+from benchmarks.samples import Held
 from benchmarks.wire import CLOSED, LEFT, RESET
+from loadgen import tables, verdict
+from loadgen.percentiles import percentile_of
+from loadgen.verdict import Check
 
 HEALTH_SECONDS = 0.050
 """What health is to be answered within; on a machine that others use too, reported rather than asked for."""
@@ -67,7 +68,7 @@ class Health:
         if not self.seconds:
             return "no probe outside the pauses"
         ms = [one * 1e3 for one in self.seconds]
-        p50, p90, p99 = (verdict.quantile(ms, percent) for percent in (50, 90, 99))
+        p50, p90, p99 = (percentile_of(ms, percent) for percent in (50, 90, 99))
         return (
             f"{len(ms)} probes: p50 {p50:.1f}, p90 {p90:.1f}, p99 {p99:.1f}, longest {max(ms):.1f} ms; "
             f"{self.within_aim:.1%} within {HEALTH_SECONDS * 1e3:.0f} ms"
@@ -111,7 +112,7 @@ def behaved_checks(judged: Judged) -> list[Check]:
     ]
 
 
-def held_checks(warm: Sample, after: Sample, *, idle: Sample, slack_mb: float) -> list[Check]:
+def held_checks(warm: Held, after: Held, *, idle: Held, slack_mb: float) -> list[Check]:
     """At the end it holds no more memory than after the warm-up, and no more files and threads than before both."""
     limit = warm.resident_bytes / 1e6 * (1 + MEMORY_SHARE) + slack_mb
     return [
@@ -123,7 +124,7 @@ def held_checks(warm: Sample, after: Sample, *, idle: Sample, slack_mb: float) -
 
 def health_checks(seen: Health) -> list[Check]:
     """It answered every probe, and soon."""
-    p99 = verdict.quantile(seen.seconds, 99)  # not measured is not met
+    p99 = percentile_of(seen.seconds, 99)  # not measured is not met
     return [
         verdict.at_most("health probes not answered 200", seen.unanswered, 0),
         verdict.at_most("health, p99", p99 * 1e3, HEALTH_BOUND_SECONDS * 1e3, unit="ms"),
@@ -144,4 +145,4 @@ def markdown(outcomes: Mapping[str, Mapping[str, int]]) -> str:
         (kind, str(sum(words.values())), ", ".join(f"{word} × {count}" for word, count in sorted(words.items())))
         for kind, words in outcomes.items()
     ]
-    return report.table([("what clients did", "times", "what they were answered"), *lines])
+    return tables.markdown(tables.of([("what clients did", "times", "what they were answered"), *lines]))

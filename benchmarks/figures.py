@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from benchmarks.workloads import JPEG, MIXED, RAW224
+from loadgen import verdict
+from loadgen.verdict import Check, Verdict
 
 # Raw 224 x 224 to a service whose backend answers at once: the front end alone, by /v1/classify and by the Open
 # Inference Protocol's binary route.
@@ -32,8 +34,6 @@ OVER_CLASSIFY = "CPU/image over /v1/classify"
 # More CPU than this, in cores, used by what is not being measured disturbs a window. Medians over the rounds bear some
 # disturbed windows: so large a share of all.
 BYSTANDER_LIMIT, DISTURBED_LIMIT = 0.1, 0.2
-
-PASS, MISSED, INVALID = "PASS", "MISSED", "INVALID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +83,6 @@ class Target:
     unit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A target and its figure; both None where the run did not measure it."""
-
-    target: Target
-    measured: float | None
-    met: bool | None
-
-
 TARGETS = (
     Target(Figure(THROUGHPUT, RAW224, 1), "≥", 0.82),
     *(Target(Figure(THROUGHPUT, RAW224, connections), "≥", 0.92) for connections in (8, 16)),
@@ -109,12 +100,6 @@ TARGETS = (
 )
 
 
-def percentile(samples: Sequence[float], percent: int) -> float:
-    """Exact, from all samples; between two of them linear, as numpy has it by default."""
-    samples = samples if len(samples) > 1 else [*samples, *samples]
-    return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]
-
-
 def figures(windows: Sequence[Window]) -> dict[Figure, float]:
     """All that was measured and all that can be made of it, as medians over the rounds."""
     noted: dict[Figure, list[float]] = {}
@@ -126,14 +111,15 @@ def figures(windows: Sequence[Window]) -> dict[Figure, float]:
     return {figure: statistics.median(values) for figure, values in noted.items()}
 
 
-def judge(targets: Iterable[Target], measured: Mapping[Figure, float]) -> list[Verdict]:
-    """Each target against its figure."""
-    verdicts = []
+def judge(targets: Iterable[Target], measured: Mapping[Figure, float]) -> list[Check]:
+    """Each target against its figure; `met` is None where the run did not measure it."""
+    checks = []
     for target in targets:
-        value = measured.get(target.figure)
-        met = None if value is None else value >= target.limit if target.sense == "≥" else value <= target.limit
-        verdicts.append(Verdict(target, value, met))
-    return verdicts
+        value, at_least = measured.get(target.figure), target.sense == "≥"
+        met = None if value is None else value >= target.limit if at_least else value <= target.limit
+        name = ", ".join(str(part) for part in target.figure if part is not None)
+        checks.append(Check(name=name, seen=value, wanted=target.limit, at_least=at_least, unit=target.unit, met=met))
+    return checks
 
 
 def faults(windows: Sequence[Window]) -> list[str]:
@@ -147,11 +133,9 @@ def faults(windows: Sequence[Window]) -> list[str]:
     ]
 
 
-def conclude(windows: Sequence[Window], verdicts: Iterable[Verdict]) -> str:
-    """The run in one word: INVALID says nothing of the service, MISSED that it falls short somewhere."""
-    if faults(windows):
-        return INVALID
-    return MISSED if any(verdict.met is False for verdict in verdicts) else PASS
+def conclude(windows: Sequence[Window], checks: Iterable[Check] = ()) -> Verdict:
+    """The verdict on a run, by those targets of which it has measured the figure."""
+    return verdict.conclude([check for check in checks if check.met is not None], faults(windows))
 
 
 def _best_config(windows: Iterable[Window], scenario: str) -> Config | None:

@@ -5,9 +5,9 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import report
-from benchmarks.schedule import Answer
-from benchmarks.verdict import quantile
+from loadgen import tables
+from loadgen.percentiles import percentile_of
+from loadgen.plan import Sample
 
 # What is made of a run; latencies in ms, from the scheduled time.
 OFFERED, GOODPUT = "offered/s", "good/s"
@@ -24,11 +24,11 @@ REFUSALS = (TOO_MANY, UNAVAILABLE)
 
 
 def summarise(
-    answers: Sequence[Answer],
+    answers: Sequence[Sample],
     *,
     after: float,
     until: float,
-    is_right: Callable[[Answer], bool] = lambda _: True,
+    is_right: Callable[[Sample], bool] = lambda _: True,
 ) -> dict[str, float]:
     """Figures of the requests scheduled within (after, until); goodput counts right answers that came within it.
 
@@ -44,15 +44,15 @@ def summarise(
     return {
         OFFERED: len(window) / (until - after),
         GOODPUT: len(good) / (until - after),
-        P50: quantile(accepted, 50),
-        P99: quantile(accepted, 99),
-        REFUSED: quantile(refused, 50),
-        REFUSED_P99: quantile(refused, 99),
-        RETRY_AFTER: quantile(told, 50),
+        P50: percentile_of(accepted, 50),
+        P99: percentile_of(accepted, 99),
+        REFUSED: percentile_of(refused, 50),
+        REFUSED_P99: percentile_of(refused, 99),
+        RETRY_AFTER: percentile_of(told, 50),
         UNTOLD: len(refusals) - len(told),
         WRONG: sum(answer.status == OK and not is_right(answer) for answer in window),
         UNANSWERED: counts.pop(0, 0),
-        LAG: quantile([answer.lag * 1e3 for answer in window], 99),
+        LAG: percentile_of([answer.lag * 1e3 for answer in window], 99),
         **{f"{STATUS} {status}": count for status, count in sorted(counts.items())},
     }
 
@@ -76,10 +76,10 @@ def markdown(columns: Mapping[str, Mapping[str, float]]) -> str:
         [name, *(_cell(figures.get(name, 0.0 if name.startswith(STATUS) else None)) for figures in columns.values())]
         for name in names
     ]
-    return report.table([("figure", *columns), *lines])
+    return tables.markdown(tables.of([("figure", *columns), *lines]))
 
 
 def _cell(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:.0f}" if value == int(value) else report.number(value)
+    return f"{value:.0f}" if value == int(value) else tables.number(value)

@@ -1,12 +1,12 @@
 """What the kernel says of processes and of the machine. Linux only, as the benchmark is (epoll, /proc)."""
 
-import hashlib
 import os
 import platform
 import time
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
+
+from loadgen.machine import cpu, digests, versions
 
 PACKAGES = ("onnxruntime", "numpy", "pillow", "fastapi", "uvicorn")
 
@@ -64,12 +64,11 @@ def busy_seconds() -> float:
 
 def environment(graphs: Iterable[Path]) -> dict[str, object]:
     """What a reader needs to know before comparing two results."""
-    cpuinfo = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
     return {
-        "cpu": next((value.strip() for key, _, value in cpuinfo if key.strip() == "model name"), "unknown"),
+        "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-        "sha256": {path.parts[-3]: hashlib.sha256(path.read_bytes()).hexdigest() for path in graphs},
+        **versions(PACKAGES),
+        "sha256": digests(graphs),
     }

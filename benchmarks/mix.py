@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from benchmarks import answers, oip, report, workloads
+from benchmarks import answers, oip, workloads
 from benchmarks.answers import Told
-from benchmarks.client import ask
 from benchmarks.load_figures import OK, REFUSALS, TIMED_OUT
-from benchmarks.schedule import Answer
 from benchmarks.workloads import Payload, Pixels
-from loadtests.http1 import render
+from loadgen import tables
+from loadgen.asking import ask
+from loadgen.http1 import render
+from loadgen.plan import Sample
 
 RIGHT, REFUSED, WRONG, LOST = "right", "refused", "wrong", "no answer"
 NOT_FOUND = 404
@@ -77,7 +78,7 @@ def with_right_answers(address: tuple[str, int], asks: Iterable[Ask]) -> tuple[l
     return ready, list(dict.fromkeys(missing))
 
 
-def judge(asked: Ask, answer: Answer) -> tuple[str, str]:
+def judge(asked: Ask, answer: Sample) -> tuple[str, str]:
     """One of RIGHT, REFUSED, WRONG, LOST, and the reason of the latter two.
 
     A refusal is honest if overload or a stop explains it and, where a client should come again, it says when.
@@ -109,7 +110,7 @@ class Judged:
     lost: Sequence[str]
 
 
-def judge_all(asks: Sequence[Ask], given: Iterable[Answer]) -> Judged:
+def judge_all(asks: Sequence[Ask], given: Iterable[Sample]) -> Judged:
     """Each answer against what was asked."""
     counts: dict[str, Counter[str]] = {}
     reasons: dict[str, list[str]] = {WRONG: [], LOST: []}
@@ -126,13 +127,13 @@ def markdown(judged: Judged) -> str:
     """How many of each kind were judged how."""
     verdicts = (RIGHT, REFUSED, WRONG, LOST)
     lines = [(kind, *(str(count.get(one, 0)) for one in verdicts)) for kind, count in sorted(judged.counts.items())]
-    return report.table([("request", *verdicts), *lines])
+    return tables.markdown(tables.of([("request", *verdicts), *lines]))
 
 
-def ask_all(address: tuple[str, int], asks: Iterable[Ask]) -> list[Answer]:
+def ask_all(address: tuple[str, int], asks: Iterable[Ask]) -> list[Sample]:
     """Each asked once, alone, one after the other."""
     given = []
     for number, one in enumerate(asks):
         response = ask(address, one.message)
-        given.append(Answer(number, 0.0, 0.0, 0.0, response.status, answers.told(response)))
+        given.append(Sample(number, 0.0, 0.0, 0.0, response, seen=answers.told(response)))
     return given

@@ -1,32 +1,31 @@
-"""What large images cost those who send small ones: `python -m benchmarks.mixed_sizes`.
+"""What large images cost those who send small ones: `python -m benchmarks mixed_sizes`.
 
 An open loop of small photos and, one in ten, photos of 12 megapixels, at 70 % of what the service can do of both; in
 turn with it the small ones alone, as many of them as before. What is between the two is what the large ones cost.
 """
 
-import argparse
-import io
-import json
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from benchmarks import answers, load_figures, machine, open_loop, schedule, server, verdict, workloads
-from benchmarks import overload_verdict as o
-from benchmarks.client import ask
-from benchmarks.overhead import PHOTOS
+from benchmarks import answers, load_figures, machine, report, workloads
+from benchmarks import options as o
+from benchmarks import overload_verdict as v
 from benchmarks.overload import closed_loop
 from benchmarks.overload_verdict import Phase
-from benchmarks.schedule import Answer, Plan
 from benchmarks.server import Endpoint
-from benchmarks.verdict import Check
-from loadtests.aside import Aside
+from loadgen import verdict
+from loadgen.aside import Aside
+from loadgen.asking import ask
+from loadgen.open_loop import drive as drive_open
+from loadgen.photos import jpeg
+from loadgen.plan import Plan, Sample
+from loadgen.verdict import Check
 
 LARGE_SIZE = (4000, 3000)
 SMALL, LARGE = 63, 7  # requests, in a random order that is then repeated
@@ -62,9 +61,7 @@ def mix_of(photos: Sequence[bytes], *, seed: int) -> tuple[list[bytes], set[int]
 
 def enlarge(photo: bytes) -> bytes:
     """The photo with 12 megapixels, as phones take them."""
-    file = io.BytesIO()
-    ImageOps.fit(Image.fromarray(workloads.decode(photo)), LARGE_SIZE).save(file, "jpeg", quality=90)
-    return file.getvalue()
+    return jpeg(Image.fromarray(workloads.decode(photo)), size=LARGE_SIZE)
 
 
 def phases(service: Endpoint, setup: Setup, *, rate: float, rounds: int, aside: Aside) -> Iterator[Phase]:
@@ -73,30 +70,31 @@ def phases(service: Endpoint, setup: Setup, *, rate: float, rounds: int, aside: 
         loads = [(setup.both, rate), (setup.small, rate * SMALL / (SMALL + LARGE))]
         for requests, offered in loads if turn % 2 == 0 else reversed(loads):
             plan = Plan(
-                address=service.address,
+                url=service.http_url,
                 requests=requests,
                 rate=offered,
                 seconds=setup.warm_seconds + setup.seconds,
                 seed=setup.seed + turn,
+                read=answers.top_index,
             )
-            done = aside.run(open_loop.run, plan=plan)
-            faults = schedule.faults(done)
+            done = aside.run(drive_open, plan=plan)
+            faults = done.faults()
             if requests is setup.small:
-                yield Phase(SMALL_ALONE, turn, figures(done.answers, plan, setup), faults)
+                yield Phase(SMALL_ALONE, turn, figures(done.samples, requests, setup), faults)
                 continue
-            small = [answer for answer in done.answers if answer.request not in setup.large]
-            large = [answer for answer in done.answers if answer.request in setup.large]
-            yield Phase(SMALL_BESIDE, turn, figures(small, plan, setup), faults)
-            yield Phase(LARGE_BESIDE, turn, figures(large, plan, setup))
+            small = [answer for answer in done.samples if answer.request not in setup.large]
+            large = [answer for answer in done.samples if answer.request in setup.large]
+            yield Phase(SMALL_BESIDE, turn, figures(small, requests, setup), faults)
+            yield Phase(LARGE_BESIDE, turn, figures(large, requests, setup))
 
 
-def figures(found: Sequence[Answer], plan: Plan, setup: Setup) -> dict[str, float]:
+def figures(found: Sequence[Sample], requests: Sequence[bytes], setup: Setup) -> dict[str, float]:
     """Those of `load_figures`, and the share that was answered."""
     made = load_figures.summarise(
         found,
         after=setup.warm_seconds,
-        until=plan.seconds,
-        is_right=lambda answer: answer.seen in setup.right[plan.requests[answer.request]],
+        until=setup.warm_seconds + setup.seconds,
+        is_right=lambda answer: answer.seen in setup.right[requests[answer.request]],
     )
     sent = [answer for answer in found if answer.scheduled >= setup.warm_seconds]
     made[ANSWERED] = float(np.mean([answer.status == load_figures.OK for answer in sent])) if sent else np.nan
@@ -118,60 +116,44 @@ def checks(found: Sequence[Phase]) -> list[Check]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 1 if large images cost the small ones too much, or the run is invalid."""
-    options = _parser().parse_args(arguments)
-    photos = workloads.load(options.images or (PHOTOS if PHOTOS.is_dir() else None))[workloads.JPEG]
-    both, large = mix_of([photo for photo in photos if isinstance(photo, bytes)], seed=options.seed)
+def main(
+    *,
+    url: o.Url = None,
+    model_repository: o.Repository = o.REPOSITORY,
+    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    images: o.Images = None,
+    rounds: o.Rounds = 4,
+    seconds: o.PhaseSeconds = 15.0,
+    seed: o.Seed = 1,
+    json: o.Json = None,
+) -> int:
+    """What large images cost those who send small ones: p99 of small ones beside large ones, and alone."""
+    photos = workloads.load(images)[workloads.JPEG]
+    both, large = mix_of([photo for photo in photos if isinstance(photo, bytes)], seed=seed)
     with ExitStack() as stack:
         aside = stack.enter_context(Aside())
-        service = server.served(options, stack)
+        service = o.served(url, model_repository, service_flag, stack)
         setup = Setup(
             small=[request for place, request in enumerate(both) if place not in large],
             both=both,
             large=large,
             right={request: answers.likely_indices(ask(service.address, request)) for request in dict.fromkeys(both)},
-            warm_seconds=options.seconds / 5,
-            seconds=options.seconds,
-            seed=options.seed,
+            warm_seconds=seconds / 5,
+            seconds=seconds,
+            seed=seed,
         )
         capacity = aside.run(
-            closed_loop,
-            address=service.address,
-            requests=both,
-            warm_seconds=setup.warm_seconds,
-            seconds=setup.seconds,
+            closed_loop, url=service.http_url, requests=both, warm_seconds=setup.warm_seconds, seconds=setup.seconds
         )
         print(f"capacity of both {capacity:.1f}/s", file=sys.stderr)
         found = []
-        for phase in phases(service, setup, rate=LOAD * capacity, rounds=options.rounds, aside=aside):
+        for phase in phases(service, setup, rate=LOAD * capacity, rounds=rounds, aside=aside):
             found.append(phase)
-            print(f"round {phase.round + 1}  {phase.name:20}{o.line(phase)}", file=sys.stderr)
-    made, faults = checks(found), o.faults(found)
+            print(f"round {phase.round + 1}  {phase.name:20}{v.line(phase)}", file=sys.stderr)
     names = (SMALL_ALONE, SMALL_BESIDE, LARGE_BESIDE)
     columns = {name: load_figures.medians([one.figures for one in found if one.name == name]) for name in names}
-    print(
-        f"Capacity of both {capacity:.1f}/s; medians over {options.rounds} rounds; latencies in ms from the schedule."
-    )
-    print(load_figures.markdown(columns), verdict.markdown(made), verdict.conclude(made, faults), sep="\n\n")
-    if options.json:
-        environment = {"flags": options.service_flag, **machine.environment([])}
-        document = {"environment": environment, "capacity": capacity, "checks": made, "faults": faults, "phases": found}
-        options.json.write_text(json.dumps(document, default=asdict, ensure_ascii=False) + "\n")
-    return verdict.exit_code(made, faults)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.mixed_sizes", description=__doc__.partition(":")[0])
-    add = parser.add_argument
-    server.add_arguments(parser)
-    add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
-    add("--rounds", type=int, default=4, metavar="N")
-    add("--seconds", type=float, default=15.0, help="how long each phase is counted, after a fifth of it to warm up")
-    add("--seed", type=int, default=1)
-    add("--json", type=Path, metavar="FILE", help="write all figures")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    note = f"Capacity of both {capacity:.1f}/s; medians over {rounds} rounds; latencies in ms from the schedule."
+    environment = {"flags": service_flag, **machine.environment([])}
+    document = {"environment": environment, "capacity": capacity, "phases": found}
+    shown = [note, load_figures.markdown(columns)]
+    return report.finish(checks(found), v.faults(found), shown=shown, json=json, document=document)

@@ -16,7 +16,7 @@ from typing import Final
 from benchmarks import answers, repositories, workloads
 from benchmarks.answers import Told
 from benchmarks.wire import LEFT, Wire
-from loadtests.http1 import render
+from loadgen.http1 import render
 
 DRIP_SECONDS = 0.05
 CUT_MARGIN_SECONDS = 8.0  # on top of a limit, before a client that dawdles is not cut off: the machine is shared

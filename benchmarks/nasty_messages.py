@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks import mutations, oip, repositories
 from benchmarks.nasty import Nastiness, Victim
 from benchmarks.wire import Wire
-from loadtests.http1 import render
+from loadgen.http1 import render
 
 BOMB_MEGABYTES = 200
 CRLF = b"\r\n\r\n"

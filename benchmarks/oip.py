@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadtests.http1 import render
+from loadgen.http1 import render
 
 IMAGE = "image"
 JSON_SENSIBLE_BYTES = 1_000_000  # pixels written as JSON numbers take four times the room

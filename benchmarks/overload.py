@@ -1,28 +1,31 @@
-"""What happens at twice the capacity: `python -m benchmarks.overload`.
+"""What happens at twice the capacity: `python -m benchmarks overload`.
 
 Measures the peak, then offers 80 % of it, twice of it, and twice of it with deadlines, in rounds, because machines are
-noisy. This module is the command and the order of its phases; the generator is `open_loop`, in a process of its own,
-the arithmetic is `load_figures`, the targets are `overload_verdict`.
+noisy. This module is the command and the order of its phases; the generator is `loadgen.open_loop`, in a process of its
+own; the arithmetic is `load_figures`, the targets are `overload_verdict`.
 """
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Annotated
 
-from benchmarks import answers, load_figures, machine, open_loop, schedule, server, timeline, verdict, workloads
-from benchmarks import overload_verdict as o
-from benchmarks.client import ask, drive
-from benchmarks.overhead import PHOTOS
+from typer import Option
+
+from benchmarks import answers, load_figures, machine, report, timeline, workloads
+from benchmarks import options as o
+from benchmarks import overload_verdict as v
 from benchmarks.overload_verdict import Phase
-from benchmarks.schedule import Answer, Plan, Run
 from benchmarks.server import Endpoint, Service
-from loadtests.aside import Aside
+from loadgen.aside import Aside
+from loadgen.asking import ask
+from loadgen.closed_loop import drive
+from loadgen.open_loop import drive as drive_open
+from loadgen.plan import MAX_CONNECTIONS, Done, Plan, Sample
 
 AROUND = (0.95, 1.1)  # of the closed loop's rate: where the peak is looked for in an open loop
 CLOSED_CONNECTIONS = 16
@@ -43,19 +46,14 @@ class Setup:
     seed: int
 
 
-def closed_loop(
-    address: tuple[str, int], requests: Sequence[bytes], *, warm_seconds: float, seconds: float, stop: Connection
-) -> float:
+def closed_loop(url: str, requests: Sequence[bytes], *, warm_seconds: float, seconds: float, stop: Connection) -> float:
     """Answers per second to a few connections that wait for each."""
-    host, port = address
     load = drive(
-        port,
+        url,
         requests,
         connections=CLOSED_CONNECTIONS,
         warm_seconds=warm_seconds,
         window_seconds=seconds,
-        meters=[],
-        host=host,
     )
     return load.requests_per_second
 
@@ -77,24 +75,24 @@ class Overload:
         setup = self._setup
         closed = self._aside.run(
             closed_loop,
-            address=self._service.address,
+            url=self._service.http_url,
             requests=setup.requests,
             warm_seconds=setup.warm_seconds,
             seconds=setup.seconds,
         )
-        yield Phase(o.CLOSED, turn, {load_figures.GOODPUT: closed})
+        yield Phase(v.CLOSED, turn, {load_figures.GOODPUT: closed})
         peak = closed
         for share in AROUND:
             yield (phase := self._open(f"{share:g} × closed", turn, share * closed))
             peak = max(peak, phase.figures[load_figures.GOODPUT])
-        yield self._open(o.BELOW, turn, o.BELOW_SHARE * peak)
-        yield self._open(o.TWICE, turn, 2 * peak)
-        yield self._open(o.DEADLINES, turn, 2 * peak, deadlines=True)
+        yield self._open(v.BELOW, turn, v.BELOW_SHARE * peak)
+        yield self._open(v.TWICE, turn, 2 * peak)
+        yield self._open(v.DEADLINES, turn, 2 * peak, deadlines=True)
 
     def _open(self, name: str, turn: int, rate: float, *, deadlines: bool = False) -> Phase:
         setup = self._setup
         plan = Plan(
-            address=self._service.address,
+            url=self._service.http_url,
             requests=setup.deadlined if deadlines else setup.requests,
             rate=rate,
             seconds=setup.warm_seconds + setup.seconds,
@@ -106,79 +104,68 @@ class Overload:
         if isinstance(self._service, Service):
             meters.append(self._service.cpu_seconds)
         before = [read() for read in meters]
-        done = self._aside.run(open_loop.run, plan=plan)
+        done = self._aside.run(drive_open, plan=plan)
         seconds, busy, *service = (read() - first for read, first in zip(meters, before, strict=True))
         figures = load_figures.summarise(
-            done.answers, after=setup.warm_seconds, until=plan.seconds, is_right=self._is_right
+            done.samples, after=setup.warm_seconds, until=plan.seconds, is_right=self._is_right
         )
-        figures[o.GENERATOR_CPU] = done.cpu_seconds / seconds
+        figures[v.GENERATOR_CPU] = done.cpu_seconds / seconds
         if service:
-            figures[o.SERVICE_CPU] = service[0] / seconds
-            figures[o.OTHERS_CPU] = (busy - service[0] - done.cpu_seconds) / seconds
+            figures[v.SERVICE_CPU] = service[0] / seconds
+            figures[v.OTHERS_CPU] = (busy - service[0] - done.cpu_seconds) / seconds
         if deadlines:
-            figures |= o.lateness(done.answers, timeout_seconds=setup.timeout_seconds)
-        return Phase(name, turn, figures, schedule.faults(done), _kept(done))
+            figures |= v.lateness(done.samples, timeout_seconds=setup.timeout_seconds)
+        return Phase(name, turn, figures, done.faults(), _kept(done))
 
-    def _is_right(self, answer: Answer) -> bool:
+    def _is_right(self, answer: Sample) -> bool:
         assert isinstance(answer.seen, tuple)
         return answer.seen[0] in self._setup.right[answer.request]
 
 
-def _kept(done: Run) -> list[tuple[float, float, int]]:
+def _kept(done: Done) -> list[tuple[float, float, int]]:
     """What the picture needs: when each was due, how long it took, what came."""
-    return [(round(one.scheduled, 4), round(one.latency, 5), one.status) for one in done.answers]
+    return [(round(one.scheduled, 4), round(one.latency, 5), one.status) for one in done.samples]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: measure, print, write what was asked for; 1 if a target is missed or the run is invalid."""
-    options = _parser().parse_args(arguments)
-    payloads = workloads.load(options.images or (PHOTOS if PHOTOS.is_dir() else None))[options.scenario]
+def main(
+    *,
+    url: o.Url = None,
+    model_repository: o.Repository = o.REPOSITORY,
+    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    scenario: o.Scenario = "raw224",
+    images: o.Images = None,
+    rounds: o.Rounds = 3,
+    seconds: o.PhaseSeconds = 8.0,
+    connections: o.Connections = MAX_CONNECTIONS,
+    timeout_ms: Annotated[int, Option(metavar="MS", help="the deadline in the phase with deadlines")] = 100,
+    seed: o.Seed = 1,
+    json: o.Json = None,
+    plot: Annotated[Path | None, Option(metavar="FILE", help="draw the latencies of the last round")] = None,
+) -> int:
+    """What happens at twice the capacity: goodput, latency and refusals there, with deadlines, and at 80 %."""
+    payloads = workloads.load(images)[scenario]
     requests = [workloads.request(payload) for payload in payloads]
     with ExitStack() as stack:
         aside = stack.enter_context(Aside())
-        service = server.served(options, stack)
+        service = o.served(url, model_repository, service_flag, stack)
         setup = Setup(
             requests=requests,
-            deadlined=[workloads.request(payload, timeout_ms=options.timeout_ms) for payload in payloads],
+            deadlined=[workloads.request(payload, timeout_ms=timeout_ms) for payload in payloads],
             right=[answers.likely_indices(ask(service.address, request)) for request in requests],
-            warm_seconds=options.seconds / 5,
-            seconds=options.seconds,
-            connections=options.connections,
-            timeout_seconds=options.timeout_ms / 1e3,
-            rounds=options.rounds,
-            seed=options.seed,
+            warm_seconds=seconds / 5,
+            seconds=seconds,
+            connections=connections,
+            timeout_seconds=timeout_ms / 1e3,
+            rounds=rounds,
+            seed=seed,
         )
         phases = []
         for phase in Overload(service, setup, aside=aside).phases():
             phases.append(phase)
-            print(f"round {phase.round + 1}  {phase.name:16}{o.line(phase)}", file=sys.stderr)
-    checks, faults = o.checks(phases), o.faults(phases)
-    print(o.markdown(phases), verdict.markdown(checks), verdict.conclude(checks, faults), sep="\n\n")
-    environment = {"scenario": options.scenario, "flags": options.service_flag, **machine.environment([])}
-    if options.json:
-        document = {"environment": environment, "checks": checks, "faults": faults, "phases": phases}
-        options.json.write_text(json.dumps(document, default=asdict, ensure_ascii=False) + "\n")
-    if options.plot:
-        shown = {phase.name: phase.answers for phase in phases if phase.round == options.rounds - 1 and phase.answers}
-        timeline.draw_latencies(shown, options.plot)
-    return verdict.exit_code(checks, faults)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.overload", description=__doc__.partition(":")[0])
-    add = parser.add_argument
-    server.add_arguments(parser)
-    add("--scenario", choices=workloads.SCENARIOS, default=workloads.RAW224)
-    add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
-    add("--rounds", type=int, default=3, metavar="N")
-    add("--seconds", type=float, default=8.0, help="how long each phase is counted, after a fifth of it to warm up")
-    add("--connections", type=int, default=schedule.MAX_CONNECTIONS, metavar="N", help="the most at once")
-    add("--timeout-ms", type=int, default=100, metavar="MS", help="the deadline in the phase with deadlines")
-    add("--seed", type=int, default=1)
-    add("--json", type=Path, metavar="FILE", help="write all figures and when each answer came")
-    add("--plot", type=Path, metavar="FILE", help="draw the latencies of the last round")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            print(f"round {phase.round + 1}  {phase.name:16}{v.line(phase)}", file=sys.stderr)
+    if plot:
+        shown = {phase.name: phase.answers for phase in phases if phase.round == rounds - 1 and phase.answers}
+        timeline.draw_latencies(shown, plot)
+    environment = {"scenario": scenario, "flags": service_flag, **machine.environment([])}
+    document = {"environment": environment, "phases": phases}
+    return report.finish(v.checks(phases), v.faults(phases), shown=[v.markdown(phases)], json=json, document=document)

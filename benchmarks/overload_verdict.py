@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks import load_figures as f
-from benchmarks import verdict
 from benchmarks.figures import BYSTANDER_LIMIT, DISTURBED_LIMIT
-from benchmarks.schedule import Answer
-from benchmarks.verdict import Check
+from loadgen import verdict
+from loadgen.plan import Sample
+from loadgen.verdict import Check
 
 CLOSED, BELOW, TWICE, DEADLINES = "closed loop", "80 %", "2 ×", "2 × deadlines"
 BELOW_SHARE = 0.8
@@ -40,7 +40,7 @@ class Phase:
     answers: Sequence[tuple[float, float, int]] = ()
 
 
-def lateness(answers: Sequence[Answer], *, timeout_seconds: float) -> dict[str, float]:
+def lateness(answers: Sequence[Sample], *, timeout_seconds: float) -> dict[str, float]:
     """How many good answers came later than their deadline plus one batch.
 
     Answers were read by `answers.top_and_inference`. The longest batch of the phase is the batch that is allowed: a

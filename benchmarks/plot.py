@@ -11,19 +11,11 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMe
 
 from benchmarks.figures import BARE_LATENCY, EFFICIENCY, TARGETS, THROUGHPUT, Figure
 from benchmarks.workloads import JPEG, MIXED, RAW224
+from loadgen.drawing import INK, SEQUENCE, STYLE
 
 NAMES = {RAW224: "raw 224 × 224", MIXED: "raw, mixed sizes", JPEG: "JPEG files"}
-COLOURS = {RAW224: "#0b7285", MIXED: "#e8590c", JPEG: "#5f3dc4"}
-INK, FAINT = "#495057", "#dee2e6"
+COLOURS = dict(zip(NAMES, SEQUENCE, strict=False))
 MARK: dict[str, Any] = {"marker": "_", "s": 400, "linewidths": 3, "alpha": 0.4}
-STYLE: dict[Any, Any] = {
-    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-    **dict.fromkeys(("axes.edgecolor", "grid.color"), FAINT),
-    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
-    **dict.fromkeys(("axes.grid", "axes.axisbelow"), True),
-    **dict(zip(("axes.titlelocation", "axes.titleweight", "axes.titlesize"), ("left", "bold", 11), strict=True)),
-    **dict(zip(("lines.linewidth", "lines.markersize"), (2, 5), strict=True)),
-}
 
 
 def draw(measured: Mapping[Figure, float], path: Path) -> None:

@@ -1,24 +1,26 @@
-"""What one poisonous image costs the others: `python -m benchmarks.poison`.
+"""What one poisonous image costs the others: `python -m benchmarks poison`.
 
 A model that raises on some images, batches of several clients' images, one request in a hundred with such an image:
 that one must be answered 500 and every other one must be right.
 """
 
-import argparse
-import json
 import random
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-from benchmarks import answers, repositories, verdict, workloads
-from benchmarks.client import Exchange, drive
-from benchmarks.server import Service, means
-from benchmarks.verdict import Check
+from typer import Option
+
+from benchmarks import answers, report, repositories, workloads
+from benchmarks import options as o
+from benchmarks.server import Service
+from loadgen import verdict
+from loadgen.closed_loop import Exchange, drive
+from loadgen.metrics import Difference
+from loadgen.verdict import Check
 from tests.testkit.tiny_models import HIGHEST_VALUE
 
 DELAY_MICROSECONDS = 5000
@@ -58,49 +60,38 @@ def judge(sent: Sequence[int], exchanges: Sequence[Exchange]) -> tuple[list[Chec
     return checks, dict(sorted(counts.items()))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 1 if a good image was harmed, or the run shows nothing."""
-    options = _parser().parse_args(arguments)
-    sent = values(REQUESTS, share=options.share, seed=options.seed)
+def main(
+    *,
+    seconds: Annotated[float, Option(min=0.01, help="how long requests are sent")] = 5.0,
+    connections: o.Connections = 32,
+    share: Annotated[float, Option(help="of the requests, how many are poisonous")] = SHARE,
+    seed: o.Seed = 1,
+    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    json: o.Json = None,
+) -> int:
+    """What one poisonous image costs the others in its batch: it alone must be answered 500, every other one right."""
+    sent = values(REQUESTS, share=share, seed=seed)
     model = repositories.POISONOUS
     requests = [workloads.request(repositories.image(value), model=model) for value in sent]
     with tempfile.TemporaryDirectory(prefix="topfive-poison-") as folder:
         repositories.write_poisonous(Path(folder), delay_microseconds=DELAY_MICROSECONDS)
-        with closing(Service(Path(folder), *options.service_flag)) as service:
+        with closing(Service(Path(folder), *service_flag)) as service:
             before = service.metrics()
             load = drive(
-                service.port,
+                service.http_url,
                 requests,
-                connections=options.connections,
+                connections=connections,
                 warm_seconds=WARM_SECONDS,
-                window_seconds=options.seconds,
-                meters=[],
+                window_seconds=seconds,
             )
-            batch = means(before, service.metrics())["topfive_batch_size"]
+            batch = Difference(before, service.metrics()).mean("topfive_batch_size") or 0.0
             failures = service.metric("topfive_batch_failures_total")
     checks, counts = judge(sent, load.exchanges)
+    shown = [
+        f"{len(load.exchanges)} requests, {load.requests_per_second:.0f}/s over {connections} connections",
+        f"mean batch {batch:.2f}, {failures:.0f} batches failed",
+        ", ".join(f"{name}: {count}" for name, count in counts.items()),
+    ]
     faults = [f"batches had {batch:.2f} images in the mean: too few together"] if batch < LEAST_BATCH else []
-    print(f"{len(load.exchanges)} requests, {load.requests_per_second:.0f}/s over {options.connections} connections")
-    print(f"mean batch {batch:.2f}, {failures:.0f} batches failed")
-    print(", ".join(f"{name}: {count}" for name, count in counts.items()), end="\n\n")
-    print(verdict.markdown(checks), verdict.conclude(checks, faults), sep="\n\n")
-    if options.json:
-        document = {"counts": counts, "mean_batch": batch, "batch_failures": failures, "checks": checks}
-        options.json.write_text(json.dumps({**document, "faults": faults}, default=asdict, indent=1) + "\n")
-    return verdict.exit_code(checks, faults)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.poison", description=__doc__.partition(":")[0])
-    add = parser.add_argument
-    add("--seconds", type=float, default=5.0)
-    add("--connections", type=int, default=32, metavar="N")
-    add("--share", type=float, default=SHARE, help="of the requests, how many are poisonous")
-    add("--seed", type=int, default=1)
-    add("--service-flag", action="append", default=[], metavar="FLAG", help="passed on: --service-flag=--workers=2")
-    add("--json", type=Path, metavar="FILE", help="write the counts and the checks")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    document = {"counts": counts, "mean_batch": batch, "batch_failures": failures}
+    return report.finish(checks, faults, shown=["\n".join(shown)], json=json, document=document)

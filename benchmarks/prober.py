@@ -1,10 +1,12 @@
 """Health probes as an orchestrator sends them, each on a new connection; runs in a process of its own (`aside`)."""
 
-import http.client
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+
+from loadgen.asking import ask
+from loadgen.http1 import render
 
 PATHS = ("/v2/health/live", "/v2/health/ready")
 TIMEOUT_SECONDS = 10.0
@@ -31,14 +33,8 @@ def run(*, address: tuple[str, int], every_seconds: float, stop: Connection) -> 
 def probe(address: tuple[str, int], path: str) -> Probe:
     """One of them."""
     began = time.monotonic()
-    connection = http.client.HTTPConnection(*address, timeout=TIMEOUT_SECONDS)
     try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        response.read()
-        status = response.status
+        status = ask(address, render("GET", path), patience_seconds=TIMEOUT_SECONDS).status
     except OSError:
         status = 0
-    finally:
-        connection.close()
     return Probe(began, time.monotonic() - began, status)

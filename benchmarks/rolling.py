@@ -1,28 +1,29 @@
-"""A rolling restart of two replicas behind nginx, under load: `python -m benchmarks.rolling`.
+"""A rolling restart of two replicas behind nginx, under load: `python -m benchmarks rolling`.
 
 Starts two replicas and the real nginx with `deploy/nginx.conf`, sends a steady load through it, and restarts one
 replica after the other as an orchestrator would: SIGTERM, exit 0, start, ready. No request may fail.
 """
 
-import argparse
-import json
 import math
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-from benchmarks import answers, mix, nginx, open_loop, schedule, verdict, workloads
+from typer import Option
+
+from benchmarks import answers, mix, nginx, report, workloads
+from benchmarks import options as o
 from benchmarks.mix import REFUSED, Ask, Judged
-from benchmarks.overhead import PHOTOS
-from benchmarks.schedule import Plan, Run
-from benchmarks.server import ROOT, Service, free_port
-from benchmarks.verdict import Check
-from loadtests.aside import Aside
+from benchmarks.server import Service, free_port
+from loadgen import verdict
+from loadgen.aside import Aside
+from loadgen.open_loop import drive as drive_open
+from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, Plan
+from loadgen.verdict import Check
 
 REPLICAS = 2
 PHOTO_COUNT = 8
@@ -52,9 +53,9 @@ class Replicas:
         return [service.close() for service in self.running]
 
 
-def judge(asks: Sequence[Ask], run: Run, *, exit_codes: Sequence[int]) -> tuple[list[Check], Judged]:
+def judge(asks: Sequence[Ask], run: Done, *, exit_codes: Sequence[int]) -> tuple[list[Check], Judged]:
     """Every request right, every replica ended as it should."""
-    judged = mix.judge_all(asks, run.answers)
+    judged = mix.judge_all(asks, run.samples)
     refused = [f"{kind}: {count[REFUSED]}" for kind, count in judged.counts.items() if count.get(REFUSED)]
     return [
         verdict.none_of("requests without an answer", judged.lost),
@@ -66,11 +67,11 @@ def judge(asks: Sequence[Ask], run: Run, *, exit_codes: Sequence[int]) -> tuple[
 
 def restart_under_load(
     replicas: Replicas, plan: Plan, *, pause_seconds: float
-) -> tuple[Run, list[tuple[int, float, float]]]:
+) -> tuple[Done, list[tuple[int, float, float]]]:
     """The load, and each replica restarted in the middle of it; what `Replicas.restart` says of each."""
     restarts = []
     with Aside() as aside:
-        aside.start(open_loop.run, plan=plan)
+        aside.start(drive_open, plan=plan)
         for number in range(REPLICAS):
             time.sleep(pause_seconds)  # load in between is part of the run
             restarts.append(replicas.restart(number))
@@ -79,66 +80,68 @@ def restart_under_load(
         return aside.result(), restarts
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 1 if a request failed."""
-    options = _parser().parse_args(arguments)
+def main(
+    *,
+    model_repository: o.Repository = o.REPOSITORY,
+    model: o.Model = o.MODEL,
+    images: o.Images = None,
+    rate: Annotated[
+        float, Option(min=0.001, metavar="N", help="requests per second, for one replica alone too")
+    ] = 40.0,
+    pause: Annotated[float, Option(metavar="SECONDS", help="load before, between and after the restarts")] = 3.0,
+    drain_grace: Annotated[float, Option(metavar="SECONDS", help="above nginx' fail_timeout")] = 3.0,
+    seed: o.Seed = 1,
+    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    json: o.Json = None,
+) -> int:
+    """A rolling restart of two replicas behind nginx, under load: no request may fail."""
     if not nginx.is_there():
         raise SystemExit("there is no nginx; on Debian and Ubuntu: apt-get install nginx-light")
-    payloads = workloads.load(options.images or (PHOTOS if PHOTOS.is_dir() else None))
-    images = [image for scenario in workloads.SCENARIOS for image in payloads[scenario][:PHOTO_COUNT]]
-    flags = ["--drain-grace-seconds", str(options.drain_grace), *options.service_flag]
+    payloads = workloads.load(images)
+    sent = [image for scenario in workloads.SCENARIOS for image in payloads[scenario][:PHOTO_COUNT]]
+    flags = ["--drain-grace-seconds", str(drain_grace), *service_flag]
     with tempfile.TemporaryDirectory(prefix="topfive-nginx-") as folder, ExitStack() as stack:
-        replicas = Replicas(options.model_repository.resolve(), flags)
+        replicas = Replicas(model_repository.resolve(), flags)
         stack.callback(replicas.close)
         addresses = [replica.address for replica in replicas.running]
         port = free_port()
         site = nginx.with_ports(nginx.DEPLOYED.read_text(), replicas=addresses, port=port)
         proxy = nginx.Nginx(Path(folder), site=site, port=port)
         stack.callback(proxy.close)
-        asks, missing = mix.with_right_answers(proxy.address, mix.good_asks(options.model, images))
+        asks, missing = mix.with_right_answers(proxy.address, mix.good_asks(model, sent))
         plan = Plan(
-            address=proxy.address,
+            url=f"http://127.0.0.1:{port}",
             requests=[one.message for one in asks],
-            rate=options.rate,
+            rate=rate,
             seconds=math.inf,  # stopped after the last restart
-            seed=options.seed,
+            seed=seed,
             read=answers.told,
         )
-        run, restarts = restart_under_load(replicas, plan, pause_seconds=options.pause)
+        run, restarts = restart_under_load(replicas, plan, pause_seconds=pause)
         codes = [code for code, *_ in restarts] + replicas.close()
         proxy.close()
         requests, errors = proxy.requests(), proxy.errors()
     checks, judged = judge(asks, run, exit_codes=codes)
-    faults = schedule.faults(run, lag_limit_seconds=schedule.LAG_LIMIT_OF_COUNTS_SECONDS)
     by_replica = dict(Counter(one["upstream"].split(", ")[-1] for one in requests))
-    print(f"{len(run.answers)} requests in {run.seconds:.1f} s, answered by {by_replica}")
-    print(f"{nginx.retried(requests)} tried again by nginx; its errors: {len(errors.splitlines())}")
-    for number, (code, ended, started) in enumerate(restarts):
-        print(f"replica {number + 1}: ended with {code} after {ended:.1f} s, ready again {started:.1f} s later")
-    for kind in missing:
-        print(f"left out, for there is no such route: {kind}")
-    print(mix.markdown(judged), verdict.markdown(checks), verdict.conclude(checks, faults), sep="\n\n")
-    if options.json:
-        document = {"counts": judged.counts, "by_replica": by_replica, "retried": nginx.retried(requests)}
-        document |= {"restarts": restarts, "checks": checks, "faults": faults, "nginx_errors": errors}
-        options.json.write_text(json.dumps(document, default=asdict, indent=1) + "\n")
-    return verdict.exit_code(checks, faults)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.rolling", description=__doc__.partition(":")[0])
-    add = parser.add_argument
-    add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
-    add("--model", default="efficientnet_lite0")
-    add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
-    add("--rate", type=float, default=40.0, metavar="N", help="requests per second; one replica must bear them alone")
-    add("--pause", type=float, default=3.0, metavar="SECONDS", help="load before, between and after the restarts")
-    add("--drain-grace", type=float, default=3.0, metavar="SECONDS", help="above nginx' fail_timeout")
-    add("--seed", type=int, default=1)
-    add("--service-flag", action="append", default=[], metavar="FLAG", help="passed on: --service-flag=--workers=2")
-    add("--json", type=Path, metavar="FILE", help="write the counts, the restarts and the checks")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    shown = [
+        f"{len(run.samples)} requests in {run.elapsed:.1f} s, answered by {by_replica}",
+        f"{nginx.retried(requests)} tried again by nginx; its errors: {len(errors.splitlines())}",
+        *(
+            f"replica {number + 1}: ended with {code} after {ended:.1f} s, ready again {started:.1f} s later"
+            for number, (code, ended, started) in enumerate(restarts)
+        ),
+        *(f"left out, for there is no such route: {kind}" for kind in missing),
+    ]
+    return report.finish(
+        checks,
+        run.faults(lag_limit_seconds=LAG_LIMIT_OF_COUNTS_SECONDS),
+        shown=["\n".join(shown), mix.markdown(judged)],
+        json=json,
+        document={
+            "counts": judged.counts,
+            "by_replica": by_replica,
+            "retried": nginx.retried(requests),
+            "restarts": restarts,
+            "nginx_errors": errors,
+        },
+    )

@@ -14,7 +14,7 @@ SETTLE_STEP_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Held:
     """What the service's processes held at a time, in seconds from the first sample."""
 
     at: float
@@ -22,13 +22,16 @@ class Sample:
     open_files: int
     threads: int
 
+    def __str__(self) -> str:
+        return f"{self.resident_bytes / 1e6:.1f} MB, {self.open_files} open files, {self.threads} threads"
 
-def take(service: Service, *, at: float = 0.0) -> Sample:
+
+def take(service: Service, *, at: float = 0.0) -> Held:
     """What it holds now."""
-    return Sample(at, service.resident_bytes(), service.open_files(), service.threads())
+    return Held(at, service.resident_bytes(), service.open_files(), service.threads())
 
 
-def settle(service: Service, *, open_files: int, within_seconds: float) -> Sample:
+def settle(service: Service, *, open_files: int, within_seconds: float) -> Held:
     """What it holds once no more files are open than that, all clients having left; or after so long anyhow."""
     end = time.monotonic() + within_seconds
     while service.open_files() > open_files and time.monotonic() < end:
@@ -40,7 +43,7 @@ class Sampler:
     """Takes a sample every so often, in a thread, until the end of the `with` block."""
 
     def __init__(self, service: Service, *, every_seconds: float) -> None:
-        self.samples: list[Sample] = []
+        self.samples: list[Held] = []
         self._service = service
         self._every = every_seconds
         self._ended = threading.Event()
@@ -62,13 +65,13 @@ class Sampler:
             self.samples.append(take(self._service, at=time.monotonic() - began))
 
 
-def trend(samples: Sequence[Sample]) -> tuple[float, float]:
+def trend(samples: Sequence[Held]) -> tuple[float, float]:
     """How fast resident memory grows, in bytes per minute, and what it was at the time 0, by least squares."""
     times, sizes = [one.at / 60 for one in samples], [one.resident_bytes for one in samples]
     slope, intercept = statistics.linear_regression(times, sizes)
     return slope, intercept
 
 
-def last_two_thirds(samples: Sequence[Sample]) -> Sequence[Sample]:
+def last_two_thirds(samples: Sequence[Held]) -> Sequence[Held]:
     """Those taken after a third of the time, by when everything has been used once."""
     return [one for one in samples if one.at >= samples[-1].at / 3]

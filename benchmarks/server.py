@@ -3,8 +3,6 @@
 What lives here: start, wait until ready, ask for state and metrics, read what the kernel knows of the process, stop.
 """
 
-import argparse
-import http.client
 import os
 import re
 import signal
@@ -13,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks import machine
+from loadgen.asking import ask
+from loadgen.http1 import render
+from loadgen.metrics import Reading, parse
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -26,8 +26,6 @@ STOP_SECONDS = 45.0
 POLL_SECONDS = 0.01  # how often readiness is asked for, hence the resolution of `start_seconds`
 LOG_TAIL = 4000
 
-SAMPLE = re.compile(r"^(topfive_\w+_(?:sum|count))(?:\{(.*)\})? (\S+)", re.MULTILINE)
-STAGE = re.compile(r'stage="(\w+)"')
 LISTENING = re.compile(rb"listening on http://\S+:(\d+)")
 GRPC_LISTENING = re.compile(rb"gRPC listening on \S+:(\d+)")
 
@@ -52,31 +50,29 @@ class Endpoint:
     def address(self) -> Address:
         return self.host, self.port
 
-    def metrics(self) -> dict[str, float]:
-        """What its histograms have summed and counted so far; see `totals`."""
-        return totals(self.get("/metrics")[1])
+    @property
+    def http_url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def metrics(self) -> Reading:
+        """All that it says in `/metrics`."""
+        return parse(self.get("/metrics")[1])
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of `name` that carry `labels`."""
-        wanted = {f'{key}="{value}"' for key, value in labels.items()}
-        samples = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", self.get("/metrics")[1], re.MULTILINE)
-        return sum(float(value) for found, value in samples if wanted <= set(found.split(",")))
+        return self.metrics().sum(name, **labels) or 0.0
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body; 0 and nothing from one that does not listen."""
         return self.request("GET", path)
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
+    def request(self, method: str, path: str, body: bytes = b"") -> tuple[int, str]:
         """Status and body; 0 and nothing from one that does not listen."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=START_SECONDS)
         try:
-            connection.request(method, path, body)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            answer = ask(self.address, render(method, path, body), patience_seconds=START_SECONDS)
         except ConnectionError:
             return 0, ""
-        finally:
-            connection.close()
+        return answer.status, answer.body.decode()
 
 
 class Service(Endpoint):
@@ -176,44 +172,9 @@ class Service(Endpoint):
         return bool(self.port) and self.get("/v2/health/ready")[0] == 200
 
 
-def totals(metrics: str) -> dict[str, float]:
-    """Sums and counts in Prometheus text, over all models, but one for each stage: `…_seconds_sum queue`."""
-    sums: dict[str, float] = {}
-    for name, labels, value in SAMPLE.findall(metrics):
-        key = " ".join([name, *STAGE.findall(labels)])
-        sums[key] = sums.get(key, 0.0) + float(value)
-    return sums
-
-
-def means(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """For each histogram that observed something between two readings, the mean of it: `…_seconds queue`."""
-    found = {}
-    for key in after:
-        count = after[key] - before.get(key, 0.0)
-        if "_count" in key and count:
-            sum_key = key.replace("_count", "_sum")
-            found[key.replace("_count", "")] = (after[sum_key] - before.get(sum_key, 0.0)) / count
-    return found
-
-
 def free_port() -> int:
     """A port that nobody listens on now, for programs that cannot choose one themselves."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those that say which service is measured: see `served`."""
-    add = parser.add_argument
-    add("--url", help="a running service, http://host:port (default: one is started)")
-    add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
-    add("--service-flag", action="append", default=[], metavar="FLAG", help="passed on: --service-flag=--workers=2")
-
-
-def served(options: argparse.Namespace, stack: ExitStack) -> Endpoint:
-    """The service that `options` name, or one that is started, and ends with `stack`."""
-    if options.url:
-        return Endpoint.at(options.url)
-    return stack.enter_context(closing(Service(options.model_repository.resolve(), *options.service_flag)))

@@ -1,31 +1,35 @@
-"""A new version of a model, and the old one back, under load: `python -m benchmarks.swap`.
+"""A new version of a model, and the old one back, under load: `python -m benchmarks swap`.
 
 Requests of one and of several images keep coming over `/v1/classify` and the Open Inference Protocol while versions are
 put into the repository, taken out of it, and `load` is called. Each version's labels name it, so that every answer says
 which version made it. What the runs must show is in `judge`.
 """
 
-import argparse
-import json
 import math
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from benchmarks import answers, load_figures, mix, open_loop, repositories, schedule, verdict
+from typer import Option
+
+from benchmarks import answers, load_figures, mix, report, repositories
+from benchmarks import options as o
 from benchmarks.answers import Told
 from benchmarks.load_figures import OK
 from benchmarks.mix import Ask
 from benchmarks.repositories import CHANGING
-from benchmarks.schedule import Answer, Plan
 from benchmarks.server import Service
-from benchmarks.verdict import Check
-from loadtests.aside import Aside
+from loadgen import verdict
+from loadgen.aside import Aside
+from loadgen.open_loop import drive as drive_open
+from loadgen.percentiles import percentile_of
+from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, Plan, Sample
+from loadgen.verdict import Check
 
 IMAGES = 12
 HEIGHT, WIDTH = 48, 64
@@ -42,7 +46,7 @@ class Swap:
     answered: float
 
 
-def judge(asks: Sequence[Ask], given: Sequence[Answer], swaps: Sequence[Swap]) -> list[Check]:
+def judge(asks: Sequence[Ask], given: Sequence[Sample], swaps: Sequence[Swap]) -> list[Check]:
     """No request failed, each is right and wholly of one version, and of the one that was to be served then.
 
     A request that was sent after a load was answered, and answered before the next was called, can only be of the
@@ -72,17 +76,17 @@ def judge(asks: Sequence[Ask], given: Sequence[Answer], swaps: Sequence[Swap]) -
     ]
 
 
-def tails(given: Sequence[Answer], swaps: Sequence[Swap]) -> dict[str, float]:
+def tails(given: Sequence[Sample], swaps: Sequence[Swap]) -> dict[str, float]:
     """p99 of the latency, in ms, of what was due before the first swap, during any, and at any other time."""
     groups: dict[str, list[float]] = {BEFORE: [], DURING: [], AFTER: []}
     for answer in given:
         during = any(swap.called <= answer.done and answer.scheduled <= swap.answered for swap in swaps)
         group = DURING if during else BEFORE if answer.done < swaps[0].called else AFTER
         groups[group].append(answer.latency * 1e3)
-    return {group: verdict.quantile(latencies, 99) for group, latencies in groups.items()}
+    return {group: percentile_of(latencies, 99) for group, latencies in groups.items()}
 
 
-def _settled(answer: Answer, swaps: Sequence[Swap]) -> int | None:
+def _settled(answer: Sample, swaps: Sequence[Swap]) -> int | None:
     """The version that alone can answer it; None if a load was under way meanwhile."""
     if any(swap.called <= answer.done and answer.sent <= swap.answered for swap in swaps):
         return None
@@ -90,16 +94,16 @@ def _settled(answer: Answer, swaps: Sequence[Swap]) -> int | None:
     return past[-1] if past else OLD
 
 
-def _by_version(given: Sequence[Answer]) -> Mapping[str, int]:
+def _by_version(given: Sequence[Sample]) -> Mapping[str, int]:
     return Counter(answer.seen.version for answer in given if isinstance(answer.seen, Told))
 
 
 def swap_under_load(
     service: Service, repository: Path, asks: Sequence[Ask], *, rate: float, pause_seconds: float, swaps: int, seed: int
-) -> tuple[schedule.Run, list[Swap]]:
+) -> tuple[Done, list[Swap]]:
     """The load, and in the middle of it a new version, the old one again, and so on."""
     plan = Plan(
-        address=service.address,
+        url=service.http_url,
         requests=[one.message for one in asks],
         rate=rate,
         seconds=math.inf,  # stopped after the last swap
@@ -108,7 +112,7 @@ def swap_under_load(
     )
     made = []
     with Aside() as aside:
-        aside.start(open_loop.run, plan=plan)
+        aside.start(drive_open, plan=plan)
         for turn in range(swaps):
             time.sleep(pause_seconds)  # load in between is part of the run
             version = OLD if turn % 2 else NEW
@@ -126,52 +130,38 @@ def swap_under_load(
     return run, [Swap(one.version, one.called - run.began, one.answered - run.began) for one in made]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 1 if a request failed or an answer was not wholly right."""
-    options = _parser().parse_args(arguments)
+def main(
+    *,
+    rate: o.Rate = 200.0,
+    swaps: Annotated[int, Option(metavar="N", help="there and back are two")] = 6,
+    pause: Annotated[float, Option(metavar="SECONDS", help="load before, between and after the swaps")] = 2.0,
+    seed: o.Seed = 1,
+    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    json: o.Json = None,
+) -> int:
+    """A new version of a model, and the old one back, under load: no request fails, each answer is of one version."""
     with tempfile.TemporaryDirectory(prefix="topfive-swap-") as folder:
         repository = Path(folder)
         repositories.write_version(repository, OLD)
-        flags = ["--model-control", "explicit", *options.service_flag]
-        with closing(Service(repository, *flags)) as service:
+        with closing(Service(repository, "--model-control", "explicit", *service_flag)) as service:
             images = [repositories.image(20 * turn, height=HEIGHT, width=WIDTH) for turn in range(IMAGES)]
             asks, missing = mix.with_right_answers(service.address, mix.good_asks(CHANGING, images))
-            run, swaps = swap_under_load(
-                service,
-                repository,
-                asks,
-                rate=options.rate,
-                pause_seconds=options.pause,
-                swaps=options.swaps,
-                seed=options.seed,
+            run, made = swap_under_load(
+                service, repository, asks, rate=rate, pause_seconds=pause, swaps=swaps, seed=seed
             )
-    checks = [*judge(asks, run.answers, swaps), verdict.none_of("routes that are not there", missing)]
-    faults = schedule.faults(run, lag_limit_seconds=schedule.LAG_LIMIT_OF_COUNTS_SECONDS)
-    by_version = dict(_by_version(run.answers))
-    p99 = tails(run.answers, swaps)
-    took = [round((swap.answered - swap.called) * 1e3, 1) for swap in swaps]
-    print(f"{len(run.answers)} requests at {options.rate:g}/s, answers by version {by_version}")
-    print(f"{len(swaps)} swaps, load took {took} ms")
-    print("p99 in ms: " + ", ".join(f"{name} {value:.1f}" for name, value in p99.items()), end="\n\n")
-    print(verdict.markdown(checks), verdict.conclude(checks, faults), sep="\n\n")
-    if options.json:
-        figures = load_figures.summarise(run.answers, after=0.0, until=run.seconds)
-        document = {"swaps": swaps, "by_version": by_version, "p99": p99, "figures": figures, "checks": checks}
-        options.json.write_text(json.dumps({**document, "faults": faults}, default=asdict, indent=1) + "\n")
-    return verdict.exit_code(checks, faults)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.swap", description=__doc__.partition(":")[0])
-    add = parser.add_argument
-    add("--rate", type=float, default=200.0, metavar="N", help="requests per second")
-    add("--swaps", type=int, default=6, metavar="N", help="there and back are two")
-    add("--pause", type=float, default=2.0, metavar="SECONDS", help="load before, between and after the swaps")
-    add("--seed", type=int, default=1)
-    add("--service-flag", action="append", default=[], metavar="FLAG", help="passed on: --service-flag=--workers=2")
-    add("--json", type=Path, metavar="FILE", help="write the figures, the swaps and the checks")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    by_version = dict(_by_version(run.samples))
+    p99 = tails(run.samples, made)
+    took = [round((swap.answered - swap.called) * 1e3, 1) for swap in made]
+    shown = [
+        f"{len(run.samples)} requests at {rate:g}/s, answers by version {by_version}",
+        f"{len(made)} swaps, load took {took} ms",
+        "p99 in ms: " + ", ".join(f"{name} {value:.1f}" for name, value in p99.items()),
+    ]
+    figures = load_figures.summarise(run.samples, after=0.0, until=run.elapsed)
+    return report.finish(
+        [*judge(asks, run.samples, made), verdict.none_of("routes that are not there", missing)],
+        run.faults(lag_limit_seconds=LAG_LIMIT_OF_COUNTS_SECONDS),
+        shown=["\n".join(shown)],
+        json=json,
+        document={"swaps": made, "by_version": by_version, "p99": p99, "figures": figures},
+    )

@@ -7,8 +7,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
 from benchmarks import samples
-from benchmarks.plot import INK, STYLE
-from benchmarks.samples import Sample
+from benchmarks.samples import Held
+from loadgen.drawing import INK, STYLE
 
 ACCEPTED, REFUSED, EXPIRED, FAILED = "accepted (200)", "refused (429, 503)", "too late (504)", "any other"
 COLOURS = {ACCEPTED: "#0b7285", REFUSED: "#e8590c", EXPIRED: "#5f3dc4", FAILED: "#c92a2a"}
@@ -37,7 +37,7 @@ def draw_latencies(phases: Mapping[str, Sequence[tuple[float, float, int]]], pat
         canvas.savefig(path, dpi=150)
 
 
-def draw_soak(taken: Sequence[Sample], latencies: Sequence[tuple[float, float, float]], path: Path) -> None:
+def draw_soak(taken: Sequence[Held], latencies: Sequence[tuple[float, float, float]], path: Path) -> None:
     """Resident memory with its slope over the last two thirds, and the latency (time, p50, p99, in ms) below it."""
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(9, 5.4), layout="constrained")

@@ -1,12 +1,9 @@
-"""The service by itself, on Triton, and Triton alone, in one interleaved run: `python -m benchmarks.triton`.
+"""The service by itself, on Triton, and Triton alone, in one interleaved run: `python -m benchmarks triton`.
 
 All three serve one repository and are sent the same bytes, by the Open Inference Protocol with binary tensors. Every
 window of one is followed by the same window of the others; while one works the others sleep, which every window checks.
 """
 
-import argparse
-import json
-import os
 import shutil
 import sys
 import tempfile
@@ -14,21 +11,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from json import loads
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from typer import Option
 
-from benchmarks import answers, machine, oip, triton_report, tritonserver, workloads
+from benchmarks import answers, machine, oip, report, triton_report, tritonserver, workloads
 from benchmarks import figures as f
+from benchmarks import options as o
 from benchmarks.bench import client_figures
-from benchmarks.client import Exchange, ask, drive
 from benchmarks.figures import Window
-from benchmarks.overhead import PHOTOS
-from benchmarks.server import ROOT, Endpoint, Service
+from benchmarks.server import Endpoint, Service
 from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, scenario
 from benchmarks.tritonserver import Tritonserver
 from benchmarks.workloads import MIXED, RAW224
+from loadgen.asking import ask
+from loadgen.cli import one_of
+from loadgen.closed_loop import Exchange, drive
 
 INPUTS = (RAW224, MIXED)
 
@@ -86,7 +87,7 @@ def run(plan: Plan, targets: Sequence[Target], works: Mapping[str, Work]) -> Ite
 def _window(plan: Plan, target: Target, work: Work, *, turn: int, name: str, connections: int) -> Window:
     images_before, executions_before = target.batches()
     load = drive(
-        target.endpoint.port,
+        target.endpoint.http_url,
         work.requests,
         connections=connections,
         warm_seconds=plan.warm_seconds,
@@ -117,7 +118,7 @@ def with_threads(repository: Path, source: Path, threads: int) -> Path:
 def of_service(service: Service) -> tuple[float, float]:
     """Images and batches that it has run."""
     found = service.metrics()
-    return found.get("topfive_batch_size_sum", 0.0), found.get("topfive_batch_size_count", 0.0)
+    return found.sum("topfive_batch_size_sum") or 0.0, found.sum("topfive_batch_size_count") or 0.0
 
 
 def of_triton(server: Tritonserver, classifier: str) -> tuple[float, float]:
@@ -142,50 +143,60 @@ def _pixels(payload: workloads.Payload) -> workloads.Pixels:
     return payload
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: measure, print, write what was asked for; 1 for an invalid run with --check."""
-    options = _parser().parse_args(arguments)
+def main(
+    *,
+    model_repository: o.Repository = o.REPOSITORY,
+    model: o.Model = o.MODEL,
+    images: o.Images = None,
+    input: Annotated[list[str], Option(parser=one_of(INPUTS), help="only this one; may be repeated")] = [],  # noqa: A002, B006
+    connections: o.ConnectionCounts = (1, 2, 4, 8, 16),
+    rounds: o.Rounds = 3,
+    window: Annotated[float, Option(metavar="SECONDS", help="how long each number of connections runs")] = 3.0,
+    triton_threads: Annotated[int, Option(metavar="N", help="of each of its instances; 0: one for each core")] = 1,
+    quick: o.Quick = False,
+    json: o.Json = None,
+    check: Annotated[bool, Option("--check", help="exit with 2 if the run is invalid")] = False,
+) -> int:
+    """The service by itself, on Triton, and Triton alone, in turns: throughput, latency and CPU."""
     if reason := tritonserver.missing():
         raise SystemExit(reason)
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     plan = Plan(
-        inputs=options.input or INPUTS,
-        connections=options.connections,
-        rounds=1 if options.quick else options.rounds,
-        warm_seconds=0.1 if options.quick else 0.5,
-        window_seconds=0.3 if options.quick else options.window,
+        inputs=input or INPUTS,
+        connections=connections,
+        rounds=1 if quick else rounds,
+        warm_seconds=0.1 if quick else 0.5,
+        window_seconds=0.3 if quick else window,
     )
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="topfive-triton-") as folder, ExitStack() as stack:
-        targets = _start(stack, Path(folder), options)
-        images = options.images or (PHOTOS if PHOTOS.is_dir() else None)
-        work = works(options.model, images, plan.inputs, targets[0].endpoint)
+        source = model_repository.resolve()
+        repository = with_threads(Path(folder) / "models", source, triton_threads)
+        triton = stack.enter_context(closing(Tritonserver(Path(folder) / "server", repository)))
+        targets = _start(stack, source, triton, classifier=f"{model}_classify")
+        work = works(model, images, plan.inputs, targets[0].endpoint)
         windows = []
-        for window in run(plan, targets, work):
-            windows.append(window)
-            print(f"{time.monotonic() - began:6.1f} s  {triton_report.line(window)}", file=sys.stderr)
-        version = json.loads(targets[-1].endpoint.get("/v2")[1])["version"]
-    graphs = [options.model_repository / f"{options.model}_{part}/1/model.onnx" for part in ("resize", "classify")]
+        for one in run(plan, targets, work):
+            windows.append(one)
+            print(f"{time.monotonic() - began:6.1f} s  {triton_report.line(one)}", file=sys.stderr)
+        version = loads(triton.get("/v2")[1])["version"]
     environment = {
-        **machine.environment(graphs),
+        **machine.environment([model_repository / f"{model}_{part}/1/model.onnx" for part in ("resize", "classify")]),
         "triton": version,
-        "triton_threads": options.triton_threads,
+        "triton_threads": triton_threads,
         "run_seconds": round(time.monotonic() - began),
     }
-    print(triton_report.markdown(windows, [target.name for target in targets], environment))
-    if options.json:
-        options.json.write_text(triton_report.as_json(windows, {**environment, "plan": plan}))
-    return int(options.check and bool(f.faults(windows)))
+    found = f.conclude(windows)
+    print(triton_report.markdown(windows, [target.name for target in targets], environment), found, sep="\n\n")
+    note = triton_report.note(environment)
+    report.write(json, report.document(windows, {**environment, "plan": plan}, note=note, verdict=found.outcome))
+    return found.exit_code if check else 0
 
 
-def _start(stack: ExitStack, folder: Path, options: Any) -> list[Target]:
+def _start(stack: ExitStack, source: Path, triton: Tritonserver, *, classifier: str) -> list[Target]:
     """The servers, the embedded one first."""
-    source = options.model_repository.resolve()
-    repository = with_threads(folder / "models", source, options.triton_threads)
-    triton = stack.enter_context(closing(Tritonserver(folder / "server", repository)))
 
     def batches() -> tuple[float, float]:
-        return of_triton(triton, f"{options.model}_classify")
+        return of_triton(triton, classifier)
 
     embedded = stack.enter_context(closing(Service(source)))
     service = stack.enter_context(closing(Service(source, "--triton-url", triton.url, backend="triton")))
@@ -194,24 +205,3 @@ def _start(stack: ExitStack, folder: Path, options: Any) -> list[Target]:
         Target(ON_TRITON, service, [service.cpu_seconds, triton.cpu_seconds], batches),
         Target(ALONE, triton, [triton.cpu_seconds], batches),
     ]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.triton", description=__doc__.partition(":")[0])
-    add = parser.add_argument
-    add("--model-repository", type=Path, default=ROOT / "model_repository", metavar="DIR")
-    add("--model", default="efficientnet_lite0", help="the ensemble; its graphs are MODEL_resize and MODEL_classify")
-    add("--images", type=Path, metavar="DIR", help="JPEG photos to send (default: photos of installed packages)")
-    add("--input", action="append", choices=INPUTS, help="only this one; may be repeated")
-    add("--connections", type=int, nargs="+", default=[1, 2, 4, 8, 16], metavar="N")
-    add("--rounds", type=int, default=3, metavar="N")
-    add("--window", type=float, default=3.0, metavar="SECONDS", help="how long each number of connections runs")
-    add("--triton-threads", type=int, default=1, metavar="N", help="of each of its instances; 0: one for each core")
-    add("--quick", action="store_true", help="one round of short windows: shows that it works, measures little")
-    add("--json", type=Path, metavar="FILE", help="write every window, all figures and the environment")
-    add("--check", action="store_true", help="exit with 1 if the run is invalid")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,12 +1,10 @@
-"""The comparison with Triton for people, as Markdown, and for programs, as JSON. Pure."""
+"""The comparison with Triton for people, as Markdown. Pure."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 from benchmarks import figures as f
-from benchmarks import report
 from benchmarks.figures import Figure, Window
+from loadgen import tables
 
 EMBEDDED, ON_TRITON, ALONE = "embedded", "on Triton", "Triton alone"
 LATENCIES = ("p50", "p99")
@@ -27,7 +25,7 @@ def scenario(name: str, server: str) -> str:
 
 def line(window: Window) -> str:
     """One window as a line of progress."""
-    values = "  ".join(f"{name} {report.number(window.values[name]):6}" for name in (f.IMAGES, *LATENCIES, f.CPU))
+    values = "  ".join(f"{name} {tables.number(window.values[name]):6}" for name in (f.IMAGES, *LATENCIES, f.CPU))
     return f"round {window.round + 1}  {window.scenario:22} {window.setting:3} connections  {values}"
 
 
@@ -43,29 +41,20 @@ def markdown(windows: Sequence[Window], servers: Sequence[str], environment: Map
             for server in servers:
                 values = [measured.get(Figure(one, scenario(name, server), connections)) for one in header]
                 ratio = measured[Figure(f.IMAGES, scenario(name, server), connections)] / base
-                lines.append((name, str(connections), server, *map(report.number, (ratio, *values))))
+                lines.append((name, str(connections), server, *map(tables.number, (ratio, *values))))
     return "\n\n".join(
         [
             "## The service, the service on Triton, and Triton",
             ", ".join(f"{key} {value}" for key, value in environment.items() if not isinstance(value, dict)),
-            report.table(lines),
-            NOTE.format(threads=_threads(environment["triton_threads"])),
-            "; ".join([f"Verdict: {f.conclude(windows, [])}", *f.faults(windows)]),
+            tables.markdown(tables.of(lines)),
+            note(environment),
         ]
     )
 
 
-def as_json(windows: Sequence[Window], environment: Mapping[str, object]) -> str:
-    """The whole result for programs."""
-    document = {
-        "environment": environment,
-        "note": NOTE.format(threads=_threads(environment["triton_threads"])),
-        "verdict": f.conclude(windows, []),
-        "faults": f.faults(windows),
-        "figures": [{**figure._asdict(), "value": value} for figure, value in f.figures(windows).items()],
-        "windows": windows,
-    }
-    return json.dumps(document, default=asdict, ensure_ascii=False, indent=1) + "\n"
+def note(environment: Mapping[str, object]) -> str:
+    """What to bear in mind of this Triton."""
+    return NOTE.format(threads=_threads(environment["triton_threads"]))
 
 
 def _threads(count: object) -> str:

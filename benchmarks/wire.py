@@ -13,13 +13,13 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from benchmarks.client import PIECE
-from loadtests.http1 import Response, ResponseParser
+from loadgen.http1 import Response, ResponseParser
 
 CLOSED: Final = "closed"
 RESET: Final = "reset"
 NOTHING: Final = "nothing"
 LEFT: Final = "left"
+PIECE: Final = 16384
 OVERDUE: Final = "never cut off"
 UNEXPLAINED: Final = "unexplained"
 PATIENCE_SECONDS = 15.0

@@ -5,11 +5,9 @@ seed, so that image number i is the same on either side. Nothing here measures; 
 """
 
 import io
-import random
 import re
 from collections.abc import Collection
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlencode
@@ -18,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from loadtests.http1 import Response, render
+from loadgen.http1 import Response, render
+from loadgen.photos import jpegs
 
 RAW224, MIXED, JPEG = "raw224", "mixed", "jpeg"
 SCENARIOS = (RAW224, MIXED, JPEG)
@@ -34,18 +33,11 @@ SEED = 5
 COUNT = 64
 INDEX = re.compile(rb'"index": ?(\d+)')
 
-# Where there is no folder of photos: sizes as in a sample of ImageNet, cut from photographs that come with packages.
-SIZES = [(500, 375)] * 5 + [(375, 500), (500, 333)] * 2 + [(333, 500), (640, 480), (400, 300), (500, 500)]
-PACKAGED = {
-    "skimage": ("data/astronaut.png", "data/chelsea.png", "data/coffee.png", "data/rocket.jpg"),
-    "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
-}
-
 
 @cache
 def load(folder: Path | None) -> dict[str, Workload]:
     """The images of every scenario, in the order in which they are sent."""
-    files = _sample(folder) if folder else _packaged()
+    files = jpegs(folder, count=COUNT, seed=SEED)
     photos = [decode(file) for file in files]
     crops = [np.asarray(ImageOps.fit(Image.fromarray(photo), (224, 224))) for photo in photos]
     return {RAW224: [*crops], MIXED: [*photos], JPEG: [*files]}
@@ -75,28 +67,3 @@ def is_right(response: Response, allowed: Collection[int]) -> bool:
         return response.status == 200 and int.from_bytes(response.body[-40:-32], "little") in allowed
     indices = INDEX.findall(response.body)
     return response.status == 200 and len(indices) == 5 and int(indices[0]) in allowed
-
-
-def _sample(folder: Path) -> list[bytes]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg"})
-    if not files:
-        raise SystemExit(f"{folder}: no .jpg files in this folder; name another with --images")
-    return [path.read_bytes() for path in random.Random(SEED).sample(files, min(COUNT, len(files)))]
-
-
-def _packaged() -> list[bytes]:
-    chance = random.Random(SEED)
-    paths = [_package(package) / name for package, names in PACKAGED.items() for name in names]
-    files = [io.BytesIO() for _ in range(COUNT)]
-    for number, file in enumerate(files):
-        photo = Image.open(paths[number % len(paths)]).convert("RGB")
-        where = (chance.random(), chance.random())
-        ImageOps.fit(photo, chance.choice(SIZES), centering=where).save(file, "jpeg", quality=90)
-    return [file.getvalue() for file in files]
-
-
-def _package(name: str) -> Path:
-    found = find_spec(name)
-    if found is None or found.origin is None:
-        raise SystemExit(f"no photos: name a folder of JPEG files with --images, or install {name}")
-    return Path(found.origin).parent

@@ -5,7 +5,7 @@ same way as its `FindPeakPerformanceMode` finds it: double the rate until it fai
 passed and the first that failed. Unlike there the first rate need not pass, a run that says nothing of the server is
 told apart from one that failed, and what was found must hold in a second, longer run with other arrivals.
 
-What lives here: the search, which knows rates and runs but not how to make one. What does not: sending (`open_loop`).
+What lives here: the search, which knows rates and runs but not how to make one.
 """
 
 from __future__ import annotations

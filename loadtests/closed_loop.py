@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from loadtests import percentiles, shapes, windows
+from loadgen import percentiles
+from loadtests import shapes, windows
 from loadtests.locust_process import GeneratorFailed, Load, LocustProcess
 from loadtests.recorder import Sample
 from loadtests.results import Cell, Server, ShapePoint, ShapeRun, Window

@@ -15,8 +15,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
-from loadtests.percentiles import standing
-from loadtests.results import Capacity, Cell, Latencies, OpenRun, Run, Window
+from loadgen.percentiles import Latencies, standing
+from loadtests.results import Capacity, Cell, OpenRun, Run, Window
 
 Verdict = Literal["better", "worse", "within noise", "not comparable"]
 Unit = Literal["per second", "seconds", "bytes", "ratio"]

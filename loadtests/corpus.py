@@ -9,14 +9,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from random import Random
 from typing import Final
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from loadgen.photos import QUALITY, NoPhotos, jpegs
 from loadtests import encoding
 from loadtests.oracle import Oracle, Pixels
 from loadtests.queries import Query, Scenario
@@ -25,27 +24,16 @@ from loadtests.results import Mix
 # Batches of other sizes sum in another order, and another backend by another algorithm: a photo whose second label is
 # nearer than this could be answered with either.
 MARGIN: Final = 0.02
+_HERE: Final = Path(__file__).resolve().parent
+_COFFEE: Final = (_HERE.parent / "docs" / "coffee.jpg", _HERE / "coffee.jpg")
 PHOTOS: Final = 48
 """How many are drawn of a folder: what they take in memory, and what the oracle takes for them, is bounded by it."""
-
-# Sizes as in a sample of ImageNet, cut from the few large photos that come with packages.
-_SIZES: Final = (*[(500, 375)] * 5, *[(375, 500), (500, 333)] * 2, (333, 500), (640, 480), (400, 300), (500, 500))
-_PACKAGED: Final = {
-    "skimage": ("data/astronaut.png", "data/chelsea.png", "data/coffee.png", "data/rocket.jpg"),
-    "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
-}
-_COFFEE: Final = "coffee.jpg"
-_QUALITY: Final = 90
 
 # Width and height of the largest and the longest.
 TWELVE_MEGAPIXELS: Final = (4000, 3000)
 PANORAMA, TOWER = (8000, 400), (400, 8000)
 _SCREEN: Final = (1600, 1200)
 _TINY: Final = (9, 7)
-
-
-class NoPhotos(Exception):
-    """There is nothing to send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +49,7 @@ def photos(folder: Path | None, *, seed: int, size: tuple[int, int] | None = Non
 
     `size`: width and height, for a model that takes no other.
     """
-    files = _of_folder(folder, seed=seed) if folder else _of_packages(seed=seed)
+    files = jpegs(folder, count=PHOTOS, seed=seed, besides=_COFFEE)
     if size:
         files = [_jpeg(size)(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]
     return [Photo(file, encoding.decode(file)) for file in files]
@@ -121,7 +109,7 @@ def _clearest(
 
 def _jpeg(size: tuple[int, int], mode: str = "RGB", **options: object) -> Callable[[Image.Image], bytes]:
     def encode(photo: Image.Image) -> bytes:
-        return _saved(ImageOps.fit(photo, size).convert(mode), "jpeg", quality=_QUALITY, **options)
+        return _saved(ImageOps.fit(photo, size).convert(mode), "jpeg", quality=QUALITY, **options)
 
     return encode
 
@@ -133,7 +121,7 @@ def _rotated(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
 
     def encode(photo: Image.Image) -> bytes:
         lying = ImageOps.fit(photo, size).transpose(Image.Transpose.ROTATE_90)
-        return _saved(lying, "jpeg", quality=_QUALITY, exif=exif)
+        return _saved(lying, "jpeg", quality=QUALITY, exif=exif)
 
     return encode
 
@@ -186,34 +174,3 @@ def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
-
-
-def _of_folder(folder: Path, *, seed: int) -> list[bytes]:
-    files = sorted(path for path in folder.glob("*") if path.suffix.lower() in {".jpg", ".jpeg"})
-    if not files:
-        raise NoPhotos(f"{folder} has no .jpg file; name a folder of photos with --photos")
-    return [path.read_bytes() for path in Random(seed).sample(files, min(PHOTOS, len(files)))]
-
-
-def _of_packages(*, seed: int) -> list[bytes]:
-    chance = Random(seed)
-    sources = [Image.open(path).convert("RGB") for path in _packaged_paths()]
-    pieces = []
-    for number in range(PHOTOS):
-        photo = sources[number % len(sources)]
-        where = (chance.random(), chance.random())
-        piece = ImageOps.fit(photo, chance.choice(_SIZES), centering=where)
-        pieces.append(_saved(piece, "jpeg", quality=_QUALITY))
-    return pieces
-
-
-def _packaged_paths() -> list[Path]:
-    here = Path(__file__).resolve().parent
-    found = [path for path in (here.parent / "docs" / _COFFEE, here / _COFFEE) if path.is_file()]
-    for package, names in _PACKAGED.items():
-        spec = find_spec(package)
-        if spec is not None and spec.origin is not None:
-            found += [Path(spec.origin).parent / name for name in names]
-    if not found:
-        raise NoPhotos("there are no photos here; name a folder of JPEG files with --photos")
-    return found

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import psutil
 
+from loadgen.machine import cpu, digests, versions
 from loadtests import target
 from loadtests.target import Target
 
@@ -28,7 +27,7 @@ def describe(
     return {
         "server": f"{of.name} {of.version}",
         "model": of.model,
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": len(psutil.Process().cpu_affinity() or [])
         if hasattr(psutil.Process, "cpu_affinity")
         else os.cpu_count(),
@@ -36,23 +35,11 @@ def describe(
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "commit": _commit(),
-        "packages": {package: version(package) for package in _PACKAGES},
-        "graphs (sha256)": {path.parts[-3]: _digest(path) for path in graphs},
+        "packages": versions(_PACKAGES),
+        "graphs (sha256)": {model: digest[:_SHORT] for model, digest in digests(graphs).items()},
         "settings of the run": dict(settings),
         "settings of the server": target.settings(of),
     }
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:_SHORT]
-
-
-def _cpu() -> str:
-    """Linux says the name in a file, others by `platform`."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
 
 
 def _commit() -> str | None:

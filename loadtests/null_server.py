@@ -2,7 +2,7 @@
 
 It reads the whole body, throws it away as it comes, and answers `/v1/classify` and inference requests of the Open
 Inference Protocol in the shape that topfive gives, with the first label "null". It can be made a bad server on purpose:
-to stand still every so often, or to take its time over each request, one after the other.
+to stand still every so often.
 
     python -m loadtests.null_server --port 0        prints its port, then the begin and end of each stall, by the
                                                     clock of time.monotonic
@@ -18,15 +18,16 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from loadtests.event_loop import punctual
-from loadtests.http1 import CONTENT_LENGTH, HEAD_END
-from loadtests.queries import JSON_LENGTH, NULL_LABEL
+from loadgen.event_loop import punctual
+from loadgen.http1 import CONTENT_LENGTH, HEAD_END
+from loadgen.tensors import JSON_LENGTH
+from loadtests.queries import NULL_LABEL
 
 LABELS: Final = (NULL_LABEL, *(f"null {place}" for place in range(2, 6)))
 PROBABILITIES: Final = (0.5, 0.25, 0.125, 0.0625, 0.03125)
@@ -103,8 +104,7 @@ def inferred(model: str, asked: bytes) -> bytes:
 class _Client(asyncio.Protocol):
     """One connection: requests one after the other, their bodies forgotten but for the JSON of an inference request."""
 
-    def __init__(self, later: Callable[[Callable[[], None]], None]) -> None:
-        self._later = later
+    def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._head = b""
         self._target = ""
@@ -137,7 +137,8 @@ class _Client(asyncio.Protocol):
             if self._left:
                 return
             self._left = None
-            self._answer(self._respond())
+            assert self._transport is not None
+            self._transport.write(self._respond())
 
     def _begin(self, head: bytes) -> None:
         self._target = head.split(b" ", 2)[1].decode("latin-1").partition("?")[0]
@@ -159,27 +160,6 @@ class _Client(asyncio.Protocol):
             return answer(200, b"")
         return refusal(404, f"nothing is at {self._target}")
 
-    def _answer(self, message: bytes) -> None:
-        transport = self._transport
-        assert transport is not None
-        self._later(lambda: transport.write(message))
-
-
-class _Pace:
-    """When answers go out: at once, or one after the other, each after its time."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, answer_seconds: float) -> None:
-        self._loop = loop
-        self._answer_seconds = answer_seconds
-        self._free = 0.0
-
-    def __call__(self, send: Callable[[], None]) -> None:
-        if not self._answer_seconds:
-            send()
-            return
-        self._free = max(self._free, self._loop.time()) + self._answer_seconds
-        self._loop.call_at(self._free, send)
-
 
 def _stall(loop: asyncio.AbstractEventLoop, due: float, *, seconds: float, every: float) -> None:
     """The whole process stands still, and says when it did."""
@@ -193,8 +173,7 @@ def _stall(loop: asyncio.AbstractEventLoop, due: float, *, seconds: float, every
 
 async def _serve(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
-    pace = _Pace(loop, answer_seconds=options.answer_seconds)
-    server = await loop.create_server(lambda: _Client(pace), options.host, options.port, backlog=BACKLOG)
+    server = await loop.create_server(_Client, options.host, options.port, backlog=BACKLOG)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     if options.stall_seconds:
@@ -206,8 +185,8 @@ async def _serve(options: argparse.Namespace) -> None:
 class NullServer:
     """One in a process of its own, on a free port, from construction to the end of the `with` block."""
 
-    def __init__(self, *, stall_seconds: float = 0.0, stall_every: float = 2.0, answer_seconds: float = 0.0) -> None:
-        options = {"--stall-seconds": stall_seconds, "--stall-every": stall_every, "--answer-seconds": answer_seconds}
+    def __init__(self, *, stall_seconds: float = 0.0, stall_every: float = 2.0) -> None:
+        options = {"--stall-seconds": stall_seconds, "--stall-every": stall_every}
         command = [sys.executable, "-m", "loadtests.null_server", "--port", "0"]
         command += [str(part) for pair in options.items() for part in pair]
         self._process = subprocess.Popen(  # noqa: S603  # itself
@@ -241,7 +220,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--port", type=int, default=0, help="0 takes a free one")
     add("--stall-seconds", type=float, default=0.0, help="how long it stands still each time")
     add("--stall-every", type=float, default=2.0, help="how often, counted from its start")
-    add("--answer-seconds", type=float, default=0.0, help="how long each request takes, one after the other")
     with asyncio.Runner(loop_factory=punctual) as runner:
         runner.run(_serve(parser.parse_args(arguments)))
 

@@ -1,17 +1,17 @@
 """One request and what a right answer to it says: what both generators send and how they judge what comes back.
 
-What lives here: the query, the order in which queries are sent, and the reading of answers in the three ways in which
+What lives here: the query, and the reading of answers in the three ways in which
 they come over HTTP. What does not: where queries come from (`corpus`), when they are sent (`users`, `open_loop`). Pure.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from random import Random
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from loadgen import tensors
 from loadtests.results import Mix
 
 Scenario = Literal["raw", "jpeg", "oip", "grpc"]
@@ -22,8 +22,6 @@ OK: Final = 200
 NULL_LABEL: Final = "null"
 """What the null backend answers to everything: queries to it expect this."""
 CLASSES: Final = "classes"
-JSON_LENGTH: Final = "inference-header-content-length"
-_LENGTH_BYTES: Final = 4  # before each string of a binary tensor, little-endian
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +40,6 @@ class Query:
     expected: str
 
 
-def order(count: int, *, seed: object) -> Iterator[int]:
-    """Which of so many queries is next, without end: all of them in random order, then all in another.
-
-    So each is sent as often as any, and windows differ by the server rather than by what was drawn.
-    """
-    chance = Random(f"order {seed}")
-    while True:
-        yield from chance.sample(range(count), count)
-
-
 def judge(query: Query, *, status: int, headers: Mapping[str, str], body: bytes) -> str:
     """What is wrong with an answer, in a few words that are the same for the same fault; "" for a right one.
 
@@ -60,7 +48,7 @@ def judge(query: Query, *, status: int, headers: Mapping[str, str], body: bytes)
     if status != OK:
         return f"{status} {_code(body)}".rstrip()
     try:
-        label = top_label(body, json_length=headers.get(JSON_LENGTH))
+        label = top_label(body, json_length=headers.get(tensors.JSON_LENGTH))
     except (ValueError, KeyError, TypeError, IndexError):
         return "unreadable answer"
     return "" if label == query.expected else "wrong label"
@@ -72,32 +60,10 @@ def top_label(body: bytes, *, json_length: str | None) -> str:
     `json_length`: the header Inference-Header-Content-Length. Raises `ValueError`, `KeyError`, `TypeError` or
     `IndexError` for anything else.
     """
-    end = len(body) if json_length is None else int(json_length)
-    document = json.loads(body[:end])
+    document, binary = tensors.split(body, json_length)
     if "outputs" in document:
-        return _first_class(document["outputs"], body[end:])
+        return str(tensors.values(document, binary, of=[CLASSES])[CLASSES][0])
     return str(document["predictions"][0]["label"])
-
-
-def _first_class(outputs: list[Mapping[str, Any]], binary: bytes) -> str:
-    """Binary tensors lie behind the JSON in the order of `outputs`; the others are in it."""
-    for output in outputs:
-        size = output.get("parameters", {}).get("binary_data_size")
-        if output["name"] != CLASSES:
-            binary = binary[size or 0 :]
-        elif size is None:
-            return str(output["data"][0])
-        else:
-            return first_string(binary[:size])
-    raise ValueError(f"the answer has no output {CLASSES!r}")
-
-
-def first_string(tensor: bytes) -> str:
-    """The first element of a binary BYTES tensor; raises `ValueError` if there is none."""
-    end = _LENGTH_BYTES + int.from_bytes(tensor[:_LENGTH_BYTES], "little")
-    if not _LENGTH_BYTES <= end <= len(tensor):
-        raise ValueError("the tensor ends within its first string")
-    return tensor[_LENGTH_BYTES:end].decode()
 
 
 def _code(body: bytes) -> str:

@@ -13,6 +13,8 @@ from typing import Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from loadgen.percentiles import Latencies
+
 FORMAT: Final = 1
 
 Mix = Literal["random", "complex"]
@@ -21,19 +23,6 @@ MIXES: Final[tuple[Mix, ...]] = ("random", "complex")
 
 class UnreadableRun(Exception):
     """A file that is not a stored run."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latencies:
-    """Of right answers only: how long they took. `curve`: (percentile, seconds), ascending."""
-
-    count: int
-    mean: float
-    p50: float
-    p90: float
-    p99: float
-    max: float
-    curve: Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,10 @@ from typing import Final, Self
 
 import psutil
 
+from loadgen import metrics
+from loadgen.metrics import Reading
 from loadtests import server_metrics, target
 from loadtests.results import Moment, Server
-from loadtests.server_metrics import Reading
 
 EVERY_SECONDS: Final = 0.5
 
@@ -23,7 +24,7 @@ EVERY_SECONDS: Final = 0.5
 class Sampler:
     """Reads until the end of the `with` block. `pid`: of a server here that does not tell its CPU and memory.
 
-    A reading that fails is left out and counted in `missed`: a server that is overloaded is the rule here.
+    A reading that fails, or is none, is left out and counted in `missed`: a server that is overloaded is the rule here.
     """
 
     def __init__(self, metrics_url: str, *, pid: int | None, zero: float) -> None:
@@ -60,16 +61,17 @@ class Sampler:
         while True:
             try:
                 self._note(self._read())
-            except OSError:
+            except (OSError, ValueError):
                 self.missed += 1
             if self._ended.wait(EVERY_SECONDS):
                 return
 
     def _read(self) -> Reading:
-        reading = server_metrics.parse(target.get(self._url).decode(), at=time.monotonic())
+        reading = metrics.parse(target.get(self._url).decode(), at=time.monotonic())
         if self._process is not None:
             family = [self._process, *self._process.children(recursive=True)]
-            return reading.with_process(
+            return server_metrics.with_process(
+                reading,
                 cpu_seconds=sum(sum(one.cpu_times()[:2]) for one in family),
                 resident_bytes=sum(one.memory_info().rss for one in family),
             )
@@ -83,7 +85,7 @@ class Sampler:
             Moment(
                 at=reading.at - self._zero,
                 cpu_cores=used.cpu_cores if used else None,
-                resident_bytes=reading.resident_bytes,
+                resident_bytes=server_metrics.memory(reading),
                 phase=self.phase,
             )
         )

@@ -2,18 +2,18 @@
 
 What does not live here: what objectives there can be (`objectives`), comparing two runs (`comparison`).
 
-PASS: all objectives are met. FAIL: one is measured and missed. INVALID: none is missed, but the run cannot say that all
-are met: it is faulty as a whole, or lacks a measurement, or has one that did not settle, is of too few samples
-(`percentiles.standing`), or is beyond what the generator itself can do.
+It cannot tell whether an objective is met if it lacks a measurement, or has one that did not settle, is of too few
+samples (`loadgen.percentiles.standing`), or is beyond what the generator itself can do.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Iterator
+from typing import Final
 
+from loadgen.percentiles import Latencies, standing
+from loadgen.verdict import SHARE, Check, Verdict, conclude
 from loadtests.comparison import closed_subject
 from loadtests.objectives import (
     BadObjectives,
@@ -24,47 +24,15 @@ from loadtests.objectives import (
     OpenObjective,
     load,
 )
-from loadtests.percentiles import standing
 from loadtests.queries import Scenario
-from loadtests.results import Capacity, Cell, Latencies, OpenRun, Run
+from loadtests.results import Capacity, Cell, OpenRun, Run
 
-__all__ = ["BadObjectives", "Check", "Objectives", "Outcome", "Verdict", "judge", "load"]
-
-Outcome = Literal["PASS", "FAIL", "INVALID"]
-EXIT_CODES: Final[dict[Outcome, int]] = {"PASS": 0, "FAIL": 1, "INVALID": 2}
+__all__ = ["BadObjectives", "Objectives", "judge", "load"]
 
 HEADROOM: Final = 1.5
 """A generator that can do less than so many times what was measured may be what limits it."""
 
 _MB: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """An objective and what the run says of it. `met` is None where it cannot say; `reason` tells why, or a doubt."""
-
-    name: str
-    seen: float | None
-    wanted: float
-    at_least: bool  # or at most
-    unit: str  # ms, /s, MB, or nothing for a ratio
-    met: bool | None
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """On a run. `reasons`: why it is not PASS; `notes`: what to doubt of the run all the same."""
-
-    outcome: Outcome
-    reasons: Sequence[str]
-    checks: Sequence[Check]
-    notes: Sequence[str]
-
-    @property
-    def exit_code(self) -> int:
-        """0, 1 or 2."""
-        return EXIT_CODES[self.outcome]
 
 
 def judge(run: Run, objectives: Objectives) -> Verdict:
@@ -76,33 +44,7 @@ def judge(run: Run, objectives: Objectives) -> Verdict:
         *([_memory(run, objectives.memory)] if objectives.memory else []),
     ]
     checks = list(dict.fromkeys(found))  # objectives by scenario share the error ratio of their cell
-    return Verdict(
-        outcome=_outcome(run, checks),
-        reasons=[
-            *(f"the run: {fault}" for fault in run.faults),
-            *(_missed(check) for check in checks if not check.met),
-        ],
-        checks=checks,
-        notes=list(_limits(run)),
-    )
-
-
-def _outcome(run: Run, checks: Sequence[Check]) -> Outcome:
-    if run.faults:
-        return "INVALID"
-    if any(check.met is False for check in checks):
-        return "FAIL"
-    return "PASS" if all(check.met for check in checks) else "INVALID"
-
-
-def _missed(check: Check) -> str:
-    bound = f"{'at least' if check.at_least else 'at most'} {_amount(check.wanted, check.unit)}"
-    seen = "" if check.seen is None else f"{_amount(check.seen, check.unit)}, "
-    return f"{check.name}: {seen}wanted {bound}{f' ({check.reason})' if check.reason else ''}"
-
-
-def _amount(value: float, unit: str) -> str:
-    return f"{value:.4g} {unit}".rstrip().replace(" /", "/")
+    return conclude(checks, [f"the run: {fault}" for fault in run.faults], notes=list(_limits(run)))
 
 
 def _closed(run: Run, objective: ClosedObjective) -> Iterator[Check]:
@@ -157,7 +99,7 @@ def _capacity(run: Run, objective: CapacityObjective) -> Check:
             at_least=True,
             unit="/s",
             met=False,
-            reason="no rate met it",
+            note="no rate met it",
         )
     doubt = doubt or _beyond_ceiling(run, found.rate or 0)
     return _check(name, found.rate, objective.min_rate, "/s", at_least=True, doubt=doubt)
@@ -198,7 +140,7 @@ def _errors(name: str, measured: Cell | OpenRun | None, *, wanted: float, doubt:
     seen = measured.error_ratio if measured else None
     if isinstance(measured, Cell) and seen is not None and seen > wanted:
         doubt = ""
-    return _check(f"{name}: error ratio", seen, wanted, "", at_least=False, doubt=doubt)
+    return _check(f"{name}: error ratio", seen, wanted, SHARE, at_least=False, doubt=doubt)
 
 
 def _check(
@@ -207,7 +149,7 @@ def _check(
     met = None
     if not doubt and seen is not None:
         met = seen >= wanted if at_least else seen <= wanted
-    return Check(name=name, seen=seen, wanted=wanted, at_least=at_least, unit=unit, met=met, reason=doubt or note)
+    return Check(name=name, seen=seen, wanted=wanted, at_least=at_least, unit=unit, met=met, note=doubt or note)
 
 
 def _beyond_ceiling(run: Run, rate: float) -> str:

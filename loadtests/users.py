@@ -18,8 +18,10 @@ from geventhttpclient.connectionpool import ConnectionPool
 from locust import FastHttpUser, User, task
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from loadtests import queries, sockets
-from loadtests.queries import Query, Scenario, order
+from loadgen import sockets, tensors
+from loadgen.schedule import order
+from loadtests import queries
+from loadtests.queries import Query, Scenario
 from loadtests.recorder import Sample
 
 PATIENCE_SECONDS: Final = 60.0
@@ -146,7 +148,7 @@ class Grpc(_Sender, User):
         except grpc.RpcError as raised:
             error, failure = raised.code().name, raised
         ended = monotonic()
-        if answer is not None and queries.first_string(answer.raw_output_contents[0]) != query.expected:
+        if answer is not None and next(tensors.strings(answer.raw_output_contents[0])) != query.expected:
             error = "wrong label"
             failure = AssertionError(error)
         self.environment.events.request.fire(

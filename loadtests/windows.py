@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests import percentiles
+from loadgen import percentiles
+from loadgen.percentiles import Latencies
 from loadtests.recorder import Sample
-from loadtests.results import Latencies, Window
+from loadtests.results import Window
 
 AGREED: Final = 3
 """So many windows in a row must agree."""

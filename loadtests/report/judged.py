@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from loadgen.tables import MB, MS, NOTHING, Column, Table, numbers, one, texts
+from loadgen.verdict import Verdict, table
 from loadtests.comparison import CPU, ERRORS, P50, P90, P99, RESIDENT, THROUGHPUT, Change, Figure, closed_subject
 from loadtests.report.measured import cells_of
-from loadtests.report.tables import MB, MS, NOTHING, Column, Table, numbers, one, percent, texts
 from loadtests.results import MIXES, Cell, Mix, Run
-from loadtests.slo import Check, Verdict
 
 _BRIEF = (THROUGHPUT, P50, P90, P99, ERRORS, CPU, RESIDENT)
 _TITLES = {
@@ -30,17 +30,7 @@ def checks(verdict: Verdict) -> list[Table]:
     found = [check for met in (False, None, True) for check in verdict.checks if check.met is met]
     if not found:
         return []
-    return [
-        Table(
-            "",
-            [
-                texts("objective", [check.name for check in found]),
-                Column("seen", [_amount(check.seen, check) for check in found]),
-                Column("wanted", [_wanted(check) for check in found]),
-                texts("", [_met(check) for check in found], "verdict"),
-            ],
-        )
-    ]
+    return [table(found)]
 
 
 def summary(verdict: Verdict) -> str:
@@ -48,23 +38,6 @@ def summary(verdict: Verdict) -> str:
     met = [check.met for check in verdict.checks]
     told = ((False, "missed"), (None, "of which the run cannot tell"), (True, "met"))
     return "Objectives: " + ", ".join(f"{met.count(each)} {words}" for each, words in told if each in met)
-
-
-def _amount(value: float | None, check: Check) -> str:
-    if value is None:
-        return NOTHING
-    if not check.unit:
-        return percent(value)
-    return f"{one(value)} {check.unit}".replace(" /", "/")
-
-
-def _wanted(check: Check) -> str:
-    return f"{'≥' if check.at_least else '≤'} {_amount(check.wanted, check)}"
-
-
-def _met(check: Check) -> str:
-    words = {True: "met", False: "missed", None: "INVALID"}[check.met]
-    return f"{words}: {check.reason}" if check.reason else words
 
 
 def beyond_noise(changes: Sequence[Change]) -> list[Table]:

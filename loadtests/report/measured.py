@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from loadtests.comparison import capacity_subject, closed_subject, flat, open_subject
-from loadtests.report.tables import (
+from loadgen.percentiles import Latencies
+from loadgen.tables import (
     MB,
     MS,
     NOTHING,
@@ -18,7 +18,8 @@ from loadtests.report.tables import (
     one,
     texts,
 )
-from loadtests.results import MIXES, Capacity, Cell, Latencies, Mix, OpenRun, Run, Server, ShapeRun
+from loadtests.comparison import capacity_subject, closed_subject, flat, open_subject
+from loadtests.results import MIXES, Capacity, Cell, Mix, OpenRun, Run, Server, ShapeRun
 
 HEADLINE_WORKERS = 8
 

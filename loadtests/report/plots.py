@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from loadtests.report.drawing import (
+from loadgen.drawing import (
     COLOURS,
     HATCHES,
     INK,
@@ -22,9 +22,10 @@ from loadtests.report.drawing import (
     named,
     one_legend,
 )
+from loadgen.percentiles import Latencies
+from loadgen.tables import MS
 from loadtests.report.measured import cells_of, probes_of, workers_in_words
-from loadtests.report.tables import MS
-from loadtests.results import MIXES, Cell, Latencies, Mix, OpenRun, Run
+from loadtests.results import MIXES, Cell, Mix, OpenRun, Run
 
 STAGES = ("queue", "decode", "resize", "inference")
 _FAR = 10

@@ -8,8 +8,8 @@ from itertools import groupby
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from loadtests.report.drawing import COLOURS, FAINT, canvas, latency_axis, one_legend
-from loadtests.report.tables import MB, MS
+from loadgen.drawing import COLOURS, FAINT, canvas, latency_axis, one_legend
+from loadgen.tables import MB, MS
 from loadtests.results import Moment, Run, ShapePoint, ShapeRun
 
 _NONE = float("nan")

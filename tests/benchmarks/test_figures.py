@@ -1,11 +1,8 @@
-"""From windows to a verdict: percentiles, ratios within a round, medians over rounds, targets."""
+"""From windows to a verdict: ratios within a round, medians over rounds, targets."""
 
 from collections.abc import Mapping
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchmarks import figures as f
 from benchmarks.figures import (
@@ -21,7 +18,6 @@ from benchmarks.figures import (
     faults,
     figures,
     judge,
-    percentile,
 )
 from benchmarks.workloads import JPEG, MIXED, RAW224
 
@@ -37,12 +33,6 @@ def service(
 
 def bare(turn: int, config: Config, *, images: float = 100.0, cpu: float = 10.0, step: float = 9.0) -> Window:
     return Window(turn, RAW224, config, {f.IMAGES: images, f.CPU: cpu, f.STEP: step})
-
-
-@given(st.lists(st.floats(0, 1e3), min_size=1, max_size=300), st.sampled_from([50, 90, 99]))
-def test_percentiles_are_numpys(samples: list[float], percent: int) -> None:
-    """Exact percentiles of all samples, as numpy's default gives them."""
-    assert percentile(samples, percent) == pytest.approx(np.percentile(samples, percent), rel=1e-9, abs=1e-9)
 
 
 def test_a_ratio_is_taken_within_its_round_and_then_the_median() -> None:
@@ -98,26 +88,26 @@ def test_a_target_is_met_at_its_limit(sense: str, value: float, met: bool) -> No
     """The limit itself is good enough, on either side."""
     target = Target(Figure(THROUGHPUT, RAW224, 8), "≥" if sense == "≥" else "≤", 0.92)
     (verdict,) = judge([target], {target.figure: value})
-    assert (verdict.measured, verdict.met) == (value, met)
+    assert (verdict.seen, verdict.met) == (value, met)
 
 
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
     """A run of one scenario says nothing of the others, and does not fail for them."""
     verdicts = judge(TARGETS, {})
     assert {verdict.met for verdict in verdicts} == {None}
-    assert conclude([], verdicts) == f.PASS
+    assert conclude([], verdicts).outcome == "PASS"
 
 
 def test_a_missed_target_is_told() -> None:
-    """One missed target makes the run MISSED."""
-    assert conclude([], judge(TARGETS, {Figure(f.TAIL, JPEG, 16): 1.5})) == f.MISSED
+    """One missed target fails the run."""
+    assert conclude([], judge(TARGETS, {Figure(f.TAIL, JPEG, 16): 1.5})).outcome == "FAIL"
 
 
 def test_a_wrong_answer_makes_the_run_invalid() -> None:
     """However fast: a figure for wrong answers is no figure."""
     windows = [service(0, {f.WRONG: 2})]
     assert faults(windows) == ["2 wrong answers"]
-    assert conclude(windows, []) == f.INVALID
+    assert conclude(windows, []).outcome == "INVALID"
 
 
 def test_a_shared_machine_makes_the_run_invalid() -> None:

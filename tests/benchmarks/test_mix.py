@@ -8,14 +8,15 @@ import pytest
 from benchmarks import mix
 from benchmarks.answers import Told
 from benchmarks.mix import LOST, REFUSED, RIGHT, WRONG, Ask, judge, judge_all
-from benchmarks.schedule import Answer
+from loadgen.plan import Sample
+from tests.benchmarks.given import answer as answer_of
 
 GOOD = Ask("raw", b"", labels=[frozenset({"cat", "lynx"}), frozenset({"dog"})])
 BAD = Ask("media type", b"", 415)
 
 
-def given(status: int, seen: object, *, retry_after: float | None = None, request: int = 0) -> Answer:
-    return Answer(request, 0.0, 0.0, 0.1, status, seen, retry_after)
+def given(status: int, seen: object, *, retry_after: float | None = None, request: int = 0) -> Sample:
+    return answer_of(request, 0.0, 0.0, 0.1, status, seen, retry_after)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def given(status: int, seen: object, *, retry_after: float | None = None, reques
         (BAD, given(429, "queue_full", retry_after=1.0), REFUSED),
     ],
 )
-def test_an_answer_is_judged_by_what_was_asked(asked: Ask, answer: Answer, verdict: str) -> None:
+def test_an_answer_is_judged_by_what_was_asked(asked: Ask, answer: Sample, verdict: str) -> None:
     """Right, refused honestly, wrong, or lost; a refusal that does not say when to come again is wrong."""
     assert judge(asked, answer)[0] == verdict
 

@@ -1,6 +1,7 @@
 """The benchmark as a command, over the real service and the real graphs."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +19,10 @@ def test_a_quick_run_measures_reports_and_draws(
         (tmp_path / f"{number}.jpg").write_bytes(encode(photo[:300, :400], "JPEG"))
     options = ["--quick", "--scenario", "mixed", "--connections", "2", "--json", "run.json", "--plot", "run.png"]
     options += ["--images", str(tmp_path)]
-    command = [sys.executable, str(ROOT / "benchmarks" / "overhead.py"), *options]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks", "overhead", *options]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "run.json").read_text())
     service = [window["values"] for window in result["windows"] if window["setting"] == 2]

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import poison, repositories
-from benchmarks.client import Exchange
+from benchmarks import repositories
+from benchmarks.__main__ import main
 from benchmarks.poison import judge, values
 from benchmarks.repositories import POISON
-from loadtests.http1 import Response
+from loadgen.closed_loop import Exchange
+from loadgen.http1 import Response
 
 
 def test_one_in_a_hundred_is_poisonous_at_places_that_the_seed_decides() -> None:
@@ -56,7 +57,7 @@ def test_the_model_that_fails_is_the_tiny_one() -> None:
 
 def test_a_short_run_under_load_costs_no_good_image(tmp_path: Path) -> None:
     """The real service, batches of several clients, one image in a hundred on which the graph raises."""
-    code = poison.main(["--seconds", "1", "--json", str(tmp_path / "run.json")])
+    code = main(["poison", "--seconds", "1", "--json", str(tmp_path / "run.json")])
     result = json.loads((tmp_path / "run.json").read_text())
     assert result["counts"]["poisonous 500"] > 0
     assert result["mean_batch"] > 2

@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks import nginx, repositories, rolling
+from benchmarks.__main__ import main
 from benchmarks.answers import Told
 from benchmarks.mix import Ask
-from benchmarks.schedule import Answer, Run
 from benchmarks.server import ROOT
+from loadgen.plan import Sample
+from tests.benchmarks.given import answer as answer_of
+from tests.benchmarks.given import run_of
 
 REPLICAS = [("127.0.0.1", 11), ("127.0.0.1", 12)]
 ASKS = [Ask("raw", b"", labels=[frozenset({"cat"})])]
-RIGHT = Answer(0, 0.0, 0.0, 0.1, 200, Told("1", ("cat",)))
+RIGHT = answer_of(0, 0.0, 0.0, 0.1, 200, Told("1", ("cat",)))
 
 
 def test_only_the_lines_that_an_operator_changes_are_changed() -> None:
@@ -42,14 +45,14 @@ def test_what_went_to_two_replicas_was_tried_again() -> None:
     [
         (RIGHT, [0, 0], []),
         (RIGHT, [0, -15], ["replicas that did not exit with 0"]),
-        (Answer(0, 0.0, 0.0, 0.1, 0, "closed"), [0], ["requests without an answer"]),
-        (Answer(0, 0.0, 0.0, 0.1, 502, "Bad Gateway"), [0], ["wrong answers"]),
-        (Answer(0, 0.0, 0.0, 0.1, 503, "not_ready", 1.0), [0], ["kinds of requests refused"]),
+        (answer_of(0, 0.0, 0.0, 0.1, 0, "closed"), [0], ["requests without an answer"]),
+        (answer_of(0, 0.0, 0.0, 0.1, 502, "Bad Gateway"), [0], ["wrong answers"]),
+        (answer_of(0, 0.0, 0.0, 0.1, 503, "not_ready", 1.0), [0], ["kinds of requests refused"]),
     ],
 )
-def test_no_request_may_fail(answer: Answer, codes: list[int], missed: list[str]) -> None:
+def test_no_request_may_fail(answer: Sample, codes: list[int], missed: list[str]) -> None:
     """Not even by an honest refusal: there is always a replica that could have answered."""
-    checks, _ = rolling.judge(ASKS, Run([RIGHT, answer], 0.0, 1.0, 1, 0, 0.0), exit_codes=codes)
+    checks, _ = rolling.judge(ASKS, run_of([RIGHT, answer], seconds=1.0), exit_codes=codes)
     assert [check.name for check in checks if not check.met] == missed
 
 
@@ -59,7 +62,7 @@ def test_two_replicas_restart_one_after_the_other_and_no_request_fails(tmp_path:
     repositories.write_sturdy(tmp_path / "models")
     options = ["--model-repository", str(tmp_path / "models"), "--model", repositories.STURDY]
     options += ["--images", str(ROOT / "docs"), "--json", str(tmp_path / "run.json")]
-    rolling.main([*options, "--rate", "20", "--pause", "2", "--drain-grace", "2.5"])
+    main(["rolling", *options, "--rate", "20", "--pause", "1", "--drain-grace", "2.5"])
     result = json.loads((tmp_path / "run.json").read_text())
     assert len(result["restarts"]) == 2
     assert len(result["by_replica"]) == 2

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import samples
-from benchmarks.samples import Sample
+from benchmarks.samples import Held
 
 
-def at(seconds: float, resident: float) -> Sample:
-    return Sample(seconds, int(resident), 14, 10)
+def at(seconds: float, resident: float) -> Held:
+    return Held(seconds, int(resident), 14, 10)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e8, 1e9))

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import soak
+from benchmarks.__main__ import main
 from benchmarks.mix import REFUSED, RIGHT, Ask, Judged
-from benchmarks.samples import Sample
-from benchmarks.schedule import Answer, Run
+from benchmarks.samples import Held
 from benchmarks.soak import Soaked, judge, latency_curve, shuffled
+from tests.benchmarks.given import answer as answer_of
+from tests.benchmarks.given import run_of
 
-IDLE = Sample(0.0, 100_000_000, 14, 10)
+IDLE = Held(0.0, 100_000_000, 14, 10)
 
 
-def soaked(*, per_minute: float = 0.0, after: Sample = IDLE) -> Soaked:
-    taken = [Sample(second, int(1e8 + per_minute * second / 60), 20, 10) for second in range(600)]
-    return Soaked(Run([], 0.0, 600.0, 1, 0, 0.0), taken, IDLE, after)
+def soaked(*, per_minute: float = 0.0, after: Held = IDLE) -> Soaked:
+    taken = [Held(second, int(1e8 + per_minute * second / 60), 20, 10) for second in range(600)]
+    return Soaked(run_of([], seconds=600.0), taken, IDLE, after)
 
 
 def missed(came: Soaked, *, judged: Judged | None = None, exit_code: int = 0) -> list[str]:
@@ -33,9 +34,9 @@ def test_memory_that_stays_passes_and_memory_that_grows_does_not() -> None:
 
 @pytest.mark.parametrize(
     ("after", "name"),
-    [(Sample(0.0, 1, 15, 10), "open files at the end"), (Sample(0.0, 1, 14, 11), "threads at the end")],
+    [(Held(0.0, 1, 15, 10), "open files at the end"), (Held(0.0, 1, 14, 11), "threads at the end")],
 )
-def test_what_is_still_held_at_the_end_is_told(after: Sample, name: str) -> None:
+def test_what_is_still_held_at_the_end_is_told(after: Held, name: str) -> None:
     assert missed(soaked(after=after)) == [name]
 
 
@@ -57,8 +58,8 @@ def test_it_must_end_as_it_is_asked_to() -> None:
 
 def test_the_latency_curve_has_a_point_for_each_stretch() -> None:
     """The median and the tail of what was due in it; none where nothing was."""
-    answers = [Answer(0, second, second, second + 0.01, 200) for second in range(60)]
-    answers[59] = Answer(0, 59, 59, 59.5, 200)
+    answers = [answer_of(0, second, second, second + 0.01, 200) for second in range(60)]
+    answers[59] = answer_of(0, 59, 59, 59.5, 200)
     curve = [*latency_curve(answers, seconds=120.0)]
     assert len(curve) == 30
     assert [*curve[0]] == pytest.approx([1.0, 10, 10])
@@ -78,7 +79,7 @@ def test_a_few_seconds_of_it_end_well(tmp_path: Path) -> None:
     """Files, pixels, errors and hang-ups on the real service; whether memory grows is for longer runs."""
     files = ["--json", str(tmp_path / "run.json"), "--plot", str(tmp_path / "run.png")]
     order = ["--seed", "1209"]  # begins with the kinds below, for few are sent where the machine is busy
-    code = soak.main(["--tiny", "--minutes", "0.03", "--share", "0.5", "--slope-limit", "1e6", *order, *files])
+    code = main(["soak", "--tiny", "--minutes", "0.03", "--share", "0.5", "--slope-limit", "1e6", *order, *files])
     result = json.loads((tmp_path / "run.json").read_text())
     assert {"classify raw", "classify three", "not an image", "unknown model"} <= set(result["counts"])
     assert len(result["samples"]) > 10

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import triton, tritonserver
-from benchmarks.client import Exchange
+from benchmarks.__main__ import main
 from benchmarks.server import ROOT
 from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, scenario
-from loadtests.http1 import Response
+from loadgen.closed_loop import Exchange
+from loadgen.http1 import Response
 
 
 def exchange(label: str, status: int = 200) -> Exchange:
@@ -37,7 +38,7 @@ def test_triton_is_told_its_threads_in_a_copy(tmp_path: Path, threads: int, ment
 def test_a_quick_run_measures_all_three_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every answer right, whoever gave it; how fast it was is not this test's business."""
     options = ["--quick", "--input", "mixed", "--connections", "2", "--json", str(tmp_path / "run.json")]
-    assert triton.main(options) == 0
+    assert main(["triton", *options]) == 0
     result = json.loads((tmp_path / "run.json").read_text())
     names = [EMBEDDED, ON_TRITON, ALONE]
     assert [window["scenario"] for window in result["windows"]] == [scenario("mixed", name) for name in names]

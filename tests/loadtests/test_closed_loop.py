@@ -14,7 +14,7 @@ from loadtests.oracle import Oracle
 from loadtests.recorder import Sample
 from loadtests.run_plan import MODEL, REPOSITORY
 from loadtests.shapes import Plan
-from tests.testkit.serving_process import ServingProcess
+from tests.testkit.serving_process import ROOT, ServingProcess
 
 
 def sample(ended: float, *, took: float = 0.1, error: str = "", users: int = 4) -> Sample:
@@ -48,7 +48,7 @@ def test_the_last_second_which_was_cut_short_is_left_out() -> None:
 
 def test_a_shape_whose_generator_dies_is_no_shape(service: ServingProcess, tmp_path: Path) -> None:
     """Half of it would look like a whole one."""
-    photos = corpus.photos(None, seed=1)[:12]
+    photos = corpus.photos(ROOT / "docs", seed=1)
     query_files.write(corpus.build(photos, Oracle(REPOSITORY, MODEL), mixes=["random"], scenarios=["raw"]), tmp_path)
     options = ["--load-shape", "soak", "--shape-users", "1", "--shape-seconds", "60"]
     load = Load(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,8 +11,8 @@ import pytest
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from benchmarks.client import ask
-from loadtests.http1 import render
+from loadgen.asking import ask
+from loadgen.http1 import render
 from loadtests.null_server import LABELS, PROBABILITIES, NullServer
 from loadtests.queries import NULL_LABEL, Query, judge
 
@@ -82,16 +81,3 @@ def test_one_connection_is_used_again_whatever_was_asked(null: NullServer) -> No
         assert statuses == [200, 404, 200, 400] * 2
     finally:
         connection.close()
-
-
-def test_with_a_time_for_each_answer_they_wait_for_one_another() -> None:
-    """A queue with one server: two requests at once take the time of two, and no machine can make that less."""
-    with NullServer(answer_seconds=0.05) as slow:
-        connections = [http.client.HTTPConnection("127.0.0.1", slow.port) for _ in range(3)]
-        began = time.monotonic()
-        for connection in connections:
-            connection.request("POST", "/v1/classify", b"x")
-        for connection in connections:
-            assert connection.getresponse().status == 200
-            connection.close()
-        assert time.monotonic() - began >= 3 * 0.05

@@ -1,15 +1,14 @@
-"""What a run of the open loop says: which requests were right, and whether the generator itself was at fault."""
+"""What a run of the open loop says: which requests were right, and which were errors."""
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Sequence
 
 import pytest
 
-from loadtests.http1 import Response
-from loadtests.open_plan import Done, Plan, Sample, conclude, faults
+from loadgen.http1 import Response
+from loadgen.plan import Done, Sample
+from loadtests.open_plan import Plan, conclude
 from loadtests.queries import Query
 
 RIGHT = Response(200, b'{"predictions": [{"label": "cat"}]}')
@@ -22,10 +21,6 @@ def done(samples: Sequence[Sample], *, starved: int = 0) -> Done:
     return Done(samples=samples, began=0.0, seconds=10.0, elapsed=12.0, connections=4, starved=starved, cpu_seconds=3.0)
 
 
-def lagging(lags: Sequence[float], *, held: float = 0.0) -> list[Sample]:
-    return [Sample(0, 1.0, 1.0 + held + lag, 2.0, RIGHT, held=held) for lag in lags]
-
-
 def test_latency_counts_from_when_it_was_due_and_every_request_is_either_right_or_an_error() -> None:
     """A request that was sent late is not forgiven the delay."""
     samples = [
@@ -33,7 +28,7 @@ def test_latency_counts_from_when_it_was_due_and_every_request_is_either_right_o
         Sample(0, 2.0, 2.0, 2.1, BUSY),
         Sample(0, 3.0, 3.0, 3.1, BUSY),
         Sample(0, 4.0, 4.0, 9.0, None, "no answer"),
-        Sample(0, 5.0, None, 12.0, None, "not sent"),
+        Sample(0, 5.0, 12.0, 12.0, None, "not sent", held=7.0),
     ]
     run = conclude(PLAN, done(samples))
     assert run.latency is not None
@@ -49,28 +44,6 @@ def test_latency_counts_from_when_it_was_due_and_every_request_is_either_right_o
 def test_answers_after_the_last_arrival_take_their_time() -> None:
     """An overloaded server is not credited with what it answered later as if it had been within the schedule."""
     assert conclude(PLAN, done([Sample(0, 9.0, 9.0, 20.0, RIGHT)])).throughput == pytest.approx(1 / 20)
-
-
-def test_a_generator_that_kept_up_makes_a_valid_run() -> None:
-    """By the 99th percentile of its lag: one hiccup in a thousand is none."""
-    assert faults(done(lagging([0.0005] * 199 + [0.5]))) == []
-
-
-def test_a_generator_that_fell_behind_makes_it_invalid() -> None:
-    (reason,) = faults(done(lagging([0.0005] * 90 + [0.05] * 10)))
-    assert reason == "the generator fell behind: p99 of its lag is 50.0 ms, above 10 ms"
-
-
-def test_a_wait_for_connections_is_told_and_is_no_lag() -> None:
-    (reason,) = faults(done(lagging([0.0005] * 10, held=0.5), starved=10))
-    assert reason == "10 requests waited for one of 4 connections"
-
-
-def test_what_failed_on_this_side_makes_it_invalid() -> None:
-    """The server is not to be blamed for this machine's limits; for a refusal it is."""
-    reason = os.strerror(errno.EMFILE)
-    samples = [Sample(0, 1.0, 1.0, 1.0, None, reason), Sample(0, 1.0, 1.0, 1.0, None, os.strerror(errno.ECONNREFUSED))]
-    assert faults(done(samples)) == [f"1 requests failed at the generator itself: {reason}"]
 
 
 def test_a_run_without_requests_is_invalid() -> None:

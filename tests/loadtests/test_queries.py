@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.queries import Query, judge, order
+from loadtests.queries import Query, judge
 
 QUERY = Query(mix="random", scenario="oip", kind="photo", path="/", headers={}, body=b"", expected="espresso")
 CLASSIFIED = {"model": "m", "predictions": [{"label": "espresso"}, {"label": "cup"}]}
@@ -73,16 +71,3 @@ def test_a_refusal_of_another_server_is_named_by_its_status() -> None:
     """Triton's texts say which request it was: as names they would be as many as there are answers."""
     assert judged(b'{"error": "request 17 timed out"}', status=400) == "400"
     assert judged(b"<html>", status=502) == "502"
-
-
-@given(st.integers(1, 40), st.integers(), st.integers(1, 4))
-def test_each_query_is_sent_as_often_as_any(count: int, seed: int, rounds: int) -> None:
-    """In another order each time, but the same for the same seed."""
-    found = [*itertools.islice(order(count, seed=seed), rounds * count)]
-    assert Counter(found) == dict.fromkeys(range(count), rounds)
-    assert found == [*itertools.islice(order(count, seed=seed), rounds * count)]
-
-
-def test_another_seed_is_another_order() -> None:
-    orders = {tuple(itertools.islice(order(20, seed=seed), 40)) for seed in range(20)}
-    assert len(orders) == 20

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from loadgen.percentiles import summarise
+from loadgen.tables import Table
 from loadtests import report, slo
 from loadtests.objectives import ClosedObjective, Objectives
-from loadtests.percentiles import summarise
 from loadtests.report import contents, markdown
 from loadtests.report import html as page
-from loadtests.report.tables import Table
 from loadtests.results import Run, load
 from tests.testkit.stored_run import stored_run
 

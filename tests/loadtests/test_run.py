@@ -22,7 +22,7 @@ from tests.testkit.serving_process import ROOT, ServingProcess
 
 pytestmark = pytest.mark.untraced
 
-QUICK = ("--warm-up", "0.3", "--window", "0.5", "--windows-most", "3")
+QUICK = ("--warm-up", "0.1", "--window", "0.25", "--windows-most", "3")
 HOPELESS = "closed:\n  - {mix: random, workers: 2, min_throughput: 1000000}\n"
 
 
@@ -62,10 +62,10 @@ def address(service: ServingProcess) -> str:
 
 
 @contextmanager
-def running(service: ServingProcess, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run that has measured one worker and is measuring two, of the only photo in docs/."""
+def running(service: ServingProcess, folder: Path, *, workers: str = "1,2") -> Iterator[subprocess.Popen[str]]:
+    """A run that is measuring two workers, and has measured one if it was to, of the only photo in docs/."""
     command = [sys.executable, "-m", "loadtests", "run", "--url", address(service), "--output", str(folder)]
-    command += ["--no-null", "--workers", "1,2", "--mixes", "random", "--p99-ms", "", "--photos", "docs", *QUICK]
+    command += ["--no-null", "--workers", workers, "--mixes", "random", "--p99-ms", "", "--photos", "docs", *QUICK]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         said = iter(process.stderr)
@@ -89,7 +89,8 @@ class Done:
 def done(service: ServingProcess, tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("results")
     more = ("--workers", "2", "--mixes", "random", "--rates", "20", "--rate-seconds", "1", "--p99-ms", "")
-    said = loadtests("run", "--url", address(service), "--output", folder, "--name", "smoke", *QUICK, *more)
+    where = ("--url", address(service), "--output", folder, "--name", "smoke", "--photos", "docs")
+    said = loadtests("run", *where, *QUICK, *more)
     assert said.returncode in {0, 2}, said.stderr  # 2: a busy machine held the generator up
     return Done(folder, said, results.load(folder / "run.json"))
 
@@ -203,12 +204,12 @@ def test_a_generator_that_dies_makes_the_run_invalid_with_what_it_has(service: S
     assert found.faults[0].startswith("Locust ended with -9")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "workers", "kept"), [(signal.SIGINT, "2", []), (signal.SIGTERM, "1,2", [1])])
 def test_an_interrupted_run_keeps_what_it_has_and_says_so(
-    service: ServingProcess, number: signal.Signals, tmp_path: Path
+    service: ServingProcess, number: signal.Signals, workers: str, kept: list[int], tmp_path: Path
 ) -> None:
     """By the keyboard, or by `docker stop`; nothing of it goes on without it."""
-    with running(service, tmp_path) as process:
+    with running(service, tmp_path, workers=workers) as process:
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         process.communicate()
@@ -217,4 +218,4 @@ def test_an_interrupted_run_keeps_what_it_has_and_says_so(
     assert [one for one in started if one.is_running()] == []
     found = results.load(tmp_path / "run.json")
     assert found.faults == [INTERRUPTED]
-    assert [cell.workers for cell in found.closed] == [1]
+    assert [cell.workers for cell in found.closed] == kept

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from loadgen.metrics import Reading, parse
 from loadtests import server_metrics
-from loadtests.server_metrics import Reading, parse
+from loadtests.server_metrics import with_process
 
 OURS = """# TYPE topfive_batch_size histogram
 topfive_batch_size_bucket{{model="m",le="1.0"}} {batches}
@@ -18,9 +19,11 @@ topfive_stage_duration_seconds_sum{{model="m",stage="decode"}} 0
 process_cpu_seconds_total {cpu}
 process_resident_memory_bytes {memory}
 """
-TRITON = """nv_inference_request_success{{model="ensemble",version="1"}} {requests}
+TRITON = """# TYPE nv_inference_request_success counter
+nv_inference_request_success{{model="ensemble",version="1"}} {requests}
 nv_inference_request_success{{model="resize",version="1"}} {requests}
 nv_inference_request_success{{model="classify",version="1"}} {requests}
+# TYPE nv_inference_count counter
 nv_inference_count{{model="resize",version="1"}} {requests}
 nv_inference_exec_count{{model="resize",version="1"}} {requests}
 nv_inference_count{{model="classify",version="1"}} {requests}
@@ -75,13 +78,8 @@ def test_what_triton_tells_is_added_up_over_the_models_that_a_request_passes() -
 
 
 def test_what_is_known_of_a_process_stands_in_for_what_its_server_does_not_tell() -> None:
-    first = parse("", at=0.0).with_process(cpu_seconds=1.0, resident_bytes=5e8)
-    second = parse("", at=2.0).with_process(cpu_seconds=4.0, resident_bytes=4e8)
+    first = with_process(parse("", at=0.0), cpu_seconds=1.0, resident_bytes=5e8)
+    second = with_process(parse("", at=2.0), cpu_seconds=4.0, resident_bytes=4e8)
     found = server_metrics.between([first, second], start=0.0, end=2.0)
     assert found is not None
     assert (found.cpu_cores, found.resident_bytes) == (1.5, 5e8)
-
-
-def test_a_label_with_a_comma_and_a_quote_is_one_label() -> None:
-    reading = parse('a_b{model="x, \\"y\\"",z="1"} 4\n', at=0.0)
-    assert reading.values == {("a_b", (("model", 'x, \\"y\\"'), ("z", "1"))): 4.0}

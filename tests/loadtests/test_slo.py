@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.verdict import Check, Verdict
 from loadtests import slo
 from loadtests.objectives import Objectives
 from loadtests.results import Null, Run
@@ -27,7 +28,7 @@ def closed(**changed: Any) -> Objectives:
     return objectives(closed=[{"mix": "random", "workers": 8, **changed}])
 
 
-def only(verdict: slo.Verdict, name: str) -> slo.Check:
+def only(verdict: Verdict, name: str) -> Check:
     found = [check for check in verdict.checks if check.name == name]
     assert len(found) == 1, [check.name for check in verdict.checks]
     return found[0]
@@ -85,7 +86,7 @@ def test_what_was_not_measured_is_never_met(wanted: dict[str, Any]) -> None:
 
 def test_a_scenario_that_was_not_sent_is_not_met() -> None:
     verdict = slo.judge(with_cell(scenarios={}), closed(scenario="oip", p99_ms=1000))
-    assert (verdict.outcome, only(verdict, "random × 8 oip: p99").reason) == ("INVALID", "no right answer")
+    assert (verdict.outcome, only(verdict, "random × 8 oip: p99").note) == ("INVALID", "no right answer")
 
 
 def test_memory_that_was_not_told_is_not_met() -> None:
@@ -129,7 +130,7 @@ def test_a_p99_of_few_samples_is_doubted_and_of_too_few_not_met(count: int, outc
     latency = RUN.closed[3].latency
     assert latency is not None
     verdict = slo.judge(with_cell(latency=replace(latency, count=count)), closed(p99_ms=1000))
-    assert (verdict.outcome, only(verdict, "random × 8: p99").reason) == (outcome, reason)
+    assert (verdict.outcome, only(verdict, "random × 8: p99").note) == (outcome, reason)
 
 
 def test_an_invalid_run_is_invalid_whatever_it_meets_or_misses() -> None:
@@ -164,13 +165,13 @@ def test_each_open_loop_at_the_rate_counts() -> None:
 def test_a_capacity_that_no_rate_meets_fails() -> None:
     none = replace(RUN, capacities=[replace(RUN.capacities[0], rate=None)])
     verdict = slo.judge(none, objectives(capacity=[{"mix": "random", "p99_ms": 50, "min_rate": 10}]))
-    assert (verdict.outcome, verdict.checks[0].reason) == ("FAIL", "no rate met it")
+    assert (verdict.outcome, verdict.checks[0].note) == ("FAIL", "no rate met it")
 
 
 def test_an_invalid_capacity_is_not_met() -> None:
     faulty = replace(RUN, capacities=[replace(RUN.capacities[0], faults=["the search did not end"])])
     verdict = slo.judge(faulty, objectives(capacity=[{"mix": "random", "p99_ms": 50, "min_rate": 10}]))
-    assert (verdict.outcome, verdict.checks[0].reason) == ("INVALID", "the search did not end")
+    assert (verdict.outcome, verdict.checks[0].note) == ("INVALID", "the search did not end")
 
 
 def test_a_rate_beyond_the_generators_own_ceiling_is_not_met() -> None:
@@ -180,7 +181,7 @@ def test_a_rate_beyond_the_generators_own_ceiling_is_not_met() -> None:
     for ceiling in (replace(RUN.null.ceiling, rate=60.0), None):
         verdict = slo.judge(replace(RUN, null=replace(RUN.null, ceiling=ceiling)), wanted)
         assert verdict.outcome == "INVALID"
-        assert "the generator" in verdict.checks[0].reason
+        assert "the generator" in verdict.checks[0].note
 
 
 def test_a_figure_near_the_generators_own_limit_is_noted() -> None:

@@ -8,11 +8,10 @@ from dataclasses import replace
 from functools import cache
 from typing import Final
 
-from loadtests.percentiles import summarise
+from loadgen.percentiles import Latencies, summarise
 from loadtests.results import (
     Capacity,
     Cell,
-    Latencies,
     Mix,
     Moment,
     Null,

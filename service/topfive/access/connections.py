@@ -48,11 +48,11 @@ class Line:
     """How long this may take."""
     reason: str | None = None
     """What closing one of them is counted as; None: it is in order."""
-    since: dict[Connection, float] = field(default_factory=dict)
+    since: dict[OpenConnection, float] = field(default_factory=dict)
 
 
-class Connection(Protocol):
-    """What the protocol gives for the books."""
+class OpenConnection(Protocol):
+    """What the books ask of a connection."""
 
     line: Line
 
@@ -86,37 +86,39 @@ class Connections:
         self.answering = Line(math.inf)  # waits for us, not we for it
         self._gone = Line(math.inf)  # aborted, and about to be lost
         self._bounded = (self.fresh, self.idle, self.head, self.body, self.reader, self.farewell)
+        self._open = [line.since for line in (*self._bounded, self.answering)]
         self._sweep_seconds = min(_SWEEP_SECONDS, *(line.seconds / 2 for line in self._bounded))
         self._clock = clock
-        self._now = clock.now
+        self.now = clock.now
         self._on_closed = on_closed
         self._timer: TimerHandle | None = None
 
     def __len__(self) -> int:
         """How many are open."""
-        return sum(len(line.since) for line in self._bounded) + len(self.answering.since)
+        return sum(map(len, self._open))
 
-    def open(self, connection: Connection) -> None:
+    def open(self, connection: OpenConnection) -> None:
         """Take in a new connection.
 
         Where there are `max_connections`, the client that has kept us waiting longest makes room. If all the others
         wait for us, the new one is closed again.
         """
-        victim = self._longest() if len(self) >= self.limits.max_connections else None
+        is_full = len(self) >= self.limits.max_connections
+        victim = self._longest() if is_full else None
         if victim is not None:
             self._abort(victim, "evicted")
         connection.line = self.fresh
-        connection.line.since[connection] = self._now()
-        if len(self) > self.limits.max_connections:
+        connection.line.since[connection] = self.now()
+        if is_full and victim is None:
             self._abort(connection, "refused")
 
-    def move(self, connection: Connection, line: Line) -> None:
+    def move(self, connection: OpenConnection, line: Line) -> None:
         """From now on, `connection` is waited for in `line`."""
         del connection.line.since[connection]
-        line.since[connection] = self._now()
+        line.since[connection] = self.now()
         connection.line = line
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: OpenConnection) -> None:
         """The connection is no more."""
         del connection.line.since[connection]
 
@@ -126,18 +128,18 @@ class Connections:
 
     def start(self) -> None:
         """Begin to close who is overdue."""
-        self._timer = self._clock.call_at(self._now() + self._sweep_seconds, self._sweep)
+        self._timer = self._clock.call_at(self.now() + self._sweep_seconds, self._sweep)
 
     def hurry(self) -> None:
         """From now on everybody who is waited for has `LAST_SECONDS`, or less where the bound is shorter anyway."""
         if self.stopping:
             return
         self.closing = self.stopping = True
-        now = self._now()
+        now = self.now()
         for line in self._bounded:
             line.seconds = min(line.seconds, _LAST_FAREWELL_SECONDS if line is self.farewell else LAST_SECONDS)
             line.reason = None
-            line.since = dict.fromkeys(line.since, now)
+            line.since.update(dict.fromkeys(line.since, now))
         if self._timer is not None:
             self.stop()
             self._sweep_seconds = min(self._sweep_seconds, _LAST_SWEEP_SECONDS)
@@ -151,7 +153,7 @@ class Connections:
 
     def _sweep(self) -> None:
         self.start()  # first, so that nothing that goes wrong below ends it
-        now = self._now()
+        now = self.now()
         for line in self._bounded:
             latest = now - line.seconds
             overdue = [connection for connection, _ in takewhile(_until(latest), line.since.items())]
@@ -161,7 +163,7 @@ class Connections:
                 self.move(connection, self._gone)
                 connection.expire(line)
 
-    def _longest(self) -> Connection | None:
+    def _longest(self) -> OpenConnection | None:
         """Who has kept us waiting longest: among the idle if there are any, then heads, bodies, and readers."""
         for lines in ((self.farewell,), (self.fresh, self.idle), (self.head,), (self.body,), (self.reader,)):
             firsts = [next(iter(line.since.items())) for line in lines if line.since]
@@ -169,15 +171,15 @@ class Connections:
                 return min(firsts, key=_since)[0]
         return None
 
-    def _abort(self, connection: Connection, reason: str) -> None:
+    def _abort(self, connection: OpenConnection, reason: str) -> None:
         self._on_closed(reason)
         self.move(connection, self._gone)
         connection.abort()
 
 
-def _since(entry: tuple[Connection, float]) -> float:
+def _since(entry: tuple[OpenConnection, float]) -> float:
     return entry[1]
 
 
-def _until(latest: float) -> Callable[[tuple[Connection, float]], bool]:
+def _until(latest: float) -> Callable[[tuple[OpenConnection, float]], bool]:
     return lambda entry: entry[1] <= latest

@@ -21,6 +21,9 @@ WIRE_DTYPES: Final[Mapping[str, str]] = {
 LET_GO: Final = "topfive.let_go"
 """Key in an HTTP request's scope, of a function that ends the request with 408 while its body is still coming."""
 
+BEGAN: Final = "topfive.began"
+"""In the scope of a request over HTTP, when the first byte of its head was read, in monotonic seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:

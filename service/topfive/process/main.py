@@ -16,7 +16,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import uvicorn
 
@@ -33,7 +33,8 @@ from topfive.config.settings import (
 from topfive.ground.errors import ConfigurationError
 from topfive.grpc.ports import claim_port
 from topfive.grpc.server import GrpcServer
-from topfive.http.server.protocol import LeanHttpProtocol
+from topfive.http.server.connection import Connection
+from topfive.http.server.cycle import Application
 from topfive.http.server.tls import TlsServer
 from topfive.machine.descriptors import fit_descriptors
 from topfive.observe.logs import configure_logging, texts_for
@@ -91,11 +92,15 @@ class _Server(uvicorn.Server):
 
     def _tls_server(self, listener: socket.socket, certificate: Certificate) -> TlsServer:
         connections = self._serving.connections
-
-        def make_protocol() -> LeanHttpProtocol:
-            return LeanHttpProtocol(self.config, self.server_state, self.lifespan.state, connections=connections)
-
-        return TlsServer(listener, certificate, make_protocol=make_protocol, connections=connections)
+        make_connection = functools.partial(
+            Connection,
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            application=cast("Application", self.config.app),
+            connections=connections,
+        )
+        return TlsServer(listener, certificate, make_connection=make_connection, connections=connections)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -220,12 +225,12 @@ def _exit_code(serving: Serving) -> int:
     return 1 if serving.failure is not None or serving.is_stuck else 0
 
 
-def _uvicorn_config(serving: Serving, app: object) -> uvicorn.Config:
-    protocol = functools.partial(LeanHttpProtocol, connections=serving.connections)
+def _uvicorn_config(serving: Serving, app: Application) -> uvicorn.Config:
+    connection = functools.partial(Connection, application=app, connections=serving.connections)
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]  # an ASGI application, typed by its framework
+        app,
         loop="uvloop",
-        http=protocol,  # type: ignore[arg-type]  # uvicorn only calls it
+        http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
         ws="none",
         lifespan="on",
         access_log=False,

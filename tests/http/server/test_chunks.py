@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topfive.http.server.chunks import LINES_AT_ONCE, MAX_LINE_BYTES, Chunks, UnreadableChunks
-from topfive.http.server.refusals import CHUNKS_MALFORMED, MAX_HEAD_BYTES, MAX_HEADERS, TRAILERS_TOO_LARGE, Refusal
+from topfive.http.server.chunks import LINES_AT_ONCE, MAX_LINE_BYTES, Chunks
+from topfive.http.server.refusals import (
+    CHUNKS_MALFORMED,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    TRAILERS_TOO_LARGE,
+    Refusal,
+    Unreadable,
+)
 
 NEXT = b"GET / HTTP/1.1\r\n\r\n"
 
@@ -30,7 +37,7 @@ def read_all(pieces: list[bytes]) -> tuple[bytes, bytes]:
 
 
 def refusal_of(data: bytes) -> Refusal:
-    with pytest.raises(UnreadableChunks) as error:
+    with pytest.raises(Unreadable) as error:
         read_all([data])
     return error.value.refusal
 
@@ -62,7 +69,7 @@ def test_the_body_comes_whole_however_its_chunks_are_cut(
 @given(data=st.binary(max_size=60))
 def test_what_are_no_chunks_is_refused_or_still_waited_for(data: bytes) -> None:
     chunks = Chunks()
-    with suppress(UnreadableChunks):
+    with suppress(Unreadable):
         body, at = chunks.read(data, 0)
         assert at == len(data) or chunks.over
         assert len(body) < len(data) or not data
@@ -88,7 +95,7 @@ def test_a_line_of_a_chunk_is_bounded_also_one_that_never_ends() -> None:
     assert read_all([longest + b"x\r\n0\r\n\r\n"]) == (b"x", b"")
     assert refusal_of(longest.replace(b"\r", b"a\r")) is CHUNKS_MALFORMED
     assert refusal_of(b"1;" + b"a" * MAX_LINE_BYTES) is CHUNKS_MALFORMED
-    with pytest.raises(UnreadableChunks):
+    with pytest.raises(Unreadable):
         read_all([b"1;", *[b"a"] * MAX_LINE_BYTES])
 
 

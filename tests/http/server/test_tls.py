@@ -10,13 +10,13 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
+from uvicorn.server import ServerState
 
 from tests.testkit.serving_process import RAW, READY, Answer, AnswerReader, ServingProcess, ask, classify_path
 from topfive.access.certificates import Certificate, server_context
@@ -25,7 +25,8 @@ from topfive.config.settings import Settings
 from topfive.ground.clock import MonotonicClock
 from topfive.ground.errors import ConfigurationError
 from topfive.http.server import tls
-from topfive.http.server.protocol import LeanHttpProtocol
+from topfive.http.server.connection import Connection
+from topfive.http.server.cycle import Receive, Scope, Send
 from topfive.http.server.tls import TlsServer
 
 OPENSSL = shutil.which("openssl")
@@ -182,7 +183,7 @@ class Exhausted(socket.socket):
         return super().accept()
 
 
-async def no_content(scope: object, receive: object, send: Callable[[object], Awaitable[None]]) -> None:
+async def no_content(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body"})
 
@@ -196,8 +197,7 @@ async def test_without_a_descriptor_left_it_pauses_and_then_accepts_again(
         max_connections=9, head_seconds=60.0, body_seconds=60.0, send_seconds=60.0, idle_seconds=60.0
     )
     connections = Connections(limits, clock=MonotonicClock(), on_closed=pytest.fail)
-    config = uvicorn.Config(no_content, ws="none", lifespan="off", log_config=None)
-    state = uvicorn.server.ServerState()
+    state = ServerState()
     certificate = Certificate.of(Settings(tls_certificate_file=pair.certificate, tls_key_file=pair.key))
     assert certificate is not None
     with Exhausted() as listener:
@@ -206,7 +206,7 @@ async def test_without_a_descriptor_left_it_pauses_and_then_accepts_again(
         server = TlsServer(
             listener,
             certificate,
-            make_protocol=lambda: LeanHttpProtocol(config, state, {}, connections=connections),
+            make_connection=lambda: Connection(None, state, {}, application=no_content, connections=connections),
             connections=connections,
         )
         port = listener.getsockname()[1]

@@ -11,7 +11,13 @@ import re
 from enum import Enum, auto
 from typing import Final
 
-from topfive.http.server.refusals import CHUNKS_MALFORMED, MAX_HEAD_BYTES, MAX_HEADERS, TRAILERS_TOO_LARGE, Refusal
+from topfive.http.server.refusals import (
+    CHUNKS_MALFORMED,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    TRAILERS_TOO_LARGE,
+    Unreadable,
+)
 
 MAX_LINE_BYTES: Final = 256
 """A chunk's size with its extensions, which nobody here understands, nor hardly anybody sends."""
@@ -22,14 +28,6 @@ _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\
 _TRAILER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*\r\n")
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
 _EMPTY: Final = b"\r\n"
-
-
-class UnreadableChunks(Exception):
-    """What came are no chunks, or too much beside them; `refusal` says which."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.answer)
-        self.refusal = refusal
 
 
 class _Next(Enum):
@@ -54,7 +52,7 @@ class Chunks:
     def read(self, data: bytes, at: int) -> tuple[bytes, int]:
         """The bytes of the body in `data` from `at` on, and how far they were looked for.
 
-        That is the end of `data`, that of the body, or as far as is read at once. Raises `UnreadableChunks`.
+        That is the end of `data`, that of the body, or as far as is read at once. Raises `Unreadable`.
         """
         view, found, size, lines = memoryview(data), [], len(data), 0
         while at < size and lines < LINES_AT_ONCE and not self.over:
@@ -75,9 +73,9 @@ class Chunks:
         if self._next is _Next.TRAILER:
             self._trailer_bytes += len(piece)
             if self._trailer_bytes > MAX_HEAD_BYTES:
-                raise UnreadableChunks(TRAILERS_TOO_LARGE)
+                raise Unreadable(TRAILERS_TOO_LARGE)
         elif len(self._line) + len(piece) > MAX_LINE_BYTES:
-            raise UnreadableChunks(CHUNKS_MALFORMED)
+            raise Unreadable(CHUNKS_MALFORMED)
         if not piece.endswith(b"\n"):
             self._line += piece
             return
@@ -91,12 +89,12 @@ class Chunks:
         elif piece == _EMPTY:
             self._next = _Next.SIZE
         else:
-            raise UnreadableChunks(CHUNKS_MALFORMED)
+            raise Unreadable(CHUNKS_MALFORMED)
 
     def _begin_chunk(self, line: bytes) -> None:
         found = _SIZE.fullmatch(line)
         if found is None:
-            raise UnreadableChunks(CHUNKS_MALFORMED)
+            raise Unreadable(CHUNKS_MALFORMED)
         self._left = int(found[1], 16)
         self._next = _Next.END_OF_CHUNK if self._left else _Next.TRAILER
 
@@ -107,7 +105,7 @@ class Chunks:
             return
         self._trailers += 1
         if self._trailers > MAX_HEADERS:
-            raise UnreadableChunks(TRAILERS_TOO_LARGE)
+            raise Unreadable(TRAILERS_TOO_LARGE)
         found = _TRAILER.fullmatch(line)
         if found is None or found[1].lower() in _FRAMING:
-            raise UnreadableChunks(CHUNKS_MALFORMED)
+            raise Unreadable(CHUNKS_MALFORMED)

@@ -1,163 +1,222 @@
-"""One request and its answer: what uvicorn calls a cycle, less two copies of each body and one system call an answer.
+"""One cycle: a request and its answer, between the connection that they go through and the ASGI application.
 
-What lives here: how bytes of a body reach `receive` (as they came from the parser, one by one, instead of being
-gathered in an array and copied out of it), how far reading runs ahead of it, and how an answer is written (head and
-body at once). What does not: the connection.
+What lives here: how parts of a body reach `receive`, as they came; how far reading runs ahead of it; and how an answer
+is written, its head together with the first of its body. What does not: the connection.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import re
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
-
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-from topfive.ground.types import LET_GO
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from asyncio import Transport
+    from topfive.http.server.connection import Connection
+    from topfive.http.server.heads import Head
 
-    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+logger = logging.getLogger("topfive")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""One of ASGI 3."""
 
 AHEAD_BYTES: Final = 1 << 20
-"""How much of a body is taken in before the application asks for it; a connection's bound. A photo fits."""
+"""How much of a body is taken in before the application asks for it. A photo fits."""
 _PART_OVERHEAD_BYTES: Final = 64
 """What a part costs beside its bytes, so that a body of one-byte chunks is bounded too."""
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_BAD_IN_NAMES: Final = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
+_BAD_IN_VALUES: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_BODILESS: Final = (204, 304)
 
 
-class Connection(Protocol):
-    """What a cycle asks of its connection."""
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the connection closes with the answer."""
-
-    def on_answered(self) -> None:
-        """The answer is written."""
-
-    def close_after_answer(self) -> None:
-        """Close once the answer is sent."""
-
-    def wait_turn(self) -> None:
-        """Read on only in a later turn of the loop."""
-
-    def let_go(self) -> None:
-        """End a request whose body keeps others waiting."""
-
-
-class LeanCycle(RequestResponseCycle):
+class Cycle:
     """One request and its answer."""
 
-    parts: deque[bytes]
-    ahead: int
-    start: ASGISendEvent | None
-    connection: Connection
+    __slots__ = (
+        "_ahead",
+        "_changed",
+        "_chunked",
+        "_connection",
+        "_default_headers",
+        "_expects_continue",
+        "_is_head",
+        "_is_whole",
+        "_left",
+        "_parts",
+        "_start",
+        "_told_whole",
+        "is_complete",
+        "is_disconnected",
+        "is_started",
+        "keeps_alive",
+        "scope",
+    )
 
-    @classmethod
-    def adopt(cls, cycle: RequestResponseCycle, connection: Connection) -> None:
-        """Make `cycle` one of this class, before anything has been received or sent on it."""
-        cycle.__class__ = cls
-        lean = cast("LeanCycle", cycle)
-        cast("dict[str, Any]", lean.scope)[LET_GO] = connection.let_go
-        lean.parts, lean.ahead, lean.start, lean.connection = deque(), 0, None, connection
+    def __init__(
+        self, connection: Connection, head: Head, scope: Scope, *, default_headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        self.scope = scope
+        self.keeps_alive = head.keeps_alive
+        """Whether the connection stays open after the answer."""
+        self.is_started = False
+        """Whether something of the answer has been written,"""
+        self.is_complete = False
+        """or all of it."""
+        self.is_disconnected = False
+        self._connection = connection
+        self._expects_continue = head.expects_continue
+        self._default_headers = default_headers
+        self._is_head = head.method == "HEAD"
+        self._parts: deque[bytes] = deque()  # of the body, which nobody has asked for yet
+        self._ahead = 0  # their bytes, and what they cost beside them
+        self._is_whole = not head.body_bytes  # the body, when all of it has come
+        self._told_whole = False  # the application knows
+        self._changed: asyncio.Event | None = None  # what `receive` waits for
+        self._start: Message | None = None  # the head of the answer, until it is written
+        self._chunked = False  # the answer
+        self._left = 0  # bytes of the answer's body that its head has promised and that have not been written
 
-    def take(self, part: bytes) -> None:
+    # What the connection tells
+
+    def take(self, part: bytes, *, is_last: bool) -> None:
         """Keep a part of the body, as it is, for `receive`."""
-        if self.response_complete:
-            self.connection.wait_turn()
-            return
-        self.parts.append(part)
-        self.ahead += len(part) + _PART_OVERHEAD_BYTES
-        if self.ahead > AHEAD_BYTES:
-            self.flow.pause_reading()
-        self.message_event.set()
-
-    def take_end(self) -> None:
-        """The body is complete."""
-        self.more_body = False
-        self.message_event.set()
+        self._is_whole = is_last
+        if part:  # chunks may end without one
+            self._parts.append(part)
+            self._ahead += len(part) + _PART_OVERHEAD_BYTES
+            if self._ahead > AHEAD_BYTES:
+                self._connection.flow.pause_body()
+        if self._changed is not None:
+            self._changed.set()
 
     def give_up(self) -> None:
         """Tell the application that its client is gone."""
-        self.disconnected = True
-        self.message_event.set()
+        self.is_disconnected = True
+        if self._changed is not None:
+            self._changed.set()
 
-    async def receive(self) -> ASGIReceiveEvent:
-        """The next part of the body, the disconnect, or an empty last part."""
-        if not self.parts:
-            message = await super().receive()
-            if not self.parts or message["type"] == "http.disconnect":
-                return message
-        part = self.parts.popleft()
-        self.ahead -= len(part) + _PART_OVERHEAD_BYTES
-        if self.ahead <= AHEAD_BYTES:
-            self.flow.resume_reading()
-        return {"type": "http.request", "body": part, "more_body": self.more_body or bool(self.parts)}
+    # What the application calls
 
-    async def send(self, message: ASGISendEvent) -> None:
-        """Hold the head back until the first of the body is there, and write both at once."""
-        if message["type"] == "http.response.start" and not self.response_started and self.start is None:
-            self.start = message
+    async def run(self, application: Application) -> None:
+        """Have it answered; by 500, if the application fails."""
+        has_raised = False
+        try:
+            await application(self.scope, self.receive, self.send)
+        except BaseException as error:  # also one that is cancelled at the stop leaves its client answered
+            logger.error("Exception in ASGI application", exc_info=error)
+            has_raised = True
+        if self.is_complete or self.is_disconnected:
             return
-        if self.start is None:
-            await super().send(message)
+        if not has_raised:
+            logger.error("ASGI application returned without completing its answer")
+        if self.is_started:
+            self._connection.close()
         else:
-            start, self.start = self.start, None
-            if self.connection.is_last:
-                self.keep_alive = False
-            transport, cork = self.transport, _Cork()
-            self.transport = cast("Transport", cork)
-            try:
-                await super().send(start)
-                await super().send(message)
-            finally:
-                self.transport = transport
-                if cork.written:  # nothing is, to a client that has hung up
-                    transport.write(b"".join(cork.written))
-                if cork.closed:
-                    self.connection.close_after_answer()
-        if self.response_complete:
-            self.parts.clear()
-            self.connection.on_answered()
+            await self._fail()
 
+    async def receive(self) -> Message:
+        """The next part of the body, or, when there are no more, that the client is gone."""
+        connection = self._connection
+        while not self._parts:
+            if self.is_disconnected or self.is_complete:
+                return {"type": "http.disconnect"}
+            if self._is_whole and not self._told_whole:
+                self._told_whole = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            if self._expects_continue:
+                self._expects_continue = False
+                connection.transport.write(_CONTINUE)
+            changed = self._changed
+            if changed is None:
+                changed = self._changed = asyncio.Event()
+            changed.clear()
+            await changed.wait()
+        part = self._parts.popleft()
+        ahead, self._ahead = self._ahead, self._ahead - len(part) - _PART_OVERHEAD_BYTES
+        if self._ahead <= AHEAD_BYTES < ahead:
+            connection.flow.resume_body()
+        self._told_whole = self._is_whole and not self._parts
+        return {"type": "http.request", "body": part, "more_body": not self._told_whole}
 
-class _Cork:
-    """Stands in for a transport while it is held back."""
+    async def send(self, message: Message) -> None:
+        """Hold the head back until the first of the body is there, and write both at once."""
+        if message["type"] == "http.response.start":
+            if self._start is not None or self.is_started:
+                raise RuntimeError("the answer has a head already")
+            self._start = message
+            return
+        connection = self._connection
+        drained = connection.flow.drained
+        if drained is not None:
+            await drained.wait()
+        if self.is_disconnected:
+            return
+        start = self._start
+        if message["type"] != "http.response.body" or start is None or self.is_complete:
+            raise RuntimeError(f"{message['type']!r} is not what is due of the answer")
+        more = message.get("more_body", False)
+        head = b"" if self.is_started else self._head(start)
+        body = self._body(message.get("body", b""), more=more)
+        self.is_started, self._expects_continue = True, False
+        connection.transport.write(head + body)
+        if not more:
+            self.is_complete = True
+            self._parts.clear()
+            if self._changed is not None:
+                self._changed.set()
+            connection.on_answered(keeps_alive=self.keeps_alive)
 
-    def __init__(self) -> None:
-        self.written: list[Any] = []
-        self.closed = False
+    # How an answer is written
 
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
+    def _head(self, start: Message) -> bytes:
+        """The head that the application `start`s with; what it means for the body is kept."""
+        status: int = start["status"]
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+        self._chunked = not self._is_head and status not in _BODILESS
+        closes = False
+        for name, value in (*self._default_headers, *start.get("headers", ())):
+            if _BAD_IN_NAMES.search(name) or _BAD_IN_VALUES.search(value):
+                raise RuntimeError(f"no header can be {name!r}: {value!r}")
+            if name == b"content-length":
+                self._chunked, self._left = False, int(value)
+            elif name == b"connection":
+                closes = b"close" in value.lower()
+            lines += (name, b": ", value, b"\r\n")
+        if closes or self._connection.is_last:
+            self.keeps_alive = False
+        if not (closes or self.keeps_alive):
+            lines.append(b"connection: close\r\n")
+        lines.append(b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n")
+        return b"".join(lines)
 
-    def close(self) -> None:
-        self.closed = True
+    def _body(self, body: bytes, *, more: bool) -> bytes:
+        """The bytes that a part of the answer's body is written as; `more` follow."""
+        if self._is_head:
+            return b""
+        if self._chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            return chunk if more else chunk + b"0\r\n\r\n"
+        self._left -= len(body)
+        if self._left < 0 or (self._left and not more):
+            raise RuntimeError("the answer is longer or shorter than its Content-Length")
+        return body
 
-
-class Flow(FlowControl):
-    """uvicorn's, which can hold reading back against whoever would resume it: a request's cycle, that takes more."""
-
-    _held = False
-    _paused = False  # by the cycle
-
-    def hold(self) -> None:
-        """Do not read until `release`."""
-        self._held = True
-        super().pause_reading()
-
-    def release(self) -> None:
-        """Read on, unless the cycle has enough."""
-        self._held = False
-        if not self._paused:
-            super().resume_reading()
-
-    def pause_reading(self) -> None:
-        self._paused = True
-        super().pause_reading()
-
-    def resume_reading(self) -> None:
-        self._paused = False
-        if not self._held:
-            super().resume_reading()
+    async def _fail(self) -> None:
+        """Answer that it is our fault, without saying more."""
+        self._start = None
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"21"),
+            (b"connection", b"close"),
+        ]
+        await self.send({"type": "http.response.start", "status": 500, "headers": headers})
+        await self.send({"type": "http.response.body", "body": b"Internal Server Error"})

@@ -1,76 +1,200 @@
-"""Where the head of a request ends, before it is parsed: the parser must not be given what comes after it.
+"""The head of a request: from its bytes to what it says.
 
-What lives here: blank lines, bounds, and the parser to give it to. What does not: what a head says (`http_parsing`).
+What lives here: where a head ends, its bounds, and what it may say. What does not: the bytes after it. httptools parses
+it, with a parser of its own for each head, which never sees the body.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
+from urllib.parse import unquote
 
 import httptools
 
-from topfive.http.server.refusals import MAX_HEAD_BYTES, MAX_HEADERS
+from topfive.http.server.refusals import (
+    HEAD_TOO_LARGE,
+    MALFORMED,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    NO_HOST,
+    NO_TUNNEL,
+    UNKNOWN_CODING,
+    Unreadable,
+)
 
-SMALL_BYTES: Final = 1 << 12
-"""What is no longer than this is copied sooner than viewed; nor has it so many headers that it matters."""
+CHUNKED: Final = -1
+"""As the length of a body: it comes in chunks."""
 _BLANK_LINE: Final = b"\r\n\r\n"
 """The parser takes nothing else as the end of a head."""
+_SMALL_BYTES: Final = 1 << 12
+"""A head that is no longer than this has not so many headers that they must be counted before they are parsed."""
 _MAX_LINES: Final = MAX_HEADERS + 2
 _EMPTY_LINES: Final = re.compile(rb"[\r\n]{0,64}")
-"""Some clients send one after a body; who sends more than so many at once sends nothing else."""
+"""Some clients send one after a body; a client that sends more than so many at once sends nothing else."""
 _HOST: Final = re.compile(rb"(?:\[[0-9a-f:.]+(?:%25[0-9a-z._~-]+)?\]|[0-9a-z._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
+_TELLING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect", b"host"))
 
 
 class Head:
-    """One that is coming in."""
+    """The head of one request, which `take` reads; what it says is there once it `is_complete`."""
 
-    def __init__(self) -> None:
-        self.nbytes = 0
-        """What has come of it."""
-        self.is_too_large = False
-        """Found before the parser calls back for each header; their exact number is looked at when it has."""
+    __slots__ = (
+        "_has_host",
+        "_nbytes",
+        "_parser",
+        "_refusal",
+        "_tail",
+        "_url",
+        "began",
+        "body_bytes",
+        "expects_continue",
+        "headers",
+        "http_version",
+        "is_complete",
+        "keeps_alive",
+        "method",
+    )
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        """When its first byte was read, in seconds of the clock."""
+        self.is_complete = False
+        self.method = ""
+        self.http_version = ""
+        self.headers: list[tuple[bytes, bytes]] = []
+        """As they came, the names in lower case."""
+        self.body_bytes = 0
+        """How long the body is, or `CHUNKED`."""
+        self.expects_continue = False
+        """Whether the client waits to be told to send the body."""
+        self.keeps_alive = False
+        """Whether the client leaves the connection open for another request."""
+        self._url = b""
+        self._has_host = False
+        self._refusal = MALFORMED  # if the parser stops
+        self._nbytes = 0  # that have come
         self._tail = b""  # the end of what has come, where a blank line may have begun
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
 
     def take(self, data: bytes, at: int) -> int:
-        """Where in `data` the head that goes on at `at` may end."""
-        if not self.nbytes and 0 <= (found := data.find(_BLANK_LINE, at)) < at + SMALL_BYTES:
-            return found + len(_BLANK_LINE)  # whole and ordinary, as nearly all are
-        end = self._end(data, at)
-        self.nbytes += end - at
-        many = end - at > SMALL_BYTES and data.count(b"\n", at, end) > _MAX_LINES
-        self.is_too_large = many or self.nbytes > MAX_HEAD_BYTES
+        """Read `data` from `at` on, up to the end of the head; where that is. Raises `Unreadable`."""
+        parser = self._parser
+        assert parser is not None
+        found = data.find(_BLANK_LINE, at)
+        if not self._nbytes and 0 <= found < at + _SMALL_BYTES:  # whole and ordinary, as nearly all are
+            end, is_whole = found + len(_BLANK_LINE), True
+        else:
+            end, is_whole = self._end(data, at, found)
+        try:
+            parser.feed_data(data[at:end])
+        except httptools.HttpParserUpgrade:
+            pass  # which is offered, and not taken; the head is read
+        except httptools.HttpParserError as error:
+            raise Unreadable(self._refusal) from error
+        if self.is_complete is not is_whole:  # the preface of HTTP/2 has a blank line in its middle, for one
+            raise Unreadable(MALFORMED)
+        if is_whole:
+            self._parser = None  # each has the other
+            self._conclude(parser)
         return end
 
-    def _end(self, data: bytes, at: int) -> int:
+    def scope(self) -> dict[str, Any]:
+        """What ASGI wants to know of it. Raises `Unreadable`."""
+        url = self._url
+        if url.startswith(b"/") and b"#" not in url:
+            raw_path, _, query = url.partition(b"?")
+        else:
+            try:
+                parsed = httptools.parse_url(url)
+            except httptools.HttpParserError as error:
+                raise Unreadable(MALFORMED) from error
+            if parsed.path is None:
+                raise Unreadable(MALFORMED)
+            raw_path, query = parsed.path, parsed.query or b""
+        path = raw_path.decode("ascii")
+        return {
+            "http_version": self.http_version,
+            "method": self.method,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+        }
+
+    def _end(self, data: bytes, at: int, found: int) -> tuple[int, bool]:
+        """Where in `data` the head that goes on at `at` ends, or has come to, and which; `found` is a blank line."""
+        end, is_whole = (len(data), False) if found < 0 else (found + len(_BLANK_LINE), True)
         tail = self._tail
         if tail:
-            self._tail = b""
-            found = (tail + data[at : at + 3]).find(_BLANK_LINE)
-            if found >= 0:
-                return at + found + len(_BLANK_LINE) - len(tail)
-        found = data.find(_BLANK_LINE, at)
-        if found >= 0:
-            return found + len(_BLANK_LINE)
-        self._tail = (tail + data[max(at, len(data) - 3) :])[-3:]
-        return len(data)
+            split = (tail + data[at : at + 3]).find(_BLANK_LINE)
+            if split >= 0:
+                end, is_whole = at + split + len(_BLANK_LINE) - len(tail), True
+        if not is_whole:
+            self._tail = (tail + data[max(at, end - 3) :])[-3:]
+        self._nbytes += end - at
+        many = end - at > _SMALL_BYTES and data.count(b"\n", at, end) > _MAX_LINES
+        if many or self._nbytes > MAX_HEAD_BYTES:
+            raise Unreadable(HEAD_TOO_LARGE)
+        return end, is_whole
+
+    def _conclude(self, parser: httptools.HttpRequestParser) -> None:
+        """Check what only the whole of it tells."""
+        self.http_version = version = parser.get_http_version()
+        if len(self.headers) > MAX_HEADERS:
+            raise Unreadable(HEAD_TOO_LARGE)
+        if version == "1.0":
+            self.keeps_alive = False
+            if self.body_bytes == CHUNKED:  # which HTTP/1.0 does not have
+                raise Unreadable(UNKNOWN_CODING)
+        elif not self._has_host:
+            raise Unreadable(NO_HOST)
+        self.method = parser.get_method().decode("ascii")
+        if self.method == "CONNECT":
+            raise Unreadable(NO_TUNNEL)
+
+    # What the parser calls; an exception stops it
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request's target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep it; look at those that tell where the request goes and how its body comes."""
+        name = name.lower()
+        if name in _TELLING:
+            self._on_telling(name, value.lower())
+        self.headers.append((name, value))
+
+    def _on_telling(self, name: bytes, value: bytes) -> None:
+        if name == b"host":
+            # With two of them, or one that is none, this service and a proxy in front could each mean another.
+            if self._has_host or _HOST.fullmatch(value) is None:
+                self._refusal = NO_HOST
+                raise ValueError
+            self._has_host = True
+        elif name == b"content-length":
+            self.body_bytes = int(value)
+        elif name == b"transfer-encoding":
+            if value != b"chunked":  # the parser also takes codings before it, which nobody here undoes
+                self._refusal = UNKNOWN_CODING
+                raise ValueError
+            self.body_bytes = CHUNKED
+        elif value == b"100-continue":
+            self.expects_continue = True
+
+    def on_headers_complete(self) -> None:
+        """The blank line has come."""
+        assert self._parser is not None
+        self.keeps_alive = self._parser.should_keep_alive()  # asked later, it has forgotten
+        self.is_complete = True
 
 
 def end_of_empty_lines(data: bytes, at: int) -> int:
-    """Where the empty lines end that may come before a request, and do not begin it; -1 if they are too many."""
+    """Where the empty lines end that may come before a request, and do not begin it. Raises `Unreadable`."""
     found = _EMPTY_LINES.match(data, at)
     assert found is not None
     end = found.end()
-    return -1 if end < len(data) and data[end] in b"\r\n" else end
-
-
-def is_host(value: bytes) -> bool:
-    """Whether `value`, in lower case, is what a Host header may say (RFC 9110, 7.2); it may be empty."""
-    return _HOST.fullmatch(value) is not None
-
-
-def new_parser(protocol: object) -> httptools.HttpRequestParser:
-    """One that calls `protocol` back, as uvicorn sets it up."""
-    parser = httptools.HttpRequestParser(protocol)
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)
-    return parser
+    if end < len(data) and data[end] in b"\r\n":
+        raise Unreadable(MALFORMED)
+    return end

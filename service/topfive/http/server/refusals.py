@@ -25,6 +25,14 @@ class Refusal:
     """What the closing is counted as, where it is not yet counted."""
 
 
+class Unreadable(Exception):
+    """What came cannot be read as HTTP, or is more than may come; `refusal` says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.answer)
+        self.refusal = refusal
+
+
 def _refusal(status: HTTPStatus, code: str, message: str, *, reason: str | None) -> Refusal:
     body = json.dumps({"error": message, "code": code}).encode()
     head = (

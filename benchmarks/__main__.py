@@ -1,0 +1,36 @@
+"""The commands: `python -m benchmarks NAME`. Each is a module of that name, whose `main` has its options."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+from loadgen.cli import UNKNOWN, Commands
+from loadgen.photos import NoPhotos
+
+COMMANDS: Final = (
+    *("overhead", "overload", "mixed_sizes", "open_loop", "burst", "poison", "swap", "rolling", "triton"),
+    *("chaos", "soak", "life"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command that the arguments name; its exit code: 0 PASS, 1 FAIL, 2 INVALID or a bad option."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for what runs graphs here, and for every service that is started
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    named = [name for name in COMMANDS if name in given[:1]] or COMMANDS  # what is not asked for need not be imported
+    commands = Commands("benchmarks", about="What the service costs, and what it bears.")
+    for name in named:
+        commands.add(import_module(f"benchmarks.{name}").main, name)
+    try:
+        return commands.run(given)
+    except NoPhotos as error:
+        print(error, file=sys.stderr)
+        return UNKNOWN
+
+
+if __name__ == "__main__":
+    sys.exit(main())

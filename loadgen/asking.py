@@ -1,0 +1,27 @@
+"""One request at a time, by hand: what is asked before and after a load, and by those who wait for each answer."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from loadgen.http1 import Response, ResponseParser
+
+PATIENCE_SECONDS: Final = 60.0
+_PIECE: Final = 65536
+
+
+def ask(address: tuple[str, int], message: bytes, *, patience_seconds: float = PATIENCE_SECONDS) -> Response:
+    """One request on a connection of its own, and its answer; see `exchange`."""
+    with socket.create_connection(address, patience_seconds) as connection:
+        return exchange(connection, message)
+
+
+def exchange(connection: socket.socket, message: bytes) -> Response:
+    """One request on a connection, and its answer; raises `OSError` if none comes, `ValueError` if it is none."""
+    connection.sendall(message)
+    parser = ResponseParser()
+    while piece := connection.recv(_PIECE):
+        if response := parser.feed(piece):
+            return response
+    raise ConnectionResetError("the connection was closed before the answer")

@@ -1,0 +1,192 @@
+"""The closed loop: so many connections, each sending its next request with the answer to its last.
+
+Requests are rendered beforehand; answers are kept, and judged after the window, so that judging costs nothing within
+it. What lives here: the load on a connection, and the stretch of it that is measured. (`loadtests.closed_loop` has
+Locust do the same with users that judge as they go.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from loadgen.http1 import Response
+from loadgen.lines import Line, message
+from loadgen.pool import Pool
+from loadgen.sockets import Address
+
+STALL_SECONDS: Final = 20.0
+"""Without any answer for so long the server is taken for dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One measured request, from its first byte sent to the last byte of its answer received."""
+
+    connection: int
+    request: int
+    started: float
+    ended: float
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A window of steady load, and how much CPU each meter and the client itself used per second of it."""
+
+    exchanges: Sequence[Exchange]
+    cpu_rates: Sequence[float]
+    client_cpu_rate: float
+
+    @property
+    def requests_per_second(self) -> float:
+        """Each connection's answers over the time that exactly these took, summed over the connections.
+
+        To count the answers within fixed bounds instead would be off by a batch at either end.
+        """
+        spans: dict[int, tuple[int, float, float]] = {}
+        for one in self.exchanges:
+            count, started, _ = spans.get(one.connection, (0, one.started, 0.0))
+            spans[one.connection] = (count + 1, started, one.ended)
+        return sum(count / (ended - started) for count, started, ended in spans.values())
+
+
+def drive(
+    url: str,
+    requests: Sequence[bytes],
+    *,
+    connections: int,
+    warm_seconds: float,
+    window_seconds: float,
+    meters: Sequence[Callable[[], float]] = (),
+) -> Load:
+    """Send the requests in turn over so many connections; those begun within the window are measured.
+
+    The load goes on until the last of them is answered; then all connections fall silent. Raises `OSError` for a
+    connection that ends, and `TimeoutError` for a server that no longer answers.
+    """
+    address = Address.of(url, cafile=None)
+    span = _Span(meters, warm_seconds=warm_seconds, seconds=window_seconds)
+    with asyncio.Runner() as runner:
+        exchanges = runner.run(_Generator(requests, span, connections=connections).run(address))
+    client, *rates = span.rates()
+    return Load(exchanges, rates, client)
+
+
+class _Span:
+    """The stretch of the load that is measured: it opens when the load is warm and reads the meters at both ends."""
+
+    def __init__(self, meters: Sequence[Callable[[], float]], *, warm_seconds: float, seconds: float) -> None:
+        self._meters = (time.perf_counter, time.process_time, *meters)
+        self._opens = time.perf_counter() + warm_seconds
+        self._seconds = seconds
+        self._first: list[float] = []
+        self._last: list[float] = []
+
+    def tick(self) -> None:
+        """Open or close it when the time has come."""
+        now = time.perf_counter()
+        if not self._first and now >= self._opens:
+            self._first = [read() for read in self._meters]
+        elif self._first and not self._last and now >= self._first[0] + self._seconds:
+            self._last = [read() for read in self._meters]
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._first) and not self._last
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self._last)
+
+    def rates(self) -> list[float]:
+        """What the client's own CPU time and each meter gained per second."""
+        seconds, *gains = (last - first for first, last in zip(self._first, self._last, strict=True))
+        return [gain / seconds for gain in gains]
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What a connection is at."""
+
+    connection: int
+    request: int = 0
+    started: float = 0.0
+    measured: bool = False
+
+
+class _Generator:
+    """One load under way."""
+
+    def __init__(self, requests: Sequence[bytes], span: _Span, *, connections: int) -> None:
+        self._turns = itertools.cycle([(number, message(request)) for number, request in enumerate(requests)])
+        self._span = span
+        self._busy = connections
+        self._owed = 0  # measured requests that are not answered
+        self._at: dict[Line, _Turn] = {}
+        self._exchanges: list[Exchange] = []
+        self._answered = 0.0
+
+    async def run(self, address: Address) -> list[Exchange]:
+        self._loop = loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = loop.create_future()
+        loop.set_exception_handler(self._break_off)
+        pool = Pool(address, limit=self._busy, ended=self._settle, freed=lambda: None)
+        self._answered = loop.time()
+        watch = loop.call_later(STALL_SECONDS, self._watch)
+        for number in range(self._busy):
+            line = pool.take()
+            assert line is not None
+            self._at[line] = _Turn(number)
+            self._send(line)
+        try:
+            await self._over
+        finally:
+            watch.cancel()
+            await pool.close()
+        return self._exchanges
+
+    def _send(self, line: Line) -> None:
+        turn = self._at[line]
+        turn.request, request = next(self._turns)
+        turn.measured = self._span.is_open
+        self._owed += turn.measured
+        turn.started = time.perf_counter()
+        line.send(request)
+
+    def _settle(self, line: Line, response: Response | None, reason: str) -> None:
+        if self._over.done():
+            return
+        if response is None or line.over:
+            self._over.set_exception(ConnectionError(f"a connection ended under load: {response or reason}"))
+            return
+        turn, ended = self._at[line], time.perf_counter()
+        self._answered = self._loop.time()
+        self._span.tick()
+        if turn.measured:
+            self._exchanges.append(Exchange(turn.connection, turn.request, turn.started, ended, response))
+            self._owed -= 1
+        if not self._span.is_over or self._owed:
+            self._send(line)
+            return
+        self._busy -= 1
+        if not self._busy:
+            self._over.set_result(None)
+
+    def _watch(self) -> None:
+        """Look again when the last answer will have been too long ago."""
+        due = self._answered + STALL_SECONDS
+        if self._loop.time() < due:
+            self._loop.call_at(due, self._watch)
+        elif not self._over.done():
+            self._over.set_exception(TimeoutError(f"no answer from the server for {STALL_SECONDS:g} s"))
+
+    def _break_off(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A fault of this program: the load must not go on as if there were none."""
+        error = context.get("exception") or RuntimeError(context["message"])
+        if not self._over.done():
+            self._over.set_exception(error)

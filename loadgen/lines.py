@@ -1,0 +1,185 @@
+"""The one HTTP client: keep-alive connections on asyncio.
+
+What lives here: one connection with at most one request under way. What does not: who lends connections out (`pool`),
+when to send (`open_loop`, `closed_loop`), what an answer means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from loadgen import sockets
+from loadgen.http1 import Response, ResponseParser
+from loadgen.plan import Request
+from loadgen.sockets import Address
+
+PIECE: Final = 262_144
+TURN: Final = 4  # pieces written before other connections have their turn
+CLOSED: Final = "connection closed before the answer"
+
+Message = tuple[bytes, memoryview]
+"""What is written at once, the head and the first of the body; and the rest, which is never copied."""
+Ended = Callable[["Line", Response | None, str], None]
+"""What became of the request under way: an answer, or none and why."""
+
+
+def message(request: Request) -> Message:
+    """The request in the two parts in which it is written."""
+    head, body = (b"", request) if isinstance(request, bytes) else request
+    return head + body[:PIECE], memoryview(body)[PIECE:]
+
+
+class Line(asyncio.Protocol):
+    """One connection, and the request under way on it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, ended: Ended, lost: Callable[[Line], None]) -> None:
+        self.over = False  # nothing more can come of it
+        self.idle_since = 0.0
+        self._waiting: Message | None = None
+        self._loop = loop
+        self._ended = ended
+        self._lost = lost
+        self._parser = ResponseParser()
+        self._socket: socket.socket | None = None
+        self._transport: asyncio.Transport | None = None
+        self._unsent = memoryview(b"")
+        self._paused = False
+        self._pumping = False
+
+    @property
+    def is_made(self) -> bool:
+        """Whether `lost` will be told of its end."""
+        return self._transport is not None
+
+    async def connect(self, address: Address) -> None:
+        """Make it; what `send` was given meanwhile goes out then."""
+        try:
+            line = socket.socket(address.family, socket.SOCK_STREAM)
+        except OSError as error:
+            self._fail(in_words(error))
+            return
+        line.setblocking(False)
+        sockets.prepare(line)
+        try:
+            await self._loop.sock_connect(line, address.where)
+        except BaseException as error:
+            line.close()
+            if not isinstance(error, OSError):
+                raise
+            self._fail(in_words(error))
+            return
+        if address.context is None:
+            self._socket = line
+        name = address.name if address.context else None
+        try:
+            await self._loop.create_connection(lambda: self, sock=line, ssl=address.context, server_hostname=name)
+        except OSError as error:  # of TLS; asyncio has closed the socket
+            self._fail(in_words(error))
+
+    def send(self, message: Message) -> None:
+        """Begin a request."""
+        self._waiting = message
+        if self._transport is not None:
+            self._begin(self._transport)
+
+    def abort(self) -> None:
+        """End the connection, whatever is under way; nobody is told."""
+        self.over, self._waiting = True, None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._waiting is not None:
+            self._begin(transport)
+        elif self.over:
+            transport.abort()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._pump()
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiting is None:  # an answer to no request
+            self.abort()
+            return
+        try:
+            response = self._parser.feed(data)
+        except ValueError:
+            self._fail("not an HTTP/1.1 answer with a Content-Length")
+            return
+        if response is None:
+            return
+        self._waiting = None
+        if self._is_sending or (response.header("connection") or "").lower() == "close":
+            # With an answer before the whole body was sent nobody can say whether the server will read the rest.
+            self.abort()
+        self._ended(self, response, "")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.over = True
+        if self._waiting is not None and self._socket is not None:
+            self._read_the_rest(self._socket)
+        if self._waiting is not None:
+            self._fail(in_words(exc) if isinstance(exc, OSError) else CLOSED)
+        self._socket = None
+        self._lost(self)
+
+    @property
+    def _is_sending(self) -> bool:
+        assert self._transport is not None
+        return bool(self._unsent) or self._transport.get_write_buffer_size() > 0
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        assert self._waiting is not None
+        first, self._unsent = self._waiting
+        transport.write(first)
+        if self._unsent:
+            self._pump()
+
+    def _pump(self) -> None:
+        """Write what the transport takes, and not for so long that others wait."""
+        if self._pumping or self._transport is None:
+            return
+        for _ in range(TURN):
+            if not self._unsent or self._paused or self._transport.is_closing():
+                return
+            piece, self._unsent = self._unsent[:PIECE], self._unsent[PIECE:]
+            self._transport.write(piece)
+        self._pumping = True
+        self._loop.call_soon(self._pump_on)
+
+    def _pump_on(self) -> None:
+        self._pumping = False
+        self._pump()
+
+    def _read_the_rest(self, line: socket.socket) -> None:
+        """What a server said before it hung up on a body: asyncio forgets it when a write fails."""
+        with suppress(OSError):
+            while self._waiting is not None and (piece := line.recv(PIECE)):
+                self.data_received(piece)
+
+    def _fail(self, reason: str) -> None:
+        waited = self._waiting is not None
+        self.abort()
+        if waited:
+            self._ended(self, None, reason)
+        if not self.is_made:
+            self._lost(self)
+
+
+def in_words(error: OSError) -> str:
+    """The same words for the same fault, whatever the address."""
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.reason or type(error).__name__}"
+    return os.strerror(error.errno) if error.errno else type(error).__name__

@@ -1,0 +1,88 @@
+"""Percentiles of all samples, by nearest rank: each is a latency that did happen. Pure.
+
+Locust's own table, and histograms in general, round each sample first; and an interpolated p99 is a latency nobody had.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, Literal
+
+# As HdrHistogram's percentile plots: each further nine halves what is left often enough to show its shape.
+CURVE: Final = (
+    *range(0, 90, 2),
+    *(90 + step / 2 for step in range(18)),
+    *(99 + step / 20 for step in range(18)),
+    *(99.9 + step / 200 for step in range(20)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """Of right answers only: how long they took. `curve`: (percentile, seconds), ascending."""
+
+    count: int
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+    max: float
+    curve: Sequence[tuple[float, float]]
+
+
+Standing = Literal["trusted", "coarse", "not measured"]
+ENOUGH_BEYOND: Final = 10
+
+
+def standing(count: int, percent: float) -> Standing:
+    """What a percentile of so many samples is worth: one with less than a sample beyond it is but the largest.
+
+    Trusted with 10 samples beyond it (1000 in all for p99), coarse with fewer, not measured with less than one
+    (fewer than 100 in all for p99).
+    """
+    beyond = count * (100 - Fraction(str(percent))) / 100
+    if beyond >= ENOUGH_BEYOND:
+        return "trusted"
+    return "coarse" if beyond >= 1 else "not measured"
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """The smallest sample that at least `percent` % of all are not above (numpy's `inverted_cdf`).
+
+    `ordered`: ascending, not empty. `percent`: from 0, the smallest, to 100, the largest.
+    """
+    if not ordered:
+        raise ValueError("there is no percentile of no samples")
+    if not 0 <= percent <= 100:
+        raise ValueError(f"{percent} is no percentile: from 0 to 100")
+    # By fractions: 0.29 * 100 is 28.999999999999996 in floating point, and a rank too low.
+    rank = math.ceil(Fraction(str(percent)) * len(ordered) / 100)
+    return ordered[max(rank, 1) - 1]
+
+
+def percentile_of(samples: Iterable[float], percent: float) -> float:
+    """The same of samples in any order; nan of none."""
+    ordered = sorted(samples)
+    return percentile(ordered, percent) if ordered else math.nan
+
+
+def summarise(samples: Iterable[float]) -> Latencies | None:
+    """What is reported of latencies (seconds); None of none."""
+    ordered = sorted(samples)
+    if not ordered:
+        return None
+    # No further than the samples reach: beyond, each point would be the largest again.
+    reach = 100 * (1 - 1 / len(ordered))
+    return Latencies(
+        count=len(ordered),
+        mean=math.fsum(ordered) / len(ordered),
+        p50=percentile(ordered, 50),
+        p90=percentile(ordered, 90),
+        p99=percentile(ordered, 99),
+        max=ordered[-1],
+        curve=[(float(point), percentile(ordered, point)) for point in CURVE if point <= reach]
+        + [(100.0, ordered[-1])],
+    )
