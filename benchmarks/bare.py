@@ -26,7 +26,7 @@ Graphs: TypeAlias = tuple[Path, Path]
 WARM_SECONDS = 0.3
 
 
-class Lane:
+class BareThread:
     """One thread's own sessions; the resize always on that thread alone."""
 
     def __init__(self, graphs: Graphs, *, threads: int) -> None:
@@ -88,8 +88,8 @@ def measure(graphs: Graphs, images: Path | None, scenario: str, *, config: Confi
 
 
 @cache
-def _lane(graphs: Graphs, _number: int, threads: int) -> Lane:
-    return Lane(graphs, threads=threads)
+def _lane(graphs: Graphs, _number: int, threads: int) -> BareThread:
+    return BareThread(graphs, threads=threads)
 
 
 def _session(path: Path, *, threads: int) -> ort.InferenceSession:

@@ -18,7 +18,7 @@ REMEASURED = 3  # bare configurations, the best of the first round, measured aga
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BenchPlan:
     """What to measure, and for how long."""
 
     scenarios: Sequence[str]
@@ -35,7 +35,7 @@ class Plan:
 class Bench:
     """The parties, and a window of either kind. While one works all others sleep, which every window checks."""
 
-    plan: Plan
+    plan: BenchPlan
     service: Service
     front_end: Service
     measure_bare: Callable[[str, Config], dict[str, float]]

@@ -44,7 +44,7 @@ from loadgen import verdict
 from loadgen.aside import Aside
 from loadgen.asking import ask
 from loadgen.open_loop import drive as drive_open
-from loadgen.plan import Done, Plan
+from loadgen.plan import Done, OpenLoad
 from loadgen.verdict import Check
 
 KINDS = {**nasty.KINDS, **nasty_messages.KINDS, **nasty_framing.KINDS, **nasty_images.KINDS, **nasty_grpc.KINDS}
@@ -83,7 +83,7 @@ class Chaos:
 
     def spell(self, *, seconds: float, seed: int, idle: Held) -> Spell:
         """So much of it, every kind at least once; and what the service holds when everybody has left."""
-        plan = Plan(
+        plan = OpenLoad(
             url=self._service.http_url,
             requests=[one.message for one in self._asks],
             rate=self._rate,

@@ -74,7 +74,7 @@ class Figure(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Goal:
     """What a figure is to reach."""
 
     figure: Figure
@@ -84,19 +84,19 @@ class Target:
 
 
 TARGETS = (
-    Target(Figure(THROUGHPUT, RAW224, 1), "≥", 0.82),
-    *(Target(Figure(THROUGHPUT, RAW224, connections), "≥", 0.92) for connections in (8, 16)),
-    *(Target(Figure(THROUGHPUT, MIXED, connections), "≥", 0.88) for connections in (8, 16)),
-    *(Target(Figure(EFFICIENCY, RAW224, connections), "≥", 0.93) for connections in (8, 16)),
-    *(Target(Figure(EFFICIENCY, MIXED, connections), "≥", 0.88) for connections in (8, 16)),
-    *(Target(Figure(EFFICIENCY, JPEG, connections), "≥", 0.88) for connections in (8, 16)),
-    *(Target(Figure(OVERHEAD, scenario, 1), "≤", 0.7, "ms") for scenario in (RAW224, MIXED, JPEG)),
-    *(Target(Figure(TAIL, scenario, 16), "≤", 1.4) for scenario in (RAW224, MIXED, JPEG)),
-    Target(Figure(UNEVEN, MIXED, 16), "≤", 10.0, "%"),
-    Target(Figure(CPU, NULL, NULL_CONNECTIONS), "≤", 0.20, "ms"),
-    Target(Figure(OVER_CLASSIFY, NULL_OIP, NULL_CONNECTIONS), "≤", 0.05, "ms"),
-    Target(Figure(START, PROCESS), "≤", 2500.0, "ms"),
-    Target(Figure(MEMORY, PROCESS), "≤", 300.0, "MB"),
+    Goal(Figure(THROUGHPUT, RAW224, 1), "≥", 0.82),
+    *(Goal(Figure(THROUGHPUT, RAW224, connections), "≥", 0.92) for connections in (8, 16)),
+    *(Goal(Figure(THROUGHPUT, MIXED, connections), "≥", 0.88) for connections in (8, 16)),
+    *(Goal(Figure(EFFICIENCY, RAW224, connections), "≥", 0.93) for connections in (8, 16)),
+    *(Goal(Figure(EFFICIENCY, MIXED, connections), "≥", 0.88) for connections in (8, 16)),
+    *(Goal(Figure(EFFICIENCY, JPEG, connections), "≥", 0.88) for connections in (8, 16)),
+    *(Goal(Figure(OVERHEAD, scenario, 1), "≤", 0.7, "ms") for scenario in (RAW224, MIXED, JPEG)),
+    *(Goal(Figure(TAIL, scenario, 16), "≤", 1.4) for scenario in (RAW224, MIXED, JPEG)),
+    Goal(Figure(UNEVEN, MIXED, 16), "≤", 10.0, "%"),
+    Goal(Figure(CPU, NULL, NULL_CONNECTIONS), "≤", 0.20, "ms"),
+    Goal(Figure(OVER_CLASSIFY, NULL_OIP, NULL_CONNECTIONS), "≤", 0.05, "ms"),
+    Goal(Figure(START, PROCESS), "≤", 2500.0, "ms"),
+    Goal(Figure(MEMORY, PROCESS), "≤", 300.0, "MB"),
 )
 
 
@@ -111,7 +111,7 @@ def figures(windows: Sequence[Window]) -> dict[Figure, float]:
     return {figure: statistics.median(values) for figure, values in noted.items()}
 
 
-def judge(targets: Iterable[Target], measured: Mapping[Figure, float]) -> list[Check]:
+def judge(targets: Iterable[Goal], measured: Mapping[Figure, float]) -> list[Check]:
     """Each target against its figure; `met` is None where the run did not measure it."""
     checks = []
     for target in targets:

@@ -24,7 +24,7 @@ from loadgen.aside import Aside
 from loadgen.asking import ask
 from loadgen.open_loop import drive as drive_open
 from loadgen.photos import jpeg
-from loadgen.plan import Plan, Sample
+from loadgen.plan import OpenLoad, Sample
 from loadgen.verdict import Check
 
 LARGE_SIZE = (4000, 3000)
@@ -69,7 +69,7 @@ def phases(service: Endpoint, setup: Setup, *, rate: float, rounds: int, aside: 
     for turn in range(rounds):
         loads = [(setup.both, rate), (setup.small, rate * SMALL / (SMALL + LARGE))]
         for requests, offered in loads if turn % 2 == 0 else reversed(loads):
-            plan = Plan(
+            plan = OpenLoad(
                 url=service.http_url,
                 requests=requests,
                 rate=offered,

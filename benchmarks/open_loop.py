@@ -12,7 +12,7 @@ from benchmarks import options as o
 from benchmarks.server import Endpoint
 from loadgen import verdict
 from loadgen.open_loop import drive
-from loadgen.plan import MAX_CONNECTIONS, Plan
+from loadgen.plan import MAX_CONNECTIONS, OpenLoad
 
 
 def main(
@@ -30,7 +30,7 @@ def main(
 
     FAIL if a request has no answer, INVALID if the generator itself was late.
     """
-    plan = Plan(
+    plan = OpenLoad(
         url=Endpoint.at(url).http_url,
         requests=[*map(workloads.request, workloads.load(images)[scenario])],
         rate=rate,

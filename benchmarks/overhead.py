@@ -23,7 +23,7 @@ from benchmarks import figures as f
 from benchmarks import options as o
 from benchmarks import plot as plots
 from benchmarks.bare import Graphs
-from benchmarks.bench import Bench, Plan
+from benchmarks.bench import Bench, BenchPlan
 from benchmarks.figures import CONFIGS, FRONT_END, LONE, NULL, NULL_OIP, PROCESS, Config, Window
 from benchmarks.server import Service
 from benchmarks.workloads import RAW224, SCENARIOS
@@ -32,7 +32,7 @@ from loadgen.cli import one_of
 CLASSES = range(1000)
 
 
-def run(plan: Plan, *, repository: Path, graphs: Graphs, images: Path | None) -> Iterator[Window]:
+def run(plan: BenchPlan, *, repository: Path, graphs: Graphs, images: Path | None) -> Iterator[Window]:
     """Start everything, measure everything, stop everything."""
     for start in range(plan.starts - 1):
         with closing(Service(repository)) as service:
@@ -85,7 +85,7 @@ def main(
     """What the service costs over the bare limit of its own graphs: throughput, CPU and latency of either, in turns."""
     repository = model_repository.resolve()
     resize, classify = (repository / f"{model}_{part}/1/model.onnx" for part in ("resize", "classify"))
-    plan = Plan(
+    plan = BenchPlan(
         scenarios=scenario or (*SCENARIOS, *FRONT_END),
         connections=connections,
         configs=LONE if quick else CONFIGS,

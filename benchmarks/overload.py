@@ -25,7 +25,7 @@ from loadgen.aside import Aside
 from loadgen.asking import ask
 from loadgen.closed_loop import drive
 from loadgen.open_loop import drive as drive_open
-from loadgen.plan import MAX_CONNECTIONS, Done, Plan, Sample
+from loadgen.plan import MAX_CONNECTIONS, Done, OpenLoad, Sample
 
 AROUND = (0.95, 1.1)  # of the closed loop's rate: where the peak is looked for in an open loop
 CLOSED_CONNECTIONS = 16
@@ -91,7 +91,7 @@ class Overload:
 
     def _open(self, name: str, turn: int, rate: float, *, deadlines: bool = False) -> Phase:
         setup = self._setup
-        plan = Plan(
+        plan = OpenLoad(
             url=self._service.http_url,
             requests=setup.deadlined if deadlines else setup.requests,
             rate=rate,

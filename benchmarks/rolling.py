@@ -22,7 +22,7 @@ from benchmarks.server import Service, free_port
 from loadgen import verdict
 from loadgen.aside import Aside
 from loadgen.open_loop import drive as drive_open
-from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, Plan
+from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, OpenLoad
 from loadgen.verdict import Check
 
 REPLICAS = 2
@@ -66,7 +66,7 @@ def judge(asks: Sequence[Ask], run: Done, *, exit_codes: Sequence[int]) -> tuple
 
 
 def restart_under_load(
-    replicas: Replicas, plan: Plan, *, pause_seconds: float
+    replicas: Replicas, plan: OpenLoad, *, pause_seconds: float
 ) -> tuple[Done, list[tuple[int, float, float]]]:
     """The load, and each replica restarted in the middle of it; what `Replicas.restart` says of each."""
     restarts = []
@@ -109,7 +109,7 @@ def main(
         proxy = nginx.Nginx(Path(folder), site=site, port=port)
         stack.callback(proxy.close)
         asks, missing = mix.with_right_answers(proxy.address, mix.good_asks(model, sent))
-        plan = Plan(
+        plan = OpenLoad(
             url=f"http://127.0.0.1:{port}",
             requests=[one.message for one in asks],
             rate=rate,

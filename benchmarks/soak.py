@@ -38,7 +38,7 @@ from loadgen.aside import Aside
 from loadgen.closed_loop import drive
 from loadgen.open_loop import drive as drive_open
 from loadgen.percentiles import percentile_of
-from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, Plan, Sample
+from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, OpenLoad, Sample
 from loadgen.verdict import Check
 
 PHOTO_COUNT = 24
@@ -119,7 +119,7 @@ def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float,
     )
     leavers = {kind: nasty.KINDS[kind] for kind in nasty.KINDS if kind.startswith("hang up")}
     before = samples.settle(service, open_files=idle.open_files, within_seconds=SETTLE_SECONDS)
-    plan = Plan(
+    plan = OpenLoad(
         url=service.http_url,
         requests=[one.message for one in asks],
         rate=share * peak,

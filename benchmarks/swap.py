@@ -28,7 +28,7 @@ from loadgen import verdict
 from loadgen.aside import Aside
 from loadgen.open_loop import drive as drive_open
 from loadgen.percentiles import percentile_of
-from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, Plan, Sample
+from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, OpenLoad, Sample
 from loadgen.verdict import Check
 
 IMAGES = 12
@@ -102,7 +102,7 @@ def swap_under_load(
     service: Service, repository: Path, asks: Sequence[Ask], *, rate: float, pause_seconds: float, swaps: int, seed: int
 ) -> tuple[Done, list[Swap]]:
     """The load, and in the middle of it a new version, the old one again, and so on."""
-    plan = Plan(
+    plan = OpenLoad(
         url=service.http_url,
         requests=[one.message for one in asks],
         rate=rate,

@@ -45,7 +45,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class TritonPlan:
     """What to measure, and for how long."""
 
     inputs: Sequence[str]
@@ -72,7 +72,7 @@ class Work:
         ]
 
 
-def run(plan: Plan, targets: Sequence[Target], works: Mapping[str, Work]) -> Iterator[Window]:
+def run(plan: TritonPlan, targets: Sequence[Target], works: Mapping[str, Work]) -> Iterator[Window]:
     """All windows of all rounds; who comes first changes from window to window."""
     turn = 0
     for number in range(plan.rounds):
@@ -84,7 +84,7 @@ def run(plan: Plan, targets: Sequence[Target], works: Mapping[str, Work]) -> Ite
                 turn += 1
 
 
-def _window(plan: Plan, target: Target, work: Work, *, turn: int, name: str, connections: int) -> Window:
+def _window(plan: TritonPlan, target: Target, work: Work, *, turn: int, name: str, connections: int) -> Window:
     images_before, executions_before = target.batches()
     load = drive(
         target.endpoint.http_url,
@@ -160,7 +160,7 @@ def main(
     """The service by itself, on Triton, and Triton alone, in turns: throughput, latency and CPU."""
     if reason := tritonserver.missing():
         raise SystemExit(reason)
-    plan = Plan(
+    plan = TritonPlan(
         inputs=input or INPUTS,
         connections=connections,
         rounds=1 if quick else rounds,

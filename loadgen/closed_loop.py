@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadgen.http1 import Response
-from loadgen.lines import Line, message
+from loadgen.lines import ClientConnection, message
 from loadgen.pool import Pool
 from loadgen.sockets import Address
 
@@ -127,7 +127,7 @@ class _Generator:
         self._span = span
         self._busy = connections
         self._owed = 0  # measured requests that are not answered
-        self._at: dict[Line, _Turn] = {}
+        self._at: dict[ClientConnection, _Turn] = {}
         self._exchanges: list[Exchange] = []
         self._answered = 0.0
 
@@ -150,7 +150,7 @@ class _Generator:
             await pool.close()
         return self._exchanges
 
-    def _send(self, line: Line) -> None:
+    def _send(self, line: ClientConnection) -> None:
         turn = self._at[line]
         turn.request, request = next(self._turns)
         turn.measured = self._span.is_open
@@ -158,7 +158,7 @@ class _Generator:
         turn.started = time.perf_counter()
         line.send(request)
 
-    def _settle(self, line: Line, response: Response | None, reason: str) -> None:
+    def _settle(self, line: ClientConnection, response: Response | None, reason: str) -> None:
         if self._over.done():
             return
         if response is None or line.over:

@@ -25,7 +25,7 @@ CLOSED: Final = "connection closed before the answer"
 
 Message = tuple[bytes, memoryview]
 """What is written at once, the head and the first of the body; and the rest, which is never copied."""
-Ended = Callable[["Line", Response | None, str], None]
+Ended = Callable[["ClientConnection", Response | None, str], None]
 """What became of the request under way: an answer, or none and why."""
 
 
@@ -35,10 +35,12 @@ def message(request: Request) -> Message:
     return head + body[:PIECE], memoryview(body)[PIECE:]
 
 
-class Line(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One connection, and the request under way on it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, ended: Ended, lost: Callable[[Line], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, ended: Ended, lost: Callable[[ClientConnection], None]
+    ) -> None:
         self.over = False  # nothing more can come of it
         self.idle_since = 0.0
         self._waiting: Message | None = None

@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from loadgen.event_loop import punctual
 from loadgen.http1 import Response
-from loadgen.lines import Line, Message, message
-from loadgen.plan import Done, Plan, Sample
+from loadgen.lines import ClientConnection, Message, message
+from loadgen.plan import Done, OpenLoad, Sample
 from loadgen.pool import Pool
 from loadgen.schedule import arrivals, order
 from loadgen.sockets import Address
@@ -34,7 +34,7 @@ NO_ANSWER: Final = f"no answer within {PATIENCE_SECONDS:g} s of the last arrival
 NOT_SENT: Final = "not sent: no connection became free"
 
 
-def drive(plan: Plan, *, stop: Connection | None = None) -> Done:
+def drive(plan: OpenLoad, *, stop: Connection | None = None) -> Done:
     """Send everything that is due, until `stop` can be read or the schedule ends, and wait for what is under way."""
     address = Address.of(plan.url, cafile=plan.cafile)
     messages = [message(request) for request in plan.requests]
@@ -55,14 +55,14 @@ def _read(sample: Sample, read: Callable[[Response], object]) -> Sample:
 class _Generator:
     """One run under way."""
 
-    def __init__(self, plan: Plan, messages: Sequence[Message]) -> None:
+    def __init__(self, plan: OpenLoad, messages: Sequence[Message]) -> None:
         self._plan = plan
         self._messages = messages
         self._schedule = zip(
             arrivals(plan.rate, plan.seconds, seed=plan.seed), order(len(messages), seed=plan.seed), strict=False
         )
         self._due = next(self._schedule, None)
-        self._under_way: dict[Line, tuple[int, float, float, float]] = {}  # request, scheduled, sent, held
+        self._under_way: dict[ClientConnection, tuple[int, float, float, float]] = {}  # request, scheduled, sent, held
         self._samples: list[Sample] = []
         self._seconds = plan.seconds
         self._waits = False  # for a connection
@@ -127,7 +127,7 @@ class _Generator:
             self._freed_at = self._now()
             self._loop.call_soon(self._send_due)
 
-    def _settle(self, line: Line, response: Response | None, reason: str) -> None:
+    def _settle(self, line: ClientConnection, response: Response | None, reason: str) -> None:
         """The end of a request: its answer, or why there is none."""
         request, scheduled, sent, held = self._under_way.pop(line)
         self._samples.append(Sample(request, scheduled, sent, self._now(), response, reason, held))

@@ -29,7 +29,7 @@ Request = bytes | tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class OpenLoad:
     """What to send, where to, how often and for how long; `seconds` may be infinite for a run that is ended by hand.
 
     `url`: http(s)://host[:port]. `cafile`: who vouches for an https server, if not this system's authorities. `read`:

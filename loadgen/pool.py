@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from loadgen.lines import Ended, Line
+from loadgen.lines import ClientConnection, Ended
 from loadgen.sockets import Address
 
 FRESH_SECONDS: Final = 1.0  # idle for longer it is not used again: a server may be about to close it
@@ -25,12 +25,12 @@ class Pool:
         self._limit = limit
         self._ended = ended
         self._freed = freed
-        self._lines: set[Line] = set()
-        self._idle: list[Line] = []
+        self._lines: set[ClientConnection] = set()
+        self._idle: list[ClientConnection] = []
         self._making: set[asyncio.Task[None]] = set()
         self._dropped = asyncio.Event()
 
-    def take(self) -> Line | None:
+    def take(self) -> ClientConnection | None:
         """An idle connection, the one used last first, or a new one; None if all are busy and no more are allowed."""
         while self._idle:
             line = self._idle.pop()
@@ -42,7 +42,7 @@ class Pool:
             self._lines.discard(line)
         if len(self._lines) >= self._limit:
             return None
-        line = Line(self._loop, ended=self._ended, lost=self._drop)
+        line = ClientConnection(self._loop, ended=self._ended, lost=self._drop)
         self._lines.add(line)
         self.most = max(self.most, len(self._lines))
         task = self._loop.create_task(line.connect(self._address))
@@ -50,7 +50,7 @@ class Pool:
         task.add_done_callback(self._made)
         return line
 
-    def put(self, line: Line) -> None:
+    def put(self, line: ClientConnection) -> None:
         """Give a connection back, whatever its state."""
         if not line.over:
             line.idle_since = self._loop.time()
@@ -73,7 +73,7 @@ class Pool:
         if not task.cancelled() and (error := task.exception()):
             self._loop.call_exception_handler({"message": "a connection", "exception": error})
 
-    def _drop(self, line: Line) -> None:
+    def _drop(self, line: ClientConnection) -> None:
         self._lines.discard(line)
         self._dropped.set()
         self._freed()

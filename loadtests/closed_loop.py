@@ -66,7 +66,7 @@ def measure(load: Load, rule: Rule, *, observe: Observe, zero: float, progress: 
     )
 
 
-def run_shape(shape: Shape, load: Load, plan: shapes.Plan, *, progress: Progress) -> ShapeRun:
+def run_shape(shape: Shape, load: Load, plan: shapes.ShapeSize, *, progress: Progress) -> ShapeRun:
     """One shape, second by second."""
     samples: list[Sample] = []
     with LocustProcess(load) as locust:

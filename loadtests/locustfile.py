@@ -36,7 +36,7 @@ if any(argument.startswith("--load-shape") for argument in sys.argv):
 
         def tick(self) -> tuple[int, float] | None:
             options = self.runner.environment.parsed_options
-            plan = shapes.Plan(users=options.shape_users, seconds=options.shape_seconds)
+            plan = shapes.ShapeSize(users=options.shape_users, seconds=options.shape_seconds)
             count = shapes.users_at(options.load_shape, self.get_run_time(), plan)
             return None if count is None else (count, float(plan.users))
 

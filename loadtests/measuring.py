@@ -16,7 +16,7 @@ from loadtests import capacity, closed_loop, null_limits
 from loadtests.locust_process import Load
 from loadtests.marks import Marks
 from loadtests.open_loop import OpenLoop
-from loadtests.open_plan import Plan
+from loadtests.open_plan import QueryLoad
 from loadtests.queries import Query
 from loadtests.results import Capacity, Cell, Mix, Null, OpenRun, ShapeRun
 from loadtests.run_plan import RunPlan
@@ -122,7 +122,9 @@ class Measuring:
         plan = self.plan
         reached = max((cell.throughput for cell in self.closed if cell.mix == mix), default=0.0)
         start = reached / 2 or FIRST_RATE
-        first = Plan(url=self.target.url, queries=self._of(mix), rate=start, seconds=WARM_UP_SECONDS, seed=plan.seed)
+        first = QueryLoad(
+            url=self.target.url, queries=self._of(mix), rate=start, seconds=WARM_UP_SECONDS, seed=plan.seed
+        )
         with OpenLoop(first) as generator:
             with self._phase(f"{mix}: warming up at {start:.0f}/s"):
                 generator.run()

@@ -13,7 +13,7 @@ from loadtests import closed_loop
 from loadtests.locust_process import Load
 from loadtests.null_server import NullServer
 from loadtests.open_loop import OpenLoop
-from loadtests.open_plan import Plan
+from loadtests.open_plan import QueryLoad
 from loadtests.queries import NULL_LABEL, Query
 from loadtests.results import Null, OpenRun
 from loadtests.windows import Rule
@@ -34,7 +34,7 @@ def measure(
             null = replace(load, url=server.url, workers=count, processes=min(load.processes, count), null=True)
             closed.append(closed_loop.measure(null, shorter(rule), observe=lambda *_: None, zero=zero, progress=say))
         seconds = min(SECONDS, 2 * rule.window_seconds)
-        plan = Plan(url=server.url, queries=expected, rate=FLOOR_RATE, seconds=seconds, seed=load.seed)
+        plan = QueryLoad(url=server.url, queries=expected, rate=FLOOR_RATE, seconds=seconds, seed=load.seed)
         with OpenLoop(plan) as generator:
             floor = generator.run()
             say(words(floor))

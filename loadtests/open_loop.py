@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from loadgen import open_loop
 from loadgen.aside import Aside
-from loadtests.open_plan import Plan, conclude
+from loadtests.open_plan import QueryLoad, conclude
 from loadtests.results import OpenRun
 
 
-def run(plan: Plan, *, stop: Connection | None = None) -> OpenRun:
+def run(plan: QueryLoad, *, stop: Connection | None = None) -> OpenRun:
     """Do it in this process, which should have nothing else to do; see `loadgen.open_loop.drive`."""
     return conclude(plan, open_loop.drive(plan.sending(), stop=stop))
 
@@ -21,7 +21,7 @@ def run(plan: Plan, *, stop: Connection | None = None) -> OpenRun:
 class OpenLoop:
     """A process that runs one plan, as it is or with other rates; the queries go there once. For use in `with`."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: QueryLoad) -> None:
         self._aside = Aside()
         self._aside.run(_hold, plan=plan)
 
@@ -52,10 +52,10 @@ class OpenLoop:
         return found
 
 
-_held: list[Plan] = []
+_held: list[QueryLoad] = []
 
 
-def _hold(*, plan: Plan, stop: Connection) -> None:
+def _hold(*, plan: QueryLoad, stop: Connection) -> None:
     _held[:] = [plan]
 
 

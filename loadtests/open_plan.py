@@ -19,7 +19,7 @@ from loadtests.results import OpenRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class QueryLoad:
     """What to send, where to, how often and for how long. All queries of one mix, by HTTP.
 
     `url`: http(s)://host[:port][/prefix]. `cafile`: who vouches for an https server, if not this system's authorities.
@@ -40,11 +40,11 @@ class Plan:
             raise ValueError(f"the open loop speaks HTTP only: leave out the queries of {', '.join(sorted(others))}")
         self.sending()  # checks the rest
 
-    def sending(self) -> plan.Plan:
+    def sending(self) -> plan.OpenLoad:
         """The same as it goes over the wire."""
         parts = urlsplit(self.url)
         prefix = parts.path.rstrip("/")
-        return plan.Plan(
+        return plan.OpenLoad(
             url=self.url,
             requests=[
                 (
@@ -61,7 +61,7 @@ class Plan:
         )
 
 
-def verdict(plan: Plan, sample: Sample) -> str:
+def verdict(plan: QueryLoad, sample: Sample) -> str:
     """What is wrong with it; "" if nothing is."""
     if sample.response is None:
         return sample.reason
@@ -69,7 +69,7 @@ def verdict(plan: Plan, sample: Sample) -> str:
     return judge(plan.queries[sample.request], status=given.status, headers=given.headers, body=given.body)
 
 
-def conclude(plan: Plan, done: Done) -> OpenRun:
+def conclude(plan: QueryLoad, done: Done) -> OpenRun:
     """The run as it is stored: of all that was due, each either right or an error by its kind."""
     wrong = [verdict(plan, sample) for sample in done.samples]
     right = [sample for sample, error in zip(done.samples, wrong, strict=True) if not error]

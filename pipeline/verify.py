@@ -20,14 +20,14 @@ from pipeline.provenance import sha256
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Comparison:
     """`reasons` why the repository is not what the recipe makes (none if it is), `notes` on what was found."""
 
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def verify(repository: Path) -> Verdict:
+def verify(repository: Path) -> Comparison:
     """Compare `repository` with its `SHA256SUMS` and with a fresh export. Needs the packages of the extra `export`."""
     with TemporaryDirectory() as folder:
         rebuilt = Path(folder)
@@ -35,7 +35,7 @@ def verify(repository: Path) -> Verdict:
         return compare(repository, rebuilt=rebuilt)
 
 
-def compare(repository: Path, *, rebuilt: Path) -> Verdict:
+def compare(repository: Path, *, rebuilt: Path) -> Comparison:
     """Compare `repository` with its `SHA256SUMS` and with the fresh export in `rebuilt`."""
     reasons, notes = list(_against_sums(repository)), []
     for path in ARTEFACTS:
@@ -49,7 +49,7 @@ def compare(repository: Path, *, rebuilt: Path) -> Verdict:
             reasons += found
             if not found:
                 notes.append(f"{path}: what the recipe makes, up to the last bits of its weights")
-    return Verdict(reasons=tuple(reasons), notes=tuple(notes))
+    return Comparison(reasons=tuple(reasons), notes=tuple(notes))
 
 
 def _against_sums(repository: Path) -> Iterator[str]:

@@ -12,7 +12,7 @@ from benchmarks.figures import (
     THROUGHPUT,
     Config,
     Figure,
-    Target,
+    Goal,
     Window,
     conclude,
     faults,
@@ -86,7 +86,7 @@ def test_mixed_batches_are_compared_with_raw_ones_at_the_same_connections() -> N
 )
 def test_a_target_is_met_at_its_limit(sense: str, value: float, met: bool) -> None:
     """The limit itself is good enough, on either side."""
-    target = Target(Figure(THROUGHPUT, RAW224, 8), "≥" if sense == "≥" else "≤", 0.92)
+    target = Goal(Figure(THROUGHPUT, RAW224, 8), "≥" if sense == "≥" else "≤", 0.92)
     (verdict,) = judge([target], {target.figure: value})
     assert (verdict.seen, verdict.met) == (value, met)
 

@@ -19,7 +19,7 @@ from loadgen import open_loop
 from loadgen.aside import Aside
 from loadgen.http1 import Response, render, render_head
 from loadgen.open_loop import drive
-from loadgen.plan import Done, Plan, Request
+from loadgen.plan import Done, OpenLoad, Request
 from loadgen.schedule import arrivals
 from tests.testkit.raw_servers import HangingUp, RawServer, Refusing
 
@@ -78,17 +78,17 @@ def body_of(response: Response) -> bytes:
     return response.body
 
 
-def plan(url: str, *, rate: float = 400, seconds: float = 0.2, size: int = 100, limit: int = 64) -> Plan:
+def plan(url: str, *, rate: float = 400, seconds: float = 0.2, size: int = 100, limit: int = 64) -> OpenLoad:
     """Four requests, one of them whole, the others with their bodies apart; the server answers with their labels."""
     bodies = [label(number) + bytes(size) for number in range(4)]
     requests: list[Request] = [
         render("POST", "/", bodies[0]),
         *((render_head("POST", "/", len(one)), one) for one in bodies[1:]),
     ]
-    return Plan(url=url, requests=requests, rate=rate, seconds=seconds, seed=3, max_connections=limit, read=body_of)
+    return OpenLoad(url=url, requests=requests, rate=rate, seconds=seconds, seed=3, max_connections=limit, read=body_of)
 
 
-def due(planned: Plan) -> list[float]:
+def due(planned: OpenLoad) -> list[float]:
     return [*arrivals(planned.rate, planned.seconds, seed=planned.seed)]
 
 

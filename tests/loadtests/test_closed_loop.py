@@ -13,7 +13,7 @@ from loadtests.locust_process import GeneratorFailed, Load
 from loadtests.oracle import Oracle
 from loadtests.recorder import Sample
 from loadtests.run_plan import MODEL, REPOSITORY
-from loadtests.shapes import Plan
+from loadtests.shapes import ShapeSize
 from tests.testkit.serving_process import ROOT, ServingProcess
 
 
@@ -66,4 +66,4 @@ def test_a_shape_whose_generator_dies_is_no_shape(service: ServingProcess, tmp_p
                 one.kill()
 
     with pytest.raises(GeneratorFailed, match="Locust ended with -9"):
-        run_shape("soak", load, Plan(users=1, seconds=60.0), progress=kill)
+        run_shape("soak", load, ShapeSize(users=1, seconds=60.0), progress=kill)

@@ -16,7 +16,7 @@ from loadgen.schedule import arrivals
 from loadtests import open_loop
 from loadtests.null_server import NullServer
 from loadtests.open_loop import OpenLoop
-from loadtests.open_plan import Plan
+from loadtests.open_plan import QueryLoad
 from loadtests.queries import Query
 from tests.testkit.raw_servers import RawServer, answer
 
@@ -52,11 +52,11 @@ def query(number: int) -> Query:
     )
 
 
-def plan(url: str) -> Plan:
-    return Plan(url=url, queries=[query(number) for number in range(4)], rate=400, seconds=0.2, seed=3)
+def plan(url: str) -> QueryLoad:
+    return QueryLoad(url=url, queries=[query(number) for number in range(4)], rate=400, seconds=0.2, seed=3)
 
 
-def due(planned: Plan) -> list[float]:
+def due(planned: QueryLoad) -> list[float]:
     return [*arrivals(planned.rate, planned.seconds, seed=planned.seed)]
 
 
@@ -107,7 +107,7 @@ def test_a_stall_is_seen_by_the_open_loop_and_hidden_by_the_closed_one() -> None
     """
     stall = 0.2
     null = NullServer(stall_seconds=stall, stall_every=1.5)
-    planned = Plan(url=null.url, queries=[query(1)], rate=200, seconds=2.0, seed=3)
+    planned = QueryLoad(url=null.url, queries=[query(1)], rate=200, seconds=2.0, seed=3)
     with null, Aside() as aside:
         aside.start(drive, plan=planned.sending())
         load = drive_closed(

@@ -8,13 +8,13 @@ import pytest
 
 from loadgen.http1 import Response
 from loadgen.plan import Done, Sample
-from loadtests.open_plan import Plan, conclude
+from loadtests.open_plan import QueryLoad, conclude
 from loadtests.queries import Query
 
 RIGHT = Response(200, b'{"predictions": [{"label": "cat"}]}')
 BUSY = Response(429, b'{"code": "queue_full"}')
 QUERY = Query(mix="complex", scenario="raw", kind="photo", path="/", headers={}, body=b"", expected="cat")
-PLAN = Plan(url="http://127.0.0.1:1", queries=[QUERY], rate=10, seconds=10, seed=1)
+PLAN = QueryLoad(url="http://127.0.0.1:1", queries=[QUERY], rate=10, seconds=10, seed=1)
 
 
 def done(samples: Sequence[Sample], *, starved: int = 0) -> Done:

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.shapes import SHAPES, Plan, Shape, users_at
+from loadtests.shapes import SHAPES, Shape, ShapeSize, users_at
 
-PLANS = st.builds(Plan, users=st.integers(1, 500), seconds=st.floats(1, 3600))
+PLANS = st.builds(ShapeSize, users=st.integers(1, 500), seconds=st.floats(1, 3600))
 
 
 @given(st.sampled_from(list(SHAPES)), PLANS, st.floats(0, 1, exclude_max=True))
-def test_there_is_always_somebody_and_never_more_than_the_most(shape: Shape, plan: Plan, part: float) -> None:
+def test_there_is_always_somebody_and_never_more_than_the_most(shape: Shape, plan: ShapeSize, part: float) -> None:
     users = users_at(shape, part * plan.seconds, plan)
     assert users is not None
     assert 1 <= users <= plan.users
@@ -20,21 +20,21 @@ def test_there_is_always_somebody_and_never_more_than_the_most(shape: Shape, pla
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_shape_ends(shape: Shape) -> None:
-    assert users_at(shape, 60.0, Plan(users=8, seconds=60.0)) is None
+    assert users_at(shape, 60.0, ShapeSize(users=8, seconds=60.0)) is None
 
 
 def test_a_spike_is_calm_then_high_then_calm() -> None:
-    plan = Plan(users=32, seconds=60.0)
+    plan = ShapeSize(users=32, seconds=60.0)
     assert [users_at("spike", at, plan) for at in (0, 19, 20, 39, 40, 59)] == [4, 4, 32, 32, 4, 4]
 
 
 def test_a_soak_is_always_the_same() -> None:
-    plan = Plan(users=4, seconds=600.0)
+    plan = ShapeSize(users=4, seconds=600.0)
     assert {users_at("soak", at, plan) for at in range(600)} == {4}
 
 
 def test_a_ramp_adds_one_at_a_time_until_all_are_there() -> None:
-    plan = Plan(users=8, seconds=80.0)
+    plan = ShapeSize(users=8, seconds=80.0)
     counts = [users_at("ramp", float(at), plan) for at in range(80)]
     assert sorted(counts, key=str) == counts
     assert set(counts) == set(range(1, 9))

@@ -18,7 +18,7 @@ import onnx  # noqa: E402  # once it is known to be there
 
 from pipeline.__main__ import main  # noqa: E402  # these import onnx
 from pipeline.export import write_sums  # noqa: E402
-from pipeline.verify import Verdict, compare  # noqa: E402
+from pipeline.verify import Comparison, compare  # noqa: E402
 
 pytestmark = pytest.mark.untraced
 
@@ -30,10 +30,10 @@ def copy(repository: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def verdict_on(repository: Path, copy: Path) -> Callable[[], Verdict]:
+def verdict_on(repository: Path, copy: Path) -> Callable[[], Comparison]:
     """Judge the copy, its sums brought up to date as a careful forger would."""
 
-    def judge() -> Verdict:
+    def judge() -> Comparison:
         write_sums(copy)
         return compare(copy, rebuilt=repository)
 
@@ -69,7 +69,7 @@ def drop_last_node(model: Any) -> None:
     del model.graph.node[-1]
 
 
-def test_equal_bytes_are_the_quick_proof(verdict_on: Callable[[], Verdict]) -> None:
+def test_equal_bytes_are_the_quick_proof(verdict_on: Callable[[], Comparison]) -> None:
     """An untouched copy: no reasons, and a note for each artefact."""
     verdict = verdict_on()
     assert verdict.reasons == ()
@@ -90,7 +90,7 @@ def test_equal_bytes_are_the_quick_proof(verdict_on: Callable[[], Verdict]) -> N
     ids=["weight", "label", "metadata", "attribute", "node", "producer", "input"],
 )
 def test_a_tampered_graph_is_found_out(
-    change: Callable[[Any], None], reason: str, copy: Path, verdict_on: Callable[[], Verdict]
+    change: Callable[[Any], None], reason: str, copy: Path, verdict_on: Callable[[], Comparison]
 ) -> None:
     """The reason says which part it is, what it is and what it should be."""
     edit(copy / CLASSIFY, change)
@@ -99,7 +99,7 @@ def test_a_tampered_graph_is_found_out(
     assert re.search(reason, reasons), reasons
 
 
-def test_last_bits_are_forgiven(copy: Path, verdict_on: Callable[[], Verdict]) -> None:
+def test_last_bits_are_forgiven(copy: Path, verdict_on: Callable[[], Comparison]) -> None:
     """Weights that differ as two processors' folding does are the recipe's, and the notes say so."""
     edit(copy / CLASSIFY, lambda model: scale_weight(model, 1 + 2**-22))
     verdict = verdict_on()
@@ -107,14 +107,14 @@ def test_last_bits_are_forgiven(copy: Path, verdict_on: Callable[[], Verdict]) -
     assert f"{CLASSIFY}: what the recipe makes, up to the last bits of its weights" in verdict.notes
 
 
-def test_a_changed_line_of_labels_is_found_out(copy: Path, verdict_on: Callable[[], Verdict]) -> None:
+def test_a_changed_line_of_labels_is_found_out(copy: Path, verdict_on: Callable[[], Comparison]) -> None:
     """labels.txt is compared line by line."""
     path = copy / LABELS
     path.write_text(path.read_text(encoding="utf-8").replace("goldfish", "gold fish"), encoding="utf-8")
     assert verdict_on().reasons == (f"{LABELS}: class 1 is 'gold fish', not 'goldfish'",)
 
 
-def test_a_file_that_is_no_graph_is_found_out(copy: Path, verdict_on: Callable[[], Verdict]) -> None:
+def test_a_file_that_is_no_graph_is_found_out(copy: Path, verdict_on: Callable[[], Comparison]) -> None:
     """Not even an ONNX file: a reason, not a traceback."""
     (copy / RESIZE).write_bytes(b"\xff\xff not a graph")
     (reason,) = verdict_on().reasons

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from deploy.grafana.boards import panels as p
-from deploy.grafana.boards.layout import Line, Row
+from deploy.grafana.boards.layout import PanelRow, Row
 from deploy.grafana.boards.panels import Panel, Query, heatmap, lines, table
 from deploy.grafana.boards.queries import MODEL, PROCESS, RATE, WHERE, mean, per_second
 
@@ -69,7 +69,7 @@ def full() -> Row:
             stacked=True,
         ),
     ]
-    return Row("How full?", [Line(batches), Line(waiting)])
+    return Row("How full?", [PanelRow(batches), PanelRow(waiting)])
 
 
 def _used(what: str) -> str:
@@ -107,7 +107,7 @@ def cost() -> Row:
             unit="none",
         ),
     ]
-    return Row("What does it cost?", [Line(panels)])
+    return Row("What does it cost?", [PanelRow(panels)])
 
 
 def _by_instance(title: str, description: str, expression: str, *, unit: str) -> Panel:
@@ -129,4 +129,4 @@ def models() -> Row:
         Query(per_second(f"topfive_images_total{{{MODEL}}}", by="service, model"), "{{service}} {{model}}"),
         unit="ops",
     )
-    return Row("Which model?", [Line([served, by_model])])
+    return Row("Which model?", [PanelRow([served, by_model])])

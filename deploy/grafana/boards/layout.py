@@ -15,7 +15,7 @@ TAG: Final = "topfive"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PanelRow:
     """Panels side by side, of one height and equal width."""
 
     panels: Sequence[Panel]
@@ -27,7 +27,7 @@ class Row:
     """A question, and the lines of panels that answer it."""
 
     title: str
-    lines: Sequence[Line]
+    lines: Sequence[PanelRow]
 
 
 @dataclass(frozen=True, slots=True)

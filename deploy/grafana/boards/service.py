@@ -7,7 +7,7 @@ from typing import Final
 
 from deploy.grafana.boards import capacity
 from deploy.grafana.boards import panels as p
-from deploy.grafana.boards.layout import LOAD_TEST, Board, Line, Marker, Row, Variable
+from deploy.grafana.boards.layout import LOAD_TEST, Board, Marker, PanelRow, Row, Variable
 from deploy.grafana.boards.panels import Json, Query, heatmap, lines, stat, table
 from deploy.grafana.boards.queries import MODEL, PROCESS, REQUEST, WHERE, mean, per_second, quantile, requests, share
 
@@ -132,7 +132,7 @@ def _healthy() -> Row:
             empty="none",
         ),
     ]
-    return Row("Is it healthy?", [Line(stats, height=4), Line(below)])
+    return Row("Is it healthy?", [PanelRow(stats, height=4), PanelRow(below)])
 
 
 def _fast() -> Row:
@@ -164,7 +164,7 @@ def _fast() -> Row:
         )
         for name, number in QUANTILES
     ]
-    return Row("How fast?", [Line([all_of_them, distribution]), Line(by_route)])
+    return Row("How fast?", [PanelRow([all_of_them, distribution]), PanelRow(by_route)])
 
 
 def _time() -> Row:
@@ -188,4 +188,4 @@ def _time() -> Row:
         unit="s",
         overrides=p.coloured(STAGES),
     )
-    return Row("Where is the time?", [Line([stacked, tail])])
+    return Row("Where is the time?", [PanelRow([stacked, tail])])

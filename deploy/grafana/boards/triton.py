@@ -6,7 +6,7 @@ Its durations are counters of microseconds; per request, of all requests in a ba
 from typing import Final
 
 from deploy.grafana.boards import panels as p
-from deploy.grafana.boards.layout import LOAD_TEST, Board, Line, Row, Variable
+from deploy.grafana.boards.layout import LOAD_TEST, Board, PanelRow, Row, Variable
 from deploy.grafana.boards.panels import Json, Query, lines, stat
 
 UID: Final = "topfive-triton"
@@ -86,7 +86,7 @@ def _healthy() -> Row:
         Query(f"sum by (reason) (rate(nv_inference_request_failure{{{MODEL}}}{RATE}))", "{{reason}}"),
         unit="reqps",
     )
-    return Row("Is it healthy?", [Line([up, failures, pending], height=4), Line([traffic, failed])])
+    return Row("Is it healthy?", [PanelRow([up, failures, pending], height=4), PanelRow([traffic, failed])])
 
 
 def _time() -> Row:
@@ -115,7 +115,7 @@ def _time() -> Row:
         Query(_per_request("compute_infer"), LEGEND),
         unit="s",
     )
-    return Row("Where is the time?", [Line([stacked, queue, infer])])
+    return Row("Where is the time?", [PanelRow([stacked, queue, infer])])
 
 
 def _batches() -> Row:
@@ -127,14 +127,14 @@ def _batches() -> Row:
         unit="none",
     )
     images = lines("Images per second", "By model.", Query(rate("nv_inference_count"), LEGEND), unit="ops")
-    return Row("How full?", [Line([size, images])])
+    return Row("How full?", [PanelRow([size, images])])
 
 
 def _cost() -> Row:
     return Row(
         "What does it cost?",
         [
-            Line(
+            PanelRow(
                 [
                     lines(
                         "CPU of Triton's machine",

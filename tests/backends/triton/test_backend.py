@@ -28,7 +28,7 @@ from tests.testkit.tiny_models import (
 from topfive.backends.base import Row
 from topfive.backends.embedded import EmbeddedFactory
 from topfive.backends.triton.backend import TritonBackend, TritonFactory
-from topfive.backends.triton.connection import Connection
+from topfive.backends.triton.channel import Channel
 from topfive.ground.errors import (
     BackendFailure,
     BackendMismatch,
@@ -186,7 +186,7 @@ async def test_it_may_not_stand_in_a_model_that_is_run_here(triton: Tritonserver
 
 
 async def test_a_triton_that_is_not_there_is_unreachable() -> None:
-    connection = Connection("127.0.0.1:1", timeout_seconds=SECONDS)
+    channel = Channel("127.0.0.1:1", timeout_seconds=SECONDS)
     with pytest.raises(BackendUnreachable, match=re.escape("127.0.0.1:1")):
-        await connection.infer(b"", None)
-    await connection.close()
+        await channel.infer(b"", None)
+    await channel.close()

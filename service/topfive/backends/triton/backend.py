@@ -1,7 +1,7 @@
 """The Triton backend: each batch is one gRPC call; its slots are calls in flight.
 
 What lives here: what a batch, a warm-up and a check are when Triton runs the graph. What does not: the wire
-(`messages`, `connection`), and the per-image graphs, which run in this process as in the embedded backend.
+(`messages`, `channel`), and the per-image graphs, which run in this process as in the embedded backend.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from topfive.backends.bounded_loading import BoundedLoading
 from topfive.backends.embedded import EmbeddedFactory
 from topfive.backends.per_image import EmbeddedPerImageGraph
 from topfive.backends.sizing import find_batch_size_that_pays, sample_shape
-from topfive.backends.triton.connection import Connection
+from topfive.backends.triton.channel import Channel
 from topfive.backends.triton.messages import Messages
 from topfive.backends.triton.silence import Silence
 from topfive.ground.errors import (
@@ -50,7 +50,7 @@ class TritonBackend:
 
     def __init__(
         self,
-        connection: Connection,
+        channel: Channel,
         *,
         config: ModelConfig,
         version: int,
@@ -60,18 +60,18 @@ class TritonBackend:
     ) -> None:
         self.slots = slots
         self.batch_size_that_pays = config.max_batch_size
-        self._connection = connection
+        self._channel = channel
         self._config = config
         self._version = version
         self._timeout_seconds = timeout_seconds
         self._bounded = bounded
-        self._silence = Silence(connection.url, seconds=timeout_seconds)
+        self._silence = Silence(channel.url, seconds=timeout_seconds)
         self._messages = Messages(model=config.name, version=version, image=config.inputs[0], outputs=config.outputs)
         self._sample = np.zeros(sample_shape(config), np.uint8)
 
     async def warm_up(self) -> None:
         """Find the batch size that pays, over the wire and with all slots at once; Triton warms itself up."""
-        what = f"the warm-up of model '{self._config.name}' on Triton at {self._connection.url}"
+        what = f"the warm-up of model '{self._config.name}' on Triton at {self._channel.url}"
         await self._bounded.within(what, self._warm_up(), too_long=BackendMismatch)
 
     async def _warm_up(self) -> None:
@@ -94,13 +94,13 @@ class TritonBackend:
 
     async def check(self) -> None:
         """See whether Triton is there, and serves what the repository holds."""
-        if mismatch := await _mismatch(self._connection, self._config, self._version):
+        if mismatch := await _mismatch(self._channel, self._config, self._version):
             raise BackendUnreachable(mismatch)
         if self._silence.doubted:
             await self._run_an_image()
 
     async def close(self) -> None:
-        """Nothing is held here: the connection is its maker's."""
+        """Nothing is held here: the channel belongs to its maker's."""
 
     async def _run(self, batch: Batch) -> Sequence[Row]:
         tensors = batch.claim()
@@ -134,7 +134,7 @@ class TritonBackend:
         self._silence.doubted = False
 
     async def _call(self, tensors: Sequence[Tensor], timeout_seconds: float | None) -> list[Row]:
-        answer = await self._connection.infer(self._messages.request(tensors), timeout_seconds)
+        answer = await self._channel.infer(self._messages.request(tensors), timeout_seconds)
         return self._messages.rows(answer, len(tensors))
 
     async def _measure(self, size: int) -> float:
@@ -158,7 +158,7 @@ class TritonFactory:
         self._embedded = embedded
         self._slots = slots
         self._timeout_seconds = timeout_seconds
-        self._connection: Connection | None = None
+        self._channel: Channel | None = None
 
     @property
     def left_behind(self) -> bool:
@@ -176,12 +176,12 @@ class TritonFactory:
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> TritonBackend:
         """The model at Triton, which is checked against `config`; the graph at `path` is not opened."""
-        connection, version = self._connected(), int(path.parent.name)
-        if mismatch := await _mismatch(connection, config, version):
+        channel, version = self._connected(), int(path.parent.name)
+        if mismatch := await _mismatch(channel, config, version):
             raise BackendMismatch(mismatch)
-        slots = self._slots or _CALLS_PER_INSTANCE * await connection.instances(config, version)
+        slots = self._slots or _CALLS_PER_INSTANCE * await channel.instances(config, version)
         return TritonBackend(
-            connection,
+            channel,
             config=config,
             version=version,
             slots=slots,
@@ -190,22 +190,22 @@ class TritonFactory:
         )
 
     async def close(self) -> None:
-        """End the connection."""
-        if self._connection is not None:
-            await self._connection.close()
+        """End the channel."""
+        if self._channel is not None:
+            await self._channel.close()
 
-    def _connected(self) -> Connection:
-        if self._connection is None:  # not before: a channel belongs to the running event loop
-            self._connection = Connection(self._url, timeout_seconds=self._timeout_seconds)
-        return self._connection
+    def _connected(self) -> Channel:
+        if self._channel is None:  # not before: a channel belongs to the running event loop
+            self._channel = Channel(self._url, timeout_seconds=self._timeout_seconds)
+        return self._channel
 
 
-async def _mismatch(connection: Connection, config: ModelConfig, version: int) -> str | None:
+async def _mismatch(channel: Channel, config: ModelConfig, version: int) -> str | None:
     """What is wrong with the model at Triton, to be told to an operator; None if nothing is."""
-    differences = await connection.differences(config, version)
+    differences = await channel.differences(config, version)
     if not differences:
         return None
     return (
-        f"Triton at {connection.url} does not serve version {version} of model '{config.name}' as this repository has "
+        f"Triton at {channel.url} does not serve version {version} of model '{config.name}' as this repository has "
         f"it ({'; '.join(differences)}); give both the same repository"
     )

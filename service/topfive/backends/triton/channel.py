@@ -40,7 +40,7 @@ _MOST_DETAILS: Final = 500
 """Characters of what it says that are passed on, to clients and to the log."""
 
 
-class Connection:
+class Channel:
     """A channel to the Triton at `url` (`host:port`); made and used on one event loop.
 
     `timeout_seconds`: how long it may take to answer a question about itself.
