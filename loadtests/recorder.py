@@ -1,7 +1,7 @@
 """Stores every sample of every generator process in files, because Locust's own statistics round them.
 
-What lives here: the writing end, in each of Locust's processes, and the reading end, in the driver. One file for each
-process; one line for each answer; times on the machine's monotonic clock, which all its processes share.
+Each of Locust's processes writes one file, with a line for each answer; the driver reads them. Times are on the
+machine's monotonic clock, which all processes share.
 """
 
 from __future__ import annotations
