@@ -89,7 +89,7 @@ def phases(service: Endpoint, setup: Setup, *, rate: float, rounds: int, aside: 
 
 
 def figures(found: Sequence[Sample], requests: Sequence[bytes], setup: Setup) -> dict[str, float]:
-    """The figures of `load_figures` for the small photos, and the share that was answered."""
+    """The figures of `load_figures`, and the share that was answered."""
     made = load_figures.summarise(
         found,
         after=setup.warm_seconds,
