@@ -111,7 +111,7 @@ class Search:
             if (yield from self._passes(rate, longer=LONGER)):
                 return rate
             rate *= STEP
-        raise _Invalid(f"what passed once did not hold: not even {rate / STEP:.1f}/s did in a longer run")
+        raise _Invalid(f"no rate that passed once held in a longer run: not even {rate / STEP:.1f}/s")
 
     def _passes(self, rate: float, *, longer: float = 1.0) -> Generator[Asked, OpenRun, bool]:
         """Whether a rate passes. A probe that is INVALID is repeated once, with other arrivals."""

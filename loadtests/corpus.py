@@ -103,7 +103,7 @@ def _clearest(
         top = oracle.top(pixels)
         if top.margin >= MARGIN:
             return file, pixels, top.label
-    raise NoPhotos(f"no photo of {len(taken)} is one of which the model is sure as {kind!r}; give others with --photos")
+    raise NoPhotos(f"the model is not sure of any of {len(taken)} photos as {kind!r}; give others with --photos")
 
 
 def _jpeg(size: tuple[int, int], mode: str = "RGB", **options: object) -> Callable[[Image.Image], bytes]:

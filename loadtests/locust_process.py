@@ -115,4 +115,4 @@ class LocustProcess:
         """Raise `GeneratorFailed` if Locust has ended."""
         if self.is_over:
             said = self._log.read_text(errors="replace")[-_LOG_TAIL:]
-            raise GeneratorFailed(f"Locust ended with {self._process.returncode}; the end of what it said:\n{said}")
+            raise GeneratorFailed(f"Locust ended with {self._process.returncode}; the end of its output:\n{said}")

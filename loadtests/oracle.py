@@ -72,7 +72,7 @@ class Oracle:
             return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
         except (OSError, text_format.ParseError) as error:
             raise NoOracle(
-                f"what is right is computed from the served model, and {path} cannot be read ({error}); "
+                f"the right answers are computed from the served model, and {path} cannot be read ({error}); "
                 "name the folder with --model-repository and the model with --model"
             ) from error
 

@@ -55,7 +55,7 @@ class RunPlan:
         if not self.all_mixes:
             raise NoPlan("there is nothing to measure: no --mixes, and no --rates or --p99-ms")
         if self.shapes and not self.mixes:
-            raise NoPlan("shapes are of the first of --mixes, and there is none")
+            raise NoPlan("shapes use the first of --mixes, and it is empty")
 
     @property
     def is_open(self) -> bool:

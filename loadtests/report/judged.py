@@ -79,7 +79,7 @@ def not_comparable(changes: Sequence[Change]) -> list[str]:
 
 
 def _concerned(change: Change, changes: Sequence[Change]) -> str:
-    """The figure's name; the subject alone if none of its figures can be compared for the same reason."""
+    """Subject and figure; the subject alone if the same reason holds for all its figures."""
     others = [other for other in changes if other.subject == change.subject]
     return change.subject if all(other.reason == change.reason for other in others) else change.what
 

@@ -65,7 +65,7 @@ class Channel:
             # The error holds Triton's text, cut short. With its cause the log would show the whole text.
             raise self._failure(error) from None
         if answer is None:  # grpc.aio returns None for an answer that cannot be parsed
-            raise BackendFailure(f"what Triton at {self.url} answered to a batch cannot be read")
+            raise BackendFailure(f"the answer of Triton at {self.url} to a batch cannot be read")
         return answer
 
     async def wait_until_ready(self) -> None:
@@ -118,7 +118,7 @@ class Channel:
         except grpc.aio.AioRpcError as error:
             raise self._unreachable(error) from error
         if said is None:
-            raise BackendUnreachable(f"what Triton at {self.url} answered to {method} cannot be read; is it a Triton?")
+            raise BackendUnreachable(f"the answer of Triton at {self.url} to {method} cannot be read; is it a Triton?")
         return said
 
     async def close(self) -> None:

@@ -161,7 +161,7 @@ class Cycle:
             return
         start = self._start
         if message["type"] != "http.response.body" or start is None or self.is_complete:
-            raise RuntimeError(f"{message['type']!r} is not what is due of the answer")
+            raise RuntimeError(f"{message['type']!r} is not the next part of the answer")
         more = message.get("more_body", False)
         head = b"" if self.is_started else self._head(start)
         body = self._body(message.get("body", b""), more=more)

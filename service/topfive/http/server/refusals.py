@@ -48,7 +48,7 @@ def too_slow(*, head_seconds: float, body_seconds: float) -> Refusal:
 KEPT_OTHERS_WAITING: Final = _refusal(
     HTTPStatus.REQUEST_TIMEOUT,
     "request_timeout",
-    "this body had all but stopped, and others had no room for theirs (max_in_flight_bytes); send it again, evenly",
+    "this body had almost stopped, and other requests had no room (max_in_flight_bytes); send it again, evenly",
     reason="evicted",
 )
 STOPPING: Final = _refusal(
