@@ -164,7 +164,7 @@ class Connections:
                 connection.expire(line)
 
     def _longest(self) -> OpenConnection | None:
-        """The connection to close for a new one: that with the longest wait in the first of these lines that has any."""
+        """The connection to close for a new one: the one with the longest wait in the first of these lines with any."""
         for lines in ((self.farewell,), (self.fresh, self.idle), (self.head,), (self.body,), (self.reader,)):
             firsts = [next(iter(line.since.items())) for line in lines if line.since]
             if firsts:
