@@ -1,7 +1,7 @@
-"""What an index has in a year: of every package in requirements/*.txt a version that is newer than the lock's.
+"""Imitates next year's package index: an empty wheel, newer than the lock's, of each package in requirements/*.txt.
 
-`python .ci/newer_packages.py FOLDER` writes them, as wheels of nothing, for `PIP_FIND_LINKS`. An installation that has
-taken one of them has resolved something that the locks do not say.
+`python .ci/newer_packages.py FOLDER` writes the wheels, for `PIP_FIND_LINKS`. If an installation takes one of them, it
+has installed a version that the locks do not name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     locks = Path(__file__).resolve().parent.parent.joinpath("requirements").glob("*.txt")
-    # pip itself, which no lock names, may be whatever the machine has.
+    # No lock names pip itself, so it may have any version.
     names = {name for lock in locks for name in LOCKED.findall(lock.read_text(encoding="utf-8"))}
     for name in names:
         write_wheel(folder, re.sub(r"[-_.]+", "_", name).lower())
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def write_wheel(folder: Path, name: str) -> None:
-    """A wheel that holds nothing but its own description."""
+    """Write a wheel that contains only its own metadata."""
     described = f"{name}-{VERSION}.dist-info"
     with zipfile.ZipFile(folder / f"{name}-{VERSION}-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{described}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {VERSION}\n")

@@ -1,7 +1,7 @@
-"""The installed wheel, as somebody has it who typed `pip install topfive` and then `topfive`.
+"""Checks the installed wheel, as a user has it after `pip install topfive`.
 
-`python wheel_check.py PHOTO`, with a Python that has nothing but the wheel; PHOTO is an espresso. At the end it takes
-ONNX Runtime out of that environment, to see what is said then.
+`python wheel_check.py PHOTO`, with a Python that has only the wheel installed; PHOTO shows an espresso. At the end it
+removes ONNX Runtime from that environment, to check the error message.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def main() -> None:
 
 
 def says_what_it_is() -> None:
-    """`--version` and `--help` work in any case."""
+    """Check `--version` and `--help`."""
     for flag, expected in (("--version", f"topfive {topfive.__version__}"), ("--help", "--model-repository")):
         said = subprocess.run([TOPFIVE, flag], capture_output=True, text=True, check=True, timeout=60).stdout
         assert expected in said, said
 
 
 def serves(photo: bytes) -> None:
-    """The reference model, with no setting but for ports that nobody else has."""
+    """Check that the reference model is served without any setting but free ports."""
     command = [TOPFIVE, "--port", "0", "--grpc-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         assert server.stdout is not None

@@ -1,5 +1,6 @@
-"""Measurements of the service, and attempts to break it: commands that start it and talk HTTP to it.
+"""Commands that measure the service, or try to break it, over HTTP.
 
-`overhead` measures it against the bare limit of its own graphs, `overload` at twice its capacity, `poison`, `swap` and
-`rolling` what must not cost a request, `chaos` and `soak` what clients do to it at once and for long.
+`overhead` compares it with the bare limit of its own graphs, and `overload` loads it at twice its capacity. `poison`,
+`swap` and `rolling` check events that must not cost a request. `chaos` and `soak` check misbehaving clients and long
+loads.
 """

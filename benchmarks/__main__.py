@@ -18,10 +18,10 @@ COMMANDS: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command that the arguments name; its exit code: 0 PASS, 1 FAIL, 2 INVALID or a bad option."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for what runs graphs here, and for every service that is started
+    """Run the command that the arguments name; return its exit code: 0 PASS, 1 FAIL, 2 INVALID or a bad option."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for graphs run here, and for every service started here
     given = list(sys.argv[1:] if arguments is None else arguments)
-    named = [name for name in COMMANDS if name in given[:1]] or COMMANDS  # what is not asked for need not be imported
+    named = [name for name in COMMANDS if name in given[:1]] or COMMANDS  # import only the command that is needed
     commands = Commands("benchmarks", about="What the service costs, and what it bears.")
     for name in named:
         commands.add(import_module(f"benchmarks.{name}").main, name)

@@ -1,7 +1,6 @@
-"""What an answer says: the labels of `/v1/classify` and of the Open Inference Protocol, JSON and binary alike.
+"""Readers of answers: labels of `/v1/classify` and of the Open Inference Protocol, in JSON or binary.
 
-What lives here: readers, which run in the generator as soon as an answer is complete and keep the little that is judged
-later. They read what any client could read, and know nothing of the service's own code.
+They run in the generator and keep only what is judged later. They import nothing of the service.
 """
 
 import json
@@ -24,26 +23,26 @@ Prediction = tuple[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The version that answered, and the first label of each image."""
+    """The model version of an answer, and the first label of each image."""
 
     version: str
     labels: tuple[str, ...]
 
 
 def top_index(response: Response) -> int | None:
-    """The index of the first prediction: cheap, for loads at the limit."""
+    """The class index of the first prediction; cheap, for loads at the limit."""
     found = FIRST_INDEX.search(response.body) if response.status == OK else None
     return int(found[1]) if found else None
 
 
 def top_and_inference(response: Response) -> tuple[int | None, float]:
-    """`top_index`, and the seconds that its batch took, by `Server-Timing`."""
+    """`top_index`, and the seconds of inference of its batch, from `Server-Timing`."""
     found = INFERENCE.search(response.header("server-timing") or "")
     return top_index(response), float(found[1]) / 1e3 if found else 0.0
 
 
 def told(response: Response) -> Told | str:
-    """Version and labels of a good answer; of any other, its error code or text."""
+    """Version and labels of a good answer; for any other answer, its error code or text."""
     if response.status != OK:
         return error_code(response)
     version, images = predictions(response)
@@ -51,7 +50,7 @@ def told(response: Response) -> Told | str:
 
 
 def error_code(response: Response) -> str:
-    """The `code` of an error, or the beginning of what came in its place."""
+    """The `code` of an error; without one, the beginning of the body."""
     try:
         return str(json.loads(response.body)["code"])
     except (ValueError, KeyError, TypeError):
@@ -59,7 +58,7 @@ def error_code(response: Response) -> str:
 
 
 def likely_indices(response: Response) -> frozenset[int]:
-    """The indices that a later answer to the same image may put first: the first one, and those that tie with it."""
+    """The class indices that a later answer to the same image may put first: the first one, and its ties."""
     if response.status != OK:
         raise SystemExit(f"a lone request was answered {response.status}: {response.body[:300]!r}")
     given = json.loads(response.body)["predictions"]
@@ -73,7 +72,7 @@ def likely_labels(response: Response) -> list[frozenset[str]]:
 
 
 def predictions(response: Response) -> tuple[str, list[list[Prediction]]]:
-    """The version that answered, and each image's labels with their probabilities; of a good answer only."""
+    """The version of a good answer, and each image's labels with their probabilities."""
     document, binary = tensors.split(response.body, response.header(tensors.JSON_LENGTH))
     if "outputs" in document:
         return str(document.get("model_version")), _ranked(document, binary)
@@ -84,7 +83,7 @@ def predictions(response: Response) -> tuple[str, list[list[Prediction]]]:
 
 
 def _ranked(document: Any, binary: bytes) -> list[list[Prediction]]:
-    """Of each image its labels, most probable first."""
+    """The labels of each image, most probable first."""
     found = tensors.values(document, binary, of=(CLASSES, PROBABILITIES))
     pairs = list(zip(found[CLASSES], found[PROBABILITIES], strict=True))
     columns = next(one["shape"][-1] for one in document["outputs"] if one["name"] == CLASSES)

@@ -1,7 +1,7 @@
-"""The bare limit: the same graphs over the same images in a loop, without HTTP and without a queue.
+"""The bare limit: a loop that runs the same graphs over the same images, without HTTP and without a queue.
 
-It does what any server has to do and no more: decode (JPEG only), resize each image, stack, classify. `answers` and
-`measure` are called in a process of their own, which sleeps in between and keeps its sessions.
+It does only what any server must do: decode (JPEG only), resize each image, stack, classify. `answers` and `measure`
+run in a separate process, which sleeps in between and keeps its sessions.
 """
 
 import statistics
@@ -27,7 +27,7 @@ WARM_SECONDS = 0.3
 
 
 class BareThread:
-    """One thread's own sessions; the resize always on that thread alone."""
+    """The sessions of one thread. The resize graph always runs on that thread alone."""
 
     def __init__(self, graphs: Graphs, *, threads: int) -> None:
         resize, classify = graphs
@@ -42,7 +42,7 @@ class BareThread:
         return self._classify.run(["classes", "probabilities", "indices"], {"pixels": pixels})
 
     def loop(self, payloads: Sequence[Payload], *, start: int, batch: int, seconds: float) -> list[float]:
-        """Batch after batch for so long; the seconds that each took."""
+        """Run batch after batch for `seconds`; return the seconds of each batch."""
         steps = []
         began = now = time.perf_counter()
         while now < began + seconds:
@@ -54,7 +54,7 @@ class BareThread:
 
 
 def answers(graphs: Graphs, images: Path | None, scenario: str) -> list[list[int]]:
-    """For each image the class indices that are right as first prediction: one, or several where they tie."""
+    """For each image, the class indices that are right as first prediction: one, or several that tie."""
     found = []
     for payload in workloads.load(images)[scenario]:
         _, (probabilities,), (indices,) = _lane(graphs, 0, 1).infer([payload])
@@ -63,7 +63,7 @@ def answers(graphs: Graphs, images: Path | None, scenario: str) -> list[list[int
 
 
 def measure(graphs: Graphs, images: Path | None, scenario: str, *, config: Config, seconds: float) -> dict[str, float]:
-    """All lanes at once, warmed first; each lane's rate is over its own time, so that no batch is cut."""
+    """Run all threads at once after a warm-up. Each thread's rate is over its own time, so that no batch is cut."""
     payloads = workloads.load(images)[scenario]
     lanes = [_lane(graphs, number, config.threads) for number in range(config.sessions)]
     gate = threading.Barrier(len(lanes) + 1)

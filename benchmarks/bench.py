@@ -1,4 +1,4 @@
-"""The windows of a run and their order: rounds of service and bare loop, mixed. What either does is told elsewhere."""
+"""The windows of an `overhead` run in their order: rounds in which service and bare loop alternate."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ from loadgen.closed_loop import Load, drive
 from loadgen.metrics import Difference
 from loadgen.percentiles import percentile_of
 
-REMEASURED = 3  # bare configurations, the best of the first round, measured again in the later rounds
+REMEASURED = 3  # how many of the first round's best bare configurations are measured again in later rounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class BenchPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The parties, and a window of either kind. While one works all others sleep, which every window checks."""
+    """Measures windows of service and bare loop. While one works the other sleeps; each window checks it."""
 
     plan: BenchPlan
     service: Service
@@ -44,7 +44,7 @@ class Bench:
     answers: Mapping[str, Sequence[Collection[int]]]
 
     def windows(self) -> Iterator[Window]:
-        """All windows of all rounds; after the first each scenario keeps its best bare configurations."""
+        """All windows of all rounds. Rounds after the first measure only the best bare configurations."""
         best: dict[str, Sequence[Config]] = {}
         for turn in range(self.plan.rounds):
             for scenario in self.plan.scenarios:
@@ -98,7 +98,7 @@ class Bench:
 
 
 def client_figures(load: Load, *, wrong: int) -> dict[str, float]:
-    """What the client and the kernel saw; of the meters, the last was the whole machine's, the others the server's."""
+    """The figures of a load. Its last meter is the CPU of the whole machine; the others are the server's."""
     rate = load.requests_per_second
     *own, busy = load.cpu_rates
     latencies = [(one.ended - one.started) * 1e3 for one in load.exchanges]
@@ -113,7 +113,7 @@ def client_figures(load: Load, *, wrong: int) -> dict[str, float]:
 
 
 def interleave(configs: Sequence[Config], connections: Sequence[int], *, turn: float) -> list[Config | int]:
-    """Both kinds of windows evenly mixed, begun further on (0 to 1 of the way) each turn."""
+    """Both kinds of windows evenly mixed, rotated by `turn` (0 to 1 of the whole)."""
     placed: list[tuple[float, int, Config | int]] = [
         *((place / len(configs), 0, config) for place, config in enumerate(configs)),
         *((place / len(connections), 1, count) for place, count in enumerate(connections)),

@@ -1,7 +1,7 @@
-"""A burst on an idle service: so many clients at once, one image each, and how many of them are answered.
+"""A burst on an idle service: many clients at once, with one image each. How many of them are answered?
 
-`python -m benchmarks burst` starts a service for each `max_queue_wait_seconds`, in turns. What it measured at its start
-is all that it knows of the cost of an image then.
+`python -m benchmarks burst` starts a service for each `max_queue_wait_seconds`, in turns. During the burst a service
+knows the cost of an image only from its measurement at the start.
 """
 
 import socket
@@ -25,7 +25,7 @@ OK, REFUSED = 200, 429
 
 
 def burst(address: Address, requests: Sequence[bytes], *, clients: int) -> list[tuple[int, float]]:
-    """Status and seconds of one request of each of `clients`, which begin together."""
+    """Status and seconds of one request of each client; all `clients` begin together."""
     start = threading.Barrier(clients)
     answers: list[tuple[int, float]] = []
 
@@ -49,14 +49,14 @@ def main(
     model_repository: o.Repository = o.REPOSITORY,
     scenario: o.Scenario = "raw224",
     images: o.Images = None,
-    clients: Annotated[int, Option(metavar="N", help="at once, one image each")] = 64,
+    clients: Annotated[int, Option(metavar="N", help="how many clients at once, with one image each")] = 64,
     rounds: o.Rounds = 3,
     wait: Annotated[
         Sequence[float],
-        Option(parser=several(float), metavar="SECONDS,SECONDS", help="each a max_queue_wait_seconds to try"),
+        Option(parser=several(float), metavar="SECONDS,SECONDS", help="values of max_queue_wait_seconds to try"),
     ] = (0.25, 0.5, 1.0, 2.0),
 ) -> int:
-    """A burst on an idle service: how many of so many clients at once are answered; the others must be refused."""
+    """A burst on an idle service: how many of the clients are answered? All others must be refused."""
     requests = [workloads.request(payload) for payload in workloads.load(images)[scenario]]
     found: dict[float, list[list[tuple[int, float]]]] = {one: [] for one in wait}
     for _ in range(rounds):

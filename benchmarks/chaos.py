@@ -1,7 +1,7 @@
-"""Everything that clients can do to a service, at once: `make chaos`.
+"""Chaos: all kinds of misbehaving clients at once on one service: `make chaos`.
 
-Starts a service, lets a mob of clients that do not behave loose on it (`nasty` and its like), stops its process for
-moments, and has a few well-behaved clients and a health prober beside them. What must hold is in `chaos_verdict`.
+It starts a service, runs a mob of misbehaving clients (`nasty…`), and stops the service's process for moments. Beside
+them run a few well-behaved clients and a health prober. `chaos_verdict` checks the results.
 """
 
 import math
@@ -50,19 +50,19 @@ from loadgen.verdict import Check
 KINDS = {**nasty.KINDS, **nasty_messages.KINDS, **nasty_framing.KINDS, **nasty_images.KINDS, **nasty_grpc.KINDS}
 POISON_DELAY_MICROSECONDS = 2000
 PROBE_SECONDS = 0.05
-REST_SECONDS = 0.02  # of each client of the mob between two deeds: it is to be nasty, not a load at the limit
-PAUSE_SECONDS = (0.1, 0.5)  # for how long the process is stopped
+REST_SECONDS = 0.02  # pause of each client of the mob between two deeds: it should misbehave, not overload the service
+PAUSE_SECONDS = (0.1, 0.5)  # least and most time that the process is stopped
 BETWEEN_PAUSES_SECONDS = (1.0, 4.0)
-KEEP_ALIVE_SECONDS = 3  # above what well-behaved clients keep a connection for
-NOTICE_SECONDS = 0.5  # by when it has noticed that the one client so far has left
-SETTLE_SECONDS = 20.0  # by when the service has noticed that everybody has left
+KEEP_ALIVE_SECONDS = 3  # longer than well-behaved clients keep a connection
+NOTICE_SECONDS = 0.5  # time for the service to notice that its first client has left
+SETTLE_SECONDS = 20.0  # time for the service to notice that all clients have left
 PHOTO_COUNT = 6
 SIDES = ((2, 2), (7, 5), (64, 48), (1, 300))
 
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """What came of a stretch of chaos."""
+    """The results of a spell of chaos."""
 
     outcomes: Mapping[str, Counter[str]]
     run: Done
@@ -82,7 +82,7 @@ class Chaos:
         self._mob = mob
 
     def spell(self, *, seconds: float, seed: int, idle: Held) -> Spell:
-        """So much of it, every kind at least once; and what the service holds when everybody has left."""
+        """Run chaos for `seconds`, with every kind at least once; then see what the service holds without clients."""
         plan = OpenLoad(
             url=self._service.http_url,
             requests=[one.message for one in self._asks],
@@ -103,14 +103,14 @@ class Chaos:
         return Spell(mob.outcomes, run, probes, pauses, held)
 
     def _pause_now_and_then(self, chance: Random, *, seconds: float) -> list[tuple[float, float]]:
-        """Stop the process for a moment now and then, for so long in all; when it was stopped and resumed."""
+        """Stop the process for moments, during `seconds`; return when it was stopped and resumed."""
         pauses = []
         end = time.monotonic() + seconds
         while (wait := chance.uniform(*BETWEEN_PAUSES_SECONDS)) < end - time.monotonic():
             time.sleep(wait)  # the mob is at work meanwhile
             stopped = time.monotonic()
             self._service.signal(signal.SIGSTOP)
-            time.sleep(chance.uniform(*PAUSE_SECONDS))  # how long it is stopped is what is tried
+            time.sleep(chance.uniform(*PAUSE_SECONDS))  # the process is stopped meanwhile
             self._service.signal(signal.SIGCONT)
             pauses.append((stopped, time.monotonic()))
         time.sleep(max(0.0, end - time.monotonic()))  # as above
@@ -118,7 +118,7 @@ class Chaos:
 
 
 def write_repository(folder: Path, real: Path | None) -> None:
-    """A model that fails on nothing, one that fails on some images, and the real ones, if they are wanted."""
+    """Write a model that never fails, one that fails on some images, and link the `real` models if given."""
     repositories.write_sturdy(folder)
     repositories.write_poisonous(folder, delay_microseconds=POISON_DELAY_MICROSECONDS)
     if real is not None:
@@ -126,7 +126,7 @@ def write_repository(folder: Path, real: Path | None) -> None:
 
 
 def asks_of(chance: Random, photos: Path | None, *, real_model: str | None) -> list[Ask]:
-    """What the well-behaved ask: images of many sizes, images beside the poison, and photos."""
+    """The requests of well-behaved clients: images of many sizes, images for the poisonous model, and photos."""
     sizes = [repositories.image(chance.randrange(256), height=height, width=width) for height, width in SIDES]
     beside = [workloads.request(repositories.image(value), model=repositories.POISONOUS) for value in (3, 77, 200)]
     asks = [*mix.good_asks(repositories.STURDY, sizes), *(Ask("beside poison", message) for message in beside)]
@@ -148,10 +148,10 @@ def run(
     seed: int,
     memory_slack_mb: float,
 ) -> tuple[list[Check], dict[str, Any]]:
-    """A spell to warm up, the spell that counts, and the checks, but for the exit code; and what is to be shown."""
+    """Run a warm-up spell and the spell that counts; return all checks except the exit code, and the report."""
     for make in (nasty_messages.bomb, nasty_framing.parts, *(make for make, _ in nasty_images.FILES.values())):
-        make()  # now, for it takes longer than anything that is done with it
-    nasty_grpc.good(victim, Random(seed))  # so that what gRPC starts for its first call is there from now on
+        make()  # made beforehand, because it takes long
+    nasty_grpc.good(victim, Random(seed))  # the first call starts gRPC's threads, before anything is counted
     first = ask(service.address, asks[0].message)
     idle = samples.settle(service, open_files=0, within_seconds=NOTICE_SECONDS)
     warm = chaos.spell(seconds=warm_up, seed=seed, idle=idle).held if warm_up else idle
@@ -179,13 +179,15 @@ def run(
 
 def main(
     *,
-    seconds: Annotated[float, Option(help="how long, after the warm-up")] = 60.0,
-    warm_up: Annotated[float, Option(metavar="SECONDS", help="chaos before memory is first looked at")] = 25.0,
+    seconds: Annotated[float, Option(help="how long chaos lasts after the warm-up")] = 60.0,
+    warm_up: Annotated[float, Option(metavar="SECONDS", help="chaos before memory is first measured")] = 25.0,
     seed: o.Seed = 1,
-    mob: Annotated[int, Option(metavar="N", help="clients that do not behave, at once")] = 12,
-    rate: Annotated[float, Option(min=0.001, metavar="N", help="requests per second of those that do")] = 20.0,
+    mob: Annotated[int, Option(metavar="N", help="how many misbehaving clients at once")] = 12,
+    rate: Annotated[float, Option(min=0.001, metavar="N", help="requests per second of well-behaved clients")] = 20.0,
     patience: Annotated[int, Option(metavar="SECONDS", help="the service's limits for heads, bodies and readers")] = 3,
-    memory_slack: Annotated[float, Option(metavar="MB", help="see chaos_verdict")] = chaos_verdict.MEMORY_SLACK_MB,
+    memory_slack: Annotated[
+        float, Option(metavar="MB", help="growth of memory that is allowed")
+    ] = chaos_verdict.MEMORY_SLACK_MB,
     tiny: o.Tiny = False,
     model_repository: o.Repository = o.REPOSITORY,
     model: o.Model = o.MODEL,
@@ -193,7 +195,7 @@ def main(
     service_flag: o.Flags = [],  # noqa: B006  # typer reads it
     json: o.Json = None,
 ) -> int:
-    """Everything that clients can do to a service, at once: whether well-behaved ones, health and memory bear it."""
+    """All kinds of misbehaving clients at once: are other clients, health probes and memory unaffected?"""
     with tempfile.TemporaryDirectory(prefix="topfive-chaos-") as folder:
         write_repository(Path(folder), None if tiny else model_repository.resolve())
         limits = [f"--{name}-seconds={patience}" for name in ("head", "body", "send", "max-decode")]
@@ -223,7 +225,7 @@ def main(
 
 
 def victim_of(service: Service, asks: Sequence[Ask], *, patience: float) -> Victim:
-    """What the mob is let loose on, with the limits that it is served by."""
+    """The service as the mob sees it, with its time limits."""
     return Victim(
         address=service.address,
         messages={one.kind: one.message for one in asks},
@@ -236,7 +238,7 @@ def victim_of(service: Service, asks: Sequence[Ask], *, patience: float) -> Vict
 
 
 def report_of(shown: Mapping[str, Any]) -> list[str]:
-    """The tables of a run, and its health and memory in a line each."""
+    """The tables of a run, and a line each for health and memory."""
     return [
         chaos_verdict.markdown(shown["outcomes"]),
         "Beside them, well-behaved:\n\n" + mix.markdown(shown["behaved"]),

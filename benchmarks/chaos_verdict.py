@@ -1,4 +1,4 @@
-"""From a chaos run to its verdict. Pure: no clock, no process, no file."""
+"""The checks of a chaos run. Pure: no clock, no process, no file."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from loadgen.percentiles import percentile_of
 from loadgen.verdict import Check
 
 HEALTH_SECONDS = 0.050
-"""What health is to be answered within; on a machine that others use too, reported rather than asked for."""
-HEALTH_BOUND_SECONDS = 0.5  # p99, which a machine busy with other things keeps, and a blocked event loop does not
-CATCH_UP_SECONDS = 0.1  # after a pause, before the process owes anything again
-MEMORY_SHARE, MEMORY_SLACK_MB = 0.10, 24.0  # growth from after the warm-up to after the end: an allocator's whims
-RIGHT_LEAST = 0.5  # of what well-behaved clients asked for: all the rest may be refused, but not everything
+"""The aim for the answers of health probes; only reported, because other programs share the machine."""
+HEALTH_BOUND_SECONDS = 0.5  # limit on their p99, which a busy machine keeps, but a blocked event loop does not
+CATCH_UP_SECONDS = 0.1  # grace after a pause of the process
+MEMORY_SHARE, MEMORY_SLACK_MB = 0.10, 24.0  # allowed growth after the warm-up: an allocator varies
+RIGHT_LEAST = 0.5  # least share of right answers to well-behaved clients; the rest may be refused
 
-# Of kinds whose requests are good, and of those that are answered in one way only, no other answers will do.
+# The allowed answers of kinds that send good requests, or that must be answered in one way.
 BY_DESIGN = {"429", "503", "504"}
 GRPC_BY_DESIGN = {"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
 DECODED = {"200", "413", "422"} | BY_DESIGN
@@ -31,7 +31,8 @@ ONLY: Mapping[str, set[str]] = {
     "poison": {"500"} | BY_DESIGN,
     "trailers without end": {"400", "431"} | CUT,
     "trailers like headers, good": {"200"} | BY_DESIGN,
-    "chunks of a byte, good": {"200", "408"} | BY_DESIGN,  # each costs more than its byte: it may be too slow
+    "chunks of a byte, good": {"200", "408"}
+    | BY_DESIGN,  # each chunk costs more than its byte, so the request may be too slow
     "long chunk extensions": {"400", "431"} | CUT,
     "form without end": {"400", "413"} | BY_DESIGN | CUT,
     "all but a byte": {"408", LEFT} | BY_DESIGN | CUT,
@@ -48,13 +49,13 @@ ONLY: Mapping[str, set[str]] = {
 }
 ALLOWED = re.compile(rf"[24]\d\d|503|504|{CLOSED}|{RESET}|{LEFT}")
 
-# What the log may not hold: errors that no request was answered with.
+# The log must not hold these: errors behind the answers.
 LOG_SIGNS = (b"never retrieved", b"Exception in ASGI", b"Exception in callback", b"was never awaited", b"Fatal Python")
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Probes outside the pauses: how long they took, and how many were within the aim."""
+    """The probes outside the pauses: their times, and how many were within the aim."""
 
     seconds: Sequence[float]
     unanswered: int
@@ -64,7 +65,7 @@ class Health:
         return sum(one <= HEALTH_SECONDS for one in self.seconds) / len(self.seconds)
 
     def line(self) -> str:
-        """The distribution in a line."""
+        """The distribution as a line."""
         if not self.seconds:
             return "no probe outside the pauses"
         ms = [one * 1e3 for one in self.seconds]
@@ -76,7 +77,7 @@ class Health:
 
 
 def health(probes: Sequence[Probe], pauses: Sequence[tuple[float, float]]) -> Health:
-    """The probes that no pause of the process had a part in."""
+    """The probes that no pause of the process delayed."""
     free = [
         probe
         for probe in probes
@@ -89,7 +90,7 @@ def health(probes: Sequence[Probe], pauses: Sequence[tuple[float, float]]) -> He
 
 
 def answers_check(outcomes: Mapping[str, Mapping[str, int]]) -> Check:
-    """No kind was answered what it may not be."""
+    """Each kind got only answers that it may get."""
     return verdict.none_of(
         "answers that no client may get",
         [
@@ -102,7 +103,7 @@ def answers_check(outcomes: Mapping[str, Mapping[str, int]]) -> Check:
 
 
 def behaved_checks(judged: Judged) -> list[Check]:
-    """The well-behaved clients were answered right, or refused honestly."""
+    """Well-behaved clients got right answers or honest refusals."""
     total = sum(sum(counts.values()) for counts in judged.counts.values())
     right = sum(counts.get(RIGHT, 0) for counts in judged.counts.values())
     return [
@@ -113,7 +114,7 @@ def behaved_checks(judged: Judged) -> list[Check]:
 
 
 def held_checks(warm: Held, after: Held, *, idle: Held, slack_mb: float) -> list[Check]:
-    """At the end it holds no more memory than after the warm-up, and no more files and threads than before both."""
+    """At the end the service holds no more memory than after the warm-up, and no more files and threads than idle."""
     limit = warm.resident_bytes / 1e6 * (1 + MEMORY_SHARE) + slack_mb
     return [
         verdict.at_most("resident memory at the end", after.resident_bytes / 1e6, round(limit), unit="MB"),
@@ -123,8 +124,8 @@ def held_checks(warm: Held, after: Held, *, idle: Held, slack_mb: float) -> list
 
 
 def health_checks(seen: Health) -> list[Check]:
-    """It answered every probe, and soon."""
-    p99 = percentile_of(seen.seconds, 99)  # not measured is not met
+    """The service answered every probe, and soon."""
+    p99 = percentile_of(seen.seconds, 99)  # nan if there are no probes, which fails the check
     return [
         verdict.at_most("health probes not answered 200", seen.unanswered, 0),
         verdict.at_most("health, p99", p99 * 1e3, HEALTH_BOUND_SECONDS * 1e3, unit="ms"),
@@ -132,7 +133,7 @@ def health_checks(seen: Health) -> list[Check]:
 
 
 def log_check(log: bytes) -> Check:
-    """Nothing went wrong behind the answers."""
+    """The log has no unexpected errors."""
     return verdict.none_of(
         "signs of trouble in the log",
         [line.decode(errors="replace")[:500] for line in log.splitlines() if any(sign in line for sign in LOG_SIGNS)],
@@ -140,7 +141,7 @@ def log_check(log: bytes) -> Check:
 
 
 def markdown(outcomes: Mapping[str, Mapping[str, int]]) -> str:
-    """What each kind was answered, and how often."""
+    """A table of the answers of each kind and their numbers."""
     lines = [
         (kind, str(sum(words.values())), ", ".join(f"{word} × {count}" for word, count in sorted(words.items())))
         for kind, words in outcomes.items()

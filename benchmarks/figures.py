@@ -1,7 +1,7 @@
-"""From windows to a verdict: what was measured, the figures made of it, the targets and whether they are met.
+"""From windows to a verdict: the measured figures, the figures derived from them, and the targets.
 
-Pure: no clock, no process, no file. Every figure is the median over the rounds of that round's own figure: service
-and bare limit measured minutes apart would say more of the machine's neighbours than of the service.
+Pure: no clock, no process, no file. Every figure is the median of the rounds' figures. Service and bare limit are
+compared within a round only: minutes apart, other load on the machine would distort the comparison.
 """
 
 import statistics
@@ -17,28 +17,28 @@ from loadgen.verdict import Check, Verdict
 # Inference Protocol's binary route.
 NULL, NULL_OIP, NULL_CONNECTIONS = "null", "null OIP", 8
 FRONT_END = (NULL, NULL_OIP)
-PROCESS = "process"  # its start and its memory
+PROCESS = "process"  # start time and memory of the service
 
-# What is measured; times in ms.
+# Measured figures; times in ms.
 IMAGES, CPU, CLIENT_CPU, STEP = "images/s", "CPU/image", "client CPU", "batch time"
 PERCENTILES = {"p50": 50, "p90": 90, "p99": 99}
 BATCH, STAGES = "mean batch", ("decode", "resize", "queue", "inference")
 START, MEMORY = "start to ready", "resident memory"
 WRONG, BYSTANDER = "wrong answers", "CPU of others"
-# What is made of it.
+# Derived figures.
 THROUGHPUT, EFFICIENCY, OVERHEAD = "images/s ÷ bare", "bare CPU ÷ CPU", "p50 - bare latency"
 EFFICIENCY_LEAST, BARE_LATENCY = "least bare CPU ÷ CPU", "bare latency"
 TAIL, UNEVEN = "p99 ÷ p50", "mean batch, apart from raw224's"
 OVER_CLASSIFY = "CPU/image over /v1/classify"
 
-# More CPU than this, in cores, used by what is not being measured disturbs a window. Medians over the rounds bear some
-# disturbed windows: so large a share of all.
+# If programs that are not measured use more CPU than this, in cores, the window is disturbed. Medians over the rounds
+# tolerate this share of disturbed windows.
 BYSTANDER_LIMIT, DISTURBED_LIMIT = 0.1, 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How the bare loop runs: so many sessions side by side, each of so many threads, on batches of this size."""
+    """A configuration of the bare loop: the sessions side by side, the threads of each, and the batch size."""
 
     sessions: int
     threads: int
@@ -48,7 +48,7 @@ class Config:
         return f"{self.sessions} x {self.threads} thread{'s' * (self.threads > 1)}, batch {self.batch}"
 
 
-# The bare limit is the best of CONFIGS; the bare latency of a lone image is the better of LONE.
+# The bare limit is the best of CONFIGS; the bare latency of a single image is the best of LONE.
 CONFIGS = tuple(Config(*shape, batch) for shape in ((1, 2), (2, 1)) for batch in (1, 2, 4, 8, 16))
 LONE = (Config(1, 1, 1), Config(1, 2, 1))
 
@@ -66,7 +66,7 @@ class Window:
 
 
 class Figure(NamedTuple):
-    """What a value is a value of."""
+    """The name of a value."""
 
     name: str
     scenario: str
@@ -75,7 +75,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a figure is to reach."""
+    """The target of a figure."""
 
     figure: Figure
     sense: Literal["≥", "≤"]
@@ -101,7 +101,7 @@ TARGETS = (
 
 
 def figures(windows: Sequence[Window]) -> dict[Figure, float]:
-    """All that was measured and all that can be made of it, as medians over the rounds."""
+    """All measured and derived figures, as medians over the rounds."""
     noted: dict[Figure, list[float]] = {}
     best = {scenario: _best_config(windows, scenario) for scenario in {window.scenario for window in windows}}
     for window in windows:
@@ -112,7 +112,7 @@ def figures(windows: Sequence[Window]) -> dict[Figure, float]:
 
 
 def judge(targets: Iterable[Goal], measured: Mapping[Figure, float]) -> list[Check]:
-    """Each target against its figure; `met` is None where the run did not measure it."""
+    """Check each target; `met` is None if the run did not measure its figure."""
     checks = []
     for target in targets:
         value, at_least = measured.get(target.figure), target.sense == "≥"
@@ -123,7 +123,7 @@ def judge(targets: Iterable[Goal], measured: Mapping[Figure, float]) -> list[Che
 
 
 def faults(windows: Sequence[Window]) -> list[str]:
-    """What makes the run INVALID, in words; empty for a valid one."""
+    """The reasons why the run is INVALID; empty if it is valid."""
     wrong = sum(window.values.get(WRONG, 0) for window in windows)
     disturbed = sum(window.values.get(BYSTANDER, 0) > BYSTANDER_LIMIT for window in windows)
     too_many = disturbed > DISTURBED_LIMIT * len(windows)
@@ -134,15 +134,14 @@ def faults(windows: Sequence[Window]) -> list[str]:
 
 
 def conclude(windows: Sequence[Window], checks: Iterable[Check] = ()) -> Verdict:
-    """The verdict on a run, by those targets of which it has measured the figure."""
+    """The verdict on a run, by the targets whose figures it measured."""
     return verdict.conclude([check for check in checks if check.met is not None], faults(windows))
 
 
 def _best_config(windows: Iterable[Window], scenario: str) -> Config | None:
-    """The bare configuration with the most images/s in the median over the rounds, of those measured in most rounds.
+    """The bare configuration with the most images/s (median over the rounds), among those measured in most rounds.
 
-    One for the whole run: the best window of each round would be the luckiest of several noisy ones, not the best way
-    to run the graphs.
+    There is one for the whole run: the best window of each round would often be a lucky one among noisy windows.
     """
     rates: dict[Config, list[float]] = {}
     for window in windows:
@@ -154,7 +153,7 @@ def _best_config(windows: Iterable[Window], scenario: str) -> Config | None:
 
 
 def _compared(window: Window, beside: Iterable[Window], best_config: Config | None) -> dict[str, float]:
-    """What a window of the service says next to the other windows of its round."""
+    """The figures of a window of the service that compare it with the other windows of its round."""
     own = window.values
     if not isinstance(window.setting, int):
         return {}

@@ -1,7 +1,7 @@
-"""The files, lines and calls of our code that one warm JPEG request passes, from its first byte to its answer.
+"""Counts the files, lines and calls of our code that one warm JPEG request passes.
 
-`python -m benchmarks life` serves in this process, with a profile function on each of its threads that counts calls of
-functions (and resumptions of coroutines) of ours while one request is answered, after others warmed all up.
+`python -m benchmarks life` serves in this process. After a warm-up, a profile function on each thread counts the calls
+of our functions (and resumptions of our coroutines) while one request is answered.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _ask(url: str) -> None:
 
 
 def _visit(url: str) -> None:
-    """Warm it up, ask once more, tell, and end the service."""
+    """Warm the service up, send the counted requests, print the report, and end the service."""
     try:
         for number in range(_WARM):
             while True:
@@ -58,13 +58,13 @@ def _visit(url: str) -> None:
             _ask(url)
             _is_counting.clear()
             asked.append(list(_calls))
-        print(report(min(asked, key=len)), flush=True)  # the others had a timer of the service among them
+        print(report(min(asked, key=len)), flush=True)  # longer ones include a timer of the service
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def report(calls: list[tuple[str, str]]) -> str:
-    """Of `calls`, in their order as (file, function): how many, and by file."""
+    """A report of `calls`, given in their order as (file, function): the total, and the calls of each file."""
     by_file = Counter(file for file, _ in calls)
     lines = {file: len(Path(file).read_text().splitlines()) for file in by_file}
     changes = sum(before != after for (before, _), (after, _) in pairwise(calls))
@@ -74,7 +74,7 @@ def report(calls: list[tuple[str, str]]) -> str:
 
 
 def main() -> None:
-    """Tell which of our files, and how many calls, one warm JPEG request passes."""
+    """Print the files and the number of calls of our code that one warm JPEG request passes."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     threading.setprofile(_count)

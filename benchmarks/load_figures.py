@@ -1,4 +1,4 @@
-"""From the answers of an open-loop run to its figures. Pure: no clock, no process, no file."""
+"""Computes the figures of an open-loop run from its answers. Pure: no clock, no process, no file."""
 
 import math
 import statistics
@@ -9,12 +9,12 @@ from loadgen import tables
 from loadgen.percentiles import percentile_of
 from loadgen.plan import Sample
 
-# What is made of a run; latencies in ms, from the scheduled time.
+# The figures; latencies in ms, from the scheduled time.
 OFFERED, GOODPUT = "offered/s", "good/s"
 P50, P99 = "accepted p50", "accepted p99"
 REFUSED, REFUSED_P99 = "refused p50", "refused p99"
-RETRY_AFTER = "Retry-After"  # median of the seconds that refusals named
-UNTOLD = "without Retry-After"  # refusals that named none
+RETRY_AFTER = "Retry-After"  # median of the refusals' Retry-After, in seconds
+UNTOLD = "without Retry-After"  # how many refusals had none
 WRONG, UNANSWERED = "wrong answers", "no answer"
 LAG = "generator lag p99"
 STATUS = "status"  # "status 200" and so on: how many
@@ -32,7 +32,7 @@ def summarise(
 ) -> dict[str, float]:
     """Figures of the requests scheduled within (after, until); goodput counts right answers that came within it.
 
-    What was answered in the window but scheduled before it stands for what was scheduled in it and answered later.
+    Requests scheduled before the window and answered in it stand for those scheduled in it and answered later.
     """
     window = [answer for answer in answers if after <= answer.scheduled < until]
     good = [answer for answer in answers if after <= answer.done < until and answer.status == OK and is_right(answer)]
@@ -58,7 +58,7 @@ def summarise(
 
 
 def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The median of each figure over the rounds; a count that a round does not have is 0 there."""
+    """The median of each figure over the rounds; a count missing in a round is 0."""
     names = list(dict.fromkeys(name for one in rounds for name in one))
     found = {}
     for name in names:
@@ -69,7 +69,7 @@ def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def markdown(columns: Mapping[str, Mapping[str, float]]) -> str:
-    """A table with a column of figures for each run."""
+    """A table of figures, with a column for each run."""
     names = list(dict.fromkeys(name for figures in columns.values() for name in figures))
     names.sort(key=lambda name: name.startswith(STATUS))
     lines = [

@@ -1,4 +1,4 @@
-"""What the kernel says of processes and of the machine. Linux only, as the benchmark is (epoll, /proc)."""
+"""Figures of processes and of the machine from the kernel. Linux only (/proc)."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ def family(pid: int) -> list[int]:
 
 
 def decoders(pids: Iterable[int]) -> list[int]:
-    """Those of the processes that decode for a service; they come when they are first needed, and may be ended."""
+    """The processes among `pids` that decode for a service; they start on demand, and may end."""
     return [pid for pid in pids if b"topfive.request.preparing.child" in _said_of(pid, "cmdline")]
 
 
@@ -32,13 +32,13 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
-    """Resident memory of the processes; what they share counts once for each."""
+    """Resident memory of the processes; shared memory counts once for each process."""
     pages = (int(said.split()[1]) for pid in pids if (said := _said_of(pid, "statm")))
     return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _said_of(pid: int, what: str) -> bytes:
-    """What the kernel says of a process; nothing of one that has just ended."""
+    """A file of a process in /proc; empty if the process has just ended."""
     try:
         return Path(f"/proc/{pid}/{what}").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
@@ -56,14 +56,14 @@ def threads(pids: Iterable[int]) -> int:
 
 
 def busy_seconds() -> float:
-    """CPU time not idle since boot: of all processes, of the kernel, and what the hypervisor gave to others."""
+    """Busy CPU time since boot: of all processes, of the kernel, and time stolen by the hypervisor."""
     with Path("/proc/stat").open() as stat:
         user, nice, system, _idle, _iowait, *others = map(int, stat.readline().split()[1:9])
     return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
 
 
 def environment(graphs: Iterable[Path]) -> dict[str, object]:
-    """What a reader needs to know before comparing two results."""
+    """The environment of a result, for comparisons with other results."""
     return {
         "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)),

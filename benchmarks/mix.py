@@ -1,7 +1,7 @@
-"""Well-behaved clients' requests over all routes, and whether what came back is what a client may expect.
+"""Requests of well-behaved clients over all routes, and the judgement of their answers.
 
-The right answer to each is what the service says when it is asked alone, before the load begins. Routes that the
-service does not have are left out, and said so.
+The right answer to each request is the one that the service gives before the load begins. Routes that the service does
+not have are left out and reported.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request of a kind, and what may come back: a status, and for each image the labels that are right."""
+    """A request of a kind, with its right answer: a status, and for each image the right labels."""
 
     kind: str
     message: bytes
@@ -34,7 +34,7 @@ class Ask:
 
 
 def good_asks(model: str, payloads: Iterable[Payload]) -> list[Ask]:
-    """Every image over every route that takes it: files as files, pixels raw and over the protocol, also in threes."""
+    """Every image over every route that takes it: files, and pixels raw and over the protocol, also three at once."""
     asks = []
     for payload in payloads:
         if isinstance(payload, bytes):
@@ -53,7 +53,7 @@ def good_asks(model: str, payloads: Iterable[Payload]) -> list[Ask]:
 
 
 def bad_asks(model: str, payload: Pixels) -> list[Ask]:
-    """What clients do wrong every day; each must be refused with its status, as long as the load lasts."""
+    """Common mistakes of clients; each must be refused with its status, during the whole load."""
     raw = workloads.request(payload, model=model)
     return [
         Ask("wrong length", raw.replace(b"height=", b"height=1"), 400),
@@ -65,7 +65,7 @@ def bad_asks(model: str, payload: Pixels) -> list[Ask]:
 
 
 def with_right_answers(address: tuple[str, int], asks: Iterable[Ask]) -> tuple[list[Ask], list[str]]:
-    """The good asks with their answers, each asked alone; and the kinds left out for want of their route."""
+    """Send each ask alone; return the good asks with their answers, and the kinds whose routes do not exist."""
     ready, missing = [], []
     for one in asks:
         response = ask(address, one.message)
@@ -79,9 +79,9 @@ def with_right_answers(address: tuple[str, int], asks: Iterable[Ask]) -> tuple[l
 
 
 def judge(asked: Ask, answer: Sample) -> tuple[str, str]:
-    """One of RIGHT, REFUSED, WRONG, LOST, and the reason of the latter two.
+    """RIGHT, REFUSED, WRONG or LOST; with a reason for WRONG and LOST.
 
-    A refusal is honest if overload or a stop explains it and, where a client should come again, it says when.
+    REFUSED: a status of overload or of a stop, with a Retry-After unless the request timed out.
     """
     seen = answer.seen
     if not answer.status:
@@ -103,7 +103,7 @@ def judge(asked: Ask, answer: Sample) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """All answers of a run: how many of each kind were judged how, and the reasons."""
+    """The judgement on all answers of a run: numbers for each kind, and the reasons."""
 
     counts: Mapping[str, Mapping[str, int]]
     wrong: Sequence[str]
@@ -111,7 +111,7 @@ class Judged:
 
 
 def judge_all(asks: Sequence[Ask], given: Iterable[Sample]) -> Judged:
-    """Each answer against what was asked."""
+    """Judge each answer."""
     counts: dict[str, Counter[str]] = {}
     reasons: dict[str, list[str]] = {WRONG: [], LOST: []}
     for answer in given:
@@ -124,14 +124,14 @@ def judge_all(asks: Sequence[Ask], given: Iterable[Sample]) -> Judged:
 
 
 def markdown(judged: Judged) -> str:
-    """How many of each kind were judged how."""
+    """A table of the judgements for each kind."""
     verdicts = (RIGHT, REFUSED, WRONG, LOST)
     lines = [(kind, *(str(count.get(one, 0)) for one in verdicts)) for kind, count in sorted(judged.counts.items())]
     return tables.markdown(tables.of([("request", *verdicts), *lines]))
 
 
 def ask_all(address: tuple[str, int], asks: Iterable[Ask]) -> list[Sample]:
-    """Each asked once, alone, one after the other."""
+    """Send each ask once, one after the other."""
     given = []
     for number, one in enumerate(asks):
         response = ask(address, one.message)

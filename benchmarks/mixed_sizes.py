@@ -1,7 +1,7 @@
-"""What large images cost those who send small ones: `python -m benchmarks mixed_sizes`.
+"""Measures how large images delay small ones: `python -m benchmarks mixed_sizes`.
 
-An open loop of small photos and, one in ten, photos of 12 megapixels, at 70 % of what the service can do of both; in
-turn with it the small ones alone, as many of them as before. What is between the two is what the large ones cost.
+An open loop sends small photos and, one in ten, photos of 12 megapixels, at 70 % of the capacity for this mix. In turn
+with it, another sends the same number of small photos alone. The difference in latency is the cost of the large ones.
 """
 
 import sys
@@ -28,17 +28,17 @@ from loadgen.plan import OpenLoad, Sample
 from loadgen.verdict import Check
 
 LARGE_SIZE = (4000, 3000)
-SMALL, LARGE = 63, 7  # requests, in a random order that is then repeated
-LOAD = 0.7  # of the capacity for both
+SMALL, LARGE = 63, 7  # numbers of requests, in a random order that repeats
+LOAD = 0.7  # share of the capacity for the mix
 SMALL_ALONE, SMALL_BESIDE, LARGE_BESIDE = "small alone", "small beside large", "large"
 RATIO_MOST = 2.0
-"""The p99 of small ones beside large ones, over that of small ones alone."""
+"""Target: the p99 of small photos beside large ones, divided by the p99 of small photos alone."""
 ANSWERED = "answered"  # share of what was scheduled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What is sent: the small ones, and the mix of both, in which `large` are those places that hold large ones."""
+    """What is sent: the small photos, and the mix; `large` holds the places of large photos in the mix."""
 
     small: Sequence[bytes]
     both: Sequence[bytes]
@@ -50,7 +50,7 @@ class Setup:
 
 
 def mix_of(photos: Sequence[bytes], *, seed: int) -> tuple[list[bytes], set[int]]:
-    """The requests for both in the order in which they are sent, and where the large ones are."""
+    """The mix's requests in the order of sending, and the places of the large photos."""
     files = [photos[number % len(photos)] for number in range(SMALL)]
     enlarged = [enlarge(photo) for photo in photos[:2]]
     files += [enlarged[number % len(enlarged)] for number in range(LARGE)]
@@ -60,12 +60,12 @@ def mix_of(photos: Sequence[bytes], *, seed: int) -> tuple[list[bytes], set[int]
 
 
 def enlarge(photo: bytes) -> bytes:
-    """The photo with 12 megapixels, as phones take them."""
+    """The photo enlarged to 12 megapixels, the size of phone photos."""
     return jpeg(Image.fromarray(workloads.decode(photo)), size=LARGE_SIZE)
 
 
 def phases(service: Endpoint, setup: Setup, *, rate: float, rounds: int, aside: Aside) -> Iterator[Phase]:
-    """Both loads in each round, the second first in every other one, for a machine that gets slower or faster."""
+    """Both loads in each round; their order alternates, in case the machine gets slower or faster."""
     for turn in range(rounds):
         loads = [(setup.both, rate), (setup.small, rate * SMALL / (SMALL + LARGE))]
         for requests, offered in loads if turn % 2 == 0 else reversed(loads):
@@ -89,7 +89,7 @@ def phases(service: Endpoint, setup: Setup, *, rate: float, rounds: int, aside: 
 
 
 def figures(found: Sequence[Sample], requests: Sequence[bytes], setup: Setup) -> dict[str, float]:
-    """Those of `load_figures`, and the share that was answered."""
+    """The figures of `load_figures`, and the share that was answered."""
     made = load_figures.summarise(
         found,
         after=setup.warm_seconds,
@@ -102,7 +102,7 @@ def figures(found: Sequence[Sample], requests: Sequence[bytes], setup: Setup) ->
 
 
 def checks(found: Sequence[Phase]) -> list[Check]:
-    """The ratio is taken within a round, then the median over the rounds; nothing may be wrong or lost in any."""
+    """Check the median of the rounds' ratios; and no answer may be wrong or lost."""
     alone, beside = (
         {one.round: one.figures for one in found if one.name == name} for name in (SMALL_ALONE, SMALL_BESIDE)
     )
@@ -127,7 +127,7 @@ def main(
     seed: o.Seed = 1,
     json: o.Json = None,
 ) -> int:
-    """What large images cost those who send small ones: p99 of small ones beside large ones, and alone."""
+    """Measure how large images delay small ones: the p99 of small images beside large ones, and alone."""
     photos = workloads.load(images)[workloads.JPEG]
     both, large = mix_of([photo for photo in photos if isinstance(photo, bytes)], seed=seed)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Many clients that do not behave, at once: every kind in turn; a seed decides the order and the details."""
+"""The mob: many misbehaving clients at once. A seed decides the order of their kinds and the details."""
 
 import threading
 from collections import Counter
@@ -12,9 +12,9 @@ from benchmarks.nasty import Nastiness, Victim
 
 
 class Mob:
-    """So many threads, each taking the next kind from one shuffled deck, until the end of the `with` block.
+    """Threads that take kinds from one shuffled deck, until the end of the `with` block.
 
-    Each rests for `pause_seconds` between two. The first deck is dealt to its end, however soon the block ends.
+    Each pauses for `pause_seconds` between two kinds. The first deck is always dealt to its end.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Mob:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Each finishes what it is at; a defect of one of them is raised here."""
+        """Wait until each thread has finished its current kind; raise an exception of a thread here."""
         self._ended.set()
         self._threads.shutdown()
         for one in self._working:
@@ -51,7 +51,7 @@ class Mob:
             kind, chance = self._draw()
             try:
                 words = self._kinds[kind](self._victim, chance)
-            except OSError as error:  # a service that refuses connections, which is for the verdict to judge
+            except OSError as error:  # the service refuses connections; the verdict judges that
                 words = [f"no connection: {type(error).__name__}"]
             with self._lock:
                 self.outcomes[kind].update(words)

@@ -1,6 +1,6 @@
-"""Requests that were good and no longer are: one thing changed, at random, by a seeded generator.
+"""Mutations of good requests: one thing changed at random, by a seeded generator.
 
-Pure: bytes in, bytes out. A mutated request may still be a good one; what it must never be is the service's undoing.
+Pure: bytes in, bytes out. A mutated request may still be good; in no case may it harm the service.
 """
 
 import copy
@@ -21,7 +21,7 @@ IHDR = slice(16, 24)  # width and height in a PNG file, 4 bytes each; its chunk'
 
 
 def mutate_bytes(data: bytes, chance: Random) -> bytes:
-    """Bits flipped, a piece cut out, doubled or put in, or the end cut off."""
+    """Flip bits, cut a piece out, double or insert one, or cut the end off."""
     start = chance.randrange(len(data) + 1)
     end = min(len(data), start + chance.choice((1, 2, 16, 1000)))
     kind = chance.randrange(5)
@@ -40,7 +40,7 @@ def mutate_bytes(data: bytes, chance: Random) -> bytes:
 
 
 def mutate_json(text: bytes, chance: Random) -> bytes:
-    """A value replaced by a weird one, a key lost or misspelt, or the text itself spoilt."""
+    """Replace a value by a strange one, remove or misspell a key, or damage the text itself."""
     kind = chance.randrange(8)
     if kind < 5:
         return _mutate_value(json.loads(text), chance)
@@ -65,7 +65,7 @@ def mutate_json(text: bytes, chance: Random) -> bytes:
 
 
 def mutate_number(text: bytes, number: bytes, chance: Random) -> bytes:
-    """One occurrence of a number replaced by what `int()` might take, or must not."""
+    """Replace one occurrence of a number by an odd or invalid spelling of a number."""
     return text.replace(number, chance.choice(NUMBERS), 1)
 
 
@@ -79,7 +79,7 @@ def enlarge_png(file: bytes, chance: Random) -> bytes:
 
 
 def gzip_bomb(megabytes: int) -> bytes:
-    """So many megabytes of zeros, a thousandth of that in size."""
+    """`megabytes` of zeros, compressed to a thousandth of that size."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     return b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(megabytes)), packer.flush()])
 
@@ -101,7 +101,7 @@ def _mutate_value(document: Any, chance: Random) -> bytes:
 
 
 def _places(node: Any) -> list[tuple[Any, Any]]:
-    """Every place of a value in the document: its holder and its key there. Of a long list of numbers only some."""
+    """The place of every value in the document, as (container, key); only some of a long list of numbers."""
     found: list[tuple[Any, Any]] = []
     if isinstance(node, dict):
         for key, value in node.items():

@@ -1,8 +1,8 @@
-"""Clients that do not behave on the connection: they hang up, dawdle, flood, never read, or talk in unusual ways.
+"""Clients that misbehave on the connection: they hang up, send slowly, flood, never read, or send in unusual ways.
 
-Each kind is a function that does its worst once and returns in words what it was answered (`wire`). What is wrong with
-bodies and with HTTP itself is in `nasty_messages`, what costs the service more than its client in `nasty_framing` and
-`nasty_images`, what clients of gRPC do in `nasty_grpc`.
+Each kind is a function that misbehaves once, and returns the answers in words (`wire`). Wrong bodies and wrong HTTP are
+in `nasty_messages`. Requests that cost the service more than the client are in `nasty_framing` and `nasty_images`.
+Misbehaving gRPC clients are in `nasty_grpc`.
 """
 
 import time
@@ -19,7 +19,7 @@ from benchmarks.wire import LEFT, Wire
 from loadgen.http1 import render
 
 DRIP_SECONDS = 0.05
-CUT_MARGIN_SECONDS = 8.0  # on top of a limit, before a client that dawdles is not cut off: the machine is shared
+CUT_MARGIN_SECONDS = 8.0  # grace beyond a limit for the service to cut a slow client off: the machine is shared
 FLOOD = 100
 PIPELINED = 8
 WRONG: Final = "wrong"
@@ -27,7 +27,7 @@ WRONG: Final = "wrong"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Victim:
-    """What those clients know of the service: where it is, good requests to spoil, and how patient it says it is."""
+    """The service as misbehaving clients see it: its address, good requests to spoil, and its time limits."""
 
     address: tuple[str, int]
     messages: Mapping[str, bytes]
@@ -46,7 +46,7 @@ Nastiness = Callable[[Victim, Random], Sequence[str]]
 
 
 def hang_up(victim: Victim, chance: Random, *, stage: str) -> Sequence[str]:
-    """Go away, in order or with a reset, at one stage of a good request."""
+    """Hang up, properly or with a reset, at one stage of a good request."""
     message = victim.any_message(chance)
     head = message.index(b"\r\n\r\n") + 4
     sent = {
@@ -66,7 +66,7 @@ def hang_up(victim: Victim, chance: Random, *, stage: str) -> Sequence[str]:
 
 
 def dawdle_in_head(victim: Victim, chance: Random) -> Sequence[str]:
-    """Begin a head, then send it byte by byte, or no more of it."""
+    """Begin a head, then send it byte by byte, or stop."""
     head = b"POST /v1/classify HTTP/1.1\r\nHost: a\r\nX-Slow: "
     rest = chance.choice((b"", b"a" * 100_000))
     with Wire(victim.address) as wire:
@@ -77,7 +77,7 @@ def dawdle_in_head(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def dawdle_in_body(victim: Victim, chance: Random) -> Sequence[str]:
-    """Send a body byte by byte, or no more of it; announced or chunked."""
+    """Begin a body, then send it byte by byte, or stop; with a Content-Length or chunked."""
     rest = chance.choice((b"", b"a" * 100_000))
     length = chance.choice(("Content-Length: 3000000", "Transfer-Encoding: chunked"))
     head = f"POST /v1/classify?height=1000&width=1000&model={victim.model} HTTP/1.1\r\nHost: a\r\n{length}\r\n"
@@ -90,27 +90,27 @@ def dawdle_in_body(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def never_read(victim: Victim, chance: Random) -> Sequence[str]:
-    """Ask for much, read none of it, and stay as long as the service may bear it."""
+    """Request large answers, read none of them, and stay for as long as the service allows."""
     with Wire(victim.address, receive_buffer=2048) as wire:
         wire.socket.settimeout(victim.send_seconds)
         path = chance.choice(("/metrics", "/openapi.json", "/docs"))
         wire.send(render("GET", path) * 200)
-        time.sleep(victim.send_seconds)  # staying is what this client does
+        time.sleep(victim.send_seconds)  # keep the connection open meanwhile
         return [wire.leave(abruptly=chance.random() < 0.5)]
 
 
 def idle_flood(victim: Victim, chance: Random) -> Sequence[str]:
-    """Many connections on which nothing, or next to nothing, is sent."""
+    """Open many connections and send nothing, or almost nothing."""
     with ExitStack() as stack:
         wires = [stack.enter_context(Wire(victim.address)) for _ in range(FLOOD)]
         for wire in wires:
             wire.send(chance.choice((b"", b"P", b"POST ", b"\r\n")))
-        time.sleep(0.3)  # staying is what these clients do
+        time.sleep(0.3)  # keep the connection open meanwhile
         return [LEFT] * FLOOD
 
 
 def header_flood(victim: Victim, chance: Random) -> Sequence[str]:
-    """Thousands of headers, one huge header, or headers without end."""
+    """Send thousands of headers, one huge header, or headers without end."""
     many = b"".join(b"X-%d: %d\r\n" % (number, number) for number in range(5000))
     huge = b"X-Huge: " + b"a" * 2_000_000 + b"\r\n"
     flood = chance.choice((many, huge, many * 10, b"X: \r\n" * 20_000))
@@ -121,7 +121,7 @@ def header_flood(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def half_close(victim: Victim, chance: Random) -> Sequence[str]:
-    """Send a request, whole or not, and close the sending side only."""
+    """Send a complete or incomplete request, and close only the sending side."""
     message = victim.any_message(chance)
     with Wire(victim.address) as wire:
         wire.send(message[: chance.choice((len(message), chance.randrange(1, len(message))))])
@@ -131,7 +131,7 @@ def half_close(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def expect_and_go(victim: Victim, chance: Random) -> Sequence[str]:
-    """Ask whether to send the body, and do not wait for the answer, or do not send it."""
+    """Send `Expect: 100-continue`; then do not wait for the answer, or do not send the body."""
     head, _, _ = victim.messages["classify raw"].partition(b"\r\n\r\n")
     with Wire(victim.address) as wire:
         wire.send(head + b"\r\nExpect: 100-continue\r\n\r\n")
@@ -142,7 +142,7 @@ def expect_and_go(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def chunked(victim: Victim, chance: Random) -> Sequence[str]:
-    """A good body in chunks of any size: as good as any other."""
+    """Send a good body in chunks of random sizes; the answer must be right."""
     value = chance.randrange(repositories.BRIGHTEST)
     body = repositories.image(value).tobytes()
     pieces = []
@@ -159,7 +159,7 @@ def chunked(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def pipeline(victim: Victim, chance: Random) -> Sequence[str]:
-    """Several requests at once on one connection: each its own answer, in their order."""
+    """Send several requests at once on one connection; each must get its own answer, in order."""
     values = [chance.randrange(repositories.BRIGHTEST) for _ in range(PIPELINED)]
     images = map(repositories.image, values)
     with Wire(victim.address) as wire:
@@ -168,7 +168,7 @@ def pipeline(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def poison(victim: Victim, chance: Random) -> Sequence[str]:
-    """An image on which the model's graph fails."""
+    """Send an image on which the model's graph fails."""
     image = repositories.image(repositories.POISON)
     message = workloads.request(image, model=repositories.POISONOUS)
     with Wire(victim.address) as wire:
@@ -177,7 +177,7 @@ def poison(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def poison_in_company(victim: Victim, chance: Random) -> Sequence[str]:
-    """A good image to the model that fails on others': right, whoever it shared a batch with."""
+    """Send a good image to the model that fails on other images; the answer must be right in any batch."""
     value = chance.randrange(repositories.POISON - 10)
     with Wire(victim.address) as wire:
         wire.send(workloads.request(repositories.image(value), model=repositories.POISONOUS))
@@ -185,7 +185,7 @@ def poison_in_company(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def checked(wire: Wire, value: int) -> str:
-    """The answer in a word; WRONG if it is not of the image with this value."""
+    """The answer in a word; WRONG if it is not that of the image with this value."""
     word = wire.answer()
     if word != "200":
         return word

@@ -1,7 +1,7 @@
-"""Clients whose requests are put together so that the service works or holds far more than they send.
+"""Clients whose requests make the service work for or hold far more than they send.
 
-Each kind is a function as in `nasty`: tiny chunks, trailers and parts of a form without end, long queries, bodies whose
-last byte never comes, and requests that another page makes a browser send.
+Each kind is a function as in `nasty`: tiny chunks, endless trailers and form parts, long queries, bodies whose last
+byte never comes, and requests that a foreign page makes a browser send.
 """
 
 import time
@@ -30,12 +30,12 @@ QUERIES, QUERY_BYTES = 20, 8000
 
 
 def endless_trailers(victim: Victim, chance: Random) -> Sequence[str]:
-    """A body in chunks, and behind it trailers without end."""
+    """Send a chunked body, followed by trailers without end."""
     return raw(victim, CHUNKED + b"c\r\n" + bytes(12) + b"\r\n0\r\n" + b"a:\r\n" * (TRAILER_BYTES // 4))
 
 
 def trailer_as_header(victim: Victim, chance: Random) -> Sequence[str]:
-    """A good body, and behind it what would be refused in a head: it is no header there."""
+    """Send a good body with a trailer that would be refused as a header; it must not count as a header."""
     value = chance.randrange(repositories.BRIGHTEST)
     trailers = b"Authorization: Basic YTpi\r\nContent-Encoding: nothing\r\nContent-Type: text/html\r\n"
     with Wire(victim.address) as wire:
@@ -44,7 +44,7 @@ def trailer_as_header(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def tiny_chunks(victim: Victim, chance: Random) -> Sequence[str]:
-    """A good image in chunks of one byte."""
+    """Send a good image in chunks of one byte."""
     height, width = TINY_CHUNK_SIDES
     value = chance.randrange(repositories.BRIGHTEST)
     target = f"/v1/classify?height={height}&width={width}&model={repositories.STURDY}"
@@ -55,41 +55,41 @@ def tiny_chunks(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def long_extensions(victim: Victim, chance: Random) -> Sequence[str]:
-    """Chunks of one byte, each with an extension that nobody reads."""
+    """Send chunks of one byte, each with a long extension."""
     return raw(victim, CHUNKED + (b"1;" + b"a" * EXTENSION_BYTES + b"\r\n\0\r\n") * 12 + b"0\r\n\r\n")
 
 
 def endless_form(victim: Victim, chance: Random) -> Sequence[str]:
-    """A form of a million empty parts."""
+    """Send a form of a million empty parts."""
     return post(victim, f"/v1/classify?model={victim.model}", parts(), Content_Type="multipart/form-data; boundary=b")
 
 
 @cache
 def parts() -> bytes:
-    """That form."""
+    """The form of `endless_form`."""
     return b"--b\r\nA:b\r\n\r\n\r\n" * PARTS + b"--b--\r\n"
 
 
 def all_but_a_byte(victim: Victim, chance: Random) -> Sequence[str]:
-    """Several bodies, all of them there but for the last byte, for as long as the service lets them wait or longer."""
+    """Send several bodies without their last byte, and stay for as long as the service lets them wait, or longer."""
     image = repositories.image(7, height=HELD_SIDES[0], width=HELD_SIDES[1])
     message = workloads.request(image, model=repositories.STURDY)
     with ExitStack() as stack:
         wires = [stack.enter_context(Wire(victim.address)) for _ in range(HELD_CONNECTIONS)]
         for wire in wires:
             wire.send(message[:-1])
-        time.sleep(HELD_SECONDS)  # staying is what these clients do
+        time.sleep(HELD_SECONDS)  # keep the connection open meanwhile
         return [LEFT if wire.is_quiet() else wire.answer(explained=True) for wire in wires]
 
 
 def no_host(victim: Victim, chance: Random) -> Sequence[str]:
-    """HTTP/1.1 with no Host, or with two."""
+    """Send HTTP/1.1 with no Host header, or with two."""
     hosts = chance.choice((b"", b"Host: a\r\nHost: b\r\n", b"Host: a\r\nHost: a\r\n"))
     return raw(victim, b"GET /v2/health/live HTTP/1.1\r\n" + hosts + b"\r\n")
 
 
 def long_queries(victim: Victim, chance: Random) -> Sequence[str]:
-    """Queries of kilobytes, each another, one after the other."""
+    """Send different queries of kilobytes, one after the other."""
     words = []
     with Wire(victim.address) as wire:
         for _ in range(QUERIES):
@@ -100,7 +100,7 @@ def long_queries(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def foreign_page(victim: Victim, chance: Random) -> Sequence[str]:
-    """What a browser sends where another site's page asks for a model to be unloaded: of a model that nobody has."""
+    """Send what a browser sends if another site's page asks to unload a model, one that does not exist."""
     told = chance.choice(({"Sec_Fetch_Site": "cross-site"}, {"Origin": "https://elsewhere.example"}))
     path = f"/v2/repository/models/nobody/{chance.choice(('load', 'unload'))}"
     return post(victim, path, b"", Content_Type="text/plain", **told)

@@ -1,6 +1,6 @@
-"""Clients of gRPC that do not behave: connections that say nothing, and calls that hold places and send no message.
+"""Misbehaving gRPC clients: silent connections, and calls that stay open and send no message.
 
-Each kind is a function as in `nasty`; its words are statuses of gRPC.
+Each kind is a function as in `nasty`; its words are gRPC statuses.
 """
 
 import threading
@@ -20,24 +20,24 @@ from benchmarks.wire import LEFT, Wire
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(
     (0, 0, 0, 4, 0, 0, 0, 0, 0)
-)  # and settings, of which there are none
+)  # the preface, and an empty SETTINGS frame
 CONNECTIONS, CALLS, STAY_SECONDS = 30, 20, 0.5
 PATIENCE_SECONDS = 15.0
 WRONG, EMPTY = "wrong", "empty"
 
 
 def idle_connections(victim: Victim, chance: Random) -> Sequence[str]:
-    """Connections that greet, or do not, and then say nothing."""
+    """Open connections that send the preface, or nothing, and then stay silent."""
     with ExitStack() as stack:
         wires = [stack.enter_context(Wire(victim.grpc_address)) for _ in range(CONNECTIONS)]
         for wire in wires:
             wire.send(chance.choice((b"", PREFACE, PREFACE[:10])))
-        time.sleep(STAY_SECONDS)  # staying is what these clients do
+        time.sleep(STAY_SECONDS)  # keep the connection open meanwhile
         return [LEFT] * CONNECTIONS
 
 
 def silent_calls(victim: Victim, chance: Random) -> Sequence[str]:
-    """Calls over one connection that never send their message."""
+    """Make calls over one connection that never send their message."""
     gone = threading.Event()
 
     def nothing() -> Iterator[bytes]:
@@ -46,7 +46,7 @@ def silent_calls(victim: Victim, chance: Random) -> Sequence[str]:
 
     with _channel(victim) as channel:
         calls = [channel.stream_unary(INFER).future(nothing()) for _ in range(CALLS)]
-        time.sleep(STAY_SECONDS)  # staying is what these calls do
+        time.sleep(STAY_SECONDS)  # keep the connection open meanwhile
         words = [call.code().name if call.done() else LEFT for call in calls]
         for call in calls:
             call.cancel()
@@ -55,12 +55,12 @@ def silent_calls(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def spoilt_message(victim: Victim, chance: Random) -> Sequence[str]:
-    """Bytes that are no message, or one with nothing in it."""
+    """Send bytes that are no message, or an empty message."""
     return [_call(victim, chance.choice((b"", chance.randbytes(1000), b"\x0a\xff\xff\xff\xff\x7f")))[0]]
 
 
 def good(victim: Victim, chance: Random) -> Sequence[str]:
-    """A good image beside all these."""
+    """Send a good image, which must be answered right."""
     value = chance.randrange(repositories.BRIGHTEST)
     request = service_pb2.ModelInferRequest(model_name=repositories.STURDY)
     request.inputs.add(name="image", datatype="UINT8", shape=(1, 2, 2, 3))
@@ -72,7 +72,7 @@ def good(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def _call(victim: Victim, message: bytes) -> tuple[str, bytes]:
-    """The status of a call with this message, and what it was answered."""
+    """The status of a call with this message, and its answer."""
     with _channel(victim) as channel:
         try:
             return "OK", channel.unary_unary(INFER)(message, timeout=PATIENCE_SECONDS)
@@ -81,7 +81,7 @@ def _call(victim: Victim, message: bytes) -> tuple[str, bytes]:
 
 
 def _channel(victim: Victim) -> Any:
-    """A connection of its own: gRPC would let all of this process share one."""
+    """A channel with its own connection: by default gRPC shares one within the process."""
     host, port = victim.grpc_address
     return grpc.insecure_channel(f"{host}:{port}", [("grpc.use_local_subchannel_pool", 1)])
 

@@ -1,7 +1,6 @@
-"""Clients whose messages are wrong: bytes that are not HTTP, HTTP that is broken, bodies that were good once.
+"""Clients whose messages are wrong: bytes that are not HTTP, broken HTTP, and spoilt bodies.
 
-Each kind is a function as in `nasty`. What the service itself refuses it must explain, in its one shape of errors; what
-is not HTTP its HTTP server refuses in its own words.
+Each kind is a function as in `nasty`. The service must explain each refusal in its error format.
 """
 
 import gzip
@@ -72,24 +71,24 @@ CONTROL: Final = ("/v2/repository/index", "/v2/repository/models/nobody/load", "
 
 
 def not_http(victim: Victim, chance: Random) -> Sequence[str]:
-    """Random bytes, or another protocol."""
+    """Send random bytes, or another protocol."""
     return raw(victim, chance.choice((chance.randbytes(chance.choice((1, 100, 100_000))), *NOT_HTTP)))
 
 
 def broken_http(victim: Victim, chance: Random) -> Sequence[str]:
-    """A request that breaks a rule of HTTP/1.1, or that was mutated as bytes."""
+    """Send a request that breaks a rule of HTTP/1.1, or with mutated bytes."""
     mutated = mutations.mutate_bytes(victim.any_message(chance), chance)
     return raw(victim, chance.choice((mutated, *BROKEN_HTTP)))
 
 
 def odd_target(victim: Victim, chance: Random) -> Sequence[str]:
-    """Paths, queries and methods that nobody serves."""
+    """Send paths, queries and methods that the service does not serve."""
     method, target = chance.choice(METHODS), chance.choice(TARGETS)
     return raw(victim, method + b" " + target + b" HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n")
 
 
 def head_method(victim: Victim, chance: Random) -> Sequence[str]:
-    """HEAD on anything."""
+    """Send HEAD to any path."""
     path = chance.choice(("/v2/health/live", "/v2/health/ready", "/v1/classify", "/metrics", "/nothing"))
     with Wire(victim.address) as wire:
         wire.send(render("HEAD", path))
@@ -97,20 +96,20 @@ def head_method(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def spoilt_file(victim: Victim, chance: Random) -> Sequence[str]:
-    """An image file with bytes changed, or under another name."""
+    """Send an image file with changed bytes, or under another name."""
     media_type = chance.choice(("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff"))
     body = chance.choice((jpeg(), mutations.mutate_bytes(jpeg(), chance)))
     return post(victim, f"/v1/classify?model={victim.model}", body, Content_Type=media_type)
 
 
 def image_bomb(victim: Victim, chance: Random) -> Sequence[str]:
-    """A small file that claims to be a huge image."""
+    """Send a small file that claims to be a huge image."""
     body = mutations.enlarge_png(png(), chance)
     return post(victim, f"/v1/classify?model={victim.model}", body, Content_Type="image/png")
 
 
 def spoilt_raw(victim: Victim, chance: Random) -> Sequence[str]:
-    """Raw pixels with a size that is wrong, weird or huge."""
+    """Send raw pixels with a wrong, odd or huge size."""
     numbers = [quote(number) for number in (*mutations.NUMBERS, b"2", b"2", b"65535", b"4294967296")]
     query = f"height={chance.choice(numbers)}&width={chance.choice(numbers)}"
     extra = chance.choice(("", "", "&count=" + chance.choice(("0", "2", "1000000", "x")), "&model=x", "&timeout_ms=0"))
@@ -120,7 +119,7 @@ def spoilt_raw(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def spoilt_form(victim: Victim, chance: Random) -> Sequence[str]:
-    """A form mutated, or without its boundary."""
+    """Send a mutated form, or one without its boundary."""
     part = b'--b\r\nContent-Disposition: form-data; name="image"\r\nContent-Type: image/jpeg\r\n\r\n'
     body = mutations.mutate_bytes(part + jpeg() + b"\r\n--b--\r\n", chance)
     boundary = chance.choice(("; boundary=b", "; boundary=b", "", "; boundary=" + "b" * 500, "; boundary="))
@@ -128,13 +127,13 @@ def spoilt_form(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def spoilt_json(victim: Victim, chance: Random) -> Sequence[str]:
-    """An inference request in JSON with one thing wrong."""
+    """Send an inference request in JSON with one fault."""
     head, _ = _infer_parts(chance, binary=False)
     return _send(victim, oip.wrap(repositories.STURDY, mutations.mutate_json(head, chance), b""), explained=True)
 
 
 def spoilt_binary(victim: Victim, chance: Random) -> Sequence[str]:
-    """A binary inference request with one thing wrong: its JSON, its tensor, or the lengths of either."""
+    """Send a binary inference request with one fault: in its JSON, its tensor, or the lengths of either."""
     head, tail = _infer_parts(chance, binary=True)
     lengths = (str(len(head) - 1), str(len(head) + 1), str(len(head) + len(tail) + 1), "99999999999999999999")
     odd = (*lengths, "0", *(number.decode("latin-1") for number in mutations.NUMBERS))
@@ -148,7 +147,7 @@ def spoilt_binary(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def spoilt_coding(victim: Victim, chance: Random) -> Sequence[str]:
-    """A compressed body that is not so, is cut short, or inflates without end."""
+    """Send a body that is falsely declared as compressed, cut short, or inflates without end."""
     head, _ = _infer_parts(chance, binary=False)
     packed = gzip.compress(head)
     body = chance.choice((head, packed[: len(packed) // 2], packed + b"more", bomb(), b"", packed))
@@ -158,24 +157,24 @@ def spoilt_coding(victim: Victim, chance: Random) -> Sequence[str]:
 
 
 def spoilt_control(victim: Victim, chance: Random) -> Sequence[str]:
-    """The repository's routes with bodies that mean nothing, and models that nobody has."""
+    """Call the repository's routes with meaningless bodies, and with models that do not exist."""
     body = chance.choice((b"", b"{}", mutations.mutate_json(json.dumps(CONTROL_BODY).encode(), chance)))
     return post(victim, chance.choice(CONTROL), body, Content_Type="application/json")
 
 
 def _infer_parts(chance: Random, *, binary: bool) -> tuple[bytes, bytes]:
-    """A good request that has everything a request can have, so that everything can be wrong with it."""
+    """The JSON and tensor of a good request with every optional part, so that each part can be spoilt."""
     head, tail = oip.infer_parts(repositories.image(chance.randrange(256))[None], binary=binary)
     return json.dumps({**EVERYTHING, **json.loads(head)}).encode(), tail
 
 
 def post(victim: Victim, target: str, body: bytes, **headers: str) -> Sequence[str]:
-    """Send it; an error that it is answered must say what is wrong."""
+    """Send a POST; an error must say what is wrong."""
     return _send(victim, render("POST", target, body, **headers), explained=True)
 
 
 def raw(victim: Victim, message: bytes) -> Sequence[str]:
-    """Send these bytes, whatever they are."""
+    """Send these bytes as they are."""
     return _send(victim, message, explained=False)
 
 
@@ -187,19 +186,19 @@ def _send(victim: Victim, message: bytes, *, explained: bool) -> Sequence[str]:
 
 @cache
 def bomb() -> bytes:
-    """What inflates to more than any service should hold; a second's work to make."""
+    """A compressed body that inflates to more than a service should hold; takes a second to make."""
     return mutations.gzip_bomb(BOMB_MEGABYTES)
 
 
 @cache
 def png() -> bytes:
-    """A small good file."""
+    """A small good PNG file."""
     return _file("png")
 
 
 @cache
 def jpeg() -> bytes:
-    """Another."""
+    """A small good JPEG file."""
     return _file("jpeg")
 
 

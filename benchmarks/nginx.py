@@ -1,6 +1,6 @@
-"""Debian's nginx as a process, with the file that is deployed.
+"""Runs Debian's nginx as a process, with the deployed configuration, `deploy/nginx.conf`.
 
-What lives here: the configuration around `deploy/nginx.conf`, ports put into it, start, stop, and what its log says.
+It adds the configuration around that file, puts ports into it, starts, stops, and reads nginx' logs.
 """
 
 import json
@@ -15,9 +15,9 @@ from typing import Any
 from benchmarks.server import POLL_SECONDS, ROOT, START_SECONDS, Address
 
 DEPLOYED = ROOT / "deploy" / "nginx.conf"
-REPLICAS, LISTEN = ("127.0.0.1:8101", "127.0.0.1:8102"), "listen 8080;"  # what is put in place of, in that file
+REPLICAS, LISTEN = ("127.0.0.1:8101", "127.0.0.1:8102"), "listen 8080;"  # the parts of that file that are replaced
 
-# All paths in the folder given with -p, so that neither root nor Debian's own configuration is needed.
+# All paths are in the folder given with -p, so that it needs neither root nor Debian's own configuration.
 AROUND = """
 daemon off;
 pid nginx.pid;
@@ -41,12 +41,12 @@ def is_there() -> bool:
 
 
 class Nginx:
-    """A running nginx with its files in `folder`, on `port`: by `site`, its whole configuration of sites."""
+    """A running nginx on `port`, with its files in `folder`; `site` is its whole configuration of sites."""
 
     def __init__(self, folder: Path, *, site: str, port: int) -> None:
         self.address = ("127.0.0.1", port)
         self._folder = folder
-        folder.chmod(0o755)  # its workers, which are not root, write there
+        folder.chmod(0o755)  # its workers write there, and are not root
         (folder / "nginx.conf").write_text(AROUND)
         (folder / "topfive.conf").write_text(site)
         command = ("nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log")
@@ -56,10 +56,10 @@ class Nginx:
             if self._process.poll() is not None or time.monotonic() > began + START_SECONDS:
                 self.close()
                 raise SystemExit(f"nginx did not start:\n{self.errors()}")
-            time.sleep(POLL_SECONDS)  # another process can only be asked again
+            time.sleep(POLL_SECONDS)  # polling another process
 
     def close(self) -> int:
-        """Let it answer what it has, and end; the exit code."""
+        """Let nginx finish its requests, and end; return the exit code."""
         if self._process.poll() is None:
             subprocess.run(
                 ("nginx", "-p", str(self._folder), "-c", "nginx.conf", "-e", "error.log", "-s", "quit"), check=True
@@ -67,11 +67,11 @@ class Nginx:
         return self._process.wait(START_SECONDS)
 
     def requests(self) -> list[dict[str, Any]]:
-        """Its log of requests; whole once it has ended."""
+        """The log of requests; complete once nginx has ended."""
         return [json.loads(line) for line in (self._folder / "access.log").read_text().splitlines()]
 
     def errors(self) -> str:
-        """Its log of errors."""
+        """The log of errors."""
         return (self._folder / "error.log").read_text()
 
     def _listens(self) -> bool:
@@ -83,7 +83,7 @@ class Nginx:
 
 
 def with_ports(text: str, *, replicas: Sequence[Address], port: int) -> str:
-    """The deployed file with the lines changed that an operator changes, and nothing else."""
+    """The deployed file with only those lines changed that an operator changes."""
     new = [f"{host}:{number}" for host, number in replicas] + [f"listen 127.0.0.1:{port};"]
     for old, wanted in zip([*REPLICAS, LISTEN], new, strict=True):
         if text.count(old) != 1:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from loadgen.http1 import render
 
 IMAGE = "image"
-JSON_SENSIBLE_BYTES = 1_000_000  # pixels written as JSON numbers take four times the room
+JSON_SENSIBLE_BYTES = 1_000_000  # JSON numbers take four times as many bytes as pixels
 
 
 def infer(
@@ -21,7 +21,7 @@ def infer(
     name: str = IMAGE,
     parameters: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The whole HTTP request for pixels [N,H,W,3]; a binary one asks for binary outputs too."""
+    """The HTTP request for pixels [N,H,W,3]; a binary request also asks for binary outputs."""
     head, tail = infer_parts(pixels, binary=binary, name=name, parameters=parameters)
     return wrap(model, head, tail)
 
@@ -33,7 +33,7 @@ def infer_parts(
     name: str = IMAGE,
     parameters: Mapping[str, Any] | None = None,
 ) -> tuple[bytes, bytes]:
-    """The JSON of such a request, and the tensor behind it."""
+    """The JSON of a request, and the binary tensor behind it."""
     tensor: dict[str, Any] = {"name": name, "shape": pixels.shape, "datatype": "UINT8"}
     if binary:
         tensor["parameters"] = {"binary_data_size": pixels.nbytes}
@@ -45,7 +45,7 @@ def infer_parts(
 
 
 def wrap(model: str, head: bytes, tail: bytes, *, length: str | None = None, **headers: str) -> bytes:
-    """JSON and tensor as an HTTP request; `length` is what it says of the JSON's length, if not the truth."""
+    """JSON and tensor as an HTTP request; `length` replaces the true length of the JSON in its header."""
     if tail or length is not None:
         headers["Inference_Header_Content_Length"] = str(len(head)) if length is None else length
     media_type = "application/octet-stream" if tail else "application/json"

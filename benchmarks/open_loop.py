@@ -1,6 +1,6 @@
-"""An open loop by hand: Poisson arrivals at a fixed rate on any service, `python -m benchmarks open_loop`.
+"""A single open loop: Poisson arrivals at a fixed rate on any service, `python -m benchmarks open_loop`.
 
-Latency counts from the scheduled time, whatever held the request up; how that is done is in `loadgen.open_loop`.
+Latency counts from the scheduled time; see `loadgen.open_loop`.
 """
 
 from typing import Annotated
@@ -17,7 +17,7 @@ from loadgen.plan import MAX_CONNECTIONS, OpenLoad
 
 def main(
     *,
-    url: Annotated[str, Option(help="the service, http://host:port")],
+    url: Annotated[str, Option(help="address of the service, http://host:port")],
     rate: o.Rate,
     seconds: Annotated[float, Option(min=0.01, help="how long requests are sent")] = 10.0,
     seed: o.Seed = 1,
@@ -26,7 +26,7 @@ def main(
     connections: o.Connections = MAX_CONNECTIONS,
     json: o.Json = None,
 ) -> int:
-    """Load that does not wait for answers, by hand: latencies of Poisson arrivals at a fixed rate on any service.
+    """Measure the latencies of Poisson arrivals at a fixed rate on any service; requests do not wait for answers.
 
     FAIL if a request has no answer, INVALID if the generator itself was late.
     """

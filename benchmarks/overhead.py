@@ -1,7 +1,7 @@
-"""What the service costs over the bare limit of its own graphs: `python -m benchmarks overhead`.
+"""Measures the service's overhead over the bare limit of its own graphs: `python -m benchmarks overhead`.
 
-Starts the service, drives it with a light client and, between these windows, runs the same graphs over the same images
-in a bare loop. This module is the command; each party has a module of its own.
+It starts the service and loads it with a light client. Between these windows it runs the same graphs over the same
+images in a bare loop (`bare`). This module is the command; `bench` has the windows.
 """
 
 import os
@@ -33,7 +33,7 @@ CLASSES = range(1000)
 
 
 def run(plan: BenchPlan, *, repository: Path, graphs: Graphs, images: Path | None) -> Iterator[Window]:
-    """Start everything, measure everything, stop everything."""
+    """Start the service and the helpers, measure all windows, and stop them."""
     for start in range(plan.starts - 1):
         with closing(Service(repository)) as service:
             yield Window(start, PROCESS, None, {f.START: service.start_seconds * 1e3})
@@ -79,10 +79,12 @@ def main(
     window: Annotated[float, Option(metavar="SECONDS", help="how long each number of connections runs")] = 2.5,
     quick: o.Quick = False,
     json: o.Json = None,
-    plot: Annotated[Path | None, Option(metavar="FILE", help="draw throughput, CPU efficiency and latency")] = None,
-    check: Annotated[bool, Option("--check", help="exit with 1 for a missed target, 2 for an invalid run")] = False,
+    plot: Annotated[
+        Path | None, Option(metavar="FILE", help="draw throughput, CPU efficiency and latency into this file")
+    ] = None,
+    check: Annotated[bool, Option("--check", help="exit code 1 for a missed target, 2 for an invalid run")] = False,
 ) -> int:
-    """What the service costs over the bare limit of its own graphs: throughput, CPU and latency of either, in turns."""
+    """Measure the service's overhead over the bare limit of its own graphs: throughput, CPU and latency, in turns."""
     repository = model_repository.resolve()
     resize, classify = (repository / f"{model}_{part}/1/model.onnx" for part in ("resize", "classify"))
     plan = BenchPlan(

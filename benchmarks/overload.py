@@ -1,8 +1,8 @@
-"""What happens at twice the capacity: `python -m benchmarks overload`.
+"""Measures the service at twice its capacity: `python -m benchmarks overload`.
 
-Measures the peak, then offers 80 % of it, twice of it, and twice of it with deadlines, in rounds, because machines are
-noisy. This module is the command and the order of its phases; the generator is `loadgen.open_loop`, in a process of its
-own; the arithmetic is `load_figures`, the targets are `overload_verdict`.
+It measures the peak, then offers 80 % of it, 200 %, and 200 % with deadlines, in several rounds, because machines are
+noisy. This module is the command and the order of its phases. The generator is `loadgen.open_loop`, in a separate
+process; `load_figures` computes the figures, and `overload_verdict` has the targets.
 """
 
 import sys
@@ -27,13 +27,13 @@ from loadgen.closed_loop import drive
 from loadgen.open_loop import drive as drive_open
 from loadgen.plan import MAX_CONNECTIONS, Done, OpenLoad, Sample
 
-AROUND = (0.95, 1.1)  # of the closed loop's rate: where the peak is looked for in an open loop
+AROUND = (0.95, 1.1)  # factors of the closed loop's rate at which open loops look for the peak
 CLOSED_CONNECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What is sent, and how long each phase lasts; what is scheduled before `warm_seconds` is not counted."""
+    """What is sent, and how long each phase lasts; requests scheduled before `warm_seconds` are not counted."""
 
     requests: Sequence[bytes]
     deadlined: Sequence[bytes]
@@ -47,7 +47,7 @@ class Setup:
 
 
 def closed_loop(url: str, requests: Sequence[bytes], *, warm_seconds: float, seconds: float, stop: Connection) -> float:
-    """Answers per second to a few connections that wait for each."""
+    """Answers per second of a few connections, each waiting for its answer."""
     load = drive(
         url,
         requests,
@@ -123,7 +123,7 @@ class Overload:
 
 
 def _kept(done: Done) -> list[tuple[float, float, int]]:
-    """What the picture needs: when each was due, how long it took, what came."""
+    """For the picture: when each request was due, its latency, and its status."""
     return [(round(one.scheduled, 4), round(one.latency, 5), one.status) for one in done.samples]
 
 
@@ -137,12 +137,14 @@ def main(
     rounds: o.Rounds = 3,
     seconds: o.PhaseSeconds = 8.0,
     connections: o.Connections = MAX_CONNECTIONS,
-    timeout_ms: Annotated[int, Option(metavar="MS", help="the deadline in the phase with deadlines")] = 100,
+    timeout_ms: Annotated[int, Option(metavar="MS", help="deadline of requests in the phase with deadlines")] = 100,
     seed: o.Seed = 1,
     json: o.Json = None,
-    plot: Annotated[Path | None, Option(metavar="FILE", help="draw the latencies of the last round")] = None,
+    plot: Annotated[
+        Path | None, Option(metavar="FILE", help="draw the latencies of the last round into this file")
+    ] = None,
 ) -> int:
-    """What happens at twice the capacity: goodput, latency and refusals there, with deadlines, and at 80 %."""
+    """Measure goodput, latency and refusals at twice the capacity, with and without deadlines, and at 80 %."""
     payloads = workloads.load(images)[scenario]
     requests = [workloads.request(payload) for payload in payloads]
     with ExitStack() as stack:

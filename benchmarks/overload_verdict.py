@@ -1,6 +1,6 @@
-"""From the phases of an overload run to its verdict: the figures' medians over the rounds, the targets, the faults.
+"""The verdict on an overload run: the figures' medians over the rounds, the targets, the faults.
 
-Pure: no clock, no process, no file. Ratios are taken within a round, then the median over the rounds, as in `figures`.
+Pure: no clock, no process, no file. Ratios are computed within each round; then the median is taken, as in `figures`.
 """
 
 import math
@@ -16,21 +16,21 @@ from loadgen.verdict import Check
 CLOSED, BELOW, TWICE, DEADLINES = "closed loop", "80 %", "2 ×", "2 × deadlines"
 BELOW_SHARE = 0.8
 
-# Beside what `load_figures` makes; CPU in cores.
+# Further figures besides those of `load_figures`; CPU in cores.
 GENERATOR_CPU, SERVICE_CPU, OTHERS_CPU = "CPU of generator", "CPU of service", "CPU of others"
 LATE, LATEST, BATCH = "200 too late", "latest 200", "longest batch"  # of a phase with deadlines; times in ms
 
 SLACK_SECONDS = 0.010
-"""What a client may see on top of a deadline and a batch: the way to it and back, and its own turn on a shared core."""
+"""Allowed on top of a deadline and a batch: the way to the service and back, and the client's wait for a core."""
 
 GOODPUT_LEAST, REFUSED_MS_MOST, TAIL_MOST = 0.95, 5.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One stretch of load in one round: its figures, and what makes it invalid.
+    """One phase in one round: its figures, and its faults.
 
-    `answers` are, for the picture, when each was due, its latency and its status.
+    `answers`, for the picture: when each request was due, its latency and its status.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Phase:
 def lateness(answers: Sequence[Sample], *, timeout_seconds: float) -> dict[str, float]:
     """How many good answers came later than their deadline plus one batch.
 
-    Answers were read by `answers.top_and_inference`. The longest batch of the phase is the batch that is allowed: a
-    request that is taken at the last moment may be answered with it. The deadline counts from the first byte sent.
+    Answers were read by `answers.top_and_inference`. One batch is allowed, the longest of the phase, because a request
+    may enter a batch just before its deadline. The deadline counts from the first byte sent.
     """
     good = [answer for answer in answers if answer.status == f.OK]
     batch = max((answer.seen[1] for answer in good if isinstance(answer.seen, tuple)), default=0.0)
@@ -58,7 +58,7 @@ def lateness(answers: Sequence[Sample], *, timeout_seconds: float) -> dict[str, 
 
 
 def checks(phases: Sequence[Phase]) -> list[Check]:
-    """The targets, each against its median over the rounds; what must never be, against all rounds."""
+    """Check each target against its median over the rounds; targets that forbid something, against all rounds."""
     goodput = [
         found[TWICE][f.GOODPUT] / max(one[f.GOODPUT] for name, one in found.items() if name not in (TWICE, DEADLINES))
         for found in _rounds(phases)
@@ -78,7 +78,7 @@ def checks(phases: Sequence[Phase]) -> list[Check]:
 
 
 def faults(phases: Sequence[Phase]) -> list[str]:
-    """What makes the run INVALID: a generator that fell behind, or others on the machine in too many phases."""
+    """Why the run is INVALID: the generator was late, or other programs used the machine in too many phases."""
     disturbed = [phase for phase in phases if phase.figures.get(OTHERS_CPU, 0.0) > BYSTANDER_LIMIT]
     too_many = len(disturbed) > DISTURBED_LIMIT * len(phases)
     return [
@@ -94,7 +94,7 @@ def line(phase: Phase) -> str:
 
 
 def markdown(phases: Sequence[Phase]) -> str:
-    """The medians over the rounds, a column for each phase."""
+    """A table of the medians over the rounds, with a column for each phase."""
     names = dict.fromkeys(phase.name for phase in phases)
     columns = {name: f.medians([phase.figures for phase in phases if phase.name == name]) for name in names}
     rounds = len(_rounds(phases))

@@ -1,4 +1,4 @@
-"""The results as a picture: throughput and CPU efficiency against bare, and latency, over the connections."""
+"""Draws the results of `overhead`: throughput and CPU efficiency against the bare limit, and latency."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ MARK: dict[str, Any] = {"marker": "_", "s": 400, "linewidths": 3, "alpha": 0.4}
 
 
 def draw(measured: Mapping[Figure, float], path: Path) -> None:
-    """Write the picture to the file, in the format that its name ends in."""
+    """Write the picture to `path`, in the format given by its suffix."""
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(13, 4.4), layout="constrained")
         throughput, efficiency, latency = canvas.subplots(1, 3)

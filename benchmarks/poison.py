@@ -1,7 +1,7 @@
-"""What one poisonous image costs the others: `python -m benchmarks poison`.
+"""Checks that a poisonous image harms only its own request: `python -m benchmarks poison`.
 
-A model that raises on some images, batches of several clients' images, one request in a hundred with such an image:
-that one must be answered 500 and every other one must be right.
+A model raises on some images, and batches hold images of several clients. One request in a hundred has a poisonous
+image: it must be answered 500, and all other requests must be right.
 """
 
 import random
@@ -26,13 +26,13 @@ from tests.testkit.tiny_models import HIGHEST_VALUE
 DELAY_MICROSECONDS = 5000
 REQUESTS = 1000
 SHARE = 0.01
-LEAST_BATCH = 2.0  # mean size below which the run does not show what it is to show
+LEAST_BATCH = 2.0  # the least mean size; with smaller batches the run shows nothing
 WARM_SECONDS = 0.3
 FAILED = 500
 
 
 def values(count: int, *, share: float, seed: int) -> list[int]:
-    """The brightness of each image sent: any that the model can label, and at random places the poison."""
+    """The brightness of each image sent: values that the model can label, and poison at random places."""
     chance = random.Random(seed)
     sent = [chance.randrange(HIGHEST_VALUE + 1) for _ in range(count)]
     for place in chance.sample(range(count), round(share * count)):
@@ -41,7 +41,7 @@ def values(count: int, *, share: float, seed: int) -> list[int]:
 
 
 def judge(sent: Sequence[int], exchanges: Sequence[Exchange]) -> tuple[list[Check], dict[str, int]]:
-    """Whether each poisonous image, and it alone, was answered 500; and how many of either kind had which answer."""
+    """Check that exactly the poisonous images were answered 500; and count the answers of both kinds."""
     counts: Counter[str] = Counter()
     harmed, spared = [], []
     for one in exchanges:
@@ -64,12 +64,12 @@ def main(
     *,
     seconds: Annotated[float, Option(min=0.01, help="how long requests are sent")] = 5.0,
     connections: o.Connections = 32,
-    share: Annotated[float, Option(help="of the requests, how many are poisonous")] = SHARE,
+    share: Annotated[float, Option(help="share of the requests that are poisonous")] = SHARE,
     seed: o.Seed = 1,
     service_flag: o.Flags = [],  # noqa: B006  # typer reads it
     json: o.Json = None,
 ) -> int:
-    """What one poisonous image costs the others in its batch: it alone must be answered 500, every other one right."""
+    """Check that a poisonous image harms no other image in its batch: it gets 500, all others the right answer."""
     sent = values(REQUESTS, share=share, seed=seed)
     model = repositories.POISONOUS
     requests = [workloads.request(repositories.image(value), model=model) for value in sent]

@@ -1,4 +1,4 @@
-"""Health probes as an orchestrator sends them, each on a new connection; runs in a process of its own (`aside`)."""
+"""Sends health probes as an orchestrator does, each on a new connection. It runs in a separate process (`aside`)."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One probe: when it began, on the clock of `time.monotonic`, how long it took, and its status; 0 for none."""
+    """One probe: when it began (`time.monotonic`), how long it took, and its status (0 without an answer)."""
 
     began: float
     seconds: float
@@ -22,7 +22,7 @@ class Probe:
 
 
 def run(*, address: tuple[str, int], every_seconds: float, stop: Connection) -> Sequence[Probe]:
-    """Probe liveness and readiness in turn until `stop` can be read."""
+    """Probe liveness and readiness in turn until `stop` is readable."""
     probes: list[Probe] = []
     while not stop.poll(every_seconds):
         probes.append(probe(address, PATHS[len(probes) % len(PATHS)]))
@@ -31,7 +31,7 @@ def run(*, address: tuple[str, int], every_seconds: float, stop: Connection) -> 
 
 
 def probe(address: tuple[str, int], path: str) -> Probe:
-    """One of them."""
+    """Send one probe."""
     began = time.monotonic()
     try:
         status = ask(address, render("GET", path), patience_seconds=TIMEOUT_SECONDS).status

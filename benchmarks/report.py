@@ -1,4 +1,4 @@
-"""The end of every command, and the tables of those that measure in windows."""
+"""The output of every command, and the tables of commands that measure in windows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ def line(window: Window) -> str:
 
 
 def markdown(windows: Sequence[Window], checks: Sequence[Check], environment: Mapping[str, object]) -> str:
-    """The whole result as one page."""
+    """The whole result as Markdown."""
     measured = f.figures(windows)
     places = list(dict.fromkeys((window.scenario, window.setting) for window in windows))
     order = list(dict.fromkeys(scenario for scenario, _ in places))
@@ -49,7 +49,7 @@ def markdown(windows: Sequence[Window], checks: Sequence[Check], environment: Ma
 
 
 def document(windows: Sequence[Window], environment: Mapping[str, object], **more: object) -> dict[str, object]:
-    """The whole result for programs."""
+    """The whole result as data for JSON."""
     return {
         "environment": environment,
         "faults": f.faults(windows),
@@ -67,7 +67,7 @@ def finish(
     json: Path | None = None,
     document: Mapping[str, object] | None = None,
 ) -> int:
-    """The end of a command: print what is shown, the checks and the verdict, write the document; the exit code."""
+    """End a command: print the report, the checks and the verdict, write the document; return the exit code."""
     found = verdict.conclude(checks, faults)
     print(*shown, tables.markdown(verdict.table(checks)), found, sep="\n\n")
     write(json, {**(document or {}), "checks": checks, "faults": faults})
@@ -75,7 +75,7 @@ def finish(
 
 
 def write(path: Path | None, document: Mapping[str, object]) -> None:
-    """As JSON to the file, if one was named."""
+    """Write the document as JSON, if a file was named."""
     if path:
         path.write_text(dumps(document, default=asdict, ensure_ascii=False, indent=1) + "\n")
 

@@ -1,7 +1,7 @@
 """A rolling restart of two replicas behind nginx, under load: `python -m benchmarks rolling`.
 
-Starts two replicas and the real nginx with `deploy/nginx.conf`, sends a steady load through it, and restarts one
-replica after the other as an orchestrator would: SIGTERM, exit 0, start, ready. No request may fail.
+It starts two replicas and the real nginx with `deploy/nginx.conf`, sends a steady load, and restarts one replica after
+the other as an orchestrator does: SIGTERM, exit 0, start, ready. No request may fail.
 """
 
 import math
@@ -30,7 +30,7 @@ PHOTO_COUNT = 8
 
 
 class Replicas:
-    """The replicas, each on a port of its own that it keeps over its restarts."""
+    """The replicas; each keeps its port over restarts."""
 
     def __init__(self, repository: Path, flags: Sequence[str]) -> None:
         self._repository = repository
@@ -38,7 +38,7 @@ class Replicas:
         self.running = [Service(repository, *flags) for _ in range(REPLICAS)]
 
     def restart(self, number: int) -> tuple[int, float, float]:
-        """End one and start it again; its exit code, and the seconds that either took."""
+        """Stop a replica and start it again; return its exit code, and the seconds of the stop and of the start."""
         old = self.running[number]
         began = time.monotonic()
         code = old.close()
@@ -47,14 +47,14 @@ class Replicas:
         return code, ended - began, self.running[number].start_seconds
 
     def close(self) -> list[int]:
-        """End all; their exit codes. Nobody uses them any more: being asked twice, they leave out the grace."""
+        """Stop all replicas; return their exit codes. A second signal makes them skip the drain grace."""
         for service in self.running:
             service.terminate()
         return [service.close() for service in self.running]
 
 
 def judge(asks: Sequence[Ask], run: Done, *, exit_codes: Sequence[int]) -> tuple[list[Check], Judged]:
-    """Every request right, every replica ended as it should."""
+    """Check that every request was right, and that every replica exited with 0."""
     judged = mix.judge_all(asks, run.samples)
     refused = [f"{kind}: {count[REFUSED]}" for kind, count in judged.counts.items() if count.get(REFUSED)]
     return [
@@ -68,7 +68,7 @@ def judge(asks: Sequence[Ask], run: Done, *, exit_codes: Sequence[int]) -> tuple
 def restart_under_load(
     replicas: Replicas, plan: OpenLoad, *, pause_seconds: float
 ) -> tuple[Done, list[tuple[int, float, float]]]:
-    """The load, and each replica restarted in the middle of it; what `Replicas.restart` says of each."""
+    """Run the load, and restart each replica during it; return the load's result, and those of `Replicas.restart`."""
     restarts = []
     with Aside() as aside:
         aside.start(drive_open, plan=plan)
@@ -86,10 +86,14 @@ def main(
     model: o.Model = o.MODEL,
     images: o.Images = None,
     rate: Annotated[
-        float, Option(min=0.001, metavar="N", help="requests per second, for one replica alone too")
+        float, Option(min=0.001, metavar="N", help="requests per second; a single replica must bear them too")
     ] = 40.0,
-    pause: Annotated[float, Option(metavar="SECONDS", help="load before, between and after the restarts")] = 3.0,
-    drain_grace: Annotated[float, Option(metavar="SECONDS", help="above nginx' fail_timeout")] = 3.0,
+    pause: Annotated[
+        float, Option(metavar="SECONDS", help="seconds of load before, between and after the restarts")
+    ] = 3.0,
+    drain_grace: Annotated[
+        float, Option(metavar="SECONDS", help="the replicas' drain grace; longer than nginx' fail_timeout")
+    ] = 3.0,
     seed: o.Seed = 1,
     service_flag: o.Flags = [],  # noqa: B006  # typer reads it
     json: o.Json = None,

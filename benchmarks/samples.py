@@ -1,4 +1,4 @@
-"""What a process holds: memory, open files, threads; sampled over time, and compared."""
+"""Samples of a process's memory, open files and threads over time."""
 
 import statistics
 import threading
@@ -15,7 +15,7 @@ SETTLE_STEP_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the service's processes held at a time, in seconds from the first sample."""
+    """Memory, open files and threads of the service's processes at a time, in seconds from the first sample."""
 
     at: float
     resident_bytes: int
@@ -27,20 +27,20 @@ class Held:
 
 
 def take(service: Service, *, at: float = 0.0) -> Held:
-    """What it holds now."""
+    """A sample of what the service holds now."""
     return Held(at, service.resident_bytes(), service.open_files(), service.threads())
 
 
 def settle(service: Service, *, open_files: int, within_seconds: float) -> Held:
-    """What it holds once no more files are open than that, all clients having left; or after so long anyhow."""
+    """A sample once all clients have left, and at most `open_files` are open; at the latest after `within_seconds`."""
     end = time.monotonic() + within_seconds
     while service.open_files() > open_files and time.monotonic() < end:
-        time.sleep(SETTLE_STEP_SECONDS)  # another process can only be looked at again
+        time.sleep(SETTLE_STEP_SECONDS)  # polling another process
     return take(service)
 
 
 class Sampler:
-    """Takes a sample every so often, in a thread, until the end of the `with` block."""
+    """Takes samples at intervals, in a thread, until the end of the `with` block."""
 
     def __init__(self, service: Service, *, every_seconds: float) -> None:
         self.samples: list[Held] = []
@@ -66,12 +66,12 @@ class Sampler:
 
 
 def trend(samples: Sequence[Held]) -> tuple[float, float]:
-    """How fast resident memory grows, in bytes per minute, and what it was at the time 0, by least squares."""
+    """The growth of resident memory in bytes per minute, and its value at time 0, by least squares."""
     times, sizes = [one.at / 60 for one in samples], [one.resident_bytes for one in samples]
     slope, intercept = statistics.linear_regression(times, sizes)
     return slope, intercept
 
 
 def last_two_thirds(samples: Sequence[Held]) -> Sequence[Held]:
-    """Those taken after a third of the time, by when everything has been used once."""
+    """The samples after the first third of the time, when everything has been used once."""
     return [one for one in samples if one.at >= samples[-1].at / 3]

@@ -1,6 +1,6 @@
-"""The service to be measured: where it listens, and, if it was started here, its process.
+"""The service under test: its address, and, if it was started here, its process.
 
-What lives here: start, wait until ready, ask for state and metrics, read what the kernel knows of the process, stop.
+It starts the process, waits until it is ready, reads its metrics and the kernel's figures, and stops it.
 """
 
 import os
@@ -23,7 +23,7 @@ from loadgen.metrics import Reading, parse
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
-POLL_SECONDS = 0.01  # how often readiness is asked for, hence the resolution of `start_seconds`
+POLL_SECONDS = 0.01  # between two probes of readiness; this is the resolution of `start_seconds`
 LOG_TAIL = 4000
 
 LISTENING = re.compile(rb"listening on http://\S+:(\d+)")
@@ -33,7 +33,7 @@ Address = tuple[str, int]
 
 
 class Endpoint:
-    """A service somewhere, spoken to over HTTP only."""
+    """A service at an address, used over HTTP only."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
@@ -55,7 +55,7 @@ class Endpoint:
         return f"http://{self.host}:{self.port}"
 
     def metrics(self) -> Reading:
-        """All that it says in `/metrics`."""
+        """All metrics at `/metrics`."""
         return parse(self.get("/metrics")[1])
 
     def metric(self, name: str, **labels: str) -> float:
@@ -76,13 +76,13 @@ class Endpoint:
 
 
 class Service(Endpoint):
-    """A process of our own on a free port, or on the one given; ready once constructed."""
+    """A service as a child process, on a free port or the given one; ready once constructed."""
 
     def __init__(self, repository: Path, *flags: str, backend: str = "embedded", port: int = 0) -> None:
         self._log = tempfile.NamedTemporaryFile(prefix="topfive-")  # noqa: SIM115 - lives as long as the process
         options = ["--port", str(port), "--backend", backend, "--model-repository", str(repository), *flags]
         if not any(flag.startswith("--grpc") for flag in flags):
-            options.append("--no-grpc")  # its port would be the same for all
+            options.append("--no-grpc")  # its default port would be the same for all services
         command = (sys.executable, "-m", "topfive", *options)
         began = time.monotonic()
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log)
@@ -91,7 +91,7 @@ class Service(Endpoint):
             if self._process.poll() is not None or time.monotonic() > began + START_SECONDS:
                 self.close()
                 raise SystemExit(f"the service did not get ready; the end of its log:\n{self.log()}")
-            time.sleep(POLL_SECONDS)  # another process can only be asked again; finely, for its start is measured
+            time.sleep(POLL_SECONDS)  # polling another process; often, because its start is measured
         self.start_seconds = time.monotonic() - began
 
     @property
@@ -100,7 +100,7 @@ class Service(Endpoint):
 
     @property
     def _told_apart(self) -> tuple[list[int], list[int]]:
-        """Those that serve, and those that decode for them, which come and go."""
+        """The processes that serve, and those that decode for them, which start and end on demand."""
         family = self._family
         decoders = machine.decoders(family)
         return [pid for pid in family if pid not in decoders], decoders
@@ -111,50 +111,52 @@ class Service(Endpoint):
 
     @property
     def grpc_address(self) -> Address:
-        """Where gRPC is, if a flag asked for it."""
+        """The address of gRPC, if a flag asked for it."""
         found = GRPC_LISTENING.search(self.whole_log())
         assert found is not None, self.log()
         return self.host, int(found[1])
 
     def cpu_seconds(self) -> float:
-        """CPU time so far, all threads and workers."""
+        """CPU time of all processes so far."""
         return machine.cpu_seconds(self._family)
 
     def resident_bytes(self) -> int:
-        """Resident memory now, workers and what decodes for them included."""
+        """Resident memory now, of all processes, including those that decode."""
         return machine.resident_bytes(self._family)
 
     def open_files(self) -> int:
-        """File descriptors now, sockets and workers included; but for one to each process that decodes."""
+        """File descriptors now of the serving processes, except one for each process that decodes."""
         servers, decoders = self._told_apart
         return machine.open_files(servers) - len(decoders)
 
     def threads(self) -> int:
-        """Threads now, workers included."""
+        """Threads now, of all serving processes."""
         return machine.threads(self._told_apart[0])
 
     def log(self) -> str:
-        """The last of what the service wrote."""
+        """The end of the service's log."""
         return self.whole_log()[-LOG_TAIL:].decode(errors="replace")
 
     def whole_log(self) -> bytes:
-        """All that the service wrote."""
+        """The whole log of the service."""
         if self._log.closed:
             return self._last_log
-        return Path(self._log.name).read_bytes()  # opened anew: the process writes where its own position is
+        return Path(
+            self._log.name
+        ).read_bytes()  # a second open file, so that the process's write position is not moved
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it to the process and its workers."""
+        """Send a signal to the process and its worker processes."""
         for pid in self._family:
-            with suppress(ProcessLookupError):  # one that decoded has just been ended
+            with suppress(ProcessLookupError):  # a process that decoded has just ended
                 os.kill(pid, number)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self._process.terminate()
 
     def close(self) -> int:
-        """Ask it to end, and make sure that it has; the exit code."""
+        """Ask the service to end, and kill it if it does not; return the exit code."""
         self.terminate()
         try:
             code = self._process.wait(STOP_SECONDS)
@@ -173,7 +175,7 @@ class Service(Endpoint):
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, for programs that cannot choose one themselves."""
+    """A port that is free now, for programs that cannot choose one themselves."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,7 +1,7 @@
-"""Steady mixed load for minutes, and what the service holds meanwhile: `make soak`.
+"""A steady mixed load for minutes, to find leaks: `make soak`.
 
-Files, raw pixels of many sizes and inference requests at a share of the peak, beside what clients do wrong every day:
-bad requests and hang-ups. Memory, open files, threads and latency are sampled; memory that goes on growing fails it.
+It sends files, raw pixels of many sizes and inference requests at a share of the peak, and among them bad requests and
+hang-ups. It samples memory, open files, threads and latency. It fails if memory keeps growing.
 """
 
 import math
@@ -44,18 +44,18 @@ from loadgen.verdict import Check
 PHOTO_COUNT = 24
 SIDES = ((2, 2), (7, 5), (64, 48), (1, 300), (480, 640))
 GOOD_FOR_EACH_BAD = 9
-HANG_UP_SECONDS = 0.5  # between two clients that hang up
+HANG_UP_SECONDS = 0.5  # seconds between two clients that hang up
 PEAK_CONNECTIONS, PEAK_SECONDS = 8, 3.0
 BINS = 60  # points of the latency curve
-SLOPE_LIMIT_MB = 1.0  # a minute: what an allocator still does after a third of ten minutes, and a leak soon passes
-REFUSED_MOST = 0.01  # of a load that is a share of the peak
-NOTICE_SECONDS = 0.5  # by when it has noticed that the one client so far has left
-SETTLE_SECONDS = 20.0  # by when the service has noticed that everybody has left
+SLOPE_LIMIT_MB = 1.0  # per minute: an allocator's growth after a third of ten minutes stays below it, a leak's does not
+REFUSED_MOST = 0.01  # the most refusals, as a share, at a load below the peak
+NOTICE_SECONDS = 0.5  # time for the service to notice that its first client has left
+SETTLE_SECONDS = 20.0  # time for the service to notice that all clients have left
 
 
 @dataclass(frozen=True, slots=True)
 class Soaked:
-    """What came of it: the load, what the service held, before, meanwhile and after."""
+    """The results: the answers, and what the service held before, during and after the load."""
 
     run: Done
     samples: Sequence[Held]
@@ -64,7 +64,7 @@ class Soaked:
 
 
 def judge(soaked: Soaked, judged: Judged, *, exit_code: int, slope_limit_mb: float) -> list[Check]:
-    """Memory that does not grow, nothing else that is held for ever, and every answer right."""
+    """Check that memory does not grow, that nothing else is held after the load, and that every answer is right."""
     slope, _ = samples.trend(samples.last_two_thirds(soaked.samples))
     total = sum(sum(counts.values()) for counts in judged.counts.values())
     refused = sum(counts.get(REFUSED, 0) for counts in judged.counts.values())
@@ -80,7 +80,7 @@ def judge(soaked: Soaked, judged: Judged, *, exit_code: int, slope_limit_mb: flo
 
 
 def latency_curve(given: Sequence[Sample], *, seconds: float) -> Iterator[tuple[float, float, float]]:
-    """The middle of each bin of time, p50 and p99 of what was due in it, in ms; bins without an answer are left out."""
+    """For each bin of time with answers: its middle, and p50 and p99, in ms, of the requests due in it."""
     width = seconds / BINS
     bins: list[list[float]] = [[] for _ in range(BINS)]
     for answer in given:
@@ -91,7 +91,7 @@ def latency_curve(given: Sequence[Sample], *, seconds: float) -> Iterator[tuple[
 
 
 def shuffled(good: Sequence[Ask], bad: Sequence[Ask], *, seed: int) -> list[Ask]:
-    """Good and bad ones in the proportion of every day, in an order without a pattern."""
+    """Good asks and a few bad ones, in random order."""
     asks = [*good] * math.ceil(GOOD_FOR_EACH_BAD * len(bad) / len(good))
     asks += [*bad] * max(1, len(asks) // (GOOD_FOR_EACH_BAD * len(bad)))
     Random(seed).shuffle(asks)
@@ -99,7 +99,7 @@ def shuffled(good: Sequence[Ask], bad: Sequence[Ask], *, seed: int) -> list[Ask]
 
 
 def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float, seed: int) -> Soaked:
-    """The load, at a share of the peak measured first, for so long; what the service held."""
+    """Measure the peak, then run the load at `share` of it for `seconds`, with samples of what the service holds."""
     idle = samples.settle(service, open_files=0, within_seconds=NOTICE_SECONDS)
     peak = drive(
         service.http_url,
@@ -140,8 +140,8 @@ def soak(service: Service, asks: Sequence[Ask], *, share: float, seconds: float,
 def main(
     *,
     minutes: Annotated[float, Option(min=0.01, help="how long the load lasts")] = 10.0,
-    share: Annotated[float, Option(min=0.01, help="of the peak, how much is offered")] = 0.5,
-    slope_limit: Annotated[float, Option(metavar="MB", help="most growth of memory in a minute")] = SLOPE_LIMIT_MB,
+    share: Annotated[float, Option(min=0.01, help="offered load as a share of the peak")] = 0.5,
+    slope_limit: Annotated[float, Option(metavar="MB", help="most growth of memory per minute")] = SLOPE_LIMIT_MB,
     seed: o.Seed = 1,
     tiny: o.Tiny = False,
     model_repository: o.Repository = o.REPOSITORY,
@@ -149,9 +149,9 @@ def main(
     images: o.Images = None,
     service_flag: o.Flags = [],  # noqa: B006  # typer reads it
     json: o.Json = None,
-    plot: Annotated[Path | None, Option(metavar="FILE", help="draw memory and latency")] = None,
+    plot: Annotated[Path | None, Option(metavar="FILE", help="draw memory and latency into this file")] = None,
 ) -> int:
-    """Steady mixed load for minutes: whether memory, open files, threads and latency stay as they are."""
+    """Run a steady mixed load for minutes: do memory, open files, threads and latency stay the same?"""
     with tempfile.TemporaryDirectory(prefix="topfive-soak-") as folder:
         repositories.write_sturdy(Path(folder))
         if not tiny:

@@ -1,8 +1,8 @@
-"""A new version of a model, and the old one back, under load: `python -m benchmarks swap`.
+"""Swaps a model's version for a new one and back, under load: `python -m benchmarks swap`.
 
-Requests of one and of several images keep coming over `/v1/classify` and the Open Inference Protocol while versions are
-put into the repository, taken out of it, and `load` is called. Each version's labels name it, so that every answer says
-which version made it. What the runs must show is in `judge`.
+Requests with one or several images go to `/v1/classify` and the Open Inference Protocol while versions are added to and
+removed from the repository, and `load` is called. A version's labels name it, so every answer shows which version made
+it. `judge` has the checks.
 """
 
 import math
@@ -39,7 +39,7 @@ BEFORE, DURING, AFTER = "before", "during", "after"
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """One `load`: which version it brought, and when it was called and answered, in seconds of the run."""
+    """One `load`: its version, and when it was called and answered, in seconds of the run."""
 
     version: int
     called: float
@@ -47,10 +47,10 @@ class Swap:
 
 
 def judge(asks: Sequence[Ask], given: Sequence[Sample], swaps: Sequence[Swap]) -> list[Check]:
-    """No request failed, each is right and wholly of one version, and of the one that was to be served then.
+    """Check that every answer is right, and that all its images are of one version, the one served at that time.
 
-    A request that was sent after a load was answered, and answered before the next was called, can only be of the
-    version that this load brought.
+    A request that was sent after the answer to a `load`, and answered before the call of the next one, must be of the
+    version of that `load`.
     """
     failed, wrong, mixed, stale = [], [], [], []
     for answer in given:
@@ -77,7 +77,7 @@ def judge(asks: Sequence[Ask], given: Sequence[Sample], swaps: Sequence[Swap]) -
 
 
 def tails(given: Sequence[Sample], swaps: Sequence[Swap]) -> dict[str, float]:
-    """p99 of the latency, in ms, of what was due before the first swap, during any, and at any other time."""
+    """p99 of the latency, in ms, of requests due before the first swap, during a swap, and at any other time."""
     groups: dict[str, list[float]] = {BEFORE: [], DURING: [], AFTER: []}
     for answer in given:
         during = any(swap.called <= answer.done and answer.scheduled <= swap.answered for swap in swaps)
@@ -87,7 +87,7 @@ def tails(given: Sequence[Sample], swaps: Sequence[Swap]) -> dict[str, float]:
 
 
 def _settled(answer: Sample, swaps: Sequence[Swap]) -> int | None:
-    """The version that alone can answer it; None if a load was under way meanwhile."""
+    """The only version that can have given this answer; None if a `load` was under way meanwhile."""
     if any(swap.called <= answer.done and answer.sent <= swap.answered for swap in swaps):
         return None
     past = [swap.version for swap in swaps if swap.answered < answer.sent]
@@ -101,7 +101,7 @@ def _by_version(given: Sequence[Sample]) -> Mapping[str, int]:
 def swap_under_load(
     service: Service, repository: Path, asks: Sequence[Ask], *, rate: float, pause_seconds: float, swaps: int, seed: int
 ) -> tuple[Done, list[Swap]]:
-    """The load, and in the middle of it a new version, the old one again, and so on."""
+    """Run the load, and during it swap to the new version, back to the old one, and so on."""
     plan = OpenLoad(
         url=service.http_url,
         requests=[one.message for one in asks],
@@ -133,13 +133,15 @@ def swap_under_load(
 def main(
     *,
     rate: o.Rate = 200.0,
-    swaps: Annotated[int, Option(metavar="N", help="there and back are two")] = 6,
-    pause: Annotated[float, Option(metavar="SECONDS", help="load before, between and after the swaps")] = 2.0,
+    swaps: Annotated[int, Option(metavar="N", help="number of swaps; a new version and the old one back are two")] = 6,
+    pause: Annotated[
+        float, Option(metavar="SECONDS", help="seconds of load before, between and after the swaps")
+    ] = 2.0,
     seed: o.Seed = 1,
     service_flag: o.Flags = [],  # noqa: B006  # typer reads it
     json: o.Json = None,
 ) -> int:
-    """A new version of a model, and the old one back, under load: no request fails, each answer is of one version."""
+    """Swap a model's version and back, under load: no request may fail, and each answer must be of one version."""
     with tempfile.TemporaryDirectory(prefix="topfive-swap-") as folder:
         repository = Path(folder)
         repositories.write_version(repository, OLD)

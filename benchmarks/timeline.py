@@ -1,4 +1,4 @@
-"""Pictures over time: the latency of every answer, the memory of a process."""
+"""Draws pictures over time: the latency of every answer, the memory of a process."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ KINDS = {200: ACCEPTED, 429: REFUSED, 503: REFUSED, 504: EXPIRED}
 
 
 def draw_latencies(phases: Mapping[str, Sequence[tuple[float, float, int]]], path: Path) -> None:
-    """For each phase, every answer: when it was due, how long it took, what it was."""
+    """Draw every answer of each phase, given as (when it was due, latency, status)."""
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(3.6 * len(phases) + 1, 4.4), layout="constrained")
         all_axes = canvas.subplots(1, len(phases), sharey=True, squeeze=False)[0]
@@ -38,7 +38,7 @@ def draw_latencies(phases: Mapping[str, Sequence[tuple[float, float, int]]], pat
 
 
 def draw_soak(taken: Sequence[Held], latencies: Sequence[tuple[float, float, float]], path: Path) -> None:
-    """Resident memory with its slope over the last two thirds, and the latency (time, p50, p99, in ms) below it."""
+    """Draw resident memory with its slope over the last two thirds, and below it the latency (time, p50, p99 in ms)."""
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(9, 5.4), layout="constrained")
         memory, latency = canvas.subplots(2, 1, sharex=True, height_ratios=(3, 2))

@@ -1,7 +1,7 @@
-"""The service by itself, on Triton, and Triton alone, in one interleaved run: `python -m benchmarks triton`.
+"""Compares the service (embedded backend), the service on Triton, and Triton alone: `python -m benchmarks triton`.
 
-All three serve one repository and are sent the same bytes, by the Open Inference Protocol with binary tensors. Every
-window of one is followed by the same window of the others; while one works the others sleep, which every window checks.
+All three serve one repository and get the same bytes, by the Open Inference Protocol with binary tensors. Windows of
+the three alternate; while one server works the other two sleep, and every window checks that.
 """
 
 import shutil
@@ -36,7 +36,7 @@ INPUTS = (RAW224, MIXED)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server, whose processes use `cpu`; `batches` reads how many images and batches its classifier has run."""
+    """A server. `cpu` reads the CPU time of its processes, `batches` the images and batches of its classifier."""
 
     name: str
     endpoint: Endpoint
@@ -57,13 +57,13 @@ class TritonPlan:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Requests, and for each the labels that are right."""
+    """Requests, and the right labels of each."""
 
     requests: Sequence[bytes]
     labels: Sequence[frozenset[str]]
 
     def wrong(self, exchanges: Sequence[Exchange]) -> list[str]:
-        """What was answered wrongly."""
+        """The wrong answers, in words."""
         said = [(answers.told(one.response), self.labels[one.request]) for one in exchanges]
         return [
             f"{told}, not one of {sorted(right)}"
@@ -73,7 +73,7 @@ class Work:
 
 
 def run(plan: TritonPlan, targets: Sequence[Target], works: Mapping[str, Work]) -> Iterator[Window]:
-    """All windows of all rounds; who comes first changes from window to window."""
+    """All windows of all rounds; the order of the servers changes from window to window."""
     turn = 0
     for number in range(plan.rounds):
         for name in plan.inputs:
@@ -105,7 +105,7 @@ def _window(plan: TritonPlan, target: Target, work: Work, *, turn: int, name: st
 
 
 def with_threads(repository: Path, source: Path, threads: int) -> Path:
-    """A copy for Triton, with so many threads for each instance; with 0 as it stands, which is one for each core."""
+    """A copy of the repository for Triton, with `threads` for each instance; 0 leaves it unset: one for each core."""
     shutil.copytree(source, repository)
     parameter = f'\nparameters {{ key: "intra_op_thread_count" value: {{ string_value: "{threads}" }} }}\n'
     for config in repository.glob("*/config.pbtxt"):
@@ -116,19 +116,19 @@ def with_threads(repository: Path, source: Path, threads: int) -> Path:
 
 
 def of_service(service: Service) -> tuple[float, float]:
-    """Images and batches that it has run."""
+    """The images and batches that the service has run."""
     found = service.metrics()
     return found.sum("topfive_batch_size_sum") or 0.0, found.sum("topfive_batch_size_count") or 0.0
 
 
 def of_triton(server: Tritonserver, classifier: str) -> tuple[float, float]:
-    """Images and batches that it has run, whoever sent them."""
+    """The images and batches that Triton has run, for all clients."""
     found = server.model_statistics(classifier)
     return found["inference_count"], found["execution_count"]
 
 
 def works(model: str, images: Path | None, inputs: Sequence[str], reference: Endpoint) -> dict[str, Work]:
-    """The requests of each input; what is right is what `reference` says when it is asked alone."""
+    """The requests of each input; the right answers are those of `reference` without other load."""
     made = {}
     for name in inputs:
         requests = [oip.infer(model, np.stack([_pixels(one)]), binary=True) for one in workloads.load(images)[name]]
@@ -152,12 +152,14 @@ def main(
     connections: o.ConnectionCounts = (1, 2, 4, 8, 16),
     rounds: o.Rounds = 3,
     window: Annotated[float, Option(metavar="SECONDS", help="how long each number of connections runs")] = 3.0,
-    triton_threads: Annotated[int, Option(metavar="N", help="of each of its instances; 0: one for each core")] = 1,
+    triton_threads: Annotated[
+        int, Option(metavar="N", help="threads of each of Triton's instances; 0: one for each core")
+    ] = 1,
     quick: o.Quick = False,
     json: o.Json = None,
-    check: Annotated[bool, Option("--check", help="exit with 2 if the run is invalid")] = False,
+    check: Annotated[bool, Option("--check", help="exit code 2 if the run is invalid")] = False,
 ) -> int:
-    """The service by itself, on Triton, and Triton alone, in turns: throughput, latency and CPU."""
+    """Compare the service, the service on Triton, and Triton alone, in turns: throughput, latency and CPU."""
     if reason := tritonserver.missing():
         raise SystemExit(reason)
     plan = TritonPlan(
@@ -193,7 +195,7 @@ def main(
 
 
 def _start(stack: ExitStack, source: Path, triton: Tritonserver, *, classifier: str) -> list[Target]:
-    """The servers, the embedded one first."""
+    """Start the servers, the one with the embedded backend first."""
 
     def batches() -> tuple[float, float]:
         return of_triton(triton, classifier)

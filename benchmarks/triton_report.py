@@ -1,4 +1,4 @@
-"""The comparison with Triton for people, as Markdown. Pure."""
+"""The report of the comparison with Triton, as Markdown. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ NOTE = (
 
 
 def scenario(name: str, server: str) -> str:
-    """What a window of this input to this server is called."""
+    """The name of a window of this input to this server."""
     return f"{name}, {server}"
 
 
@@ -30,7 +30,7 @@ def line(window: Window) -> str:
 
 
 def markdown(windows: Sequence[Window], servers: Sequence[str], environment: Mapping[str, object]) -> str:
-    """The whole result as one page."""
+    """The whole result as Markdown."""
     measured = f.figures(windows)
     header = (f.IMAGES, *LATENCIES, f.CPU, f.BATCH, f.BYSTANDER)
     lines: list[Sequence[str]] = [("input", "connections", "server", "÷ embedded", *header)]
@@ -53,7 +53,7 @@ def markdown(windows: Sequence[Window], servers: Sequence[str], environment: Map
 
 
 def note(environment: Mapping[str, object]) -> str:
-    """What to bear in mind of this Triton."""
+    """A note on what is special about this Triton."""
     return NOTE.format(threads=_threads(environment["triton_threads"]))
 
 

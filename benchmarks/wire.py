@@ -1,7 +1,7 @@
-"""A client's end of a connection, for clients that do not behave: it sends any bytes and says in a word what came back.
+"""A raw connection for misbehaving clients: it sends any bytes, and describes the answer in a word.
 
-Words: a status; `closed` and `reset`, without an answer; `nothing`, for so long that the service must be hanging;
-`left`, where the client itself did not stay for an answer.
+The words: a status; `closed` or `reset`, if there was no answer; `nothing`, after so long that the service must be
+hanging; `left`, if the client did not wait for an answer.
 """
 
 import json
@@ -49,7 +49,7 @@ class Wire:
         self.socket.close()
 
     def send(self, data: bytes) -> bool:
-        """Send it all; False if the service has hung up, and what it said before that is still to be read."""
+        """Send all bytes; False if the service has hung up, but its answer can still be read."""
         try:
             self.socket.sendall(data)
         except (ConnectionError, TimeoutError):
@@ -57,14 +57,14 @@ class Wire:
         return True
 
     def leave(self, *, abruptly: bool) -> str:
-        """Hang up, in order or with a reset."""
+        """Hang up, properly or with a reset."""
         if abruptly:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         self.socket.close()
         return LEFT
 
     def answer(self, *, explained: bool = False) -> str:
-        """The next answer in a word. With `explained`, an error must say what is wrong, as all of the service's do."""
+        """The next answer in a word. With `explained`, an error must say what is wrong, in the service's format."""
         try:
             while (end := self._end_of_one()) < 0:
                 piece = self.socket.recv(PIECE)
@@ -85,7 +85,7 @@ class Wire:
         return str(self.response.status)
 
     def is_quiet(self) -> bool:
-        """Whether nothing has come: neither an answer nor the end."""
+        """Whether neither an answer nor the end of the connection has come."""
         return not select.select([self.socket], [], [], 0.0)[0]
 
     def status_only(self) -> str:
@@ -100,7 +100,7 @@ class Wire:
         return self._received[9:12].decode() if self._received.startswith(b"HTTP/1.1 ") else CLOSED
 
     def drip(self, data: bytes, *, every_seconds: float, within_seconds: float) -> str:
-        """Send byte after byte, then nothing, until the service ends it; what it said. OVERDUE if it does not."""
+        """Send byte after byte, then nothing, until the service hangs up; return its answer, or OVERDUE."""
         end = time.monotonic() + within_seconds
         for start in range(len(data) + 1):
             wait = every_seconds if start < len(data) else end - time.monotonic()
@@ -113,7 +113,7 @@ class Wire:
         return OVERDUE
 
     def _end_of_one(self) -> int:
-        """Where the first whole answer of those received ends; -1 if it is not whole."""
+        """Where the first received answer ends; -1 if it is incomplete."""
         head = self._received.find(b"\r\n\r\n")
         if head < 0:
             return -1

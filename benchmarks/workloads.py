@@ -1,7 +1,7 @@
-"""What is sent: real photos, the three scenarios made of them, and what a right answer looks like.
+"""The images to send: real photos, the three scenarios made of them, and the check of an answer.
 
-The client needs the images as requests, the bare loop as arrays. Both build them here from the same photos and
-seed, so that image number i is the same on either side. Nothing here measures; nothing here knows the graphs.
+The client needs the images as requests, the bare loop as arrays. Both build them here from the same photos and seed, so
+image number i is the same on both sides.
 """
 
 import io
@@ -26,8 +26,8 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 Payload: TypeAlias = Pixels | bytes  # raw pixels [H,W,3], or a JPEG file
 Workload: TypeAlias = list[Payload]
 
-# Classes within this of the most probable are right, too: batches of other sizes sum in another order, and the graphs
-# are held to 2e-3 for each probability.
+# Classes whose probability is this close to the highest are right too: results vary slightly with the batch size, and
+# the graphs' probabilities are only guaranteed to 2e-3.
 TIE = 4e-3
 SEED = 5
 COUNT = 64
@@ -36,7 +36,7 @@ INDEX = re.compile(rb'"index": ?(\d+)')
 
 @cache
 def load(folder: Path | None) -> dict[str, Workload]:
-    """The images of every scenario, in the order in which they are sent."""
+    """The images of every scenario, in the order of sending."""
     files = jpegs(folder, count=COUNT, seed=SEED)
     photos = [decode(file) for file in files]
     crops = [np.asarray(ImageOps.fit(Image.fromarray(photo), (224, 224))) for photo in photos]
@@ -44,13 +44,13 @@ def load(folder: Path | None) -> dict[str, Workload]:
 
 
 def decode(file: bytes) -> Pixels:
-    """The upright RGB pixels of an encoded image: the least that a server has to do with it."""
+    """The upright RGB pixels of an encoded image; every server must do at least this."""
     with Image.open(io.BytesIO(file)) as image:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def request(payload: Payload, **query: object) -> bytes:
-    """The whole HTTP request for one image, or, from pixels [N,H,W,3], for several."""
+    """The HTTP request for one image, or for several given as pixels [N,H,W,3]."""
     if isinstance(payload, bytes):
         media_type, body = "image/jpeg", payload
     else:
@@ -62,8 +62,8 @@ def request(payload: Payload, **query: object) -> bytes:
 
 
 def is_right(response: Response, allowed: Collection[int]) -> bool:
-    """Whether there are five predictions, the first of them of an allowed class."""
-    if response.body.startswith(b'{"model_name"'):  # its last binary tensor is five INT64 indices
+    """Whether the answer has five predictions, the first of an allowed class."""
+    if response.body.startswith(b'{"model_name"'):  # the last binary tensor is five INT64 indices
         return response.status == 200 and int.from_bytes(response.body[-40:-32], "little") in allowed
     indices = INDEX.findall(response.body)
     return response.status == 200 and len(indices) == 5 and int(indices[0]) in allowed

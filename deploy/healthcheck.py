@@ -1,7 +1,7 @@
-"""Exit 0 if the service in this container answers its probe with 200: the HEALTHCHECK of the image.
+"""The HEALTHCHECK of the container image: exits 0 if the service in this container answers its probe with 200.
 
-It asks `ready` unless told `live`: whoever waits for "healthy" wants to send requests. It runs every few seconds, so it
-imports little. The address is that of the service, from the same environment.
+It asks for `ready` by default, because a container that counts as healthy should take requests; the argument `live`
+changes that. It runs every few seconds, so it imports little. It reads the address from the service's environment.
 """
 
 import http.client
@@ -14,7 +14,7 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where the 
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """0 or 1; what was wrong goes to stderr, where `docker inspect` shows it."""
+    """Return 0 or 1; the fault goes to stderr, where `docker inspect` shows it."""
     probe = arguments[0] if arguments else "ready"
     connection = _connect(environment)
     try:
@@ -39,7 +39,7 @@ def _connect(environment: Mapping[str, str]) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
     import ssl
 
-    # Its certificate is for the name that clients use; this asks itself, through the loopback.
+    # Not verified: the certificate is for the name that clients use, and this request goes through the loopback.
     context = ssl._create_unverified_context()  # noqa: S323, SLF001
     return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
 

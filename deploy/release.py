@@ -1,6 +1,6 @@
-"""`make release VERSION=x.y.z` tags a release, if nothing was forgotten. docs/releasing.md is the recipe.
+"""`make release VERSION=x.y.z`: checks the repository, and tags a release. See docs/releasing.md.
 
-Nothing is changed but the tag, and that only if nothing is wrong; what is wrong is said all at once.
+It reports all problems at once. Only without problems does it set the tag; it changes nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _HEADING: Final = re.compile(r"^## (.+)$", re.MULTILINE)
 
 
 def main(arguments: list[str], *, root: Path) -> int:
-    """Check and tag the repository at `root`; 0 if it is tagged, 1 if something is wrong, 2 without a version."""
+    """Check and tag the repository at `root`; return 0 if it is tagged, 1 for problems, 2 without a version."""
     if len(arguments) != 1 or not _VERSION.fullmatch(arguments[0]):
         sys.stderr.write("say which version, as make release VERSION=0.2.0\n")
         return 2
@@ -35,7 +35,7 @@ def main(arguments: list[str], *, root: Path) -> int:
 
 
 def problems(version: str, *, root: Path) -> Iterator[str]:
-    """All that keeps `version` from being released, each with what to do."""
+    """Each problem that prevents the release of `version`, with what to do."""
     if changed := _git(root, "status", "--porcelain"):
         yield f"the working tree is not clean; commit or remove {', '.join(line[3:] for line in changed.splitlines())}"
     if (branch := _git(root, "rev-parse", "--abbrev-ref", "HEAD")) != BRANCH:
@@ -53,7 +53,7 @@ def problems(version: str, *, root: Path) -> Iterator[str]:
 
 
 def other_versions(version: str, *, root: Path) -> Iterator[str]:
-    """Places that name another version. The package's own is where pyproject.toml says."""
+    """Each place that names another version. pyproject.toml names the file with the package's version."""
     pyproject = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     places = {
         pyproject["tool"]["hatch"]["version"]["path"]: r'^__version__ = "(.*)"$',
@@ -66,7 +66,7 @@ def other_versions(version: str, *, root: Path) -> Iterator[str]:
 
 
 def _sections(root: Path) -> dict[str, str]:
-    """What CHANGELOG.md says, by the title of its sections."""
+    """The sections of CHANGELOG.md, by title."""
     _, *parts = _HEADING.split((root / "CHANGELOG.md").read_text(encoding="utf-8"))
     return {title.strip(): text.strip() for title, text in zip(parts[::2], parts[1::2], strict=True)}
 

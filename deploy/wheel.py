@@ -1,6 +1,6 @@
-"""Hatchling's hook: the wheel takes the reference model along, so that `pip install topfive` has something to serve.
+"""Hatchling's build hook: it puts the reference model into the wheel, so that `pip install topfive` can serve it.
 
-An editable installation finds it in the checkout, and gets no copy.
+An editable installation finds the model in the checkout, and gets no copy.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The measuring kernel of `benchmarks/` and `loadtests/`: load, its schedule, its client, and what is made of it."""
+"""The measuring kernel of `benchmarks/` and `loadtests/`: generators of load, their HTTP client, and verdicts."""

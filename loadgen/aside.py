@@ -1,6 +1,7 @@
-"""A process of its own for what must not be held up by this one: a generator of load, a prober.
+"""A helper process for work that this process must not delay: a generator of load, a prober.
 
-It runs one function at a time, each with the keyword `stop`: a connection that can be read when it should end early.
+It runs one function at a time. Each function has a keyword `stop`: a pipe that becomes readable when the function
+should end early.
 """
 
 import multiprocessing
@@ -13,12 +14,12 @@ from typing import Any, Self, TypeVar
 Result = TypeVar("Result")
 END_SECONDS = 10.0
 
-# What goes to the process besides functions.
+# Commands to the process besides functions.
 STOP, QUIT = "stop", "quit"
 
 
 class Aside:
-    """The process, from construction to the end of the `with` block."""
+    """The helper process, from construction to the end of the `with` block."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -46,32 +47,32 @@ class Aside:
         return self._process.is_alive()
 
     def start(self, function: Callable[..., Any], **arguments: Any) -> None:
-        """Let it begin; `result` waits for it."""
+        """Begin to run `function`; `result` waits for it."""
         self._ours.send((function, arguments))
 
     def stop(self) -> None:
-        """Ask what runs to end early."""
+        """Ask the running function to end early."""
         self._ours.send(STOP)
 
     def result(self) -> Any:
-        """What the function returned; what it raised is raised here."""
+        """What the function returned; an exception that it raised is raised here."""
         outcome, value = self._ours.recv()
         if outcome == "raised":
             raise value
         return value
 
     def run(self, function: Callable[..., Result], **arguments: Any) -> Result:
-        """Start it and wait for it."""
+        """Start `function`, and wait for its result."""
         self.start(function, **arguments)
         result: Result = self.result()
         return result
 
 
 def _serve(commands: Connection) -> None:
-    """The process' loop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from the keyboard it goes to all; who asked decides what ends
+    """The loop of the helper process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides what ends
     while (command := commands.recv()) != QUIT:
-        if command == STOP:  # it came when the function had just ended
+        if command == STOP:  # it arrived just after the function had ended
             continue
         function, arguments = command
         try:

@@ -1,4 +1,4 @@
-"""One request at a time, by hand: what is asked before and after a load, and by those who wait for each answer."""
+"""A blocking HTTP client for single requests, before and after a load or between two answers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _PIECE: Final = 65536
 
 
 def ask(address: tuple[str, int], message: bytes, *, patience_seconds: float = PATIENCE_SECONDS) -> Response:
-    """One request on a connection of its own, and its answer; see `exchange`."""
+    """Send one request on a new connection; return its answer. See `exchange`."""
     with socket.create_connection(address, patience_seconds) as connection:
         return exchange(connection, message)
 
 
 def exchange(connection: socket.socket, message: bytes) -> Response:
-    """One request on a connection, and its answer; raises `OSError` if none comes, `ValueError` if it is none."""
+    """Send one request and return its answer; raises `OSError` if none comes, `ValueError` if it is not HTTP."""
     connection.sendall(message)
     parser = ResponseParser()
     while piece := connection.recv(_PIECE):

@@ -1,7 +1,7 @@
-"""The one style of command line: `python -m PROGRAM NAME --option …`, a function for each name.
+"""The command line of all programs: `python -m PROGRAM NAME --option …`, with one function for each name.
 
-A function's parameters are its options, `--help` says its docstring, and what it returns is the exit code.
-A bad option is told in a line, with exit code 2.
+The function's parameters are its options, `--help` shows its docstring, and its result is the exit code.
+A bad option gives one line of error and exit code 2.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import typer
 
 UNKNOWN = 2
-"""The exit code where nothing can be said: of the service, or for want of a good option."""
+"""The exit code of a run without a verdict: it was INVALID, or an option was bad."""
 
 One = TypeVar("One")
 
@@ -32,10 +32,10 @@ class Commands:
             rich_markup_mode=None,
             pretty_exceptions_enable=False,
         )
-        self._app.callback()(lambda: None)  # so that the name must be given even where there is only one
+        self._app.callback()(lambda: None)  # so that the name is needed even if there is only one command
 
     def add(self, function: Callable[..., int], name: str, **settings: Any) -> None:
-        """`name` runs the function; `settings` are typer's."""
+        """Add a function as the command `name`; `settings` are typer's."""
 
         @functools.wraps(function)
         def run(*arguments: Any, **options: Any) -> None:
@@ -44,11 +44,11 @@ class Commands:
         self._app.command(name, **settings)(run)
 
     def run(self, arguments: Sequence[str] | None = None) -> int:
-        """Run what the arguments name (default: those of this process); its exit code."""
+        """Run the command in `arguments` (default: those of this process); return its exit code."""
         try:
             self._app(arguments, prog_name=f"python -m {self._program}")
         except SystemExit as end:
-            if isinstance(end.code, str):  # why nothing could be measured
+            if isinstance(end.code, str):  # the reason why nothing could be measured
                 print(end.code, file=sys.stderr)
                 return UNKNOWN
             return end.code or 0
@@ -56,7 +56,7 @@ class Commands:
 
 
 def given(function: Callable[..., int], *, about: str, **fixed: object) -> Callable[..., int]:
-    """The function as another command, `about` which is said so: these parameters are given, and are no options."""
+    """A variant of `function` with some parameters `fixed`, which are then no options; `about` is its docstring."""
     whole = inspect.signature(function, eval_str=True)
 
     def run(**options: object) -> int:
@@ -69,7 +69,7 @@ def given(function: Callable[..., int], *, about: str, **fixed: object) -> Calla
 
 
 def several(read: Callable[[str], One], *, allowed: Sequence[One] | None = None) -> Callable[[Any], list[One]]:
-    """A reader of `a,b,c`, for a parameter of type `Sequence`; it lets a default pass."""
+    """A parser of `a,b,c`, for a parameter of type `Sequence`; a default passes unchanged."""
 
     def parse(given: Any) -> list[One]:
         if not isinstance(given, str):
@@ -87,7 +87,7 @@ def several(read: Callable[[str], One], *, allowed: Sequence[One] | None = None)
 
 
 def one_of(allowed: Sequence[str]) -> Callable[[str], str]:
-    """A reader of one of these, for an option that may be repeated."""
+    """A parser that accepts only the `allowed` words, for an option that may be repeated."""
 
     def parse(given: str) -> str:
         if given not in allowed:
@@ -98,7 +98,7 @@ def one_of(allowed: Sequence[str]) -> Callable[[str], str]:
 
 
 def positive(text: str) -> int:
-    """A whole number above 0."""
+    """Parse a whole number above 0."""
     if (value := int(text)) < 1:
         raise ValueError("at least 1")
     return value

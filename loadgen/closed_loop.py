@@ -1,8 +1,7 @@
-"""The closed loop: so many connections, each sending its next request with the answer to its last.
+"""The closed loop: a fixed number of connections, each sending its next request after the answer to its last.
 
-Requests are rendered beforehand; answers are kept, and judged after the window, so that judging costs nothing within
-it. What lives here: the load on a connection, and the stretch of it that is measured. (`loadtests.closed_loop` has
-Locust do the same with users that judge as they go.)
+Requests are rendered before the window and answers judged after it, so that neither costs CPU within it.
+(`loadtests.closed_loop` does the same with Locust, whose users judge each answer at once.)
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from loadgen.pool import Pool
 from loadgen.sockets import Address
 
 STALL_SECONDS: Final = 20.0
-"""Without any answer for so long the server is taken for dead."""
+"""After so long without any answer the server counts as dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A window of steady load, and how much CPU each meter and the client itself used per second of it."""
+    """A window of steady load; and the rates of all meters and of the client's own CPU time, per second."""
 
     exchanges: Sequence[Exchange]
     cpu_rates: Sequence[float]
@@ -44,9 +43,9 @@ class Load:
 
     @property
     def requests_per_second(self) -> float:
-        """Each connection's answers over the time that exactly these took, summed over the connections.
+        """The sum over the connections of (answers / the time that exactly these answers took).
 
-        To count the answers within fixed bounds instead would be off by a batch at either end.
+        Counting the answers within fixed bounds would be wrong by up to a batch at either end.
         """
         spans: dict[int, tuple[int, float, float]] = {}
         for one in self.exchanges:
@@ -64,10 +63,10 @@ def drive(
     window_seconds: float,
     meters: Sequence[Callable[[], float]] = (),
 ) -> Load:
-    """Send the requests in turn over so many connections; those begun within the window are measured.
+    """Send the requests in turn over all connections; measure those that begin within the window.
 
-    The load goes on until the last of them is answered; then all connections fall silent. Raises `OSError` for a
-    connection that ends, and `TimeoutError` for a server that no longer answers.
+    The load goes on until the last measured request is answered. Raises `OSError` if a connection ends, and
+    `TimeoutError` if the server no longer answers.
     """
     address = Address.of(url, cafile=None)
     span = _Span(meters, warm_seconds=warm_seconds, seconds=window_seconds)
@@ -78,7 +77,7 @@ def drive(
 
 
 class _Span:
-    """The stretch of the load that is measured: it opens when the load is warm and reads the meters at both ends."""
+    """The measured window: it opens when the load is warm, and reads the meters at both ends."""
 
     def __init__(self, meters: Sequence[Callable[[], float]], *, warm_seconds: float, seconds: float) -> None:
         self._meters = (time.perf_counter, time.process_time, *meters)
@@ -88,7 +87,7 @@ class _Span:
         self._last: list[float] = []
 
     def tick(self) -> None:
-        """Open or close it when the time has come."""
+        """Open or close the window if it is time."""
         now = time.perf_counter()
         if not self._first and now >= self._opens:
             self._first = [read() for read in self._meters]
@@ -104,14 +103,14 @@ class _Span:
         return bool(self._last)
 
     def rates(self) -> list[float]:
-        """What the client's own CPU time and each meter gained per second."""
+        """The growth per second of the client's own CPU time and of each meter."""
         seconds, *gains = (last - first for first, last in zip(self._first, self._last, strict=True))
         return [gain / seconds for gain in gains]
 
 
 @dataclass(slots=True)
 class _Turn:
-    """What a connection is at."""
+    """The state of a connection."""
 
     connection: int
     request: int = 0
@@ -120,7 +119,7 @@ class _Turn:
 
 
 class _Generator:
-    """One load under way."""
+    """A running load."""
 
     def __init__(self, requests: Sequence[bytes], span: _Span, *, connections: int) -> None:
         self._turns = itertools.cycle([(number, message(request)) for number, request in enumerate(requests)])
@@ -178,7 +177,7 @@ class _Generator:
             self._over.set_result(None)
 
     def _watch(self) -> None:
-        """Look again when the last answer will have been too long ago."""
+        """Fail if the last answer was too long ago; otherwise check again later."""
         due = self._answered + STALL_SECONDS
         if self._loop.time() < due:
             self._loop.call_at(due, self._watch)
@@ -186,7 +185,7 @@ class _Generator:
             self._over.set_exception(TimeoutError(f"no answer from the server for {STALL_SECONDS:g} s"))
 
     def _break_off(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A fault of this program: the load must not go on as if there were none."""
+        """End the load because of a fault in this program."""
         error = context.get("exception") or RuntimeError(context["message"])
         if not self._over.done():
             self._over.set_exception(error)

@@ -1,8 +1,7 @@
-"""How plots look, and how they become SVG. What does not live here: what is plotted (`plots`, `timelines`).
+"""The style of plots, and their rendering as SVG. What is plotted is in `plots` and `timelines`.
 
-Letters are drawn as paths: a plot then looks the same in every browser and in print, where a font of another width
-would run labels into each other. All figures stand as text in the tables beside the plots, so nothing is lost to a
-search.
+Letters are drawn as paths, so a plot looks the same in every browser and in print; a font of another width would make
+labels overlap. The tables beside the plots hold all figures as text, so a search finds them.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ STYLE: Final[dict[Any, Any]] = {
     **dict(zip(("axes.titlelocation", "axes.titleweight", "axes.titlesize"), ("left", "bold", 11), strict=True)),
     **dict(zip(("lines.linewidth", "lines.markersize"), (1.8, 5), strict=True)),
     **dict.fromkeys(("axes.labelsize", "legend.fontsize", "xtick.labelsize", "ytick.labelsize"), 9),
-    "font.family": "DejaVu Sans",  # matplotlib brings it along
+    "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9,
     "text.parse_math": False,  # a "$" in a name is a dollar
     "svg.fonttype": "path",
-    "svg.hashsalt": "topfive",  # otherwise names within the file are drawn by lot
+    "svg.hashsalt": "topfive",  # otherwise names within the file are random
     "hatch.linewidth": 0.6,
     "hatch.color": "white",
 }
@@ -47,12 +46,12 @@ _NAMES: Final = re.compile(r'(?<=\bid=")|(?<=url\(#)|(?<=href="#)')
 
 
 def canvas(height: float) -> Canvas:
-    """As wide as a page."""
+    """An empty figure, as wide as a page."""
     return Canvas(figsize=(WIDTH, height), layout="constrained")
 
 
 def svg(drawn: Canvas, *, name: str) -> str:
-    """The element `<svg>`; names in it begin with the plot's, as a page holds several."""
+    """The element `<svg>`; ids in it begin with `name`, because a page holds several plots."""
     file = StringIO()
     with mpl.rc_context(STYLE):
         drawn.savefig(file, format="svg", metadata=_NO_METADATA, transparent=True)
@@ -62,7 +61,7 @@ def svg(drawn: Canvas, *, name: str) -> str:
 
 
 def milliseconds(axis: Axis) -> None:
-    """A logarithmic axis of ms with plain numbers."""
+    """Make the axis logarithmic, in ms, with plain numbers."""
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -70,7 +69,7 @@ def milliseconds(axis: Axis) -> None:
 
 
 def latency_axis(axes: Axes, shown: Iterable[float]) -> None:
-    """Latencies upwards, in ms, from just below the least to just above the most."""
+    """Make the y axis one of latencies in ms, from just below the least to just above the most."""
     axes.set_yscale("log")
     known = [value for value in shown if value > 0]
     if known:
@@ -80,12 +79,12 @@ def latency_axis(axes: Axes, shown: Iterable[float]) -> None:
 
 
 def named(axes: Axes, line: str, label: str) -> None:
-    """A line of the legend in no mix's colour: it stands for all panels."""
+    """Add a line in a neutral colour to the legend; it stands for a line style in all panels."""
     axes.plot([], [], line, color=INK, label=label)
 
 
 def one_legend(drawn: Canvas, *axes: Axes, columns: int = 6) -> None:
-    """Below all, each label once."""
+    """Draw one legend below all panels, with each label once."""
     labels = {label: handle for each in axes for handle, label in zip(*each.get_legend_handles_labels(), strict=True)}
     if labels:
         drawn.legend([*labels.values()], [*labels], loc="outside lower center", ncols=min(columns, len(labels)))

@@ -1,8 +1,8 @@
 """An event loop that wakes up on time: asyncio's own, with a selector whose timeout is in microseconds.
 
-epoll's timeout, which asyncio uses on Linux, counts in milliseconds, and so do uvloop's timers: requests would go out
-up to 1 ms late. select's counts in microseconds, but looks through all its files each time and knows none above 1023.
-So select waits here for one file, the epoll itself, and the epoll then says what is ready.
+asyncio uses epoll on Linux. Its timeout is in milliseconds, as are uvloop's timers: requests would go out up to 1 ms
+late. select's timeout is in microseconds, but select scans all its files each time and knows none above 1023. So here
+select waits for a single file, the epoll itself, and the epoll then says what is ready.
 Measured: docs/decisions/0019-one-measuring-kernel.md.
 """
 
@@ -16,7 +16,7 @@ import sys
 if sys.platform == "linux":
 
     class _PunctualSelector(selectors.EpollSelector):
-        """It is an epoll to all who ask, but waits in select."""
+        """An epoll selector that waits in select."""
 
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
             if timeout is None or timeout > 0:

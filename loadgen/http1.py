@@ -1,7 +1,6 @@
-"""HTTP/1.1 as a generator of load needs it: requests rendered beforehand, answers read with as little work as can be.
+"""HTTP/1.1 for generators of load: rendering requests beforehand, and reading answers with little work. Pure.
 
-What lives here: bytes to and from requests and answers. What does not: sockets (`lines`, `asking`),
-what an answer means. Pure.
+Sockets are in `lines` and `asking`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Response:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """All headers by their names in lower case; made when asked for, since most answers are never asked."""
+        """All headers by their names in lower case; parsed on demand, because most answers need none."""
         lines = (line.partition(":") for line in self.head.decode("latin-1").split("\r\n")[1:])
         return {name.lower(): value.strip() for name, _, value in lines}
 
@@ -45,14 +44,14 @@ def render(method: str, target: str, body: bytes = b"", /, **headers: str) -> by
 
 
 def render_head(method: str, target: str, length: int, /, **headers: str) -> bytes:
-    """A request up to its body, which is of so many bytes."""
+    """The head of an HTTP request with a body of `length` bytes."""
     fields = {"Host": "127.0.0.1", **headers, "Content-Length": str(length)}
     lines = (f"{name.replace('_', '-')}: {value}" for name, value in fields.items())
     return "\r\n".join((f"{method} {target} HTTP/1.1", *lines, "", "")).encode()
 
 
 class ResponseParser:
-    """Collects one answer at a time from pieces cut anywhere. Content-Length framing only, no pipelining."""
+    """Puts one answer at a time together from pieces of bytes. Content-Length framing only, no pipelining."""
 
     def __init__(self) -> None:
         self._received = b""

@@ -1,7 +1,6 @@
-"""The one HTTP client: keep-alive connections on asyncio.
+"""The HTTP client connection of both loops: keep-alive, on asyncio, with at most one request under way.
 
-What lives here: one connection with at most one request under way. What does not: who lends connections out (`pool`),
-when to send (`open_loop`, `closed_loop`), what an answer means.
+`pool` lends connections out; `open_loop` and `closed_loop` decide when to send.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ TURN: Final = 4  # pieces written before other connections have their turn
 CLOSED: Final = "connection closed before the answer"
 
 Message = tuple[bytes, memoryview]
-"""What is written at once, the head and the first of the body; and the rest, which is never copied."""
+"""A request in two parts: the bytes written at once, and the rest of the body, which is never copied."""
 Ended = Callable[["ClientConnection", Response | None, str], None]
-"""What became of the request under way: an answer, or none and why."""
+"""Called when a request ends: with its answer, or with None and the reason."""
 
 
 def message(request: Request) -> Message:
-    """The request in the two parts in which it is written."""
+    """Split a request into the two parts in which it is written."""
     head, body = (b"", request) if isinstance(request, bytes) else request
     return head + body[:PIECE], memoryview(body)[PIECE:]
 
@@ -41,7 +40,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, *, ended: Ended, lost: Callable[[ClientConnection], None]
     ) -> None:
-        self.over = False  # nothing more can come of it
+        self.over = False  # the connection can no longer be used
         self.idle_since = 0.0
         self._waiting: Message | None = None
         self._loop = loop
@@ -60,7 +59,7 @@ class ClientConnection(asyncio.Protocol):
         return self._transport is not None
 
     async def connect(self, address: Address) -> None:
-        """Make it; what `send` was given meanwhile goes out then."""
+        """Connect; a request given to `send` meanwhile goes out then."""
         try:
             line = socket.socket(address.family, socket.SOCK_STREAM)
         except OSError as error:
@@ -81,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
         name = address.name if address.context else None
         try:
             await self._loop.create_connection(lambda: self, sock=line, ssl=address.context, server_hostname=name)
-        except OSError as error:  # of TLS; asyncio has closed the socket
+        except OSError as error:  # an error of TLS; asyncio has closed the socket
             self._fail(in_words(error))
 
     def send(self, message: Message) -> None:
@@ -91,7 +90,7 @@ class ClientConnection(asyncio.Protocol):
             self._begin(self._transport)
 
     def abort(self) -> None:
-        """End the connection, whatever is under way; nobody is told."""
+        """Close at once; a request under way ends without a report."""
         self.over, self._waiting = True, None
         if self._transport is not None:
             self._transport.abort()
@@ -124,7 +123,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._waiting = None
         if self._is_sending or (response.header("connection") or "").lower() == "close":
-            # With an answer before the whole body was sent nobody can say whether the server will read the rest.
+            # After an answer to a half-sent body it is unknown whether the server will read the rest.
             self.abort()
         self._ended(self, response, "")
 
@@ -150,7 +149,7 @@ class ClientConnection(asyncio.Protocol):
             self._pump()
 
     def _pump(self) -> None:
-        """Write what the transport takes, and not for so long that others wait."""
+        """Write what the transport takes, at most `TURN` pieces, so that other connections need not wait."""
         if self._pumping or self._transport is None:
             return
         for _ in range(TURN):
@@ -166,7 +165,7 @@ class ClientConnection(asyncio.Protocol):
         self._pump()
 
     def _read_the_rest(self, line: socket.socket) -> None:
-        """What a server said before it hung up on a body: asyncio forgets it when a write fails."""
+        """Read what the server answered before it hung up on a body: asyncio drops it when a write fails."""
         with suppress(OSError):
             while self._waiting is not None and (piece := line.recv(PIECE)):
                 self.data_received(piece)
@@ -181,7 +180,7 @@ class ClientConnection(asyncio.Protocol):
 
 
 def in_words(error: OSError) -> str:
-    """The same words for the same fault, whatever the address."""
+    """The fault in words that do not depend on the address, so that equal faults can be counted."""
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or type(error).__name__}"
     return os.strerror(error.errno) if error.errno else type(error).__name__

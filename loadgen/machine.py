@@ -1,4 +1,4 @@
-"""What a reader must know of a machine and of what runs on it before comparing two results."""
+"""Describes the machine and its software in a report, so that two results can be compared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def cpu() -> str:
-    """Its name: Linux says it in a file, others by `platform`."""
+    """The processor's name: from a file on Linux, from `platform` elsewhere."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -18,10 +18,10 @@ def cpu() -> str:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Of these packages, as they are installed."""
+    """The installed versions of these packages."""
     return {package: version(package) for package in packages}
 
 
 def digests(graphs: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of each graph of a model repository, by its model."""
+    """The SHA-256 of each graph of a model repository, by its model."""
     return {path.parts[-3]: hashlib.sha256(path.read_bytes()).hexdigest() for path in graphs}

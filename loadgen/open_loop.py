@@ -1,11 +1,10 @@
 """Load that does not wait for answers: Poisson arrivals at a fixed rate, on asyncio.
 
-A closed loop sends less when the server is slow, and so hides what its users would suffer ("coordinated omission").
-Here the schedule is fixed before the first request, and latency counts from the scheduled time, whatever held the
-request up. If what held it up was the generator itself, the run is INVALID. Answers are kept, and judged after the run,
-so that judging one cannot make the next late.
+A closed loop sends less when the server is slow, and so hides the delays of its users ("coordinated omission"). Here
+the schedule is fixed before the first request, and latency counts from the scheduled time. If the generator itself
+sends late, the run is INVALID. Answers are judged after the run, so that judging one cannot make the next late.
 
-What lives here: the engine, on asyncio, which brings TLS, name look-up and flow control. Why one: decision 19.
+asyncio provides TLS, name look-up and flow control. Why there is only one engine: decision 19.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from loadgen.schedule import arrivals, order
 from loadgen.sockets import Address
 
 PATIENCE_SECONDS: Final = 20.0
-"""After the last arrival, for whatever is not answered."""
+"""How long to wait for answers after the last arrival."""
 BURST: Final = 8  # requests sent before answers are looked at, so that a late generator does not make answers late too
 NO_ANSWER: Final = f"no answer within {PATIENCE_SECONDS:g} s of the last arrival"
 NOT_SENT: Final = "not sent: no connection became free"
 
 
 def drive(plan: OpenLoad, *, stop: Connection | None = None) -> Done:
-    """Send everything that is due, until `stop` can be read or the schedule ends, and wait for what is under way."""
+    """Send each request when it is due, until `stop` is readable or the schedule ends; then wait for the answers."""
     address = Address.of(plan.url, cafile=plan.cafile)
     messages = [message(request) for request in plan.requests]
     gc.collect()
-    gc.disable()  # a collection in the middle would be the generator's own lag
+    gc.disable()  # a garbage collection would make the generator late
     try:
         with asyncio.Runner(loop_factory=punctual) as runner:
             done = runner.run(_Generator(plan, messages).run(address, stop))
@@ -53,7 +52,7 @@ def _read(sample: Sample, read: Callable[[Response], object]) -> Sample:
 
 
 class _Generator:
-    """One run under way."""
+    """A running open loop."""
 
     def __init__(self, plan: OpenLoad, messages: Sequence[Message]) -> None:
         self._plan = plan
@@ -65,7 +64,7 @@ class _Generator:
         self._under_way: dict[ClientConnection, tuple[int, float, float, float]] = {}  # request, scheduled, sent, held
         self._samples: list[Sample] = []
         self._seconds = plan.seconds
-        self._waits = False  # for a connection
+        self._waits = False  # whether a due request waits for a connection
         self._freed_at = 0.0  # the end of the last such wait
         self._starved = 0
 
@@ -102,7 +101,7 @@ class _Generator:
         return self._loop.time() - self._began
 
     def _send_due(self) -> None:
-        """Send what is due; it comes again when more is, or when a connection is free for it."""
+        """Send all due requests; called again when the next is due, or when a connection becomes free."""
         for _ in range(BURST):
             if self._due is None:
                 self._end_if_over()
@@ -128,7 +127,7 @@ class _Generator:
             self._loop.call_soon(self._send_due)
 
     def _settle(self, line: ClientConnection, response: Response | None, reason: str) -> None:
-        """The end of a request: its answer, or why there is none."""
+        """Record the end of a request: its answer, or the reason why there is none."""
         request, scheduled, sent, held = self._under_way.pop(line)
         self._samples.append(Sample(request, scheduled, sent, self._now(), response, reason, held))
         self._pool.put(line)
@@ -139,7 +138,7 @@ class _Generator:
             self._over.set_result(None)
 
     def _give_up(self) -> None:
-        """What is not answered by now is an error, and so is what could not be sent; nothing is lost."""
+        """Record requests that are unanswered or unsent as errors."""
         for line, (request, scheduled, sent, held) in self._under_way.items():
             self._samples.append(Sample(request, scheduled, sent, self._now(), None, NO_ANSWER, held))
             line.abort()
@@ -154,7 +153,7 @@ class _Generator:
 
     def _end_early(self, stop: Connection) -> None:
         self._loop.remove_reader(stop.fileno())
-        with suppress(EOFError):  # who could ask has died; nobody waits for the rest then either
+        with suppress(EOFError):  # the parent process has died, so no process waits for the rest
             stop.recv()
         self._due, self._seconds = None, min(self._plan.seconds, self._now())
         self._patience.cancel()
@@ -162,7 +161,7 @@ class _Generator:
         self._end_if_over()
 
     def _break_off(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A fault of this program: the run must not go on as if there were none."""
+        """End the run because of a fault in this program."""
         error = context.get("exception") or RuntimeError(context["message"])
         if not self._over.done():
             self._over.set_exception(error)

@@ -1,6 +1,6 @@
-"""Percentiles of all samples, by nearest rank: each is a latency that did happen. Pure.
+"""Percentiles of all samples, by nearest rank: each is a latency that was measured. Pure.
 
-Locust's own table, and histograms in general, round each sample first; and an interpolated p99 is a latency nobody had.
+Locust's own table, and histograms in general, round each sample. An interpolated p99 is a latency of no request.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Literal
 
-# As HdrHistogram's percentile plots: each further nine halves what is left often enough to show its shape.
+# As in HdrHistogram's percentile plots: the points become denser towards 100 %, to show the shape of the tail.
 CURVE: Final = (
     *range(0, 90, 2),
     *(90 + step / 2 for step in range(18)),
@@ -22,7 +22,7 @@ CURVE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latencies:
-    """Of right answers only: how long they took. `curve`: (percentile, seconds), ascending."""
+    """The latencies of right answers. `curve`: (percentile, seconds), ascending."""
 
     count: int
     mean: float
@@ -38,10 +38,10 @@ ENOUGH_BEYOND: Final = 10
 
 
 def standing(count: int, percent: float) -> Standing:
-    """What a percentile of so many samples is worth: one with less than a sample beyond it is but the largest.
+    """How far a percentile of `count` samples can be trusted.
 
-    Trusted with 10 samples beyond it (1000 in all for p99), coarse with fewer, not measured with less than one
-    (fewer than 100 in all for p99).
+    Trusted with at least 10 samples beyond it (1000 in all for p99), coarse with fewer. With less than one (fewer than
+    100 in all for p99) it is only the largest sample, and counts as not measured.
     """
     beyond = count * (100 - Fraction(str(percent))) / 100
     if beyond >= ENOUGH_BEYOND:
@@ -58,23 +58,23 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
         raise ValueError("there is no percentile of no samples")
     if not 0 <= percent <= 100:
         raise ValueError(f"{percent} is no percentile: from 0 to 100")
-    # By fractions: 0.29 * 100 is 28.999999999999996 in floating point, and a rank too low.
+    # Fractions are exact: 0.29 * 100 is 28.999999999999996 in floating point, which gives a rank too low.
     rank = math.ceil(Fraction(str(percent)) * len(ordered) / 100)
     return ordered[max(rank, 1) - 1]
 
 
 def percentile_of(samples: Iterable[float], percent: float) -> float:
-    """The same of samples in any order; nan of none."""
+    """As `percentile`, of samples in any order; nan if there are none."""
     ordered = sorted(samples)
     return percentile(ordered, percent) if ordered else math.nan
 
 
 def summarise(samples: Iterable[float]) -> Latencies | None:
-    """What is reported of latencies (seconds); None of none."""
+    """The figures reported for these latencies (seconds); None if there are none."""
     ordered = sorted(samples)
     if not ordered:
         return None
-    # No further than the samples reach: beyond, each point would be the largest again.
+    # The curve ends where the samples do: each further point would be the largest sample again.
     reach = 100 * (1 - 1 / len(ordered))
     return Latencies(
         count=len(ordered),

@@ -1,4 +1,4 @@
-"""The photos that are sent: JPEG files of a folder, or pieces of photographs that come with packages."""
+"""The photos to send: JPEG files of a folder, or pieces of photographs that come with installed packages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from PIL import Image, ImageOps
 
 QUALITY: Final = 90
-# Sizes as in a sample of ImageNet, cut from the few large photos that there are.
+# Sizes as in a sample of ImageNet; the pieces are cut from the few large photos in packages.
 _SIZES: Final = (*[(500, 375)] * 5, *[(375, 500), (500, 333)] * 2, (333, 500), (640, 480), (400, 300), (500, 500))
 _PACKAGED: Final = {
     "skimage": ("data/astronaut.png", "data/chelsea.png", "data/coffee.png", "data/rocket.jpg"),
@@ -21,13 +21,13 @@ _PACKAGED: Final = {
 
 
 class NoPhotos(Exception):
-    """There is nothing to send."""
+    """There are no photos to send."""
 
 
 def jpegs(folder: Path | None, *, count: int, seed: int, besides: Sequence[Path] = ()) -> list[bytes]:
-    """At most so many files of the folder; without one, so many pieces of the photos of packages and of `besides`.
+    """At most `count` files of the folder; without a folder, `count` pieces of the photos of packages and `besides`.
 
-    The same for the same seed. Raises `NoPhotos`.
+    The same seed gives the same photos. Raises `NoPhotos`.
     """
     if folder is None:
         return _pieces([*(path for path in besides if path.is_file()), *_packaged()], count=count, seed=seed)
@@ -38,7 +38,7 @@ def jpegs(folder: Path | None, *, count: int, seed: int, besides: Sequence[Path]
 
 
 def jpeg(image: Image.Image, *, size: tuple[int, int], centering: tuple[float, float] = (0.5, 0.5)) -> bytes:
-    """The image as a JPEG file of that width and height, cut where it does not fit."""
+    """The image as a JPEG file of that width and height; cropped if its shape differs."""
     file = io.BytesIO()
     ImageOps.fit(image, size, centering=centering).save(file, "jpeg", quality=QUALITY)
     return file.getvalue()

@@ -1,6 +1,6 @@
-"""An open loop's plan, what came of each request, and whether the generator itself was at fault. Pure.
+"""An open loop's plan, the outcome of each request, and the faults of the generator itself. Pure.
 
-When requests are due is in `schedule`; what sends them is `open_loop`.
+`schedule` says when requests are due; `open_loop` sends them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from loadgen.percentiles import percentile_of
 
 MAX_CONNECTIONS: Final = 512
 LAG_LIMIT_SECONDS: Final = 0.010
-"""p99 of the generator's own lag above which a run about latencies says more of it than of the server."""
+"""Limit on the p99 of the generator's own lag, for runs about latencies; above it the run is INVALID."""
 LAG_LIMIT_OF_COUNTS_SECONDS: Final = 0.100
-"""The same of a run that is only about what is answered."""
+"""The same for runs that only count answers."""
 OWN_ERRORS: Final = frozenset(map(os.strerror, (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)))
-"""What fails on this side, before the server hears of it."""
+"""Errors of the generator's own machine; the request never reached the server."""
 
 Request = bytes | tuple[bytes, bytes]
-"""A whole HTTP request, or its head and its body apart, so that a large body is never copied."""
+"""A whole HTTP request, or its head and its body as two parts, so that a large body is never copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenLoad:
-    """What to send, where to, how often and for how long; `seconds` may be infinite for a run that is ended by hand.
+    """What to send, where to, how often and for how long; `seconds` may be infinite for a run that `stop` ends.
 
-    `url`: http(s)://host[:port]. `cafile`: who vouches for an https server, if not this system's authorities. `read`:
-    what to keep of each answer, in the generator's process, after the run.
+    `url`: http(s)://host[:port]. `cafile`: the CA certificates for an https server (default: the system's). `read`:
+    makes of each answer what is kept of it; called in the generator's process, after the run.
     """
 
     url: str
@@ -57,12 +57,11 @@ class OpenLoad:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request: which, when it was due, sent and over (seconds from the start), and what came.
+    """One request: which, when it was due, sent and over (seconds from the start), and its answer.
 
-    `sent`: when a connection was taken for it, be it one that was still to be made; to make it is part of what the
-    server's users wait for. `held`: how long all connections were busy, since it was due; what was never
-    sent was held to its end. Without a `response`, `reason` says why. `seen`: what the plan's reader made of the
-    response, or the reason.
+    `sent`: when it got a connection; making a new connection counts as part of the latency. `held`: how long it waited
+    after its due time because all connections were busy; for a request never sent, until its end. Without a `response`,
+    `reason` says why. `seen`: what the plan's `read` made of the response, or the reason.
     """
 
     request: int
@@ -76,31 +75,31 @@ class Sample:
 
     @property
     def latency(self) -> float:
-        """What its user would have waited, whatever held it up."""
+        """Seconds from the due time to the end."""
         return self.done - self.scheduled
 
     @property
     def lag(self) -> float:
-        """What the generator held it up, beyond its want of connections, which is told on its own."""
+        """How late the generator sent it, not counting `held`."""
         return self.sent - self.scheduled - self.held
 
     @property
     def status(self) -> int:
-        """Of the answer; 0 if none came."""
+        """The answer's status; 0 if no answer came."""
         return self.response.status if self.response else 0
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds that a refusal named."""
+        """The seconds in the answer's Retry-After."""
         named = self.response.header("retry-after") if self.response else None
         return float(named) if named else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What came of a plan. `seconds`: of the schedule that were used; `began` is on the clock of `time.monotonic`.
+    """The outcome of a plan. `seconds`: how much of the schedule was used; `began`: by `time.monotonic`.
 
-    `starved` requests found no connection free.
+    `starved`: how many requests found no free connection.
     """
 
     samples: Sequence[Sample]
@@ -112,7 +111,7 @@ class Done:
     cpu_seconds: float
 
     def faults(self, *, lag_limit_seconds: float = LAG_LIMIT_SECONDS) -> list[str]:
-        """What makes the run INVALID, in words; empty for a valid one."""
+        """The reasons why the run is INVALID; empty if it is valid."""
         if not self.samples:
             return ["nothing was sent"]
         found = []

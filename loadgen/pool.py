@@ -1,7 +1,4 @@
-"""The connections of an open loop: made as they are needed, lent out, taken back.
-
-What a connection does is in `lines`.
-"""
+"""The pool of an open loop's connections. `lines` is the connection itself."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from typing import Final
 from loadgen.lines import ClientConnection, Ended
 from loadgen.sockets import Address
 
-FRESH_SECONDS: Final = 1.0  # idle for longer it is not used again: a server may be about to close it
+FRESH_SECONDS: Final = 1.0  # a connection idle for longer is not used again: the server may be about to close it
 
 
 class Pool:
-    """Connections to one address, made as they are needed, never more than `limit`."""
+    """Connections to one address, made on demand, at most `limit`."""
 
     def __init__(self, address: Address, *, limit: int, ended: Ended, freed: Callable[[], None]) -> None:
         self.most = 0
@@ -31,7 +28,7 @@ class Pool:
         self._dropped = asyncio.Event()
 
     def take(self) -> ClientConnection | None:
-        """An idle connection, the one used last first, or a new one; None if all are busy and no more are allowed."""
+        """The idle connection used last, or a new one; None if `limit` connections are busy."""
         while self._idle:
             line = self._idle.pop()
             if line.over:
@@ -51,14 +48,14 @@ class Pool:
         return line
 
     def put(self, line: ClientConnection) -> None:
-        """Give a connection back, whatever its state."""
+        """Give a connection back; one that is over is dropped."""
         if not line.over:
             line.idle_since = self._loop.time()
             self._idle.append(line)
             self._freed()
 
     async def close(self) -> None:
-        """End all connections, and wait until they are."""
+        """End all connections, and wait until they have ended."""
         for task in self._making:
             task.cancel()
         await asyncio.gather(*self._making, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""When an open loop sends, a Poisson process, as independent clients make it; and what is next. Pure."""
+"""The schedule of an open loop: a Poisson process, as of independent clients, and the order of requests. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 def arrivals(rate: float, seconds: float, *, seed: int) -> Iterator[float]:
-    """The times, from 0 to `seconds`, of a Poisson process of so many events per second."""
+    """The times, from 0 to `seconds`, of a Poisson process with `rate` events per second."""
     chance = random.Random(seed)
     now = chance.expovariate(rate)
     while now < seconds:
@@ -16,9 +16,9 @@ def arrivals(rate: float, seconds: float, *, seed: int) -> Iterator[float]:
 
 
 def order(count: int, *, seed: object) -> Iterator[int]:
-    """Which of so many requests is next, without end: all of them in random order, then all in another.
+    """The indices of `count` requests, without end: all of them in random order, then all in another order.
 
-    So each is sent as often as any, and windows differ by the server rather than by what was drawn.
+    So all are sent equally often, and windows do not differ because of what was drawn.
     """
     chance = random.Random(f"order {seed}")
     while True:

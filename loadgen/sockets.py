@@ -1,10 +1,10 @@
-"""Where the generators' connections go, and how they send: at once, and as fast as the server takes it.
+"""The generators' addresses and sockets, set up to send at once and as fast as the server takes it.
 
-What a client's kernel adds of its own accord is no latency of the server's. Two things are taken out. Nagle's
-algorithm, which holds a small piece back until the one before is acknowledged. And the pacing of BBR, which some
-machines have as their default: it sends at the rate at which it could send before, and on a connection that was idle
-for a moment half a megabyte then goes out in pieces of 64 KiB, many milliseconds apart. Photos of 560 kB at 50 requests
-per second, on two shared cores, interleaved: p99 48.6 and 48.6 ms with BBR, 27.0 and 29.9 ms without.
+Delays of the client's kernel are not the server's latency, so two of them are switched off. Nagle's algorithm holds a
+small piece back until the one before is acknowledged. BBR, the default on some machines, paces by earlier rates: on a
+connection that was idle for a moment, half a megabyte goes out in pieces of 64 KiB, many milliseconds apart. Photos of
+560 kB at 50 requests per second, on two shared cores, interleaved: p99 48.6 and 48.6 ms with BBR, 27.0 and 29.9 ms
+without.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 CONGESTION_CONTROL: Final = b"reno"
-"""Has no pacing, and every Linux allows it to everybody."""
+"""It has no pacing, and every Linux allows it without privileges."""
 PROBE_SECONDS: Final = 5.0
 PORTS: Final = {"http": 80, "https": 443}
 
 
 def prepare(connection: socket.socket) -> None:
-    """Set a TCP socket up; where congestion control cannot be chosen (macOS), there is no BBR either."""
+    """Set a TCP socket up. macOS cannot choose the congestion control, but has no BBR either."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_CONGESTION"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION_CONTROL)
@@ -31,7 +31,7 @@ def prepare(connection: socket.socket) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where connections go."""
+    """An address to connect to, with its TLS context."""
 
     family: socket.AddressFamily
     where: tuple[str, int]
@@ -40,7 +40,7 @@ class Address:
 
     @classmethod
     def of(cls, url: str, *, cafile: str | None) -> Address:
-        """Looked up once, so that no request waits for it: the first address that takes a connection, if one does."""
+        """Look the host up once, so that no request waits for it; prefer the first address that accepts connections."""
         parts = urlsplit(url)
         found = [
             (family, cast("tuple[str, int]", address))

@@ -1,7 +1,4 @@
-"""A table as every report shows it, how its figures are written, and how it reads as Markdown.
-
-What does not live here: which tables there are.
-"""
+"""Tables of reports: columns, the format of figures, and their form as Markdown."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ Kind = Literal["text", "number", "verdict"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading and what is below it. Numbers are set right, with the same decimals all the way down."""
+    """A heading and the cells below it. Numbers are aligned right, all with the same decimals."""
 
     title: str
     cells: Sequence[str]
@@ -39,7 +36,7 @@ class Table:
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
-        """What stands side by side."""
+        """The cells, row by row."""
         return list(zip(*(column.cells for column in self.columns), strict=True))
 
 
@@ -56,7 +53,7 @@ def texts(title: str, values: Iterable[str], kind: Kind = "text") -> Column:
 
 
 def written(value: float, places: int) -> str:
-    """A figure with so many decimals and a true minus sign."""
+    """A figure with `places` decimals and a true minus sign."""
     return f"{value:.{places}f}".replace("-", "−")
 
 
@@ -68,17 +65,17 @@ def _places(values: Iterable[float | None]) -> int:
 
 
 def one(value: float | None, *, scale: float = 1.0) -> str:
-    """A figure that stands alone."""
+    """A single figure as text."""
     return numbers("", [value], scale=scale).cells[0]
 
 
 def percent(ratio: float) -> str:
-    """Of a share, as small as those of errors are."""
+    """A ratio as a percentage, with enough digits for small ratios such as those of errors."""
     return f"{100 * ratio:.2f} %"
 
 
 def latency_columns(measured: Sequence[Latencies | None]) -> list[Column]:
-    """Mean to maximum, in ms."""
+    """The columns from mean to maximum, in ms."""
     return [
         numbers("mean, ms", [each.mean if each else None for each in measured], scale=MS),
         numbers("p50, ms", [each.p50 if each else None for each in measured], scale=MS),
@@ -89,12 +86,12 @@ def latency_columns(measured: Sequence[Latencies | None]) -> list[Column]:
 
 
 def errors_told(errors: Mapping[str, int], ratio: float) -> str:
-    """How many, and of all answers."""
+    """The number of errors of each kind, and their share of all answers."""
     return f"{sum(errors.values())} ({percent(ratio)})" if errors else "0"
 
 
 def few_samples(latency: Latencies | None) -> str:
-    """The doubt about a p99, if there is one."""
+    """A note if there are too few samples for a p99."""
     if latency is None:
         return "no right answer"
     worth = standing(latency.count, 99)
@@ -104,19 +101,19 @@ def few_samples(latency: Latencies | None) -> str:
 
 
 def of(lines: Sequence[Sequence[str]]) -> Table:
-    """Lines of cells, the first of them the header, all set right."""
+    """A table of lines of cells; the first line is the header, and all are aligned right."""
     return Table("", [Column(title, cells) for title, *cells in zip(*lines, strict=True)])
 
 
 def number(value: float | None) -> str:
-    """Three digits or so; a dash for what was not measured."""
+    """A figure with about three digits; a dash if it was not measured."""
     if value is None or math.isnan(value):
         return NOTHING
     return f"{value:.1f}" if value >= 100 else f"{value:.3g}" if value >= 10 else f"{value:.3f}"
 
 
 def markdown(table: Table) -> str:
-    """As text that reads as a table."""
+    """The table as Markdown."""
     columns = [_padded(column) for column in table.columns]
     rule = [_rule(cells, column) for cells, column in zip(columns, table.columns, strict=True)]
     head, *rows = zip(*columns, strict=True)
@@ -125,13 +122,13 @@ def markdown(table: Table) -> str:
 
 
 def escaped(text: str) -> str:
-    """As text on one line, whatever it holds."""
+    """The text on one line, with Markdown's characters escaped."""
     plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return _SPECIAL.sub(r"\\\1", plain)
 
 
 def _padded(column: Column) -> list[str]:
-    """As wide as the widest."""
+    """The column's cells, padded to the widest."""
     cells = [escaped(cell) for cell in (column.title, *column.cells)]
     width = max(3, *map(len, cells))
     return [cell.rjust(width) if column.kind == "number" else cell.ljust(width) for cell in cells]

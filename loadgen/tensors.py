@@ -1,4 +1,4 @@
-"""An inference answer of the Open Inference Protocol: its outputs, in JSON or behind it as binary tensors. Pure."""
+"""Reads inference answers of the Open Inference Protocol, with outputs in JSON or as binary tensors. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _LENGTH_BYTES: Final = 4  # before each string of a binary tensor, little-endian
 
 
 def split(body: bytes, json_length: str | None) -> tuple[Any, bytes]:
-    """The JSON of an answer, and the tensors behind it; raises `ValueError` for what is none."""
+    """The JSON of an answer, and the binary tensors behind it; raises `ValueError` if it is malformed."""
     end = len(body) if json_length is None else int(json_length)
     return json.loads(body[:end]), body[end:]
 
 
 def values(document: Any, binary: bytes, *, of: Collection[str]) -> dict[str, list[Any]]:
-    """The elements of these outputs, by name; raises `ValueError`, `KeyError` or `TypeError` for what is none."""
+    """The elements of the outputs `of`, by name; raises `ValueError`, `KeyError` or `TypeError` if malformed."""
     found: dict[str, list[Any]] = {}
     for output in document["outputs"]:
         size = output.get("parameters", {}).get("binary_data_size")

@@ -1,7 +1,7 @@
-"""What a run had to show and what it showed: checks, their table, the verdict, its exit code. Pure.
+"""The checks of a run, their table, the verdict, and its exit code. Pure.
 
-PASS: all checks are met. FAIL: one is measured and missed. INVALID: none is missed, but the run is faulty itself or
-cannot say that all are met.
+PASS: all checks are met. FAIL: a check is missed. INVALID: the run itself is faulty, or no check is missed but one was
+not measured.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from loadgen.tables import Table, texts
 Outcome = Literal["PASS", "FAIL", "INVALID"]
 EXIT_CODES: Final[dict[Outcome, int]] = {"PASS": 0, "FAIL": 1, "INVALID": 2}
 SHARE: Final = "share"
-"""The unit of a ratio that people read as a percentage."""
+"""The unit of a ratio that is shown as a percentage."""
 NOT_MEASURED: Final = "not measured"
-SHOWN: Final = 5  # reasons written out
+SHOWN: Final = 5  # at most so many reasons are shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that must hold: what was seen (None: not measured) beside what is wanted.
+    """One thing that must hold: the measured value (None: not measured) beside the wanted one.
 
-    `met` is None where the run cannot say. `note` tells why, or a doubt; `reasons` are examples of what was missed.
+    `met` is None if the run cannot tell. `note` says why, or states a doubt; `reasons` are examples of misses.
     """
 
     name: str
     seen: float | None
     wanted: float
-    at_least: bool = False  # or at most
+    at_least: bool = False  # False: at most
     unit: str = ""
     met: bool | None
     note: str = ""
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """On a run. `reasons`: why it is not PASS; `notes`: what to doubt of the run all the same."""
+    """The verdict on a run. `reasons`: why it is not PASS; `notes`: doubts that remain in any case."""
 
     outcome: Outcome
     reasons: Sequence[str]
@@ -57,23 +57,23 @@ class Verdict:
 
 
 def at_most(name: str, value: float, limit: float, *, unit: str = "") -> Check:
-    """Met up to the limit itself; never by what was not measured (nan)."""
+    """A check that `value` is at most `limit`; nan (not measured) does not meet it."""
     return Check(name=name, seen=_known(value), wanted=limit, unit=unit, met=value <= limit)
 
 
 def at_least(name: str, value: float, limit: float, *, unit: str = "") -> Check:
-    """Met from the limit itself on; never by what was not measured (nan)."""
+    """A check that `value` is at least `limit`; nan (not measured) does not meet it."""
     return Check(name=name, seen=_known(value), wanted=limit, at_least=True, unit=unit, met=value >= limit)
 
 
 def none_of(name: str, found: Sequence[str]) -> Check:
-    """Met if there is none; the first few different ones are its reasons."""
+    """A check that nothing was found; the first few different findings are its reasons."""
     reasons = tuple(dict.fromkeys(found))[:SHOWN]
     return Check(name=name, seen=len(found), wanted=0, met=not found, reasons=reasons)
 
 
 def conclude(checks: Iterable[Check], faults: Sequence[str] = (), *, notes: Sequence[str] = ()) -> Verdict:
-    """The verdict by these checks; `faults` make the run INVALID, whatever they say."""
+    """The verdict by these checks; `faults` of the run itself make it INVALID in any case."""
     checks = list(checks)
     met = [check.met for check in checks]
     outcome: Outcome = "INVALID" if faults or None in met else "PASS"
@@ -84,7 +84,7 @@ def conclude(checks: Iterable[Check], faults: Sequence[str] = (), *, notes: Sequ
 
 
 def table(checks: Sequence[Check]) -> Table:
-    """The checks, each in a line."""
+    """A table with one line for each check."""
     seen = [amount(check.seen, check.unit) for check in checks]
     wanted = [f"{'≥' if check.at_least else '≤'} {amount(check.wanted, check.unit)}" for check in checks]
     return Table(

@@ -1,6 +1,6 @@
-"""Load on a service that runs elsewhere: it talks HTTP and gRPC to it, and imports nothing of it."""
+"""Load tests of a running server, over HTTP and gRPC. They import nothing of the service."""
 
 import os
 
-# The oracle's runtime sends none of its telemetry; before it is first imported.
+# Set before ONNX Runtime (for the oracle) is first imported: it then sends no telemetry.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251  # set, not read

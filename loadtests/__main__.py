@@ -1,6 +1,6 @@
 """The commands: `python -m loadtests run | find-capacity | gate | report | page`. See docs/load-tests.md.
 
-What lives here: the command line, and exit codes. 0 is good, 1 is bad, 2 says that nothing can be said.
+Exit codes: 0 for PASS, 1 for FAIL, 2 for INVALID or a bad option.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RULE: Final = Rule()
 
 
 class Unwritable(Exception):
-    """There is no place for the results."""
+    """The folder for the results cannot be written."""
 
 
 _CAPACITY: Final = "The highest rate at which p99 is within an objective; 2 if what was found is INVALID."
@@ -67,13 +67,15 @@ def measure(
     marks_port: o.MarksPort = None,
     workers: o.Workers = run_plan.WORKERS,
     mixes: o.Mixes = MIXES,
-    processes: Annotated[int, Option(min=1, metavar="N", help="of Locust, for real worker processes")] = 1,
-    warm_up: Annotated[float, Option(metavar="S", help="before the windows")] = _RULE.warm_up_seconds,
-    window: Annotated[float, Option(metavar="S", help="length of a window")] = _RULE.window_seconds,
-    windows_most: Annotated[int, Option(min=1, metavar="N", help="until three agree, at most")] = _RULE.windows_most,
+    processes: Annotated[int, Option(min=1, metavar="N", help="how many processes Locust uses")] = 1,
+    warm_up: Annotated[float, Option(metavar="S", help="seconds of load before the windows")] = _RULE.warm_up_seconds,
+    window: Annotated[float, Option(metavar="S", help="seconds of each window")] = _RULE.window_seconds,
+    windows_most: Annotated[
+        int, Option(min=1, metavar="N", help="most windows, if no three agree")
+    ] = _RULE.windows_most,
     shapes: o.Shapes = (),
     rates: o.Rates = (),
-    rate_seconds: Annotated[float, Option(metavar="S", help="how long each of them lasts")] = 20.0,
+    rate_seconds: Annotated[float, Option(metavar="S", help="seconds of each open loop")] = 20.0,
     p99_ms: o.Objectives = (100.0, 50.0),
     open_mixes: o.OpenMixes = ("random",),
     output: o.Output = _RESULTS,
@@ -82,8 +84,8 @@ def measure(
 ) -> int:
     """Measure everything, write the report, and judge it if there are objectives.
 
-    Latency and throughput of closed loops with more and more workers, on photos and on the worst that is legal; the
-    highest rate of an open loop at which p99 is within each objective; the server's CPU, memory, batches and stages.
+    It measures latency and throughput of closed loops with more and more workers, on photos and on the worst legal
+    images; the highest rate of an open loop whose p99 meets each objective; the server's CPU, memory, batches, stages.
     """
     return _measured(**locals())
 
@@ -99,7 +101,7 @@ def gate(
 
 
 def report_again(run: o.Stored, output: o.Output = _RESULTS, baseline: o.Baseline = None, slo: o.Slo = None) -> int:
-    """Write the report of a stored run anew, perhaps beside another."""
+    """Write the report of a stored run again, optionally compared with another run."""
     found = results.load(run)
     verdict, before = _judged(found, slo), _stored(baseline)
     _write(found, _writable(output), baseline=before, verdict=verdict)
@@ -107,13 +109,13 @@ def report_again(run: o.Stored, output: o.Output = _RESULTS, baseline: o.Baselin
 
 
 def page(context: Context) -> int:
-    """Locust's own page; what follows is for Locust."""
+    """Start Locust with its own web page; all further arguments go to Locust."""
     command = [sys.executable, "-m", "locust", "--locustfile", str(_HERE / "locustfile.py"), *context.args]
     os.execv(sys.executable, command)  # noqa: S606  # its own program, as a person would start it
 
 
 def _measured(**of: Any) -> int:
-    """By the options of `measure`."""
+    """Measure with the options of `measure`; return the exit code."""
     aim = target.find(of["url"], model=of["model"], metrics_url=of["metrics_url"], grpc=of["grpc"])
     aim.check(of["scenarios"])
     plan = RunPlan(
@@ -138,7 +140,7 @@ def _measured(**of: Any) -> int:
     folder = _writable(of["output"])
     name = of["name"] or aim.name
     found = run.run(aim, plan, name=name, marks_port=of["marks_port"], pid=of["pid"], say=_say)
-    results.save(found, folder / "run.json")  # before anything else is done with what took so long
+    results.save(found, folder / "run.json")  # first, because measuring took so long
     verdict = slo.judge(found, objectives) if objectives else None
     _write(found, folder, baseline=baseline, verdict=verdict)
     if verdict:
@@ -161,7 +163,7 @@ def _write(found: Run, folder: Path, *, baseline: Run | None, verdict: Verdict |
 
 
 def _writable(folder: Path) -> Path:
-    """The folder for results, which is there after this; before minutes are spent on what could not be kept."""
+    """Make the folder for results before measuring; raises `Unwritable`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -175,12 +177,12 @@ def _say(line: str) -> None:
 
 
 def _interrupt(*_: object) -> None:
-    """`docker stop` ends a run as the keyboard does: with a report of what there is."""
+    """Let `docker stop` end a run as Ctrl-C does: with a report of what was measured so far."""
     raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; its exit code."""
+    """Run the command line; return the exit code."""
     commands = Commands("loadtests", about="Load tests of a server that runs: measure, judge, report.")
     named: dict[str, Callable[..., int]] = {
         "run": measure,

@@ -1,11 +1,9 @@
-"""The highest rate that meets an objective: p99 of Poisson arrivals within a limit, and hardly an error.
+"""Searches the highest rate that meets an objective: a limit on the p99 of Poisson arrivals, and on errors.
 
-As the server scenario of MLPerf's LoadGen has it (Poisson arrivals, a tail latency as the constraint), and found in the
-same way as its `FindPeakPerformanceMode` finds it: double the rate until it fails, then bisect between the last that
-passed and the first that failed. Unlike there the first rate need not pass, a run that says nothing of the server is
-told apart from one that failed, and what was found must hold in a second, longer run with other arrivals.
-
-What lives here: the search, which knows rates and runs but not how to make one.
+The definition is that of the server scenario of MLPerf's LoadGen (Poisson arrivals, a tail latency as the constraint).
+The search is that of its `FindPeakPerformanceMode`: double the rate until it fails, then bisect between the last rate
+that passed and the first that failed. Three things differ: the first rate need not pass; a run that is INVALID is told
+apart from one that failed; and the rate found must hold in a second, longer run with other arrivals.
 """
 
 from __future__ import annotations
@@ -17,24 +15,24 @@ from typing import Final
 from loadtests.results import Capacity, Mix, OpenRun
 
 Probe = Callable[[float, float, int], OpenRun]
-"""Runs the open loop at a rate, for so many seconds, with a seed."""
+"""Runs the open loop: called with the rate, the seconds, and a seed."""
 Asked = tuple[float, float, int]
-"""The same, as the search asks for it."""
+"""The arguments of a `Probe`."""
 
 ERRORS_AT_MOST: Final = 0.001
-BRACKET: Final = 0.05  # of its upper end: close enough
-STEP: Final = 0.95  # down, when a rate does not hold in the longer run
+BRACKET: Final = 0.05  # the bisection ends at this width, as a share of the upper end
+STEP: Final = 0.95  # the factor to the next rate if one does not hold in the longer run
 MOST_STEPS: Final = 4
 MOST_PROBES: Final = 24
-REQUESTS: Final = 1000  # ten of them make p99
-FEWEST: Final = 100  # with fewer, p99 is the worst of them
-EXPLAINED: Final = 10.0  # a p99 that misses the objective by so many times the lag, the lag does not explain
-LONGER: Final = 2.0  # so many times as long is the run that confirms
+REQUESTS: Final = 1000  # of a probe: ten are then beyond p99
+FEWEST: Final = 100  # with fewer requests, p99 is the largest sample
+EXPLAINED: Final = 10.0  # if p99 misses the objective by so many times the lag, the lag is not the cause
+LONGER: Final = 2.0  # the confirming run is so many times as long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """What must hold, and how long a probe is: for 1000 requests, but within these bounds."""
+    """The limits on p99 and errors, and the bounds on the length of a probe, which is meant for 1000 requests."""
 
     p99_at_most: float
     errors_at_most: float = ERRORS_AT_MOST
@@ -42,7 +40,7 @@ class Objective:
     max_seconds: float = 30.0
 
     def is_met(self, run: OpenRun) -> bool:
-        """Of a valid run."""
+        """Whether a valid run meets the objective."""
         latency = run.latency
         return latency is not None and latency.p99 <= self.p99_at_most and run.error_ratio <= self.errors_at_most
 
@@ -51,12 +49,12 @@ class Objective:
         return min(max(self.min_seconds, REQUESTS / rate), self.max_seconds)
 
     def fault(self, run: OpenRun) -> str:
-        """Why a run says neither that its rate meets the objective nor that it does not; "" if it does say.
+        """Why a run shows neither that its rate meets the objective nor that it fails; "" if it shows one of these.
 
-        Beyond a server's capacity the generator, too, gets into need: all connections are busy, and on a machine of few
-        cores it is late. Where that cannot be what made p99 miss the objective, the rate has failed all the same. All
-        `connections` were busy, so that each took connections ÷ throughput on average (Little's law): if that alone is
-        more than the objective, more connections would not have helped. And a lag of a tenth of the miss explains none.
+        Beyond a server's capacity the generator has problems too: all connections are busy, and with few cores it is
+        late. The rate still counts as failed if these problems cannot be the cause. With all `connections` busy, a
+        request takes connections ÷ throughput on average (Little's law): if that is more than the objective, more
+        connections would not have helped. And a lag of a tenth of the miss or less does not explain the miss.
         """
         answers = (run.latency.count if run.latency else 0) + sum(run.errors.values())
         if answers < FEWEST:
@@ -69,11 +67,11 @@ class Objective:
 
 
 class _Invalid(Exception):
-    """The search cannot go on; with the reason."""
+    """The search cannot go on, for the reason given."""
 
 
 class Search:
-    """The state of a search: ask `probe` for the next run until it returns the rate."""
+    """The state of a search."""
 
     def __init__(self, objective: Objective, *, start: float, seed: int) -> None:
         self.runs: list[OpenRun] = []
@@ -82,7 +80,7 @@ class Search:
         self._seed = seed
 
     def steps(self) -> Generator[Asked, OpenRun, float | None]:
-        """Yields what to run, is sent what came of it, returns the rate; raises `_Invalid`."""
+        """A generator: yields the next probe's arguments, is sent its run, returns the rate; raises `_Invalid`."""
         low, high = yield from self._bracket()
         while low and high - low > BRACKET * high:
             middle = (low + high) / 2
@@ -93,13 +91,13 @@ class Search:
         return (yield from self._confirm(low)) if low else None
 
     def _bracket(self) -> Generator[Asked, OpenRun, tuple[float, float]]:
-        """A rate that passes and a higher one that does not; 0 for the first if none of those tried does."""
+        """A rate that passes (0 if none does), and a higher one that fails."""
         rate = self._start
         if (yield from self._passes(rate)):
             while (yield from self._passes(2 * rate)):
                 rate *= 2
             return rate, 2 * rate
-        # Below this a probe would end before it had enough requests.
+        # At a lower rate a probe would end before it had enough requests.
         lowest = 2 * FEWEST / self._objective.max_seconds
         while rate / 2 >= lowest:
             rate /= 2
@@ -108,15 +106,15 @@ class Search:
         return 0.0, rate
 
     def _confirm(self, rate: float) -> Generator[Asked, OpenRun, float | None]:
-        """The rate, or one a little lower, that holds for longer and with other arrivals."""
+        """The rate, or a slightly lower one, that holds in a longer run with other arrivals."""
         for _ in range(MOST_STEPS):
             if (yield from self._passes(rate, longer=LONGER)):
                 return rate
             rate *= STEP
-        raise _Invalid(f"what passed once did not hold: not even {rate / STEP:.1f}/s did in a longer run")
+        raise _Invalid(f"no rate that passed once held in a longer run: not even {rate / STEP:.1f}/s")
 
     def _passes(self, rate: float, *, longer: float = 1.0) -> Generator[Asked, OpenRun, bool]:
-        """Probe a rate; once more, with other arrivals, if the first run says nothing of the server."""
+        """Whether a rate passes. A probe that is INVALID is repeated once, with other arrivals."""
         fault = ""
         for _ in range(2):
             if len(self.runs) >= MOST_PROBES:
@@ -131,7 +129,7 @@ class Search:
 
 
 def find_capacity(probe: Probe, objective: Objective, *, mix: Mix, start: float, seed: int = 0) -> Capacity:
-    """Search from `start`, requests per second; whatever happens, with all its probes."""
+    """Search from `start`, in requests per second; the result holds all probes, even if the search fails."""
     search = Search(objective, start=start, seed=seed)
     steps = search.steps()
     rate, faults = None, []

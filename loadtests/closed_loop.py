@@ -1,6 +1,6 @@
-"""The closed loop: so many workers, each with one request in flight, until the windows agree.
+"""The closed loop with Locust: a number of workers, each with one request in flight, until the windows agree.
 
-What lives here: one measurement with Locust, and one run of a shape. Which are made, and in what order: `run`.
+It makes one measurement, or one run of a shape. `measuring` decides which ones, and their order.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from loadtests.windows import Rule
 
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
-_EARLY_SECONDS: Final = 3.0  # Locust asks a shape once a second, and may have begun a little before its first answer
-# Samples are written ten times a second: by then all that ended in a window are there.
+_EARLY_SECONDS: Final = 3.0  # Locust asks a shape for users once a second, and may begin before its first answer
+# Samples are written ten times a second: after this time all samples of a window are in the files.
 _WRITTEN_SECONDS: Final = 0.4
 
 Progress = Callable[[str], None]
 Observe = Callable[[float, float], Server | None]
-"""What the server did between two times (monotonic)."""
+"""Returns what the server did between two times (monotonic)."""
 
 
 def measure(load: Load, rule: Rule, *, observe: Observe, zero: float, progress: Progress) -> Cell:
-    """One cell of the table: a warm-up, then windows until they agree, or are too many. `zero`: when the run began."""
+    """Measure a cell: a warm-up, then windows until they agree, at most `rule.windows_most`. `zero`: run's start."""
     with LocustProcess(load) as locust:
         samples = _first_samples(locust)
         start = min(one.started for one in samples) + rule.warm_up_seconds
@@ -67,18 +67,18 @@ def measure(load: Load, rule: Rule, *, observe: Observe, zero: float, progress: 
 
 
 def run_shape(shape: Shape, load: Load, plan: shapes.ShapeSize, *, progress: Progress) -> ShapeRun:
-    """One shape, second by second."""
+    """Run one shape; return its figures for each second."""
     samples: list[Sample] = []
     with LocustProcess(load) as locust:
         samples += _first_samples(locust)
         began = min(one.started for one in samples)
         while not locust.is_over and time.monotonic() < began + plan.seconds:
-            time.sleep(1.0)  # for a line of progress a second
+            time.sleep(1.0)  # one line of progress per second
             fresh = locust.samples()
             samples += fresh
             progress(f"{time.monotonic() - began:.0f} of {plan.seconds:g} s: {len(fresh)} answers in the last")
         if time.monotonic() < began + plan.seconds - _EARLY_SECONDS:
-            locust.check()  # it ended, and not because the shape did
+            locust.check()  # raises if Locust ended before the shape did
         samples += locust.samples()
     found = windows.stretch(samples)
     return ShapeRun(
@@ -87,7 +87,7 @@ def run_shape(shape: Shape, load: Load, plan: shapes.ShapeSize, *, progress: Pro
 
 
 def points(samples: Sequence[Sample], *, began: float) -> list[ShapePoint]:
-    """One for each second in which something was answered, but for the last one, which was cut short."""
+    """A point for each second with answers, except for the last second, which was cut short."""
     seconds: defaultdict[int, list[Sample]] = defaultdict(list)
     for one in samples:
         seconds[int(one.ended - began)].append(one)
@@ -113,12 +113,12 @@ def _first_samples(locust: LocustProcess) -> list[Sample]:
         locust.check()
         if samples := locust.samples():
             return samples
-        time.sleep(_POLL_SECONDS)  # another process can only be looked at again
+        time.sleep(_POLL_SECONDS)  # polling: Locust is another process
     raise GeneratorFailed(f"Locust has not had one answer in {_START_SECONDS:g} s")
 
 
 def _wait_until(moment: float, locust: LocustProcess) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))  # measuring is waiting
+    time.sleep(max(0.0, moment - time.monotonic()))  # the load runs meanwhile
     locust.check()
 
 

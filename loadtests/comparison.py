@@ -1,11 +1,8 @@
-"""What got better or worse against an earlier run, beyond noise. Pure.
+"""Compares a run with an earlier one: what got better or worse, beyond noise. Pure.
 
-The rule. A figure changed if it is more than 20 % off. Of throughput, p50 and p99 each window has its own: there the
-ranges of the two runs (least to most over the windows that agreed) must not overlap either. An error ratio changed if
-by more than 0.001. Nothing is said of runs that are INVALID, of cells that never settled, of percentiles that too few
-samples were beyond.
-
-What does not live here: judging one run (`slo`), drawing (`report`).
+The rule. A figure changed if it differs by more than 20 %. Throughput, p50 and p99 are known for each window: for them
+the ranges of the two runs (least to most over the windows that agreed) must also not overlap. An error ratio changed if
+it differs by more than 0.001. Not compared: INVALID runs, cells that never settled, percentiles of too few samples.
 """
 
 from __future__ import annotations
@@ -21,8 +18,8 @@ from loadtests.results import Capacity, Cell, OpenRun, Run, Window
 Verdict = Literal["better", "worse", "within noise", "not comparable"]
 Unit = Literal["per second", "seconds", "bytes", "ratio"]
 
-# The same service measured twice, 50 minutes apart on a shared machine: up to 13 % apart in throughput and 16 % in p99,
-# with the ranges of the windows apart. A neighbour stays for longer than a window.
+# The same service, measured twice within 50 minutes on a shared machine, differed by up to 13 % in throughput and 16 %
+# in p99, and the windows' ranges did not overlap: load by other users of the machine lasts longer than a window.
 TOLERANCE: Final = 0.20
 ERRORS_TOLERANCE: Final = 0.001
 RULE: Final = (
@@ -30,7 +27,7 @@ RULE: Final = (
     f"two runs' agreed windows must be apart, too. An error ratio changed if by more than {ERRORS_TOLERANCE}. The rest "
     "is within noise."
 )
-# What a comparison is made for, and what tells two targets apart anyway.
+# Differences that a comparison is made for, or that two targets always have.
 _EXPECTED_TO_DIFFER: Final = frozenset({"commit"})
 
 
@@ -55,7 +52,7 @@ RATE: Final = Figure("capacity", "per second", more_is_better=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A figure in both runs. `subject`: "random × 8"; `reason`: why it is not comparable, or what None stands for."""
+    """A figure in both runs. `subject`: as "random × 8"; `reason`: why it is not comparable, or what None means."""
 
     subject: str
     figure: Figure
@@ -71,13 +68,13 @@ class Change:
 
     @property
     def ratio(self) -> float | None:
-        """After ÷ before, where that is a number."""
+        """After ÷ before; None if that is no number."""
         return None if self.after is None or not self.before else self.after / self.before
 
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """What a run says of a figure; `span`: its least and most over the windows, where each has its own."""
+    """A run's value of a figure; `span`: its least and most over the windows, for figures known for each window."""
 
     value: float | None
     span: tuple[float, float] | None = None
@@ -85,7 +82,7 @@ class _Value:
 
 
 def compare(run: Run, baseline: Run) -> list[Change]:
-    """Every figure that either run has of a closed cell, a capacity or an open loop."""
+    """Compare all figures of closed cells, capacities and open loops that one of the runs has."""
     invalid = _invalid(run, baseline)
     return [
         *_paired(run.closed, baseline.closed, key=closed_subject, values=_cell_values, invalid=invalid),
@@ -95,7 +92,7 @@ def compare(run: Run, baseline: Run) -> list[Change]:
 
 
 def differences(run: Run, baseline: Run) -> list[str]:
-    """What else differs between the two than what was measured: each may be the cause of a change."""
+    """The differences in environment and plan: each may be the cause of a change."""
     now, then = flat(run.environment), flat(baseline.environment)
     names = [*then, *(name for name in now if name not in then)]
     return [
@@ -106,7 +103,7 @@ def differences(run: Run, baseline: Run) -> list[str]:
 
 
 def flat(environment: Mapping[str, str | int | float | Mapping[str, str] | None]) -> dict[str, str]:
-    """The environment as names and texts, "versions: numpy" for what is one deeper."""
+    """The environment as names and texts; nested names are joined, as in "versions: numpy"."""
     texts: dict[str, str] = {}
     for name, value in environment.items():
         if isinstance(value, Mapping):
@@ -117,22 +114,22 @@ def flat(environment: Mapping[str, str | int | float | Mapping[str, str] | None]
 
 
 def closed_subject(cell: Cell) -> str:
-    """What a cell is called."""
+    """The name of a cell."""
     return f"{cell.mix} × {cell.workers}"
 
 
 def open_subject(run: OpenRun) -> str:
-    """What an open loop is called."""
+    """The name of an open loop."""
     return f"{run.mix} at {run.rate:g}/s"
 
 
 def capacity_subject(capacity: Capacity) -> str:
-    """What a capacity is called."""
+    """The name of a capacity."""
     return f"{capacity.mix}, p99 ≤ {capacity.p99_at_most * 1000:g} ms, errors ≤ {100 * capacity.errors_at_most:g} %"
 
 
 def agreed_windows(cell: Cell) -> Sequence[Window]:
-    """Those that the cell's figures are made of."""
+    """The windows that the cell's figures are computed from."""
     return cell.windows[max(0, len(cell.windows) - cell.agreed) :]
 
 
@@ -140,7 +137,7 @@ _Measured = TypeVar("_Measured")
 
 
 def _by_key(measured: Iterable[_Measured], key: Callable[[_Measured], str]) -> dict[str, _Measured]:
-    """By what they are called; the second of a name is "… (2)"."""
+    """Measurements by name; the second of the same name becomes "… (2)"."""
     seen: Counter[Hashable] = Counter()
     named: dict[str, _Measured] = {}
     for one in measured:
@@ -172,7 +169,7 @@ def _paired(
 
 
 def _capacities(run: Run, baseline: Run, *, invalid: str) -> list[Change]:
-    """As `_paired`, but that no rate meets the objective is a result too: the worst there is."""
+    """As `_paired`; but "no rate meets the objective" counts as a result, the worst one."""
     changes = _paired(
         run.capacities, baseline.capacities, key=capacity_subject, values=_capacity_values, invalid=invalid
     )
@@ -180,7 +177,7 @@ def _capacities(run: Run, baseline: Run, *, invalid: str) -> list[Change]:
 
 
 def _without_none(change: Change) -> Change:
-    """A rate of 0 stands for "none": the change is told without it."""
+    """Replace a rate of 0, which stands for "none", by None."""
     if 0 not in (change.before, change.after):
         return change
     return Change(
@@ -255,7 +252,7 @@ def _change(subject: str, figure: Figure, before: _Value, after: _Value, *, inva
 
 
 def _faults(before: _Value, after: _Value) -> str:
-    """A fault says itself whose it is only where the other run does not share it."""
+    """The faults in words; a fault of only one run is told with the run that has it."""
     if before.fault == after.fault:
         return before.fault
     told = ((before.fault, "the baseline"), (after.fault, "this run"))
@@ -275,5 +272,5 @@ def _verdict(figure: Figure, before: _Value, after: _Value) -> Verdict:
 
 
 def _are_apart(before: tuple[float, float] | None, after: tuple[float, float] | None) -> bool:
-    """Figures without windows have no ranges that could overlap."""
+    """Whether the ranges do not overlap; figures without ranges count as apart."""
     return before is None or after is None or before[1] < after[0] or after[1] < before[0]

@@ -1,7 +1,6 @@
-"""What is sent: photos as they come, and the worst that is still legal, each with the label that is right for it.
+"""The two mixes of images to send: ordinary photos, and the worst legal images, each with its right label.
 
-What lives here: the two mixes. What does not: how a query is written for the wire (`encoding`), what is right
-(`oracle`), and the folder in which the queries lie for the generators (`query_files`).
+`encoding` makes a request of an image, `oracle` knows the right label, and `query_files` stores the queries.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from loadtests.oracle import Oracle, Pixels
 from loadtests.queries import Query, Scenario
 from loadtests.results import Mix
 
-# Batches of other sizes sum in another order, and another backend by another algorithm: a photo whose second label is
-# nearer than this could be answered with either.
+# Results vary slightly with the batch size and the backend. A photo whose second label is nearer than this to the first
+# could be answered with either, so it is not sent.
 MARGIN: Final = 0.02
 _HERE: Final = Path(__file__).resolve().parent
 _COFFEE: Final = (_HERE.parent / "docs" / "coffee.jpg", _HERE / "coffee.jpg")
 PHOTOS: Final = 48
-"""How many are drawn of a folder: what they take in memory, and what the oracle takes for them, is bounded by it."""
+"""How many photos of a folder are used; this bounds the memory and the oracle's time."""
 
-# Width and height of the largest and the longest.
+# Width and height of the largest and of the longest image.
 TWELVE_MEGAPIXELS: Final = (4000, 3000)
 PANORAMA, TOWER = (8000, 400), (400, 8000)
 _SCREEN: Final = (1600, 1200)
@@ -45,7 +44,7 @@ class Photo:
 
 
 def photos(folder: Path | None, *, seed: int, size: tuple[int, int] | None = None) -> list[Photo]:
-    """Those of a folder, or, without one, pieces of the photos of installed packages and of this repository.
+    """Photos of a folder, or, without one, pieces of the photos of installed packages and of this repository.
 
     `size`: width and height, for a model that takes no other.
     """
@@ -58,7 +57,7 @@ def photos(folder: Path | None, *, seed: int, size: tuple[int, int] | None = Non
 def build(
     taken: Sequence[Photo], oracle: Oracle, *, mixes: Iterable[Mix], scenarios: Sequence[Scenario]
 ) -> Iterator[Query]:
-    """The queries of these mixes in these scenarios; raises `NoPhotos` if none is clear enough to be judged."""
+    """The queries of these mixes in these scenarios; raises `NoPhotos` if no photo has a clear enough label."""
     makers = {"random": _random, "complex": _complex}
     for mix in mixes:
         yield from makers[mix](taken, oracle, scenarios)
@@ -90,21 +89,21 @@ def _complex(taken: Sequence[Photo], oracle: Oracle, scenarios: Sequence[Scenari
         _, pixels, label = _clearest(kind, taken, oracle, _png(size))
         for scenario in others:
             if scenario == "grpc" and pixels.nbytes > encoding.GRPC_BYTES:
-                continue  # not legal there: a gRPC server has a bound of its own on messages
+                continue  # too large for gRPC, whose servers bound the size of messages
             yield encoding.query("complex", scenario, kind, pixels=pixels, file=None, expected=label, oracle=oracle)
 
 
 def _clearest(
     kind: str, taken: Sequence[Photo], oracle: Oracle, encode: Callable[[Image.Image], bytes]
 ) -> tuple[bytes, Pixels, str]:
-    """The first photo that, made into that kind, the model is sure of: file, pixels as decoded, label."""
+    """The first photo that has a clear label after conversion to this kind: its file, decoded pixels, and label."""
     for photo in taken:
         file = encode(Image.fromarray(photo.pixels))
         pixels = encoding.decode(file)
         top = oracle.top(pixels)
         if top.margin >= MARGIN:
             return file, pixels, top.label
-    raise NoPhotos(f"no photo of {len(taken)} is one of which the model is sure as {kind!r}; give others with --photos")
+    raise NoPhotos(f"the model is not sure of any of {len(taken)} photos as {kind!r}; give others with --photos")
 
 
 def _jpeg(size: tuple[int, int], mode: str = "RGB", **options: object) -> Callable[[Image.Image], bytes]:
@@ -115,7 +114,7 @@ def _jpeg(size: tuple[int, int], mode: str = "RGB", **options: object) -> Callab
 
 
 def _rotated(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
-    """Lying on its side, with the EXIF entry that sets it upright, as phones write them."""
+    """A JPEG on its side with the EXIF orientation that sets it upright, as phones write them."""
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn it by 90 degrees clockwise to show it
 
@@ -139,12 +138,12 @@ def _palette(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
 
 
 def _png(size: tuple[int, int]) -> Callable[[Image.Image], bytes]:
-    """For raw pixels: a file without loss, written as fast as it can be."""
+    """A PNG for raw pixels: lossless, and written with the fastest settings."""
     return lambda photo: _saved(ImageOps.fit(photo, size), "png", compress_level=0)
 
 
 def _files(fixed: tuple[int, int] | None) -> dict[str, Callable[[Image.Image], bytes]]:
-    """By kind, how it is made. A model of one fixed size takes only those that are odd in other ways."""
+    """For each kind of file, how to make it. A model of one fixed size gets only kinds that are not about size."""
     size = fixed or _SCREEN
     odd = {
         "progressive JPEG": _jpeg(size, progressive=True),
@@ -164,7 +163,7 @@ def _files(fixed: tuple[int, int] | None) -> dict[str, Callable[[Image.Image], b
 
 
 def _pixels(fixed: tuple[int, int] | None) -> dict[str, tuple[int, int]]:
-    """By kind, its width and height."""
+    """For each kind of raw pixels, its width and height."""
     if fixed:
         return {"raw": fixed}
     return {"12 MP raw": TWELVE_MEGAPIXELS, "panorama raw": PANORAMA, "tower raw": TOWER, "tiny raw": _TINY}

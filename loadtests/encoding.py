@@ -1,7 +1,4 @@
-"""How an image becomes a request in each scenario, and how a file is read.
-
-What lives here: the formats of the wire. What does not: which images are sent (`corpus`).
-"""
+"""Makes a request of an image in each scenario, and decodes files. `corpus` chooses the images."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ def query(
     expected: str,
     oracle: Oracle,
 ) -> Query:
-    """A query of a scenario: `jpeg` sends the file, the others the pixels."""
+    """A query of a scenario: `jpeg` sends the file, all other scenarios the pixels."""
     if scenario == "jpeg":
         assert file is not None
         path, headers, body = _file(file, oracle.model)
@@ -50,7 +47,7 @@ def query(
 
 
 def decode(file: bytes) -> Pixels:
-    """The upright RGB pixels of a file by the rules that topfive states: 16-bit grey keeps its high byte."""
+    """The upright RGB pixels of a file, by topfive's documented rules: 16-bit grey keeps its high byte."""
     with Image.open(io.BytesIO(file)) as image:
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith("I;16"):
@@ -69,7 +66,7 @@ def _raw(pixels: Pixels, model: str) -> tuple[str, dict[str, str], bytes]:
 
 
 def _oip(pixels: Pixels, oracle: Oracle) -> tuple[str, dict[str, str], bytes]:
-    """As `tritonclient.http` writes it, for one binary output."""
+    """Target, headers and body of an inference request, as `tritonclient.http` writes them, for one binary output."""
     head = {
         "inputs": [
             {

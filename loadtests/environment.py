@@ -1,4 +1,4 @@
-"""What a reader must know before comparing two runs: the machine, the programs, the graphs, the settings."""
+"""Describes the environment of a run, for comparisons: the machine, the programs, the graphs, the settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHORT: Final = 16
 def describe(
     of: Target, graphs: Iterable[Path], *, settings: Mapping[str, str]
 ) -> dict[str, str | int | float | Mapping[str, str] | None]:
-    """All of it. The machine and the graphs are those of the generator: the server may be elsewhere."""
+    """The whole environment. Machine and graphs are those of the generator: the server may be elsewhere."""
     return {
         "server": f"{of.name} {of.version}",
         "model": of.model,
@@ -43,7 +43,7 @@ def describe(
 
 
 def _commit() -> str | None:
-    """Of this checkout, with a + if it was changed since; None where there is none, as in a container."""
+    """The commit of this checkout, with a + if files were changed since; None outside a checkout."""
     try:
         told = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--exclude=*"],  # noqa: S607

@@ -1,7 +1,7 @@
-"""Locust as a program of its own: started with a number of users, watched, ended.
+"""Runs Locust as a separate process: starts it with a number of users, watches it, ends it.
 
-A program, because Locust changes sockets and threads of the whole process that it is imported into; and one for each
-measurement, so that none inherits the connections and the memory of the one before.
+Locust changes sockets and threads of the whole process that imports it, so it needs its own. Each measurement starts a
+new one, so that it does not inherit connections and memory of the measurement before.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOG_TAIL: Final = 3000
 
 
 class GeneratorFailed(Exception):
-    """Locust ended by itself, or did not begin: nothing was measured."""
+    """Locust ended by itself or did not begin, so nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +43,11 @@ class Load:
     grpc: str = ""
     null: bool = False
     seed: int = 1
-    seconds_most: float = 600.0  # by when it ends even if nobody is left to end it
+    seconds_most: float = 600.0  # Locust ends after this time even if this process has died
     shape: Sequence[str] = ()
 
     def arguments(self, samples: Path) -> list[str]:
-        """Of its command line."""
+        """The arguments for Locust's command line."""
         asked = ["--headless", "--only-summary", "--loglevel", "WARNING", "--host", self.url]
         asked += ["--corpus", str(self.corpus), "--samples", str(samples), "--seed", str(self.seed), "--mix", self.mix]
         asked += self.shape or [
@@ -73,7 +73,7 @@ class LocustProcess:
         self._log = samples / "log"
         with self._log.open("wb") as log:
             command = [sys.executable, "-m", "locust", "--locustfile", str(_LOCUSTFILE), *load.arguments(samples)]
-            # A session of its own: an interrupt from the keyboard is for the driver, which then ends this one.
+            # A separate session: Ctrl-C then reaches only this process, which ends Locust itself.
             self._process = subprocess.Popen(  # noqa: S603
                 command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
@@ -96,15 +96,15 @@ class LocustProcess:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended by itself, as a shape does."""
+        """Whether Locust has ended by itself, as it does after a shape."""
         return self._process.poll() is not None
 
     def samples(self) -> list[Sample]:
-        """Those that were written since the last call."""
+        """The samples written since the last call."""
         return self._reader.new()
 
     def cpu_seconds(self) -> float:
-        """CPU time so far, all its processes; 0 when it has ended."""
+        """The CPU time of all its processes so far; 0 once it has ended."""
         try:
             own = psutil.Process(self._process.pid)
             return sum(sum(one.cpu_times()[:2]) for one in [own, *own.children(recursive=True)])
@@ -112,7 +112,7 @@ class LocustProcess:
             return 0.0
 
     def check(self) -> None:
-        """Raise `GeneratorFailed` if it has ended."""
+        """Raise `GeneratorFailed` if Locust has ended."""
         if self.is_over:
             said = self._log.read_text(errors="replace")[-_LOG_TAIL:]
-            raise GeneratorFailed(f"Locust ended with {self._process.returncode}; the end of what it said:\n{said}")
+            raise GeneratorFailed(f"Locust ended with {self._process.returncode}; the end of its output:\n{said}")

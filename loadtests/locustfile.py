@@ -1,7 +1,7 @@
-"""What Locust reads, with its page or without: `locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`.
+"""The file that Locust loads: `locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`.
 
-What lives here: options, and the order in which things are set up in each of Locust's processes. What is sent, and by
-whom, is in `users`; `python -m loadtests run` starts this by itself and makes a report of it.
+It defines options, and sets up each of Locust's processes. The users are in `users`. `python -m loadtests run` starts
+Locust with this file, and makes a report.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import gevent
 
-# Locust loads this file by its path: the package is beside it, wherever that is.
+# Locust loads this file by its path, so the folder of the package must be added to the import path.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from locust import LoadTestShape, events
@@ -32,7 +32,7 @@ _HERE: Final = Path(__file__).resolve().parent
 if any(argument.startswith("--load-shape") for argument in sys.argv):
 
     class Shaped(LoadTestShape):
-        """Asked by Locust once a second; only there when `--load-shape` is, for it overrides `--users`."""
+        """Tells Locust the number of users, once a second. Defined only with `--load-shape`: it overrides `--users`."""
 
         def tick(self) -> tuple[int, float] | None:
             options = self.runner.environment.parsed_options
@@ -44,21 +44,24 @@ if any(argument.startswith("--load-shape") for argument in sys.argv):
 @events.init_command_line_parser.add_listener
 def _add_options(parser: Any) -> None:
     add = parser.add_argument
-    add("--mix", choices=MIXES, default=MIXES[0], env_var="LOADTEST_MIX", help="photos, or the worst that is legal")
+    add("--mix", choices=MIXES, default=MIXES[0], env_var="LOADTEST_MIX", help="photos, or the worst legal images")
     add(
-        "--scenarios", default="", env_var="LOADTEST_SCENARIOS", help="what users of the class Mixed send: raw,jpeg,oip"
+        "--scenarios",
+        default="",
+        env_var="LOADTEST_SCENARIOS",
+        help="what users of the class Mixed send, of raw,jpeg,oip",
     )
-    add("--photos", default="", env_var="LOADTEST_PHOTOS", help="a folder of JPEG files (default: of packages)")
+    add("--photos", default="", env_var="LOADTEST_PHOTOS", help="a folder of JPEG files (default: photos of packages)")
     add(
         "--model-repository",
         default=str(_HERE.parent / "model_repository"),
         env_var="LOADTEST_MODEL_REPOSITORY",
-        help="the served graphs, from which the right answers are computed",
+        help="folder of the served graphs, which give the right answers",
     )
     add("--model", default="efficientnet_lite0", env_var="LOADTEST_MODEL", help="the model to ask")
     add("--grpc-target", default="", env_var="LOADTEST_GRPC_TARGET", help="host:port, for users of the class Grpc")
-    add("--seed", default="1", env_var="LOADTEST_SEED", help="of the order of queries")
-    add("--corpus", default="", help="queries made beforehand", include_in_web_ui=False)
+    add("--seed", default="1", env_var="LOADTEST_SEED", help="seed of the order of queries")
+    add("--corpus", default="", help="a folder of queries made beforehand", include_in_web_ui=False)
     add("--null", action="store_true", help="expect what the null backend answers", include_in_web_ui=False)
     add("--samples", default="", help="a folder for every sample", include_in_web_ui=False)
     add(

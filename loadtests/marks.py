@@ -1,6 +1,6 @@
-"""What is being measured now, for Prometheus: Grafana marks the run in its dashboards by it.
+"""A metric for Prometheus that names the current phase; Grafana marks the run in its dashboards by it.
 
-What lives here: one metric on a port of its own, which deploy/prometheus/prometheus.yml asks for.
+It is served on its own port, which deploy/prometheus/prometheus.yml scrapes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Marks:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Prometheus asks every few seconds: that is not worth a line."""
+                """Log nothing: Prometheus asks every few seconds."""
 
         self._server = ThreadingHTTPServer((host, port), Handler)
         self.port: int = self._server.server_address[1]
@@ -51,7 +51,7 @@ class Marks:
         self._server.server_close()
 
     def text(self) -> str:
-        """In Prometheus' format; nothing between two phases."""
+        """The metric in Prometheus' format; empty between two phases."""
         head = f"# HELP {METRIC} 1 while the load test measures this.\n# TYPE {METRIC} gauge\n"
         if not self.phase:
             return head

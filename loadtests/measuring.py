@@ -1,7 +1,6 @@
-"""The measurements of a run in their order, and who is told what is being measured.
+"""The measurements of a run in their order: the null backend, closed loops, shapes, open loops, capacities.
 
-What lives here: the null backend first, then closed loops, shapes, open loops and capacities. How each is measured:
-`closed_loop`, `open_loop`, `capacity`, `null_limits`.
+How each is measured is in `null_limits`, `closed_loop`, `open_loop` and `capacity`.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ from loadtests.shapes import SIZES, Shape
 from loadtests.target import Target
 
 FIRST_RATE = 10.0
-"""Where a search begins that knows nothing of the server, per second."""
+"""Requests per second at which a search begins if there is no closed loop to start from."""
 WARM_UP_SECONDS = 3.0
 START_SECONDS = 60.0
-"""What Locust may take to begin, above which it is taken for dead."""
+"""If Locust has not begun after this time, it counts as dead."""
 
 
 @dataclass(slots=True)
 class Measuring:
-    """A run under way, and what it has found so far."""
+    """A running load test, and its results so far."""
 
     target: Target
     plan: RunPlan
@@ -51,7 +50,7 @@ class Measuring:
     faults: list[str] = field(default_factory=list)
 
     def everything(self) -> None:
-        """All of the plan."""
+        """Measure all of the plan."""
         plan = self.plan
         if plan.null:
             with self._phase("null backend"):
@@ -70,7 +69,7 @@ class Measuring:
 
     @contextmanager
     def _phase(self, phase: str) -> Iterator[None]:
-        """Tell everybody what is being measured."""
+        """Name the current phase on the console, in the samples, and to Prometheus."""
         self._mark(phase)
         self._say(phase)
         try:
@@ -118,7 +117,7 @@ class Measuring:
         return closed_loop.run_shape(shape, load, size, progress=self._step)
 
     def _open_loops(self, mix: Mix) -> None:
-        """At the rates asked for, then the searches; each begins at half of what the closed loops reached."""
+        """Measure at the given rates, then search capacities from half of the closed loops' best throughput."""
         plan = self.plan
         reached = max((cell.throughput for cell in self.closed if cell.mix == mix), default=0.0)
         start = reached / 2 or FIRST_RATE

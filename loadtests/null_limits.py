@@ -1,6 +1,6 @@
-"""The generators' own limits: what they measure of a backend that answers at once, before anything else is measured.
+"""Measures the generators' own limits, against a server that answers at once.
 
-A latency that they cannot get below and a rate that they cannot get above are theirs, not the server's.
+No measurement can show a lower latency or a higher rate than these.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SECONDS: Final = 3.0
 def measure(
     load: Load, workers: Sequence[int], rule: Rule, queries: Sequence[Query], *, zero: float, say: Callable[[str], None]
 ) -> Null:
-    """The closed loop with each number of workers, and the open loop slow and as fast as it can."""
+    """Measure the closed loop with each number of workers, and the open loop at a low rate and at its highest."""
     expected = [replace(query, expected=NULL_LABEL) for query in queries]
     with NullServer() as server:
         closed = []
@@ -42,7 +42,7 @@ def measure(
 
 
 def shorter(rule: Rule) -> Rule:
-    """Than a server's: there is nothing to warm up, and little that varies."""
+    """A shorter rule than for a real server: there is nothing to warm up, and results vary little."""
     return Rule(
         warm_up_seconds=min(1.0, rule.warm_up_seconds),
         window_seconds=min(2.0, rule.window_seconds),
@@ -51,7 +51,7 @@ def shorter(rule: Rule) -> Rule:
 
 
 def _ceiling(generator: OpenLoop, say: Callable[[str], None]) -> OpenRun | None:
-    """The last of ever doubled rates at which it kept up with its own schedule."""
+    """Double the rate until the generator lags; return the last run in which it kept up with its schedule."""
     best = None
     rate = FIRST_RATE
     while rate <= LAST_RATE:
@@ -65,7 +65,7 @@ def _ceiling(generator: OpenLoop, say: Callable[[str], None]) -> OpenRun | None:
 
 
 def words(found: OpenRun) -> str:
-    """An open loop's run as a line of progress."""
+    """A run of an open loop as a line of progress."""
     said = [f"{found.rate:.1f}/s for {found.seconds:.0f} s"]
     if found.latency:
         said.append(f"p50 {found.latency.p50 * 1e3:.1f} ms, p99 {found.latency.p99 * 1e3:.1f} ms")

@@ -1,8 +1,7 @@
-"""A server that answers at once: what a generator measures of it is the generator's own floor and ceiling.
+"""A server that answers at once, to measure the generators' own limits.
 
-It reads the whole body, throws it away as it comes, and answers `/v1/classify` and inference requests of the Open
-Inference Protocol in the shape that topfive gives, with the first label "null". It can be made a bad server on purpose:
-to stand still every so often.
+It reads and discards the whole body, and answers `/v1/classify` and inference requests of the Open Inference Protocol
+in the format of topfive, with the first label "null". On request it is a bad server that stalls regularly.
 
     python -m loadtests.null_server --port 0        prints its port, then the begin and end of each stall, by the
                                                     clock of time.monotonic
@@ -57,7 +56,7 @@ def answer(status: int, body: bytes, **headers: str) -> bytes:
 
 
 def refusal(status: int, why: str) -> bytes:
-    """An error as topfive tells one."""
+    """An error answer in the format of topfive."""
     return answer(status, json.dumps({"error": why, "code": "null"}).encode())
 
 
@@ -102,7 +101,7 @@ def inferred(model: str, asked: bytes) -> bytes:
 
 
 class _Client(asyncio.Protocol):
-    """One connection: requests one after the other, their bodies forgotten but for the JSON of an inference request."""
+    """One connection: requests one after the other. Of their bodies, only the JSON of inference requests is kept."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -110,7 +109,7 @@ class _Client(asyncio.Protocol):
         self._target = ""
         self._kept = b""
         self._keep = 0  # bytes of JSON still to come
-        self._left: int | None = None  # bytes of the body still to come; None within a head
+        self._left: int | None = None  # bytes of the body still to come; None while a head is read
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -162,7 +161,7 @@ class _Client(asyncio.Protocol):
 
 
 def _stall(loop: asyncio.AbstractEventLoop, due: float, *, seconds: float, every: float) -> None:
-    """The whole process stands still, and says when it did."""
+    """Block the whole process for a while, and print the times; then schedule the next stall."""
     began = time.monotonic()
     time.sleep(seconds)
     sys.stdout.write(f"{began} {time.monotonic()}\n")
@@ -183,7 +182,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 class NullServer:
-    """One in a process of its own, on a free port, from construction to the end of the `with` block."""
+    """A null server as a process, on a free port, from construction to the end of the `with` block."""
 
     def __init__(self, *, stall_seconds: float = 0.0, stall_every: float = 2.0) -> None:
         options = {"--stall-seconds": stall_seconds, "--stall-every": stall_every}
@@ -197,7 +196,7 @@ class NullServer:
         self.port = int(self._output.readline())
         self.url = f"http://127.0.0.1:{self.port}"
         self.stalls: Sequence[tuple[float, float]] = ()
-        """When it stood still, from when to when; known after the end."""
+        """The begin and end of each stall; known after the end."""
 
     def __enter__(self) -> Self:
         return self
@@ -218,8 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=0, help="0 takes a free one")
-    add("--stall-seconds", type=float, default=0.0, help="how long it stands still each time")
-    add("--stall-every", type=float, default=2.0, help="how often, counted from its start")
+    add("--stall-seconds", type=float, default=0.0, help="length of each stall")
+    add("--stall-every", type=float, default=2.0, help="seconds from the start of one stall to the next")
     with asyncio.Runner(loop_factory=punctual) as runner:
         runner.run(_serve(parser.parse_args(arguments)))
 

@@ -1,7 +1,4 @@
-"""What a run has to reach: the objectives of `slo.yaml`, and how that file is read.
-
-What does not live here: the verdict (`slo`).
-"""
+"""The objectives of a run, and the reader of their file, `slo.yaml`. `slo` judges a run by them."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class ClosedObjective(_Strict):
-    """Of a closed loop. With a `scenario` the latencies are of its requests alone; errors are always of all."""
+    """Objectives of a closed loop. With a `scenario`, latencies are of its requests only; errors are of all."""
 
     mix: Mix
     workers: Annotated[int, Field(gt=0)]
@@ -47,7 +44,7 @@ class ClosedObjective(_Strict):
 
 
 class OpenObjective(_Strict):
-    """Of an open loop at a rate."""
+    """Objectives of an open loop at a rate."""
 
     mix: Mix
     rate: _Positive
@@ -57,7 +54,7 @@ class OpenObjective(_Strict):
 
 
 class CapacityObjective(_Strict):
-    """Of the search for the highest rate with this p99."""
+    """The objective of a search for the highest rate with this p99."""
 
     mix: Mix
     p99_ms: _Positive
@@ -65,13 +62,13 @@ class CapacityObjective(_Strict):
 
 
 class MemoryObjective(_Strict):
-    """Of the server over the whole run."""
+    """The objective for the server's memory over the whole run."""
 
     max_resident_mb: _Positive
 
 
 class Objectives(_Strict):
-    """All of a file."""
+    """All objectives of a file."""
 
     closed: list[ClosedObjective] = []
     open: list[OpenObjective] = []
@@ -86,7 +83,7 @@ class Objectives(_Strict):
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML lets the last of two equal keys win: half the objectives could be gone unseen."""
+    """A loader that refuses equal keys. PyYAML keeps only the last one, so objectives could disappear unnoticed."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -97,7 +94,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def load(path: Path) -> Objectives:
-    """The objectives of a file; raises `BadObjectives`, which names the file, the field and what to do."""
+    """Read the objectives of a file; raises `BadObjectives`, which names the file, the field and what to do."""
     try:
         document = yaml.load(path.read_bytes(), Loader=_UniqueKeys)  # noqa: S506  # a SafeLoader
         return Objectives.model_validate({} if document is None else document)

@@ -1,4 +1,4 @@
-"""The open loop of a load test: queries sent by `loadgen.open_loop` in a process of their own, and what a run says."""
+"""The open loop of a load test: it sends queries with `loadgen.open_loop`, in a separate process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from loadtests.results import OpenRun
 
 
 def run(plan: QueryLoad, *, stop: Connection | None = None) -> OpenRun:
-    """Do it in this process, which should have nothing else to do; see `loadgen.open_loop.drive`."""
+    """Run the plan in this process, which should do nothing else; see `loadgen.open_loop.drive`."""
     return conclude(plan, open_loop.drive(plan.sending(), stop=stop))
 
 
 class OpenLoop:
-    """A process that runs one plan, as it is or with other rates; the queries go there once. For use in `with`."""
+    """A process that runs one plan, also with other rates; it gets the queries only once. For use in `with`."""
 
     def __init__(self, plan: QueryLoad) -> None:
         self._aside = Aside()
@@ -34,20 +34,20 @@ class OpenLoop:
         self._aside.__exit__(kind, error, trace)
 
     def run(self, **changes: Any) -> OpenRun:
-        """Run it and wait; `rate=…`, `seconds=…`, `seed=…` in place of the plan's."""
+        """Run the plan and wait; `rate=…`, `seconds=…`, `seed=…` replace the plan's values."""
         self.start(**changes)
         return self.result()
 
     def start(self, **changes: Any) -> None:
-        """Let it begin; `result` waits for it."""
+        """Begin a run; `result` waits for it."""
         self._aside.start(_run_held, changes=changes)
 
     def stop(self) -> None:
-        """Ask the run under way to end early; what it has sent it still waits for."""
+        """Ask the run to end early; it still waits for the answers to what it has sent."""
         self._aside.stop()
 
     def result(self) -> OpenRun:
-        """What it found; what it raised is raised here."""
+        """The result of the run; an exception of the run is raised here."""
         found: OpenRun = self._aside.result()
         return found
 

@@ -1,7 +1,4 @@
-"""The plan of an open loop of queries, and what a run of it says of them. Pure.
-
-What sends it is `loadgen.open_loop`.
-"""
+"""The plan of an open loop of queries, and the evaluation of a run. Pure. `loadgen.open_loop` sends the queries."""
 
 from __future__ import annotations
 
@@ -20,9 +17,9 @@ from loadtests.results import OpenRun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryLoad:
-    """What to send, where to, how often and for how long. All queries of one mix, by HTTP.
+    """What to send, where to, how often and for how long. All queries are of one mix, over HTTP.
 
-    `url`: http(s)://host[:port][/prefix]. `cafile`: who vouches for an https server, if not this system's authorities.
+    `url`: http(s)://host[:port][/prefix]. `cafile`: the CA certificates for an https server (default: the system's).
     """
 
     url: str
@@ -38,10 +35,10 @@ class QueryLoad:
             raise ValueError("an open loop sends queries of one mix, at least one")
         if others := {query.scenario for query in self.queries}.difference(HTTP_SCENARIOS):
             raise ValueError(f"the open loop speaks HTTP only: leave out the queries of {', '.join(sorted(others))}")
-        self.sending()  # checks the rest
+        self.sending()  # checks the other fields
 
     def sending(self) -> plan.OpenLoad:
-        """The same as it goes over the wire."""
+        """The plan with its queries rendered as HTTP requests."""
         parts = urlsplit(self.url)
         prefix = parts.path.rstrip("/")
         return plan.OpenLoad(
@@ -62,7 +59,7 @@ class QueryLoad:
 
 
 def verdict(plan: QueryLoad, sample: Sample) -> str:
-    """What is wrong with it; "" if nothing is."""
+    """What is wrong with the answer; "" if nothing is."""
     if sample.response is None:
         return sample.reason
     given = sample.response
@@ -70,7 +67,7 @@ def verdict(plan: QueryLoad, sample: Sample) -> str:
 
 
 def conclude(plan: QueryLoad, done: Done) -> OpenRun:
-    """The run as it is stored: of all that was due, each either right or an error by its kind."""
+    """The run as it is stored; each request that was due counts as right or as an error of some kind."""
     wrong = [verdict(plan, sample) for sample in done.samples]
     right = [sample for sample, error in zip(done.samples, wrong, strict=True) if not error]
     lags = sorted(sample.lag for sample in done.samples)
@@ -80,7 +77,7 @@ def conclude(plan: QueryLoad, done: Done) -> OpenRun:
         seconds=done.seconds,
         seed=plan.seed,
         latency=summarise(sample.latency for sample in right),
-        # An overloaded server answers on after the last arrival; that time counts.
+        # An overloaded server still answers after the last arrival; that time counts too.
         throughput=len(right) / max([done.seconds, *(sample.done for sample in right)]),
         errors=dict(Counter(error for error in wrong if error).most_common()),
         lag_p50=percentile(lags, 50) if lags else None,

@@ -1,7 +1,7 @@
-"""What is right: the top-1 of an image, computed in process from the graphs of the model repository.
+"""The oracle: it computes the right top-1 label of an image from the graphs of the model repository.
 
-What lives here: reading the model's `config.pbtxt`, and running its graphs one after another with ONNX Runtime. It is
-deliberately the plainest way to do that, and shares no code with the service, whose answers it judges.
+It reads the model's `config.pbtxt` and runs its graphs with ONNX Runtime, in the simplest way. It shares no code with
+the service, whose answers it judges.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ PROBABILITIES: Final = "probabilities"
 
 
 class NoOracle(Exception):
-    """The model repository cannot say what is right."""
+    """The model repository cannot give the right answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """The most probable label, and by how much it leads the second."""
+    """The most probable label, and its lead over the second."""
 
     label: str
     margin: float
 
 
 class Oracle:
-    """One model of a repository, its newest version; raises `NoOracle` if it cannot be run here."""
+    """The newest version of one model of a repository; raises `NoOracle` if it cannot be run here."""
 
     def __init__(self, repository: Path, model: str) -> None:
         self.model = model
@@ -54,10 +54,10 @@ class Oracle:
         self.input: str = config.input[0].name
         height, width, *_ = config.input[0].dims
         self.size: tuple[int, int] | None = (width, height) if width > 0 and height > 0 else None
-        """Width and height of what it takes, if that is fixed."""
+        """Width and height of the model's input, if they are fixed."""
 
     def top(self, image: Pixels) -> Top:
-        """Of one image."""
+        """The top-1 of one image."""
         tensors: dict[str, Any] = {self.input: image[np.newaxis]}
         for session, inputs, outputs in self._steps:
             names = [output.name for output in session.get_outputs()]
@@ -72,7 +72,7 @@ class Oracle:
             return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
         except (OSError, text_format.ParseError) as error:
             raise NoOracle(
-                f"what is right is computed from the served model, and {path} cannot be read ({error}); "
+                f"the right answers are computed from the served model, and {path} cannot be read ({error}); "
                 "name the folder with --model-repository and the model with --model"
             ) from error
 

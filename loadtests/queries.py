@@ -1,7 +1,6 @@
-"""One request and what a right answer to it says: what both generators send and how they judge what comes back.
+"""A query (a request with its right answer), and the judgement of answers, for both generators. Pure.
 
-What lives here: the query, and the reading of answers in the three ways in which
-they come over HTTP. What does not: where queries come from (`corpus`), when they are sent (`users`, `open_loop`). Pure.
+`corpus` makes queries; `users` and `open_loop` send them.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ HTTP_SCENARIOS: Final[tuple[Scenario, ...]] = ("raw", "jpeg", "oip")
 
 OK: Final = 200
 NULL_LABEL: Final = "null"
-"""What the null backend answers to everything: queries to it expect this."""
+"""The null server's answer to all queries."""
 CLASSES: Final = "classes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A request. `scenario`: how it is sent; `kind`: what is sent, "photo", "12 MP raw"; `expected`: the right top-1.
+    """A request. `scenario`: how it is sent; `kind`: what it holds, such as "photo"; `expected`: the right top-1 label.
 
     `headers` without Host and Content-Length. Of a `grpc` query the body is a serialised ModelInferRequest.
     """
@@ -41,7 +40,7 @@ class Query:
 
 
 def judge(query: Query, *, status: int, headers: Mapping[str, str], body: bytes) -> str:
-    """What is wrong with an answer, in a few words that are the same for the same fault; "" for a right one.
+    """What is wrong with an answer, in a few words that are equal for equal faults; "" if it is right.
 
     `headers`: names in lower case, or a mapping that ignores case.
     """
@@ -67,7 +66,7 @@ def top_label(body: bytes, *, json_length: str | None) -> str:
 
 
 def _code(body: bytes) -> str:
-    """The `code` of an error of topfive; nothing of any other server, whose texts vary from answer to answer."""
+    """The `code` of topfive's error; "" for any other server, whose texts vary from answer to answer."""
     try:
         return str(json.loads(body)["code"])
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The folder in which the queries of a run lie: written once by the driver, read by every generator process."""
+"""Stores the queries of a run in a folder: the driver writes them once, every generator process reads them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INDEX: Final = "index.json"
 
 
 def write(queries: Iterable[Query], folder: Path) -> int:
-    """Write them; how many."""
+    """Write the queries; return their number."""
     folder.mkdir(parents=True, exist_ok=True)
     index = []
     for number, query in enumerate(queries):
@@ -26,7 +26,7 @@ def write(queries: Iterable[Query], folder: Path) -> int:
 
 
 def read(folder: Path, *, null: bool = False) -> list[Query]:
-    """Read them back; `null` expects of each what the null backend answers."""
+    """Read the queries back; with `null`, each expects the null server's answer."""
     found = []
     for entry in json.loads((folder / _INDEX).read_text()):
         query = Query(**{**entry, "body": (folder / entry["body"]).read_bytes()})

@@ -1,7 +1,7 @@
-"""Every sample of every generator process, in files: what Locust's own statistics round away.
+"""Stores every sample of every generator process in files, because Locust's own statistics round them.
 
-What lives here: the writing end, in each of Locust's processes, and the reading end, in the driver. One file for each
-process; one line for each answer; times on the machine's monotonic clock, which all its processes share.
+Each of Locust's processes writes one file, with a line for each answer; the driver reads them. Times are on the
+machine's monotonic clock, which all processes share.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PATTERN: Final = "samples-*.csv"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request. `error`: what was wrong with its answer, "" for a right one. `users`: those of its process then."""
+    """One request. `error`: what was wrong with its answer, "" if right. `users`: of its process at that time."""
 
     started: float
     ended: float
@@ -29,12 +29,12 @@ class Sample:
 
     @property
     def seconds(self) -> float:
-        """How long it took, from the first byte sent to the last one read."""
+        """The time from the first byte sent to the last byte read."""
         return self.ended - self.started
 
 
 class Recorder:
-    """Keeps samples until `flush` writes them, so that writing is not in a request's way."""
+    """Keeps samples until `flush` writes them, so that writing does not delay a request."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,11 +42,11 @@ class Recorder:
         self._waiting: list[Sample] = []
 
     def add(self, sample: Sample) -> None:
-        """Keep one."""
+        """Keep a sample."""
         self._waiting.append(sample)
 
     def flush(self) -> None:
-        """Write what was added since."""
+        """Write the samples added since the last call."""
         waiting, self._waiting = self._waiting, []
         with self._path.open("a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(
@@ -55,14 +55,14 @@ class Recorder:
 
 
 class Reader:
-    """Reads what was written since the last time, by whichever process."""
+    """Reads the new samples of all processes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._read: dict[Path, int] = {}
 
     def new(self) -> list[Sample]:
-        """The samples that came since, of each process in its order; a line that is not yet whole waits."""
+        """The samples since the last call, of each process in its order; an incomplete line is left for later."""
         return [sample for path in sorted(self._folder.glob(_PATTERN)) for sample in self._new_of(path)]
 
     def _new_of(self, path: Path) -> Iterable[Sample]:

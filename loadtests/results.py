@@ -1,7 +1,7 @@
-"""What a load test found, as it is stored: one JSON document, read back by `report`, `gate` and `--baseline`.
+"""The results of a load test and their file: one JSON document, which `report`, `gate` and `--baseline` read.
 
-What lives here: the data and its file. What does not: measuring, judging, drawing. Times are in seconds, memory in
-bytes, CPU in cores (CPU seconds per second); what was not measured is None, never 0.
+Times are in seconds, memory in bytes, CPU in cores (CPU seconds per second). A figure that was not measured is None,
+never 0.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class UnreadableRun(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """What the server said of itself for the time of a measurement; None for what it does not tell."""
+    """The server's own figures for the time of a measurement; None for a figure that it does not report."""
 
     cpu_cores: float | None = None
-    resident_bytes: float | None = None  # the most seen
+    resident_bytes: float | None = None  # the maximum
     mean_batch: float | None = None
-    stages: Mapping[str, float] = field(default_factory=dict)  # decode, resize, queue, inference: mean of a request
+    stages: Mapping[str, float] = field(default_factory=dict)  # decode, resize, queue, inference: mean per request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A stretch of steady load. `count`: right answers; `p50`, `p99` of them, None if there was none."""
+    """A window of steady load. `count`: right answers; `p50`, `p99`: of these, None if there are none."""
 
     began: float  # since the run began
     seconds: float
@@ -54,10 +54,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A closed loop: so many workers on one mix of queries, each with one request in flight.
+    """A closed loop: a number of workers on one mix of queries, each with one request in flight.
 
-    `windows`: all after the warm-up; the last `agreed` of them are what everything else here is made of, and if the
-    rule of the windows was not met within the bound, `settled` is false. `latency` is of all queries together.
+    `windows`: all after the warm-up. All other figures are computed from the last `agreed` windows. `settled` is false
+    if the windows did not agree within the bound. `latency` is of all queries together.
     """
 
     mix: Mix
@@ -70,13 +70,13 @@ class Cell:
     latency: Latencies | None
     scenarios: Mapping[str, Latencies]
     kinds: Mapping[str, Latencies]
-    errors: Mapping[str, int]  # by kind: what was wrong -> how often
+    errors: Mapping[str, int]  # what was wrong -> how often
     server: Server | None
     generator_cores: float | None
 
     @property
     def error_ratio(self) -> float:
-        """Answers that were not right, of all."""
+        """The share of answers that were not right."""
         wrong = sum(self.errors.values())
         return wrong / max(1, wrong + (self.latency.count if self.latency else 0))
 
@@ -85,8 +85,8 @@ class Cell:
 class OpenRun:
     """An open loop: Poisson arrivals at a fixed rate, latencies from the scheduled time.
 
-    `lag_p50`, `lag_p99`: how much later than scheduled the generator sent, not counting what it waited for one of its
-    connections; `starved`: how many requests had to wait so. `faults`: what makes it INVALID.
+    `lag_p50`, `lag_p99`: how much later than scheduled the generator sent, not counting waits for a free connection;
+    `starved`: how many requests had such a wait. `faults`: why the run is INVALID.
     """
 
     mix: Mix
@@ -106,19 +106,19 @@ class OpenRun:
 
     @property
     def valid(self) -> bool:
-        """Whether it says something of the server."""
+        """Whether its figures are the server's: it has no faults."""
         return not self.faults
 
     @property
     def error_ratio(self) -> float:
-        """Answers that were not right, or never came, of all."""
+        """The share of requests whose answer was wrong or never came."""
         wrong = sum(self.errors.values())
         return wrong / max(1, wrong + (self.latency.count if self.latency else 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """The highest rate that meets an objective. `rate` is None where none did; `faults` make it INVALID."""
+    """The highest rate that meets an objective. `rate` is None if no rate does; `faults` make it INVALID."""
 
     mix: Mix
     p99_at_most: float
@@ -129,7 +129,7 @@ class Capacity:
 
     @property
     def valid(self) -> bool:
-        """Whether the rate is the server's and not the generator's or the search's."""
+        """Whether the server limits the rate, and not the generator or the search."""
         return not self.faults
 
 
@@ -158,20 +158,20 @@ class ShapeRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What the server used at a time since the run began, and what was being measured."""
+    """The server's CPU and memory at a time since the run began, and the phase of the run."""
 
     at: float
     cpu_cores: float | None
     resident_bytes: float | None
-    phase: str  # "random × 8", "open 120/s"
+    phase: str  # such as "random × 8" or "open 120/s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Null:
-    """The generators against a backend that answers at once: their own limits, which are not the server's.
+    """The generators' own limits, measured against a server that answers at once.
 
-    `closed`: Locust's. `floor`: the open loop's at a low rate. `ceiling`: the open loop at the highest rate at which it
-    kept up; None if it did at none.
+    `closed`: Locust's. `floor`: the open loop at a low rate. `ceiling`: the open loop at the highest rate at which it
+    kept up with its schedule; None if there was none.
     """
 
     closed: Sequence[Cell]
@@ -181,7 +181,7 @@ class Null:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """All of one run. `name` tells it from others in a comparison; `faults` make it INVALID as a whole."""
+    """All results of one run. `name` identifies it in a comparison; `faults` make the whole run INVALID."""
 
     name: str
     url: str
@@ -202,12 +202,12 @@ _RUN: Final = TypeAdapter(Run)
 
 
 def save(run: Run, path: Path) -> None:
-    """Write it as JSON."""
+    """Write the run as JSON."""
     path.write_bytes(_RUN.dump_json(run, indent=1) + b"\n")
 
 
 def load(path: Path) -> Run:
-    """Read it back; raises `UnreadableRun`."""
+    """Read a run; raises `UnreadableRun`."""
     try:
         return _RUN.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

@@ -1,7 +1,6 @@
-"""A whole run: what is asked for is measured, one thing after another, and kept.
+"""A whole run: it prepares target and queries, measures the plan, and returns the results.
 
-What lives here: the beginning and the end of it. The order of the measurements: `measuring`. What becomes of what they
-found: `report`.
+`measuring` has the order of the measurements; `report` writes the results.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ INTERRUPTED = "it was interrupted: what had not been measured by then is missing
 def run(
     target: Target, plan: RunPlan, *, name: str, marks_port: int | None, pid: int | None, say: Callable[[str], None]
 ) -> Run:
-    """Measure it all; interrupted by the keyboard or by a generator that fails, what there is by then.
+    """Measure the plan. After Ctrl-C or a failed generator, return the results so far.
 
-    `say` gets a line of progress at a time. `marks_port`: where Prometheus is told what is being measured. `pid`: of a
-    server on this machine that does not tell its CPU and memory itself.
+    `say` gets lines of progress. `marks_port`: serves the current phase for Prometheus. `pid`: the process of a server
+    on this machine that does not report its CPU and memory itself.
     """
     zero, began = time.monotonic(), datetime.now(UTC)
     with ExitStack() as stack:
@@ -69,7 +68,7 @@ def run(
 
 
 def _corpus(plan: RunPlan, folder: Path, *, say: Callable[[str], None]) -> tuple[Oracle, list[Query]]:
-    """The queries, written to the folder for all generators."""
+    """Make the queries, and write them to the folder for all generators."""
     say("computing what is right, in process")
     oracle = Oracle(plan.repository, plan.model)
     photos = corpus.photos(plan.photos, seed=plan.seed, size=oracle.size)

@@ -1,4 +1,4 @@
-"""What a run is to measure: the options of `python -m loadtests run`, as one value."""
+"""The plan of a run: the options of `python -m loadtests run`, as one value."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MODEL: Final = "efficientnet_lite0"
 
 
 class NoPlan(Exception):
-    """What was asked for cannot be measured."""
+    """The plan cannot be measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """Everything that is measured, in the order of the fields; what is empty is left out.
+    """The measurements of a run, in the order of the fields; empty fields are left out.
 
-    `capacity_p99_seconds`: the objectives for which the capacity is searched. `processes`: of Locust,
-    each with its share of the workers. Raises `NoPlan` for what cannot be measured.
+    `capacity_p99_seconds`: the objectives for which the capacity is searched. `processes`: of Locust, each with its
+    share of the workers. Raises `NoPlan` if the plan cannot be measured.
     """
 
     workers: Sequence[int] = WORKERS
@@ -55,20 +55,20 @@ class RunPlan:
         if not self.all_mixes:
             raise NoPlan("there is nothing to measure: no --mixes, and no --rates or --p99-ms")
         if self.shapes and not self.mixes:
-            raise NoPlan("shapes are of the first of --mixes, and there is none")
+            raise NoPlan("shapes use the first of --mixes, and it is empty")
 
     @property
     def is_open(self) -> bool:
-        """Whether there are open loops in it."""
+        """Whether the plan has open loops."""
         return bool(self.open_mixes and (self.open_rates or self.capacity_p99_seconds))
 
     @property
     def all_mixes(self) -> Sequence[Mix]:
-        """Those of which there must be queries."""
+        """All mixes that need queries."""
         return list(dict.fromkeys([*self.mixes, *(self.open_mixes if self.is_open else ())]))
 
     def described(self) -> Mapping[str, str]:
-        """For the report: what a second run would have to be told to be comparable."""
+        """The options that a second run needs to be comparable; for the report."""
         rule = self.rule
         return {
             "scenarios": ", ".join(self.scenarios),

@@ -1,7 +1,4 @@
-"""Asks a server for its metrics all the while, so that whatever is measured has its server's figures too.
-
-What lives here: the thread that asks, and what it has read so far. What is made of it: `server_metrics`.
-"""
+"""A thread that reads the server's metrics during the whole run; `server_metrics` evaluates them."""
 
 from __future__ import annotations
 
@@ -22,9 +19,9 @@ EVERY_SECONDS: Final = 0.5
 
 
 class Sampler:
-    """Reads until the end of the `with` block. `pid`: of a server here that does not tell its CPU and memory.
+    """Reads until the end of the `with` block. `pid`: a local server that does not report its CPU and memory.
 
-    A reading that fails, or is none, is left out and counted in `missed`: a server that is overloaded is the rule here.
+    A failed or unreadable reading is left out and counted in `missed`: overloaded servers are normal here.
     """
 
     def __init__(self, metrics_url: str, *, pid: int | None, zero: float) -> None:
@@ -50,7 +47,7 @@ class Sampler:
 
     @property
     def asked(self) -> int:
-        """How often it was asked so far."""
+        """How often the server was asked so far."""
         return len(self.readings) + self.missed
 
     def server(self, start: float, end: float) -> Server | None:

@@ -1,7 +1,6 @@
-"""What a server says of itself in `/metrics`: CPU, memory, batch sizes, time in each stage, between two readings.
+"""Computes a server's CPU, memory, batch size and time in each stage between two readings of its metrics. Pure.
 
-What lives here: topfive's metrics and Triton's made into the same few figures. What does not: how they are read
-(`loadgen.metrics`), when it is asked (`sampling`). Pure.
+topfive's metrics and Triton's give the same figures. `loadgen.metrics` parses the readings; `sampling` takes them.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ _MICROSECONDS: Final = 1e6
 
 
 def with_process(reading: Reading, *, cpu_seconds: float, resident_bytes: float) -> Reading:
-    """The same, and what somebody else knows of the process."""
+    """The reading, with CPU time and memory of the process added from another source."""
     return Reading(reading.at, {**reading.values, (_CPU, ()): cpu_seconds, (_MEMORY, ()): resident_bytes})
 
 
 def memory(reading: Reading) -> float | None:
-    """Resident bytes then, if it is told."""
+    """The resident bytes; None if not reported."""
     return reading.sum(_MEMORY)
 
 
@@ -50,27 +49,27 @@ def between(readings: Sequence[Reading], *, start: float, end: float) -> Server 
 
 
 def _stages(counted: Difference) -> dict[str, float]:
-    """Mean of the requests in each stage."""
+    """The mean time of a request in each stage."""
     stages = counted.last.labelled(f"{_STAGE}_count", "stage")
     means = ((stage, counted.mean(_STAGE, stage=stage)) for stage in stages)
     return {stage: mean for stage, mean in means if mean is not None}
 
 
 def _triton_models(counted: Difference) -> Iterator[str]:
-    """The models that run something: an ensemble is counted too, but executes nothing."""
+    """The models that execute something; an ensemble is counted too, but executes nothing."""
     for model in counted.last.labelled("nv_inference_request_success", "model"):
         if counted.grown("nv_inference_exec_count", model=model) and counted.grown(_INFER, model=model):
             yield model
 
 
 def _triton_batch(counted: Difference, models: Sequence[str]) -> float | None:
-    """Of the model whose batches are largest: that is the one that batches."""
+    """The mean batch size of the model with the largest batches, which is the model that batches."""
     means = (counted.ratio("nv_inference_count", "nv_inference_exec_count", model=model) for model in models)
     return max((mean for mean in means if mean is not None), default=None)
 
 
 def _triton_stages(counted: Difference, models: Sequence[str]) -> dict[str, float]:
-    """Queue and inference of a request, added up over the models that it passes."""
+    """The time of a request in queue and inference, summed over the models that it passes."""
     found: dict[str, float] = {}
     for model in models:
         for stage, name in (("queue", "nv_inference_queue_duration_us"), ("inference", _INFER)):

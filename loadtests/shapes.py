@@ -1,7 +1,4 @@
-"""How the number of users changes over time: spike, soak, and ramp to saturation.
-
-What lives here: users as a function of time, pure, and the class by which Locust asks for it.
-"""
+"""The shapes (spike, soak, ramp): the number of users as a function of time. Pure."""
 
 from __future__ import annotations
 
@@ -21,18 +18,18 @@ class ShapeSize:
 
 
 def spike(at: float, plan: ShapeSize) -> int:
-    """A quiet third with an eighth of the users, a third with all of them at once, and a third to recover in."""
+    """A third of the time with an eighth of the users, a third with all users, and a third to recover."""
     calm = max(1, plan.users // 8)
     return plan.users if plan.seconds / 3 <= at < plan.seconds * 2 / 3 else calm
 
 
-def soak(at: float, plan: ShapeSize) -> int:  # all shapes are asked alike
-    """All users, all the time: what leaks shows."""
+def soak(at: float, plan: ShapeSize) -> int:  # all shapes have the same parameters
+    """All users, all the time, to show leaks."""
     return plan.users
 
 
 def ramp(at: float, plan: ShapeSize) -> int:
-    """One user more at a time, evenly, until all are there: where throughput stops to grow is saturation."""
+    """One user more at equal intervals, up to all users; saturation is where throughput stops growing."""
     return min(plan.users, 1 + int(at / plan.seconds * plan.users))
 
 
@@ -42,9 +39,9 @@ SIZES: Final[dict[Shape, ShapeSize]] = {
     "soak": ShapeSize(users=4, seconds=600.0),
     "ramp": ShapeSize(users=32, seconds=96.0),
 }
-"""What a shape is unless it is told otherwise."""
+"""The default size of each shape."""
 
 
 def users_at(shape: Shape, at: float, plan: ShapeSize) -> int | None:
-    """How many users there are so many seconds after the beginning; None when it is over."""
+    """The number of users `at` seconds after the beginning; None after the end."""
     return SHAPES[shape](at, plan) if at < plan.seconds else None

@@ -1,9 +1,7 @@
 """The verdict on a stored run by the objectives of `slo.yaml`. Pure, but for `load`, which is `objectives.load`.
 
-What does not live here: what objectives there can be (`objectives`), comparing two runs (`comparison`).
-
-It cannot tell whether an objective is met if it lacks a measurement, or has one that did not settle, is of too few
-samples (`loadgen.percentiles.standing`), or is beyond what the generator itself can do.
+An objective cannot be judged if its measurement is missing, did not settle, has too few samples
+(`loadgen.percentiles.standing`), or is beyond the generator's own limits. `objectives` defines the objectives.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from loadtests.results import Capacity, Cell, OpenRun, Run
 __all__ = ["BadObjectives", "Objectives", "judge", "load"]
 
 HEADROOM: Final = 1.5
-"""A generator that can do less than so many times what was measured may be what limits it."""
+"""If the generator's own limit is less than so many times the measured rate, the generator may be the bottleneck."""
 
 _MB: Final = 1_000_000
 
@@ -43,7 +41,7 @@ def judge(run: Run, objectives: Objectives) -> Verdict:
         *(_capacity(run, objective) for objective in objectives.capacity),
         *([_memory(run, objectives.memory)] if objectives.memory else []),
     ]
-    checks = list(dict.fromkeys(found))  # objectives by scenario share the error ratio of their cell
+    checks = list(dict.fromkeys(found))  # objectives for scenarios of one cell share its error ratio
     return conclude(checks, [f"the run: {fault}" for fault in run.faults], notes=list(_limits(run)))
 
 
@@ -73,7 +71,7 @@ def _cell_latency(cell: Cell | None, scenario: Scenario | None) -> Latencies | N
 
 
 def _open(run: Run, objective: OpenObjective) -> Iterator[Check]:
-    """Each of the runs at the rate counts; none at all is one that was not measured."""
+    """Check every run at the objective's rate; if there is none, the objective was not measured."""
     name = f"{objective.mix} at {objective.rate:g}/s"
     at_rate = [one for one in run.open if one.mix == objective.mix and math.isclose(one.rate, objective.rate)]
     for one in at_rate:
@@ -136,7 +134,7 @@ def _latencies(
 
 
 def _errors(name: str, measured: Cell | OpenRun | None, *, wanted: float, doubt: str) -> Check:
-    """Too many errors are too many, whether or not what was measured beside them can be trusted."""
+    """A check of the errors. Too many errors are a miss even if the measurement is in doubt."""
     seen = measured.error_ratio if measured else None
     if isinstance(measured, Cell) and seen is not None and seen > wanted:
         doubt = ""
@@ -163,7 +161,7 @@ def _beyond_ceiling(run: Run, rate: float) -> str:
 
 
 def _limits(run: Run) -> Iterator[str]:
-    """Where the generator may be what limits a figure."""
+    """The measurements whose bottleneck may be the generator."""
     if run.null is None:
         yield "the null backend was not measured: how much of these figures is the generator's own is not known"
         return

@@ -1,7 +1,4 @@
-"""The server under test: where it is, what it is, whether it is ready.
-
-What lives here: the few questions asked once, before anything is measured. What does not: load.
-"""
+"""The server under test: its address, its features, and the questions asked before anything is measured."""
 
 from __future__ import annotations
 
@@ -16,12 +13,12 @@ from loadtests.queries import HTTP_SCENARIOS, Scenario
 
 OURS: Final = "topfive"
 PATIENCE_SECONDS: Final = 5.0
-# Without the proxies of the environment, through which the generators do not go either.
+# Ignores the proxies of the environment, as the generators do.
 _DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class NoTarget(Exception):
-    """There is nothing that could be measured."""
+    """The server cannot be measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +34,11 @@ class Target:
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
-        """In which ways it can be asked over HTTP: `/v1/classify` is topfive's own."""
+        """The scenarios that the server supports over HTTP; only topfive has `/v1/classify`."""
         return HTTP_SCENARIOS if self.name == OURS else ("oip",)
 
     def check(self, scenarios: Iterable[Scenario]) -> None:
-        """Raise `NoTarget` if it cannot be asked in these ways."""
+        """Raise `NoTarget` if the server does not support these scenarios."""
         for scenario in scenarios:
             if scenario == "grpc" and not self.grpc:
                 raise NoTarget("to ask over gRPC, say where that is: --grpc host:port")
@@ -52,7 +49,7 @@ class Target:
 
 
 def find(url: str, *, model: str, metrics_url: str = "", grpc: str = "") -> Target:
-    """Ask it who it is; raises `NoTarget` with what to do about it."""
+    """Ask the server for its name and features; raises `NoTarget`, which says what to do."""
     url = url.rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
@@ -76,7 +73,7 @@ def find(url: str, *, model: str, metrics_url: str = "", grpc: str = "") -> Targ
 
 
 def settings(target: Target) -> dict[str, str]:
-    """What it tells of how it runs: the configuration of the model, as far as two runs could differ in it."""
+    """The server's settings for the report: the parts of the model's configuration in which runs may differ."""
     config = _config(target, target.model)
     steps = config.get("ensemble_scheduling", {}).get("step", [])
     configs = [_config(target, step["model_name"]) for step in steps] or [config]
@@ -89,7 +86,7 @@ def settings(target: Target) -> dict[str, str]:
 
 
 def _config(target: Target, model: str) -> dict[str, Any]:
-    """The configuration of a model; nothing of a server that does not tell it, or not of a part of an ensemble."""
+    """The configuration of a model; empty if the server does not report it."""
     try:
         found: dict[str, Any] = json.loads(get(f"{target.url}/v2/models/{model}/config"))
     except (OSError, ValueError):
@@ -98,7 +95,7 @@ def _config(target: Target, model: str) -> dict[str, Any]:
 
 
 def get(url: str) -> bytes:
-    """The body of a good answer; raises `OSError` for any other, and for none."""
+    """The body of an answer with status 200; raises `OSError` for any other answer, and if none comes."""
     with _DIRECT.open(url, timeout=PATIENCE_SECONDS) as answer:
         body: bytes = answer.read()
         return body

@@ -1,7 +1,6 @@
-"""The users of Locust: each is one client that has one request in flight, and checks every answer.
+"""Locust's users: each is a client with one request in flight that checks every answer.
 
-What lives here: how a query is sent in Locust's way. What does not: the queries (`corpus`, `query_files`), what a right
-answer is (`queries`), how many users there are (`shapes`, or Locust's own options).
+`query_files` has the queries, `queries` judges the answers, and `shapes` or Locust's options set the number of users.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from loadtests.recorder import Sample
 
 PATIENCE_SECONDS: Final = 60.0
 AFTER_ERROR_SECONDS: Final = 0.1
-"""Without it, users of a server that refuses would send nothing but refusals, thousands a second."""
+"""A pause after an error. Without it, users of a server that refuses would send thousands of requests per second."""
 
 _numbers = itertools.count()
 
-# The client library's own hook, of each new connection.
+# The client library calls this hook for each new connection.
 ConnectionPool.after_connect = lambda _, connection: sockets.prepare(connection)
 
 
 class _Sender:
-    """What all users share: drawing the next query, and noting what became of it."""
+    """The common part of all users: it draws the next query, and records the result."""
 
     scenarios: ClassVar[tuple[Scenario, ...]]
 
@@ -47,7 +46,7 @@ class _Sender:
         if not wanted:
             raise RuntimeError(f"there are no queries for {type(self).__name__} in the mix {options.mix!r}")
         self._queries = wanted
-        process = getattr(environment.runner, "worker_index", 0)  # there with --processes
+        process = getattr(environment.runner, "worker_index", 0)  # exists only with --processes
         self._order = order(len(wanted), seed=f"{options.seed}/{process}/{next(_numbers)}")
 
     def draw(self) -> Query:
@@ -101,13 +100,13 @@ class Jpeg(_HttpUser):
 
 
 class Oip(_HttpUser):
-    """Pixels by the Open Inference Protocol, as a binary tensor: to any server that speaks it."""
+    """Pixels as a binary tensor of the Open Inference Protocol, for any server that speaks it."""
 
     scenarios = ("oip",)
 
 
 class Mixed(_HttpUser):
-    """All that comes over HTTP, or what `--scenarios` names of it."""
+    """All scenarios over HTTP, or those that `--scenarios` names."""
 
     scenarios = queries.HTTP_SCENARIOS
 
@@ -130,7 +129,7 @@ class Grpc(_Sender, User):
         self.begin(self.environment)
         self._channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-        # Parsed once: that is the client's work, and not what is measured.
+        # Parsed once: parsing is the client's work, which is not measured.
         self._requests = {one.body: service_pb2.ModelInferRequest.FromString(one.body) for one in self._queries}
 
     def on_stop(self) -> None:
@@ -163,12 +162,12 @@ class Grpc(_Sender, User):
 
 
 def prepare_grpc() -> None:
-    """Let gRPC wait as gevent does; before the first channel is made."""
+    """Make gRPC cooperate with gevent; called before the first channel is made."""
     grpc.experimental.gevent.init_gevent()
 
 
 def _fault(query: Query, answer: Any) -> str:
-    if not answer.status_code:  # Locust's way to say that none came
+    if not answer.status_code:  # Locust's sign that no answer came
         return f"no answer: {type(answer.error).__name__}"
     headers: Mapping[str, str] = answer.headers
     return queries.judge(query, status=answer.status_code, headers=headers, body=answer.content)

@@ -1,6 +1,6 @@
-"""When a closed loop has been measured for long enough: the rule of the windows, and what is made of them. Pure.
+"""The windows of a closed loop: when it has been measured for long enough, and their figures. Pure.
 
-The method is MLPerf's and perf_analyzer's in spirit: a stretch counts once it has shown that it repeats itself.
+As with MLPerf and perf_analyzer, a result counts only after it has repeated itself.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from loadtests.recorder import Sample
 from loadtests.results import Window
 
 AGREED: Final = 3
-"""So many windows in a row must agree."""
+"""How many windows in a row must agree."""
 TOLERANCE: Final = 0.10
-"""How far apart they may be, of their median: in throughput and in median latency."""
+"""How far apart they may be in throughput and in median latency, as a share of the median."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How long is measured: a warm-up, then windows until `AGREED` agree, at most `windows_most` of them."""
+    """How long to measure: a warm-up, then windows until `AGREED` of them agree, at most `windows_most`."""
 
     warm_up_seconds: float = 3.0
     window_seconds: float = 5.0
@@ -32,13 +32,13 @@ class Rule:
 
     @property
     def seconds_most(self) -> float:
-        """By when all of it is over."""
+        """The longest time that a measurement can take."""
         return self.warm_up_seconds + self.windows_most * self.window_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """All samples of some windows, summed up."""
+    """The summary of all samples of some windows."""
 
     latency: Latencies | None
     scenarios: Mapping[str, Latencies]
@@ -47,7 +47,7 @@ class Stretch:
 
 
 def window(samples: Sequence[Sample], *, start: float, seconds: float, zero: float) -> Window:
-    """The window that began at `start`, of the requests that ended in it; `zero`: when the run began."""
+    """The window from `start` on, with the requests that ended in it; `zero`: when the run began."""
     within = [one for one in samples if start <= one.ended < start + seconds]
     right = sorted(one.seconds for one in within if not one.error)
     return Window(
@@ -61,7 +61,7 @@ def window(samples: Sequence[Sample], *, start: float, seconds: float, zero: flo
 
 
 def agree(windows: Sequence[Window]) -> bool:
-    """Whether the last `AGREED` windows are within `TOLERANCE` of one another; not if one has no right answer."""
+    """Whether the last `AGREED` windows are within `TOLERANCE`, and all of them have right answers."""
     last = windows[-AGREED:]
     if len(last) < AGREED:
         return False
@@ -71,12 +71,12 @@ def agree(windows: Sequence[Window]) -> bool:
 
 
 def _spread(values: Sequence[float]) -> float:
-    """From the least to the most, as a share of the median."""
+    """The distance from least to most, as a share of the median."""
     return (max(values) - min(values)) / statistics.median(values)
 
 
 def stretch(samples: Sequence[Sample]) -> Stretch:
-    """Everything that the samples say together."""
+    """The summary of these samples."""
     scenarios: defaultdict[str, list[float]] = defaultdict(list)
     kinds: defaultdict[str, list[float]] = defaultdict(list)
     errors: Counter[str] = Counter()

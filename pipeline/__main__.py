@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline export | verify | evaluate`."""
+"""The command line of the pipeline: `python -m pipeline export | verify | evaluate`."""
 
 import argparse
 import json

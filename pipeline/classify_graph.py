@@ -1,7 +1,6 @@
-"""The second graph: 224 x 224 crops in, five labels with their probabilities out; and both graphs joined into one.
+"""Builds the second graph (224 x 224 crops in, five labels with probabilities out), and joins both graphs into one.
 
-Lives here: what stands before and after the network, and the joining. Not here: the network (`network`), the names
-(`labels`).
+The network itself comes from `network`, the class names from `labels`.
 """
 
 from collections import Counter
@@ -16,7 +15,8 @@ from pipeline.resize_graph import IR_VERSION, OPSET
 
 SINGLE_NAME = "efficientnet_lite0_single"
 
-# Transposed as bytes, a quarter of the traffic. (x - 127) / 128 is exact in FP32: an 8-bit integer times a power of 2.
+# Transposing bytes moves a quarter of the memory that floats would. (x - 127) / 128 is exact in FP32: an integer of few
+# bits times a power of 2.
 _HEAD = f"""
 <ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>
 head (uint8[N, 224, 224, 3] pixels) => (float[N, 3, 224, 224] normalised)
@@ -66,7 +66,7 @@ def join(resize: onnx.ModelProto, *, classify: onnx.ModelProto) -> onnx.ModelPro
 
 
 def _tidied(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
-    """Strip what the exporter left (stack traces with paths, its own counters) and name values by what makes them."""
+    """Strip the exporter's leftovers (stack traces with paths, counters), and name each value after its node."""
     graph = onnx.GraphProto()
     public = {value.name for value in [*model.graph.input, *model.graph.output]}
     weights = {tensor.name for tensor in model.graph.initializer}

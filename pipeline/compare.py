@@ -1,7 +1,6 @@
-"""Says in words how one exported graph differs from another.
+"""Compares two exported graphs, part by part and by their outputs, and reports the differences in words.
 
-Lives here: the comparison of two graphs, part by part, and of their answers. Not here: which files to compare and what
-follows from it (`verify`).
+`verify` chooses the files and judges the result.
 """
 
 from collections.abc import Iterator
@@ -13,20 +12,20 @@ import onnx
 from pipeline.runtime import Graph, samples
 
 WEIGHT_TOLERANCE = 1e-6
-"""Relative, about 8 float32 ulps: folding a batch normalisation is a handful of roundings."""
+"""Relative, about 8 float32 ulps: folding a batch normalisation takes a few roundings."""
 
 WEIGHT_FLOOR = 1e-7
-"""Absolute, for biases that are small differences of larger numbers."""
+"""Absolute, for biases: they are small differences of larger numbers."""
 
 PROBABILITY_TOLERANCE = 1e-5
-"""What the weight tolerances come to after fifty convolutions."""
+"""The effect of the weight tolerances after fifty convolutions."""
 
 PIXEL_TOLERANCE = 1
-"""Grey levels: a value between two levels may be rounded either way."""
+"""In grey levels: a value between two levels may be rounded either way."""
 
 
 def graph_differences(ours: onnx.ModelProto, *, theirs: onnx.ModelProto) -> Iterator[str]:
-    """Yield a sentence for every part of `ours` that is not as in `theirs`: header, metadata, nodes, weights."""
+    """Yield a sentence for each part of `ours` that differs from `theirs`: header, metadata, nodes, weights."""
     yield from _header_differences(ours, theirs=theirs)
     if len(ours.graph.node) != len(theirs.graph.node):
         yield f"has {len(ours.graph.node)} nodes, not {len(theirs.graph.node)}"
@@ -43,9 +42,9 @@ def graph_differences(ours: onnx.ModelProto, *, theirs: onnx.ModelProto) -> Iter
 
 
 def output_differences(ours: Path, *, theirs: Path) -> Iterator[str]:
-    """Yield a sentence for every output in which two files with equal inputs and outputs differ, on sample images.
+    """Yield a sentence for each output that differs between two files on sample images; their signatures are equal.
 
-    The graphs take UINT8 [N,H,W,3]; where H and W are free, 375 x 500 is taken.
+    The graphs take UINT8 [N,H,W,3]; if H and W are free, the samples are 375 x 500.
     """
     our_graph, their_graph = Graph(ours), Graph(theirs)
     shape = [

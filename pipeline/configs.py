@@ -1,7 +1,7 @@
-"""The `config.pbtxt` of each model: never generated where one exists, kept by hand in `model_repository/`.
+"""The `config.pbtxt` of each model. They are kept by hand in `model_repository/`, and never overwritten.
 
-Lives here: how an export into another folder gets them, and the text for the whole graph in one file, which has no
-folder in the repository.
+This module copies them for an export into another folder. It also has the text for the whole graph in one file, which
+has no folder in the repository.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""How often the graphs are right, and how far they are from Pillow + PyTorch: `python -m pipeline evaluate`.
+"""Measures the graphs' accuracy, and their distance from Pillow + PyTorch: `python -m pipeline evaluate`.
 
-Lives here: the loop over labelled photos and its counts. Not here: the specification (`reference`).
+The reference is in `reference` and `network`.
 """
 
 import csv
@@ -18,7 +18,7 @@ from pipeline.runtime import Graph
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Shares of photos whose class is the most probable one, and among the five most probable ones."""
+    """The shares of photos whose class is the most probable one, and is among the five most probable ones."""
 
     top_1: float
     top_5: float
@@ -26,7 +26,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What `evaluate` found; the last three are None without the reference.
+    """The result of `evaluate`; the last three fields are None without the reference.
 
     `same_top_1` is the share of photos for which graphs and reference name the same class, `largest_difference` the
     largest difference of a probability over all photos and the graphs' five classes.
@@ -49,7 +49,7 @@ def evaluate(images: Path, *, repository: Path, with_reference: bool = False) ->
     resize, classify = Graph(repository / RESIZE), Graph(repository / CLASSIFY)
     network = None
     if with_reference:
-        from pipeline import network as torch_network  # torch: only when asked for
+        from pipeline import network as torch_network  # imports torch, so only if needed
 
         network = torch_network.load()
 
@@ -80,7 +80,7 @@ def evaluate(images: Path, *, repository: Path, with_reference: bool = False) ->
 
 
 def table(result: Evaluation) -> str:
-    """Return the evaluation for people."""
+    """Return the evaluation as a table of text."""
     rows = [f"{result.images} photos", "                     top-1   top-5"]
     for name, accuracy in (("graphs", result.graphs), ("Pillow + PyTorch", result.reference)):
         if accuracy is not None:

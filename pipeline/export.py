@@ -1,7 +1,4 @@
-"""Writes the model repository: `python -m pipeline export`.
-
-Lives here: the recipe. Not here: what is in the graphs, and where the files go (`layout`).
-"""
+"""Builds all graphs and writes the model repository: `python -m pipeline export`. `layout` has the files' names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +13,15 @@ from pipeline.layout import ARTEFACTS, CLASSIFY, ENSEMBLE_NAME, LABELS, RESIZE, 
 def export(repository: Path, *, single: Path | None = None) -> dict[Path, str]:
     """Build all graphs and write them under `repository`, with labels, missing configurations and `SHA256SUMS`.
 
-    `single`, if given, is where the whole graph goes too: a file ending in `.onnx`, or a folder that becomes a model
-    of a repository. Return the SHA-256 of every artefact written, by path. Needs the packages of the extra `export`.
+    `single`, if given, also gets both graphs as one: a file ending in `.onnx`, or a folder that becomes a model of a
+    repository. Return the SHA-256 of every artefact written, by path. Needs the packages of the extra `export`.
     """
     return write(build(), repository, single=single)
 
 
 @dataclass(frozen=True, slots=True)
 class Graphs:
-    """What a repository is made of: both graphs, stamped, and the labels."""
+    """The parts of a repository: both graphs, stamped, and the labels."""
 
     resize: onnx.ModelProto
     classify: onnx.ModelProto
@@ -32,8 +29,8 @@ class Graphs:
 
 
 def build() -> Graphs:
-    """Both graphs from the published weights, which takes nearly all the time of an export."""
-    from pipeline import network  # torch: seconds to import, and only an export needs it
+    """Build both graphs from the published weights; this takes nearly all the time of an export."""
+    from pipeline import network  # imports torch, which takes seconds; only an export needs it
 
     names = labels.load()
     resize = provenance.stamp(resize_graph.build(), properties=provenance.of_resize())
@@ -42,7 +39,7 @@ def build() -> Graphs:
 
 
 def write(graphs: Graphs, repository: Path, *, single: Path | None) -> dict[Path, str]:
-    """Write them, as `export` says."""
+    """Write the graphs, as `export` says."""
     _write_model(graphs.resize, path=repository / RESIZE)
     _write_model(graphs.classify, path=repository / CLASSIFY)
     _write_text("".join(f"{name}\n" for name in graphs.labels), path=repository / LABELS)

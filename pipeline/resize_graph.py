@@ -1,7 +1,6 @@
-"""The first graph: an image of any size in, the 224 x 224 centre crop of its resized self out.
+"""Builds the first graph, as ONNX text: an image of any size in, the 224 x 224 centre crop of the resized image out.
 
-Lives here: the graph as ONNX text. Not here: the specification, which is `pipeline.reference` (Pillow), and
-anything after the crop (`classify_graph`).
+Its specification is `pipeline.reference` (Pillow). `classify_graph` continues after the crop.
 
 Three things make this graph more than one `Resize` node:
 
@@ -11,8 +10,8 @@ Three things make this graph more than one `Resize` node:
     trimmed image on the centre of the whole one. Every remaining pixel then gets the very weights it would have got
     in the full resize, as long as the output grids coincide: the output length of the trimmed axis, floor(length *
     scale), must have the parity of the full output length. `margin` is the largest one for which that holds.
-2.  **The scale never falls short.** ONNX computes output lengths as floor(length * scale); where the product should be
-    an integer, a float32 scale a hair too small would lose a row, and with it the parity.
+2.  **The scale is never too small.** ONNX computes output lengths as floor(length * scale). If the product should be
+    an integer, a float32 scale that is slightly too small would lose a row, and with it the parity.
 3.  **The order of the two passes is Pillow's**, since pixels are rounded to uint8 between them: horizontal first, but
     vertical first where a shrinking image is more than twice as tall as wide (Pillow >= 13). A pass with scale 1 is a
     plain copy in ONNX Runtime.
@@ -23,8 +22,8 @@ import onnx.parser
 
 from pipeline.layout import RESIZE_NAME
 
-OPSET = 19  # the first whose Resize knows half_pixel_symmetric
-IR_VERSION = 9  # the one that goes with it
+OPSET = 19  # the first opset whose Resize has half_pixel_symmetric
+IR_VERSION = 9  # the IR version of that opset
 
 _RESIZE = (
     'Resize <mode = "cubic", cubic_coeff_a = -0.5, antialias = 1, exclude_outside = 1, axes = [1, 2], '

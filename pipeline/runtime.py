@@ -1,4 +1,4 @@
-"""Runs a graph, the only module of the pipeline that imports ONNX Runtime; and images to run one on."""
+"""Runs a graph, and makes sample images. The only module of the pipeline that imports ONNX Runtime."""
 
 import os
 from pathlib import Path
@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# From 1.29 on ONNX Runtime reports home unless told not to, and it looks at this variable when it is imported.
+# From 1.29 on ONNX Runtime sends telemetry unless this variable is set when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
 
 class Graph:
-    """An ONNX file, loaded for the CPU: call it with one array, get its outputs in the graph's order."""
+    """An ONNX file, loaded for the CPU. Calling it with one array returns its outputs in the graph's order."""
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
-        """Load `path`; `threads` per run, 0 for as many as ONNX Runtime thinks right."""
+        """Load `path`; `threads` per run, 0 to let ONNX Runtime choose."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         (the_input,) = self._session.get_inputs()
         self._input: str = the_input.name
         self.shape: list[int | str] = the_input.shape
-        """Of the input; a free dimension is its name."""
+        """The shape of the input; a free dimension is given by its name."""
         self.outputs: list[str] = [value.name for value in self._session.get_outputs()]
 
     def __call__(self, array: npt.NDArray[np.uint8]) -> list[npt.NDArray[Any]]:

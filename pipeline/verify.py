@@ -1,8 +1,8 @@
-"""Proves that a model repository is what the recipe makes: `python -m pipeline verify`.
+"""Verifies that a model repository is what an export makes: `python -m pipeline verify`.
 
-Lives here: which files are compared, with their recorded digests and with a fresh export. Equal bytes are the quick
-proof. Processors differ in the last bits of folded weights, so where bytes differ the graphs must be equal node by
-node, and their weights and outputs equal up to those bits (`compare`).
+It compares the files with their recorded digests and with a fresh export. Equal bytes are a quick proof. But processors
+differ in the last bits of folded weights: if bytes differ, the graphs must be equal node by node, and their weights and
+outputs equal up to those bits (`compare`).
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from pipeline.provenance import sha256
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`reasons` why the repository is not what the recipe makes (none if it is), `notes` on what was found."""
+    """`reasons` why the repository differs from an export (empty if it does not); `notes` on what was compared."""
 
     reasons: tuple[str, ...]
     notes: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The parts of a tritonserver, as `make setup-triton` installs them, and the folder of backends made of them.
 
-They are the binaries of the wheel of nvidia-pytriton, whose Python API is not used, and a Python of their own with
-NumPy 1 and ONNX Runtime: the server's Python backend corrupts the tensors of NumPy 2.
+They are the binaries of nvidia-pytriton's wheel, whose Python API is not used, and a separate Python with NumPy 1 and
+ONNX Runtime: the server's Python backend corrupts the tensors of NumPy 2.
 """
 
 import os
@@ -19,7 +19,7 @@ RUNTIME = Path(__file__).parent / "onnxruntime"  # the folder's name is the back
 
 
 def missing() -> str:
-    """What is missing here for a tritonserver, and what to do about it; empty if nothing is."""
+    """What is missing for a tritonserver, and what to do about it; empty if nothing is missing."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return "the tritonserver of the tests is for Linux on x86_64 only"
     if not (parts := Parts.find()).server.is_file():
@@ -40,7 +40,7 @@ class Parts:
 
     @classmethod
     def find(cls) -> "Parts":
-        """In the folder that the environment names, else where `make setup-triton` puts them."""
+        """Find the parts in the folder that the environment names, otherwise where `make setup-triton` puts them."""
         home = os.environ.get(HOME)
         return cls(Path(home) if home else Path(sys.prefix) / "triton", _libpython())
 
@@ -50,11 +50,11 @@ class Parts:
 
     @property
     def stub(self) -> Path:
-        """The program that runs a model in Python; each version of Python has its own."""
+        """The program that runs a model in Python; there is one for each version of Python."""
         return self._wheel / "python_backend_stubs" / PYTHON / "triton_python_backend_stub"
 
     def environment(self) -> dict[str, str]:
-        """What the server must find in its environment: its libraries, and a Python with NumPy and ONNX Runtime."""
+        """The server's environment variables: paths of its libraries, and of a Python with NumPy and ONNX Runtime."""
         libraries = (self._packages / "nvidia_pytriton.libs", self.libpython)
         return {
             **os.environ,
@@ -64,7 +64,7 @@ class Parts:
         }
 
     def make_backends(self, folder: Path) -> None:
-        """Fill a folder for `--backend-directory`. Copies, for the server takes no link that leads out of it."""
+        """Fill a folder for `--backend-directory`, with copies: the server refuses links that lead out of it."""
         python = folder / "python"
         shutil.copytree(self._wheel / "backends" / "python", python, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy2(self.stub, python)
@@ -80,6 +80,6 @@ class Parts:
 
 
 def _libpython() -> Path | None:
-    """The folder of the shared library of this Python, which not every installation has."""
+    """The folder of this Python's shared library; None if the installation has none."""
     known = (Path(sysconfig.get_config_var("LIBDIR") or ""), Path(sys.base_prefix) / "lib")
     return next((folder for folder in known if (folder / LIBPYTHON).is_file()), None)

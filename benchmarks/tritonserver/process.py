@@ -1,4 +1,4 @@
-"""The server's process: start, wait until ready, stop or hang as it may happen, read what it says."""
+"""Tritonserver's process: starts it, waits until it is ready, stops or hangs it, and reads its statistics."""
 
 import json
 import os
@@ -24,7 +24,7 @@ LOWEST_PORT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where a server listens: the same after each restart."""
+    """The ports of a server, which stay the same after a restart."""
 
     http: int
     grpc: int
@@ -32,7 +32,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        """Three that nobody listens on, and that no outgoing connection is given while the server is down."""
+        """Three free ports that the system gives to no outgoing connection while the server is down."""
         end = int(EPHEMERAL.read_text().split()[0])
         found: set[int] = set()
         while len(found) < 3:
@@ -45,7 +45,7 @@ class Ports:
 class Tritonserver(Endpoint):
     """A server of the models in `repository`, with its files in `folder`; ready once constructed.
 
-    It is a process group: the server, and for each instance of a model one that runs it.
+    It is a process group: the server, and a process for each instance of a model.
     """
 
     def __init__(self, folder: Path, repository: Path, *flags: str, ports: Ports | None = None) -> None:
@@ -60,7 +60,7 @@ class Tritonserver(Endpoint):
 
     @property
     def url(self) -> str:
-        """What a front end is given: the `host:port` of its gRPC."""
+        """The `host:port` of its gRPC, for the setting `triton_url`."""
         return f"{LOOPBACK}:{self.ports.grpc}"
 
     @property
@@ -68,7 +68,7 @@ class Tritonserver(Endpoint):
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, again after `kill`, on the same ports; returns when it is ready."""
+        """Start the server, also again after `kill`, on the same ports; return when it is ready."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, env=self._parts.environment(), stdout=log, stderr=log, process_group=0
@@ -78,33 +78,33 @@ class Tritonserver(Endpoint):
             if self._process.poll() is not None or time.monotonic() > end:
                 self.kill()
                 raise SystemExit(f"tritonserver did not get ready; the end of its log:\n{self.log()}")
-            time.sleep(POLL_SECONDS)  # another process can only be asked again
+            time.sleep(POLL_SECONDS)  # polling another process
 
     def signal(self, number: Signals) -> None:
-        """Send it to the server and what runs its models: SIGSTOP makes it hang, SIGCONT go on."""
+        """Send a signal to the server and its models' processes: SIGSTOP makes it hang, SIGCONT go on."""
         os.killpg(self.pid, number)
 
     def signal_model(self, number: Signals, model: str) -> None:
-        """Send it only to what runs `model`, so that its requests wait in the server's own queue."""
+        """Send a signal only to the processes of `model`, so that its requests wait in the server's queue."""
         named = re.compile(rf"\0{re.escape(model)}_\d+(_\d+)?\0".encode())  # the instance's name, an argument
         for pid in machine.family(self.pid):
             if named.search(Path(f"/proc/{pid}/cmdline").read_bytes()):
                 os.kill(pid, number)
 
     def kill(self) -> None:
-        """End it as the kernel does for want of memory: at once, in the middle of everything."""
-        if self._process.returncode is None:  # not reaped yet, so the number is still its own
+        """Kill the server at once, as the kernel does when memory runs out."""
+        if self._process.returncode is None:  # not reaped yet, so its process id is still valid
             self.signal(SIGKILL)
             self._process.wait()
         for region in SHARED_MEMORY.glob(f"{self._regions}*"):
             region.unlink()
 
     def close(self) -> None:
-        """End it; nobody waits for an answer any more."""
+        """End the server without waiting for answers."""
         self.kill()
 
     def model_statistics(self, model: str) -> dict[str, Any]:
-        """What it counts for a model: images, executions, their sizes."""
+        """The server's statistics of a model: images, executions, their sizes."""
         status, body = self.get(f"/v2/models/{model}/stats")
         if status != 200:
             raise SystemExit(f"no statistics of {model}: {status} {body}")
@@ -124,7 +124,7 @@ class Tritonserver(Endpoint):
         return machine.resident_bytes(machine.family(self.pid))
 
     def log(self) -> str:
-        """The last of what it wrote."""
+        """The end of the server's log."""
         return self._log.read_bytes()[-LOG_TAIL:].decode(errors="replace")
 
     @property
@@ -141,7 +141,7 @@ class Tritonserver(Endpoint):
             "grpc-port": self.ports.grpc,
             "metrics-port": self.ports.metrics,
             "allow-gpu-metrics": "false",
-            # So that what a killed server leaves there is known for its own.
+            # A prefix for shared memory, so that the remains of a killed server can be found.
             "backend-config": f"python,shm-region-prefix-name={self._regions}",
         }
         return [f"--{name}={value}" for name, value in named.items()]

@@ -1,4 +1,4 @@
-"""What a report tells, in its order: the same for Markdown and HTML. A section without data is left out."""
+"""The sections of a report in their order, for Markdown and HTML alike. Sections without data are left out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DISTRIBUTION = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading and what is below it: `lead`, tables (`pairs` beside one another), `notes`, and the plot of its key."""
+    """A heading with its `lead`, tables (those in `pairs` side by side), `notes`, and the plot named by its key."""
 
     key: str
     title: str
@@ -41,12 +41,12 @@ class Section:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to tell but for a plot."""
+        """Whether the section has no content besides a plot."""
         return not (self.tables or self.pairs or self.notes)
 
 
 def sections(run: Run, *, baseline: Run | None, verdict: Verdict | None) -> list[Section]:
-    """All of them that have something to tell, or a plot of it."""
+    """All sections that have content or may have a plot."""
     return [*_judged(run, baseline, verdict), *_measured(run), _environment(run, baseline)]
 
 

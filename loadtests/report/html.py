@@ -1,4 +1,4 @@
-"""The report as one HTML file: its style and plots are in it, nothing is fetched, no script runs."""
+"""Renders the report as one HTML file with its style and plots; it fetches nothing and runs no script."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _TEMPLATES: Final = Environment(
 
 
 def render(run: Run, baseline: Run | None = None, verdict: Verdict | None = None) -> str:
-    """The page."""
+    """The report as an HTML page."""
     drawn = _drawn(run, baseline)
     shown = [
         section
@@ -53,7 +53,7 @@ def render(run: Run, baseline: Run | None = None, verdict: Verdict | None = None
 
 
 def tone(text: str) -> str:
-    """The class of a cell that is a verdict; its colour only repeats what its words say."""
+    """The CSS class of a cell with a verdict; "" for other cells. The colour only repeats what the words say."""
     return next((name for pattern, name in _TONES if pattern.search(text)), "")
 
 

@@ -1,4 +1,4 @@
-"""The tables of what was made of a run: the verdict on it, and its comparison with another."""
+"""The tables of the verdict on a run, and of its comparison with another run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SIGNS = {"better": "✓", "worse": "✗"}
 
 
 def checks(verdict: Verdict) -> list[Table]:
-    """Each objective, and what was seen; first those that were missed."""
+    """Each objective with the measured value; missed ones first."""
     found = [check for met in (False, None, True) for check in verdict.checks if check.met is met]
     if not found:
         return []
@@ -34,14 +34,14 @@ def checks(verdict: Verdict) -> list[Table]:
 
 
 def summary(verdict: Verdict) -> str:
-    """How many objectives came out how."""
+    """How many objectives were met, missed, or not judged."""
     met = [check.met for check in verdict.checks]
     told = ((False, "missed"), (None, "of which the run cannot tell"), (True, "met"))
     return "Objectives: " + ", ".join(f"{met.count(each)} {words}" for each, words in told if each in met)
 
 
 def beyond_noise(changes: Sequence[Change]) -> list[Table]:
-    """What did change, a line for each subject."""
+    """The figures that changed, with a line for each subject."""
     told: dict[str, dict[str, list[str]]] = {}
     for change in changes:
         if change.verdict in _SIGNS:
@@ -57,7 +57,7 @@ def beyond_noise(changes: Sequence[Change]) -> list[Table]:
 
 
 def _told(change: Change) -> str:
-    """With both figures where no table below has them."""
+    """A change in words; with both figures if no table below has them."""
     if change.figure in _BRIEF and "×" in change.subject:
         return f"{change.figure.name} {_percent(change)}"
     before, after = (_figure(value, change.figure) for value in (change.before, change.after))
@@ -70,7 +70,7 @@ def _listed(figures: Sequence[str], sign: str) -> str:
 
 
 def not_comparable(changes: Sequence[Change]) -> list[str]:
-    """Each reason, and what it concerns."""
+    """Each reason why figures are not comparable, with these figures."""
     concerned: dict[str, dict[str, None]] = {}
     for change in changes:
         if change.verdict == "not comparable":
@@ -79,7 +79,7 @@ def not_comparable(changes: Sequence[Change]) -> list[str]:
 
 
 def _concerned(change: Change, changes: Sequence[Change]) -> str:
-    """The subject alone where all of it cannot be compared for the same reason."""
+    """Subject and figure; the subject alone if the same reason holds for all its figures."""
     others = [other for other in changes if other.subject == change.subject]
     return change.subject if all(other.reason == change.reason for other in others) else change.what
 
@@ -93,14 +93,14 @@ def _written(value: float, figure: Figure) -> str:
 
 
 def _percent(change: Change) -> str:
-    """Of an error ratio, how many points."""
+    """The change in percent; for an error ratio, in percentage points."""
     if change.figure is ERRORS and change.before is not None and change.after is not None:
         return f"{100 * (change.after - change.before):+.2f} points".replace("-", "−")
     return NOTHING if change.ratio is None else f"{change.ratio - 1:+.0%}".replace("-", "−").replace("%", " %")
 
 
 def side_by_side(run: Run, baseline: Run, changes: Sequence[Change]) -> list[tuple[Table, Table]]:
-    """For each mix the baseline's table and this run's; what changed beyond noise says so where it stands."""
+    """For each mix, the baseline's table and this run's; figures that changed beyond noise are marked."""
     told = {(change.subject, change.figure): change for change in changes}
     return [
         (_brief(baseline, mix, "baseline", {}), _brief(run, mix, "this run", told))

@@ -1,4 +1,4 @@
-"""The report as Markdown, which is also what the console shows."""
+"""Renders the report as Markdown; the console shows it too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loadtests.results import Run
 
 
 def render(run: Run, baseline: Run | None = None, verdict: Verdict | None = None) -> str:
-    """All of it but the plots."""
+    """The whole report without plots."""
     lines = [f"# Load test: {escaped(run.name)}", "", f"{escaped(run.url)}, {escaped(run.began)}", ""]
     for section in sections(run, baseline=baseline, verdict=verdict):
         if not section.empty:
@@ -21,7 +21,7 @@ def render(run: Run, baseline: Run | None = None, verdict: Verdict | None = None
 
 
 def verdict(found: Verdict) -> str:
-    """The verdict alone: each reason in a line, and what was seen of every objective."""
+    """The verdict alone: each reason on a line, and the measured value of every objective."""
     notes = [*found.reasons, *(f"to note: {note}" for note in found.notes)]
     title, tables = f"Verdict: {found.outcome}", judged.checks(found)
     section = Section(key="verdict", title=title, lead=judged.summary(found), tables=tables, notes=notes)

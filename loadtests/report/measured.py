@@ -1,4 +1,4 @@
-"""The tables of what a run measured."""
+"""The tables of a run's measurements."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def cells_of(run: Run, mix: Mix) -> list[Cell]:
 
 
 def probes_of(run: Run) -> list[OpenRun]:
-    """All that the searches for a capacity tried, by rate."""
+    """All probes of the searches for a capacity, by rate."""
     probes = [probe for capacity in run.capacities for probe in capacity.probes]
     return sorted(probes, key=lambda probe: (probe.mix, probe.rate))
 
 
 def workers_in_words(count: int) -> str:
-    """As a person says it."""
+    """The number of workers in words, such as "1 worker"."""
     return "1 worker" if count == 1 else f"{count} workers"
 
 
 def headline(run: Run) -> Table:
-    """What somebody asks first."""
+    """The most important figures."""
     lines = [*_peaks(run), *_tails(run), *(_capacity_line(capacity) for capacity in run.capacities)]
     return Table("", [texts(title, [line[at] for line in lines]) for at, title in enumerate(("", "seen", "where"))])
 
@@ -104,7 +104,7 @@ def _flags(flags: Sequence[str]) -> list[Column]:
 
 
 def by_part(run: Run, part: Callable[[Cell], Mapping[str, Latencies]], heading: str) -> list[Table]:
-    """p50 and p99 of what a cell is made of, workers across; of a single part there is nothing more to tell."""
+    """p50 and p99 of each part of the cells, with workers as columns; no table if there is only one part."""
     tables = []
     for mix in MIXES:
         cells = cells_of(run, mix)
@@ -125,7 +125,7 @@ def by_part(run: Run, part: Callable[[Cell], Mapping[str, Latencies]], heading: 
 
 
 def errors(run: Run) -> list[Table]:
-    """What went wrong, and where."""
+    """The errors, and the measurements that had them."""
     where: list[tuple[str, Mapping[str, int]]] = [
         *((closed_subject(cell), cell.errors) for cell in run.closed),
         *((open_subject(each), each.errors) for each in run.open),
@@ -142,7 +142,7 @@ def errors(run: Run) -> list[Table]:
 
 
 def capacities(run: Run) -> list[Table]:
-    """The highest rates that meet an objective."""
+    """The highest rate that meets each objective."""
     found = run.capacities
     if not found:
         return []
@@ -184,7 +184,7 @@ def _validity(faults: Sequence[str]) -> str:
 
 
 def shapes(run: Run) -> list[Table]:
-    """Loads that change."""
+    """The runs of shapes."""
     found = run.shapes
     if not found:
         return []
@@ -210,7 +210,7 @@ def _most_users(shape: ShapeRun) -> int:
 
 
 def null_backend(run: Run) -> list[Table]:
-    """What the generators can do themselves."""
+    """The generators' own limits."""
     if run.null is None:
         return []
     cells = sorted(run.null.closed, key=lambda cell: cell.workers)
@@ -227,7 +227,7 @@ def null_backend(run: Run) -> list[Table]:
 
 
 def environment(run: Run, baseline: Run | None) -> Table:
-    """Where and of what it was measured; of two runs side by side."""
+    """The environment of the run; with a baseline, both side by side."""
     now = _facts(run)
     then = _facts(baseline) if baseline else {}
     names = [*now, *(name for name in then if name not in now)]

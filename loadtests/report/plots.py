@@ -1,4 +1,4 @@
-"""The plots of closed and open loops. How they look: `drawing`; plots over time: `timelines`."""
+"""The plots of closed and open loops. Their style is in `drawing`, plots over time in `timelines`."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _points(axes: Axes, opened: Sequence[OpenRun]) -> list[float]:
 
 
 def _floor(axes: Axes, run: Run, *, least: float) -> list[float]:
-    """How little the generator itself can measure; in words where a line would press all others together."""
+    """Draw the generators' own latency as a line; as text if a line would compress the other lines."""
     if run.null is None or run.null.floor is None or run.null.floor.latency is None:
         return []
     floor = run.null.floor.latency.p50 * MS
@@ -103,7 +103,7 @@ def _floor(axes: Axes, run: Run, *, least: float) -> list[float]:
 
 def distributions(run: Run, baseline: Run | None) -> Canvas | None:
     """Percentiles on an axis of nines, as HdrHistogram draws them."""
-    del baseline  # more lines than can be told apart
+    del baseline  # not drawn: there would be too many lines
     mixes = [mix for mix in MIXES if any(cell.latency for cell in cells_of(run, mix))]
     if not mixes:
         return None
@@ -125,7 +125,7 @@ def distributions(run: Run, baseline: Run | None) -> Canvas | None:
 
 
 def _curve(latency: Latencies) -> list[tuple[float, float]]:
-    """Without the largest: it has no place on an axis of nines."""
+    """The points of the curve without 100 %, which has no place on an axis of nines."""
     return [point for point in latency.curve if point[0] < 100] or [(0.0, latency.p50)]
 
 
@@ -141,7 +141,7 @@ def _distribution(axes: Axes, latency: Latencies, *, number: int, label: str) ->
 
 
 def stages(run: Run, baseline: Run | None) -> Canvas | None:
-    """Stacked bars: what a request's time in the server is made of."""
+    """Stacked bars: the stages of a request's time in the server."""
     del baseline
     told = {mix: [cell for cell in cells_of(run, mix) if cell.server and cell.server.stages] for mix in MIXES}
     mixes = [mix for mix, cells in told.items() if cells]
@@ -171,7 +171,7 @@ def _stack(axes: Axes, cells: Sequence[Cell], names: Sequence[str]) -> None:
 
 
 def knee(run: Run, baseline: Run | None) -> Canvas | None:
-    """Latency against the offered rate, of all that was tried."""
+    """Latency against the offered rate, for all open loops and probes."""
     del baseline
     tried: dict[Mix, list[OpenRun]] = {mix: _tried(run, mix) for mix in MIXES}
     mixes = [mix for mix, runs in tried.items() if runs]
@@ -212,7 +212,7 @@ def _tried(run: Run, mix: Mix) -> list[OpenRun]:
 def _rates(
     axes: Axes, runs: Sequence[OpenRun], of: Callable[[Latencies], float], *, label: str, line: str, color: str
 ) -> list[float]:
-    """Joined where VALID; the others stand alone, hollow."""
+    """Draw VALID runs as a line, and INVALID ones as single hollow points."""
     points = [(each.rate, of(each.latency) * MS, each.valid) for each in runs if each.latency]
     valid = [(rate, value) for rate, value, good in points if good]
     invalid = [(rate, value) for rate, value, good in points if not good]

@@ -1,4 +1,4 @@
-"""The plots over time: what the server used, and loads that change. How they look: `drawing`."""
+"""The plots over time: the server's CPU and memory, and the runs of shapes. Their style is in `drawing`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from loadgen.tables import MB, MS
 from loadtests.results import Moment, Run, ShapePoint, ShapeRun
 
 _NONE = float("nan")
-"""What matplotlib leaves a gap for."""
+"""matplotlib draws it as a gap."""
 _NARROW = 0.012
-"""Of the width: below, the name of a phase does not fit even upright."""
+"""A share of the width. In a narrower phase its name does not fit, even upright."""
 
 
 def resources(run: Run, baseline: Run | None) -> Canvas | None:
-    """CPU and memory, and what was measured meanwhile."""
+    """CPU and memory, with the phases of the run."""
     del baseline
     moments = sorted(run.moments, key=lambda moment: moment.at)
     told = [
@@ -36,7 +36,7 @@ def resources(run: Run, baseline: Run | None) -> Canvas | None:
         axes.plot(at, _gaps(values, scale), color=COLOURS["random"], linewidth=1.3)
         axes.set_ylabel(title)
         axes.set_ylim(bottom=0)
-        axes.set_xlim(at[0], max(at[-1], at[0] + 1))  # a single moment has a width too
+        axes.set_xlim(at[0], max(at[-1], at[0] + 1))  # a single moment needs a width too
         _shade(axes, moments, named=axes is panels[0])
     panels[-1].set_xlabel("s since the run began")
     return drawn
@@ -47,7 +47,7 @@ def _gaps(values: Iterable[float | None], scale: float = 1.0) -> list[float]:
 
 
 def _shade(axes: Axes, moments: Sequence[Moment], *, named: bool) -> None:
-    """Each second phase darker; their names above the panel that has them."""
+    """Shade every second phase; with `named`, write the phases' names above the panel."""
     phases = [(phase, [moment.at for moment in group]) for phase, group in groupby(moments, lambda m: m.phase)]
     ends = [times[0] for _, times in phases[1:]] + [moments[-1].at]
     whole = (moments[-1].at - moments[0].at) or 1.0
@@ -68,7 +68,7 @@ def _shade(axes: Axes, moments: Sequence[Moment], *, named: bool) -> None:
 
 
 def shapes(run: Run, baseline: Run | None) -> Canvas | None:
-    """Workers, throughput and latency of each load that changes, over time."""
+    """Workers, throughput and latency of each shape, over time."""
     del baseline
     found = [shape for shape in run.shapes if shape.points]
     if not found:
@@ -101,7 +101,7 @@ def _shape(panels: Sequence[Axes], shape: ShapeRun) -> None:
 
 
 def _failures(axes: Axes, points: Sequence[ShapePoint]) -> None:
-    """Where there were errors; how many says the table."""
+    """Mark the seconds with errors; a table has their number."""
     failed = [point for point in points if point.errors]
     if failed:
         axes.plot(

@@ -6,17 +6,17 @@ import os
 import signal
 import sys
 
-# Importing what serving needs takes most of a start, and the first process of a container loses a signal that nobody
-# handles: stopped in its first second, it would have to be killed. Nothing has begun that would have to be ended.
+# Imports take most of a start. The kernel drops a SIGTERM to the first process of a container if it has no handler, so
+# without this line a stop during the imports would end in a kill. Nothing has begun yet, so exiting at once is safe.
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 _STANDARD_ERROR = 2
 
 
 def fill_standard_files() -> None:
-    """Open the null device for standard input, output and error where whoever started the process closed them.
+    """Open the null device for each of standard input, output and error that is closed.
 
-    Else the first sockets would take their places, and the log would go to a client.
+    Otherwise the first sockets would get these file numbers, and the log would go to a client.
     """
     while (file := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
         pass
@@ -26,10 +26,10 @@ def fill_standard_files() -> None:
 
 
 def main() -> int:
-    """Do what the command line asks for; the exit code."""
+    """Run the command line; return the exit code."""
     fill_standard_files()
     arguments = sys.argv[1:]
-    # Answered before anything is imported that could be missing, or read that could be wrong.
+    # --version and --help work even if a package is missing or a setting is wrong: nothing is imported or read before.
     if "--version" in arguments:
         from topfive import __version__
 
@@ -39,7 +39,7 @@ def main() -> int:
         from topfive.config.command_line import help_text
         from topfive.config.settings import Settings
 
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who reads it may have read enough
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `topfive --help | head` ends without a traceback
         print(help_text(Settings.model_fields))
         return 0
     from topfive.process.main import main

@@ -1,4 +1,4 @@
-"""The ASGI application: it makes all objects of the service and passes them on; nothing is a module's global."""
+"""The ASGI application. It makes all objects of the service and passes them on; no module holds global state."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ logger = logging.getLogger("topfive")
 
 
 def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: Clock | None = None) -> Serving:
-    """The service for `settings`, not started; raises `ConfigurationError` for faults that show before loading."""
+    """The service for `settings`, not started; raises `ConfigurationError` for faults found before models load."""
     cores = share_of_cores(usable_cores(settings.cores), settings.workers)
     clock = clock or MonotonicClock()
     repository = Repository(settings.served_repository, on_triton=settings.backend == "triton")
@@ -84,9 +84,9 @@ def _backend_factory(settings: Settings, cores: int, clock: Clock) -> BackendFac
 
 
 def create_grpc_server(serving: Serving) -> GrpcServer | None:
-    """The gRPC server of `serving`, not started; None if its settings ask for none.
+    """The gRPC server of `serving`, not started; None if gRPC is off in the settings.
 
-    Raises `ConfigurationError` for faults that show before it listens.
+    Raises `ConfigurationError` for faults found before it listens.
     """
     settings = serving.settings
     return GrpcServer(serving, _request_log(settings)) if settings.grpc else None
@@ -153,7 +153,7 @@ def _request_log(settings: Settings) -> RequestLog:
 
 
 class _App(FastAPI):
-    """FastAPI; the two inference routes skip its eight layers of middleware, because their microseconds count."""
+    """FastAPI, but the two inference routes bypass its eight layers of middleware to save microseconds."""
 
     classify: ASGIApp
     infer: ASGIApp
@@ -184,14 +184,14 @@ class _App(FastAPI):
             await self.classify(scope, receive, send)
         elif method == "POST" and infer.is_infer(path):
             await self.infer(scope, receive, send)
-        elif method == "HEAD":  # FastAPI does not derive it from GET; the server leaves the body out
+        elif method == "HEAD":  # FastAPI does not derive HEAD from GET; the server leaves the body out
             await super().__call__({**scope, "method": "GET"}, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
 
 def _add_error_handlers(app: FastAPI) -> None:
-    """Give all errors on other routes, the framework's own too, the shape of our error answers."""
+    """Give all errors on the other routes, including the framework's own, the shape of this service's errors."""
 
     async def own(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, TopfiveError)

@@ -1,6 +1,6 @@
-"""Triton's backend `onnxruntime`, run by its Python backend, so that every `config.pbtxt` is used as it is.
+"""A replacement for Triton's backend `onnxruntime`, run by its Python backend, so that no `config.pbtxt` changes.
 
-The server resolves `backend: "onnxruntime"` to the folder of this name and takes this file for it. It runs in the
+The server resolves `backend: "onnxruntime"` to the folder of this name, and finds this file in it. It runs in the
 server's own interpreter, with NumPy 1 and ONNX Runtime, and imports nothing of this project.
 """
 
@@ -17,10 +17,10 @@ THREADS = {"intra_op_thread_count": "intra_op_num_threads", "inter_op_thread_cou
 
 
 class TritonPythonModel:
-    """One instance of a model: a session of its own."""
+    """One instance of a model, with its own session."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Load the graph with the options that the C++ backend, too, takes from the configuration."""
+        """Load the graph with the same options from the configuration as the C++ backend."""
         config = json.loads(args["model_config"])
         options = ort.SessionOptions()
         for parameter, option in THREADS.items():
@@ -32,7 +32,7 @@ class TritonPythonModel:
         self._outputs = [node.name for node in self._session.get_outputs()]
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Run what the server has batched as one batch; if that fails, it fails for every request of it."""
+        """Run the server's batch; if it fails, every request in it fails."""
         members = [
             [triton.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs] for request in requests
         ]

@@ -1,4 +1,4 @@
-"""Of the service's dashboard the rows on what it holds, costs and serves."""
+"""The rows of the service's dashboard about capacity, cost, and models."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,7 +14,7 @@ _BOUNDED: Final[Sequence[str]] = ("queue_items", "in_flight", "connections")
 
 
 def full() -> Row:
-    """Batches, and how much of each bound is used."""
+    """The row on batches, and on how much of each bound is used."""
     batches = [
         heatmap(
             "Batch sizes",
@@ -73,12 +73,12 @@ def full() -> Row:
 
 
 def _used(what: str) -> str:
-    """The share of a bound that is used where it is used most: idle ones beside it do not help."""
+    """The used share of a bound, of the process or model that uses most of it."""
     return f"max(topfive_{what}{{{WHERE}}} / (topfive_{what}_limit{{{WHERE}}} > 0))"
 
 
 def cost() -> Row:
-    """Processor and memory, beside what they bring."""
+    """The row on CPU and memory, beside the throughput."""
     cpu, images = f"process_cpu_seconds_total{{{PROCESS}}}", f"topfive_images_total{{{WHERE}}}"
     panels = [
         _by_instance(
@@ -115,7 +115,7 @@ def _by_instance(title: str, description: str, expression: str, *, unit: str) ->
 
 
 def models() -> Row:
-    """What answers."""
+    """The row on the models that are served."""
     served = table(
         "Models served",
         "Each version of each model that runs batches, where, on what; `limit` is the largest batch that pays.",

@@ -1,4 +1,4 @@
-"""Which dashboards there are, and the files that they are kept as."""
+"""The list of dashboards, and their files."""
 
 import json
 from pathlib import Path
@@ -11,5 +11,5 @@ BOARDS: Final = {"topfive.json": service.board, "triton.json": triton.board}
 
 
 def files() -> dict[str, str]:
-    """The text of each file, by its name."""
+    """The text of each dashboard file, by file name."""
     return {name: json.dumps(board(), indent=2) + "\n" for name, board in BOARDS.items()}

@@ -1,6 +1,6 @@
-"""Where panels stand, and what is around them: rows, variables, links, annotations.
+"""The frame of a dashboard: places of panels, rows, variables, links, annotations.
 
-What lives here: the frame of a dashboard. What does not: its panels (`panels`), what they show (`service`, `triton`).
+The kinds of panels are in `panels`; `service` and `triton` say what they show.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from deploy.grafana.boards.panels import SOURCE, Json, Panel
 
-COLUMNS: Final = 24  # of Grafana's grid, whatever the width of the window
+COLUMNS: Final = 24  # Grafana's grid always has 24
 SCHEMA_VERSION: Final = 41
 TAG: Final = "topfive"
 
 
 @dataclass(frozen=True, slots=True)
 class PanelRow:
-    """Panels side by side, of one height and equal width."""
+    """Panels side by side, of equal height and width."""
 
     panels: Sequence[Panel]
     height: int = 8
@@ -24,7 +24,7 @@ class PanelRow:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A question, and the lines of panels that answer it."""
+    """A titled row: a question, and the panels that answer it."""
 
     title: str
     lines: Sequence[PanelRow]
@@ -32,14 +32,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A choice among the values of `label` in the series of `metric`; all of them unless the reader chooses."""
+    """A variable: a choice among the values of `label` in the series of `metric`; default: all."""
 
     name: str
     label: str
     metric: str
 
     def json(self) -> Json:
-        """As Grafana keeps it."""
+        """The JSON that Grafana reads."""
         query = f"label_values({self.metric}, {self.label})"
         return {
             "name": self.name,
@@ -54,7 +54,7 @@ class Variable:
             "current": {"text": ["All"], "value": ["$__all"]},
             "options": [],
             "regex": "",
-            "refresh": 2,  # with each refresh of the dashboard: replicas come and go
+            "refresh": 2,  # reload the values at each refresh of the dashboard: replicas come and go
             "sort": 1,
             "hide": 0,
             "skipUrlSync": False,
@@ -63,7 +63,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Vertical lines in all panels: while `expression` finds something, or at the times that are its values, in ms."""
+    """Vertical lines in all panels: while `expression` has a value, or at the times in ms that its values are."""
 
     name: str
     expression: str
@@ -72,7 +72,7 @@ class Marker:
     value_is_time: bool
 
     def json(self) -> Json:
-        """As Grafana keeps it."""
+        """The JSON that Grafana reads."""
         return {
             "name": self.name,
             "datasource": SOURCE,
@@ -96,7 +96,7 @@ LOAD_TEST = Marker(
     colour="orange",
     value_is_time=False,
 )
-"""What a run of loadtests/ measures, from its beginning to its end."""
+"""Marks each phase of a run of loadtests/."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Board:
     markers: Sequence[Marker] = ()
 
     def json(self) -> Json:
-        """As Grafana keeps it."""
+        """The JSON that Grafana reads."""
         return {
             "uid": self.uid,
             "title": self.title,
@@ -120,7 +120,7 @@ class Board:
             "schemaVersion": SCHEMA_VERSION,
             "version": 1,
             "editable": True,
-            "graphTooltip": 1,  # a crosshair through all panels
+            "graphTooltip": 1,  # a shared crosshair in all panels
             "fiscalYearStartMonth": 0,
             "timezone": "browser",
             "time": {"from": "now-15m", "to": "now"},
@@ -160,7 +160,7 @@ def _heading(title: str, number: int, y: int) -> Json:
 
 
 def _source() -> Json:
-    """The choice of the Prometheus to ask; the provisioned one unless there are others."""
+    """The variable that chooses the Prometheus to query."""
     return {
         "name": "source",
         "label": "Prometheus",
@@ -178,7 +178,7 @@ def _source() -> Json:
 
 
 def _link() -> dict[str, Any]:
-    """To the other dashboards, at the same time."""
+    """Links to the other dashboards, which keep the time range."""
     return {
         "title": "topfive",
         "type": "dashboards",

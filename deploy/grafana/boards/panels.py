@@ -1,7 +1,6 @@
-"""Grafana's words for panels, of the schema that Grafana 12 writes (41).
+"""The kinds of panels and their look, in the JSON schema of Grafana 12 (41).
 
-What lives here: kinds of panels and how each looks. What does not: what they show (`service`, `triton`) and where they
-stand (`layout`).
+`service` and `triton` say what panels show; `layout` says where they stand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,13 +14,13 @@ PLUGIN_VERSION: Final = "12.0.0"
 GREEN, ORANGE, RED, BLUE, GREY = "green", "orange", "red", "blue", "text"
 
 Steps = Sequence[tuple[str, float | None]]
-"""Colours and the values that they begin at; the first begins at None."""
+"""Colours, each with the value at which it begins; the first begins at None."""
 NEUTRAL: Final[Steps] = ((BLUE, None),)
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL expression; `legend` may name labels, as in `{{route}}`. `now`: only its present value counts."""
+    """One PromQL expression; `legend` may name labels, as in `{{route}}`. `now`: only the current value is used."""
 
     expression: str
     legend: str = ""
@@ -31,7 +30,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel that has no place yet."""
+    """A panel; `layout` gives it its place."""
 
     kind: str
     title: str
@@ -43,7 +42,7 @@ class Panel:
     transformations: Sequence[Json] = ()
 
     def json(self, number: int, place: Json) -> Json:
-        """As Grafana keeps it, with its id and place."""
+        """The panel in Grafana's JSON, with its id and place."""
         return {
             "id": number,
             "type": self.kind,
@@ -60,7 +59,7 @@ class Panel:
 
 
 def stat(title: str, description: str, query: Query, *, unit: str, steps: Steps, empty: str, zero: str = "") -> Panel:
-    """One number in the colour of its step; `empty`: what it says where there is none, `zero`: where it is 0."""
+    """One number in the colour of its step; `empty`: the text if there is no number, `zero`: the text for 0."""
     mappings = [{"type": "value", "options": {"0": {"text": zero, "index": 0}}}] if zero else []
     return Panel(
         kind="stat",
@@ -97,7 +96,7 @@ def lines(
     most: float | None = None,
     overrides: Sequence[Json] = (),
 ) -> Panel:
-    """Lines over time, or with `stacked` areas that add up; `steps` are drawn as lines across."""
+    """Lines over time, or areas that add up if `stacked`; `steps` are drawn as horizontal lines."""
     custom: Json = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -173,7 +172,7 @@ def heatmap(title: str, description: str, buckets: str, *, unit: str, decimals: 
 
 
 def table(title: str, description: str, query: str, *, columns: Sequence[str], empty: str) -> Panel:
-    """The labels of what `query` finds now, one line for each series; of them `columns`, in that order."""
+    """A table of the labels `columns`, with one line for each series that `query` finds now."""
     return Panel(
         kind="table",
         title=title,
@@ -202,7 +201,7 @@ def table(title: str, description: str, query: str, *, columns: Sequence[str], e
 
 
 def coloured(colours: Mapping[str, str]) -> list[Json]:
-    """Overrides that give these series their colours, whichever others there are."""
+    """Overrides that give these series fixed colours."""
     return [_override(name, {"color": {"mode": "fixed", "fixedColor": colour}}) for name, colour in colours.items()]
 
 
@@ -220,7 +219,7 @@ def dashed(name: str) -> Json:
 
 
 def unstacked(name: str, colour: str) -> Json:
-    """An override that draws the series `name` as a line over what is stacked."""
+    """An override that draws the series `name` as a line over the stacked areas."""
     return _override(
         name,
         {

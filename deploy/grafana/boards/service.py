@@ -1,6 +1,6 @@
-"""The dashboard of the service: an operator's questions, top to bottom, and the panels that answer them.
+"""The dashboard of the service: an operator's questions in their order, and the panels that answer them.
 
-What lives here: the questions in their order, and the first three. The others: `capacity`.
+The first three rows are here, the others in `capacity`.
 """
 
 from typing import Final
@@ -15,11 +15,11 @@ UID: Final = "topfive"
 OBJECTIVE: Final = Query("topfive:objective:seconds", "objective")
 QUANTILES: Final = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 STAGES: Final = {"decode": "blue", "resize": "purple", "queue": "orange", "inference": "green"}
-"""As in /metrics and `Server-Timing`, in the order of a request's life."""
+"""The stages' names, as in /metrics and `Server-Timing`, in the order of a request, each with its colour."""
 
 
 def board() -> Json:
-    """The dashboard as Grafana keeps it."""
+    """The dashboard in Grafana's JSON."""
     return Board(
         uid=UID,
         title="topfive",

@@ -1,6 +1,6 @@
-"""The dashboard of Triton: what the server behind the service says of itself.
+"""The dashboard of the Triton behind the service, by Triton's own metrics.
 
-Its durations are counters of microseconds; per request, of all requests in a batch each counts the batch's time.
+Its durations are counters in microseconds. Each request in a batch counts the whole time of the batch.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ PARTS: Final = {"queue": "orange", "compute_input": "blue", "compute_infer": "gr
 
 
 def board() -> Json:
-    """The dashboard as Grafana keeps it."""
+    """The dashboard in Grafana's JSON."""
     return Board(
         uid=UID,
         title="topfive: Triton",

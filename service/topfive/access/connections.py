@@ -1,8 +1,8 @@
-"""Every open connection of the process, and what its client is waited for: the bookkeeping behind the bounds.
+"""The books of all open connections of the process: what each one waits for, since when, and for how long it may.
 
-What lives here: who is waited for and since when, who is overdue, and who makes room when there are too many. What
-does not: HTTP, sockets, how a connection is closed. Each connection stands in one line at a time; lines are dicts in
-the order of arrival, so the one that has been waited for longest is the first.
+This module finds connections that are overdue, and picks the one to close when there are too many. It knows nothing of
+HTTP or sockets. Each connection stands in one line at a time. A line is a dict in the order of arrival, so its first
+connection is the one that has been waited for longest.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from topfive.ground.clock import Clock, TimerHandle
 from topfive.machine.turns import Turns
 
 _SWEEP_SECONDS: Final = 1.0
-"""How late an overdue client may be found; less where a bound is shorter than that."""
+"""Seconds between two searches for overdue connections; less if a bound is short."""
 _LAST_SWEEP_SECONDS: Final = 0.25
 """The same while the service stops."""
 _FAREWELL_SECONDS: Final = 2.0
-"""How long a client that is refused may go on sending: one who is cut off while it sends may never read why."""
+"""How long a refused client may go on sending. A client that is cut off while it sends may never read the refusal."""
 _LAST_FAREWELL_SECONDS: Final = 1.0
 """The same while the service stops."""
 LAST_SECONDS: Final = 2.0
-"""How long, once the service stops, a request may take to be whole, and a client to read on. What is on its way on any
-fair link is here by then, and a stop ends well before a container engine's 10 s."""
+"""Once the service stops: how long a request may take to arrive completely, and a client to read on. Bytes that are on
+their way arrive within this time, and the stop ends well before the 10 s that a container engine allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,29 +42,29 @@ class ConnectionLimits:
 
 @dataclass(eq=False, slots=True)
 class Line:
-    """Connections whose clients are waited for in one way, each with the time since when, the longest first."""
+    """Connections that wait for the same thing, each with the time since when; the longest wait comes first."""
 
     seconds: float
-    """How long this may take."""
+    """How long a connection may stand in this line."""
     reason: str | None = None
-    """What closing one of them is counted as; None: it is in order."""
+    """The reason under which the closing of an overdue connection is counted; None: it is not counted."""
     since: dict[OpenConnection, float] = field(default_factory=dict)
 
 
 class OpenConnection(Protocol):
-    """What the books ask of a connection."""
+    """What a connection must offer to the books."""
 
     line: Line
 
     def expire(self, line: Line) -> None:
-        """The client has been waited for in `line` for too long: close."""
+        """Close: the connection has stood in `line` for too long."""
 
     def abort(self) -> None:
-        """Close at once, whatever is still to be sent."""
+        """Close at once, even if bytes are still to be sent."""
 
 
 class Connections:
-    """Holds the books; `on_closed(reason)` is told whenever a connection is closed against its client's wish.
+    """Holds the books; calls `on_closed(reason)` for each connection that the service closes because of a bound.
 
     A connection enters with `open`, changes its line with `move`, and leaves with `lost`, which must follow an `abort`.
     """
@@ -72,18 +72,18 @@ class Connections:
     def __init__(self, limits: ConnectionLimits, *, clock: Clock, on_closed: Callable[[str], None]) -> None:
         self.limits = limits
         self.turns = Turns()
-        """For who has more to do than one connection may do at once."""
+        """For connections that have more to do than one connection may do in one turn of the event loop."""
         self.closing = False
-        """Whether each connection is to be closed once it owes no answer; for a service that drains."""
+        """Whether each connection closes once it owes no answer: the service drains."""
         self.stopping = False
-        """Whether those are let go whose requests are not whole."""
-        self.fresh = Line(limits.head_seconds, "head_timeout")  # has not sent a byte
+        """Whether connections with incomplete requests are closed soon: the service stops."""
+        self.fresh = Line(limits.head_seconds, "head_timeout")  # no byte received yet
         self.idle = Line(limits.idle_seconds)  # between two requests
         self.head = Line(limits.head_seconds, "head_timeout")
         self.body = Line(limits.body_seconds, "body_timeout")
-        self.reader = Line(limits.send_seconds, "send_timeout")  # has not taken its answer
-        self.farewell = Line(_FAREWELL_SECONDS)  # has been refused, and may read that
-        self.answering = Line(math.inf)  # waits for us, not we for it
+        self.reader = Line(limits.send_seconds, "send_timeout")  # the client has not read its answer
+        self.farewell = Line(_FAREWELL_SECONDS)  # refused; the client gets time to read the refusal
+        self.answering = Line(math.inf)  # the client waits for the service
         self._gone = Line(math.inf)  # aborted, and about to be lost
         self._bounded = (self.fresh, self.idle, self.head, self.body, self.reader, self.farewell)
         self._open = [line.since for line in (*self._bounded, self.answering)]
@@ -94,14 +94,14 @@ class Connections:
         self._timer: TimerHandle | None = None
 
     def __len__(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return sum(map(len, self._open))
 
     def open(self, connection: OpenConnection) -> None:
-        """Take in a new connection.
+        """Register a new connection.
 
-        Where there are `max_connections`, the client that has kept us waiting longest makes room. If all the others
-        wait for us, the new one is closed again.
+        If there are `max_connections` already, the connection that has kept the service waiting longest is closed. If
+        all of them wait for an answer, the new one is closed instead.
         """
         is_full = len(self) >= self.limits.max_connections
         victim = self._longest() if is_full else None
@@ -113,25 +113,25 @@ class Connections:
             self._abort(connection, "refused")
 
     def move(self, connection: OpenConnection, line: Line) -> None:
-        """From now on, `connection` is waited for in `line`."""
+        """Put `connection` into `line`; its time there starts now."""
         del connection.line.since[connection]
         line.since[connection] = self.now()
         connection.line = line
 
     def lost(self, connection: OpenConnection) -> None:
-        """The connection is no more."""
+        """Forget a connection that has ended."""
         del connection.line.since[connection]
 
     def count(self, reason: str) -> None:
-        """Report that a connection is closed for what its client has sent."""
+        """Report that a connection is closed because of what its client has sent."""
         self._on_closed(reason)
 
     def start(self) -> None:
-        """Begin to close who is overdue."""
+        """Begin to close overdue connections."""
         self._timer = self._clock.call_at(self.now() + self._sweep_seconds, self._sweep)
 
     def hurry(self) -> None:
-        """From now on everybody who is waited for has `LAST_SECONDS`, or less where the bound is shorter anyway."""
+        """The service stops: each connection that it waits for has `LAST_SECONDS`, or its bound if that is shorter."""
         if self.stopping:
             return
         self.closing = self.stopping = True
@@ -146,13 +146,13 @@ class Connections:
             self.start()
 
     def stop(self) -> None:
-        """Let everybody wait."""
+        """Stop closing overdue connections."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _sweep(self) -> None:
-        self.start()  # first, so that nothing that goes wrong below ends it
+        self.start()  # first, so that a failure below does not end the sweeps
         now = self.now()
         for line in self._bounded:
             latest = now - line.seconds
@@ -164,7 +164,7 @@ class Connections:
                 connection.expire(line)
 
     def _longest(self) -> OpenConnection | None:
-        """Who has kept us waiting longest: among the idle if there are any, then heads, bodies, and readers."""
+        """The connection to close for a new one: the one with the longest wait in the first of these lines with any."""
         for lines in ((self.farewell,), (self.fresh, self.idle), (self.head,), (self.body,), (self.reader,)):
             firsts = [next(iter(line.since.items())) for line in lines if line.since]
             if firsts:

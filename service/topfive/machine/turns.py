@@ -1,7 +1,7 @@
-"""Turns of the event loop, for connections that have more to do than one may do at once.
+"""Turns of the event loop, for connections that have more to do than one connection may do at once.
 
-Of all that wait, one goes on in each turn, in the order in which they asked. So together they take no more of a turn
-than one of them alone, and everybody else is served between two of them, however many they are.
+In each turn of the loop one waiting connection goes on, in the order of asking. So all of them together take no more of
+a turn than one alone, and the other connections are served between two of them.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Callable
 from typing import Final
 
 MOST: Final = 256
-"""Waiting at once; of each there may be a quarter of a megabyte that it has sent meanwhile."""
+"""How many connections should wait at once. Each may hold a quarter of a megabyte that has arrived meanwhile."""
 
 
 class Turns:
-    """Those of one event loop."""
+    """The turns of one event loop."""
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
 
     @property
     def crowded(self) -> bool:
-        """Whether more wait than should."""
+        """Whether more than `MOST` wait."""
         return len(self._waiting) > MOST
 
     def ask(self, go_on: Callable[[], None]) -> None:
@@ -34,6 +34,6 @@ class Turns:
 
     def _next(self) -> None:
         go_on = self._waiting.popleft()
-        if self._waiting:  # before it goes on: it may ask again, or fail
+        if self._waiting:  # scheduled before `go_on` runs, which may ask again or fail
             asyncio.get_running_loop().call_soon(self._next)
         go_on()

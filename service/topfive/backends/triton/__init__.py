@@ -1,1 +1,1 @@
-"""Triton runs the batches; decoding, the per-image graphs and the batching stay in this process."""
+"""The Triton backend: Triton runs the batches; decoding, per-image graphs and batching stay in this process."""

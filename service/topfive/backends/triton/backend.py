@@ -1,7 +1,6 @@
-"""The Triton backend: each batch is one gRPC call; its slots are calls in flight.
+"""The Triton backend: each batch is one gRPC call, and each slot is one call in flight.
 
-What lives here: what a batch, a warm-up and a check are when Triton runs the graph. What does not: the wire
-(`messages`, `channel`), and the per-image graphs, which run in this process as in the embedded backend.
+The wire is in `messages` and `channel`. The per-image graphs run in this process, as in the embedded backend.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ from topfive.machine.workers import WorkerPool
 from topfive.repository.model_config import ModelConfig, check_honoured
 
 _CALLS_PER_INSTANCE = 2
-"""One that runs and one that waits, so that no instance waits for the network."""
+"""One call runs and one waits at Triton, so that no instance is idle while the network is busy."""
 
 
 class TritonBackend:
     """One version of a model at Triton, as a batched graph with `slots` calls at once.
 
-    A call ends with the earliest deadline of its members, or after `timeout_seconds`; it is cancelled when nobody waits
-    for it any more. A Triton that leaves calls unanswered must run an image before its word is believed again.
+    A call ends with the earliest deadline of its items, or after `timeout_seconds`; it is cancelled when no request
+    waits for it any more. After unanswered calls, Triton must run one image before it counts as ready again.
     """
 
     prefetch = 0
@@ -70,7 +69,7 @@ class TritonBackend:
         self._sample = np.zeros(sample_shape(config), np.uint8)
 
     async def warm_up(self) -> None:
-        """Find the batch size that pays, over the wire and with all slots at once; Triton warms itself up."""
+        """Find the best batch size, measured over the wire with all slots busy; Triton warms itself up."""
         what = f"the warm-up of model '{self._config.name}' on Triton at {self._channel.url}"
         await self._bounded.within(what, self._warm_up(), too_long=BackendMismatch)
 
@@ -93,14 +92,14 @@ class TritonBackend:
         run.cancel()
 
     async def check(self) -> None:
-        """See whether Triton is there, and serves what the repository holds."""
+        """Check that Triton is reachable and serves what the repository holds."""
         if mismatch := await _mismatch(self._channel, self._config, self._version):
             raise BackendUnreachable(mismatch)
         if self._silence.doubted:
             await self._run_an_image()
 
     async def close(self) -> None:
-        """Nothing is held here: the channel belongs to its maker's."""
+        """Nothing to close: the channel belongs to `TritonFactory`."""
 
     async def _run(self, batch: Batch) -> Sequence[Row]:
         tensors = batch.claim()
@@ -125,7 +124,7 @@ class TritonBackend:
         return rows
 
     async def _run_an_image(self) -> None:
-        """Doubt it no longer if it answers, be it with an error; raises `BackendUnreachable`."""
+        """Run one image; any answer, even an error, ends the doubt. Raises `BackendUnreachable` if none comes."""
         try:
             with contextlib.suppress(BackendFailure, QueueFull, DeadlineExceeded):
                 await self._call([self._sample], self._timeout_seconds)
@@ -138,7 +137,7 @@ class TritonBackend:
         return self._messages.rows(answer, len(tensors))
 
     async def _measure(self, size: int) -> float:
-        """Seconds that a batch of `size` takes, with as many at once as there are slots."""
+        """Seconds that a batch of `size` takes while all slots are busy."""
         tensors = [self._sample] * size
         started = time.monotonic()
         await asyncio.gather(*(self._call(tensors, None) for _ in range(self.slots)))
@@ -146,9 +145,9 @@ class TritonBackend:
 
 
 class TritonFactory:
-    """Makes backends on the Triton at `url`, and per-image graphs that run here, made by `embedded`.
+    """Makes backends on the Triton at `url`; `embedded` makes the per-image graphs, which run in this process.
 
-    `slots`: 0 for as many as its instances need. See the settings `triton_…` for the rest.
+    `slots`: 0 for as many as Triton's instances need. The settings `triton_…` explain the rest.
     """
 
     name = "triton"
@@ -162,20 +161,20 @@ class TritonFactory:
 
     @property
     def left_behind(self) -> bool:
-        """Whether a thread is still inside the runtime, which runs the per-image graphs."""
+        """Whether a thread is still inside ONNX Runtime, which runs the per-image graphs."""
         return self._embedded.left_behind
 
     async def wait_until_reachable(self) -> None:
-        """Return when Triton is ready, which it is when all its models are."""
+        """Return when Triton is ready, that is, when all its models are."""
         await self._connected().wait_until_ready()
 
     async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
-        """As embedded; what its config.pbtxt says must be honoured here."""
+        """The per-image graph in this process, as its config.pbtxt says."""
         check_honoured(config.message, f"model '{config.name}'")
         return await self._embedded.per_image(config, path)
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> TritonBackend:
-        """The model at Triton, which is checked against `config`; the graph at `path` is not opened."""
+        """The model at Triton, checked against `config`; the graph at `path` is not opened."""
         channel, version = self._connected(), int(path.parent.name)
         if mismatch := await _mismatch(channel, config, version):
             raise BackendMismatch(mismatch)
@@ -195,13 +194,13 @@ class TritonFactory:
             await self._channel.close()
 
     def _connected(self) -> Channel:
-        if self._channel is None:  # not before: a channel belongs to the running event loop
+        if self._channel is None:  # made late: a channel belongs to the running event loop
             self._channel = Channel(self._url, timeout_seconds=self._timeout_seconds)
         return self._channel
 
 
 async def _mismatch(channel: Channel, config: ModelConfig, version: int) -> str | None:
-    """What is wrong with the model at Triton, to be told to an operator; None if nothing is."""
+    """What is wrong with the model at Triton, in words for an operator; None if nothing is."""
     differences = await channel.differences(config, version)
     if not differences:
         return None

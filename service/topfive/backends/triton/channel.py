@@ -1,7 +1,6 @@
-"""One Triton over gRPC: the calls that are made, and what their failures mean.
+"""The gRPC channel to one Triton: its calls, and what their failures mean.
 
-What lives here: the channel and the statuses of its calls. What does not: tensors (`messages`), and what a model should
-be (`comparison`).
+Tensors are in `messages`; `comparison` says what a model should be.
 """
 
 from __future__ import annotations
@@ -22,28 +21,28 @@ logger = logging.getLogger("topfive")
 
 _SERVICE: Final = "/inference.GRPCInferenceService/"
 _OPTIONS: Final = [
-    ("grpc.max_send_message_length", -1),  # a batch of pixels is what it is
+    ("grpc.max_send_message_length", -1),  # a batch of pixels may have any size
     ("grpc.max_receive_message_length", 64 << 20),  # answers are labels and numbers, not pixels
     # A Triton that comes back is found within a second; by default gRPC would wait up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    # A connection of its own: others of this process, to the same address, must not share its flow control.
+    # Not shared with other channels of this process to the same address: they would share its flow control.
     ("grpc.use_local_subchannel_pool", 1),
 ]
 _RETRY_SECONDS: Final = 1.0
 
-# Triton's own words for these; it has one status, UNAVAILABLE, for them and for everything else that may pass.
+# Triton's texts tell these cases apart: it has one status, UNAVAILABLE, for them and for all other passing faults.
 _QUEUE_FULL: Final = "maximum queue size"
 _QUEUE_TIMEOUT: Final = "timeout expired"
 _MOST_DETAILS: Final = 500
-"""Characters of what it says that are passed on, to clients and to the log."""
+"""How many characters of Triton's error text are passed on to clients and to the log."""
 
 
 class Channel:
     """A channel to the Triton at `url` (`host:port`); made and used on one event loop.
 
-    `timeout_seconds`: how long it may take to answer a question about itself.
+    `timeout_seconds`: how long Triton may take to answer a question about itself.
     """
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
@@ -63,14 +62,14 @@ class Channel:
         try:
             answer = await self._infer(message, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:
-            # What there is to say is in it, cut short; of what it came from the log would show everything.
+            # The error holds Triton's text, cut short. With its cause the log would show the whole text.
             raise self._failure(error) from None
-        if answer is None:  # as gRPC puts it
-            raise BackendFailure(f"what Triton at {self.url} answered to a batch cannot be read")
+        if answer is None:  # grpc.aio returns None for an answer that cannot be parsed
+            raise BackendFailure(f"the answer of Triton at {self.url} to a batch cannot be read")
         return answer
 
     async def wait_until_ready(self) -> None:
-        """Return when it says that it is ready; logs what it waits for."""
+        """Return when Triton says that it is ready; logs the reason for waiting."""
         said = None
         while True:
             try:
@@ -86,7 +85,7 @@ class Channel:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def differences(self, config: ModelConfig, version: int) -> list[str]:
-        """In what it does not serve `version` of the model that `config` describes; raises `BackendUnreachable`."""
+        """How Triton's `version` of the model differs from `config`, in words; raises `BackendUnreachable`."""
         of = {"name": config.name, "version": str(version)}
         ready, metadata, theirs = await asyncio.gather(
             self._ask_of_model("ModelReady", pb.ModelReadyRequest(**of), pb.ModelReadyResponse),
@@ -101,14 +100,14 @@ class Channel:
         ]
 
     async def instances(self, config: ModelConfig, version: int) -> int:
-        """How many instances of the model it runs; raises `BackendUnreachable`."""
+        """How many instances of the model Triton runs; raises `BackendUnreachable`."""
         request = pb.ModelConfigRequest(name=config.name, version=str(version))
         theirs = (await self.ask("ModelConfig", request, pb.ModelConfigResponse)).config
         count: int = sum(group.count * max(1, len(group.gpus)) for group in theirs.instance_group)
         return max(1, count)
 
     async def ask(self, method: str, request: Any, answer: Any) -> Any:
-        """What it answers to a question about itself; raises `BackendUnreachable`."""
+        """Triton's answer to a question about itself; raises `BackendUnreachable`."""
         call = self._channel.unary_unary(
             _SERVICE + method,
             request_serializer=type(request).SerializeToString,
@@ -119,15 +118,15 @@ class Channel:
         except grpc.aio.AioRpcError as error:
             raise self._unreachable(error) from error
         if said is None:
-            raise BackendUnreachable(f"what Triton at {self.url} answered to {method} cannot be read; is it a Triton?")
+            raise BackendUnreachable(f"the answer of Triton at {self.url} to {method} cannot be read; is it a Triton?")
         return said
 
     async def close(self) -> None:
-        """End the channel, and every call on it."""
+        """Close the channel, and end every call on it."""
         await self._channel.close()
 
     async def _ask_of_model(self, method: str, request: Any, answer: Any) -> Any:
-        """None where it knows no such model or version."""
+        """As `ask`; None if Triton has no such model or version."""
         try:
             return await self.ask(method, request, answer)
         except BackendUnreachable as error:

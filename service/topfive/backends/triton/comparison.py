@@ -1,9 +1,7 @@
-"""What Triton says of a model against what our repository says: pure, on Triton's own messages.
+"""Compares a model at Triton with the same model in our repository, on Triton's own messages. Pure.
 
-What lives here: the comparison, in words. What does not: asking Triton (`connection`), and what follows (`backend`).
-
-Triton fills in what a config.pbtxt leaves out, so only what ours sets is looked for in its answer; but inputs, outputs
-and `max_batch_size` must be the same on both sides, for requests are made by them.
+Triton fills in what a config.pbtxt leaves out, so only the fields that ours sets are compared. Inputs, outputs and
+`max_batch_size` must be the same on both sides, because requests are made by them. `channel` asks Triton.
 """
 
 from __future__ import annotations
@@ -17,13 +15,13 @@ from topfive.ground.types import TensorSpec
 
 _BOTH_WAYS: Final = ("max_batch_size", "input", "output")
 _SPELLINGS: Final = ("name", "platform", "backend")
-"""Triton answers with its own spelling of these, and an unknown backend would not have loaded the graph."""
+"""Not compared: Triton answers with its own spelling of these, and a wrong backend would not have loaded the graph."""
 _OWN_CHOICE: Final = ("version_policy",)
-"""Which versions each side has is asked for by version."""
+"""Not compared: each side may choose its versions; each version is asked for by its number."""
 
 
 def config_differences(ours: Message, theirs: Message) -> list[str]:
-    """In what `theirs`, an `inference.ModelConfig`, is not what `ours` asks for; empty if in nothing."""
+    """The differences of `theirs`, an `inference.ModelConfig`, from what `ours` sets; empty if there are none."""
     found = []
     for name in _BOTH_WAYS:
         mine, its = getattr(ours, name), getattr(theirs, name)
@@ -38,7 +36,7 @@ def config_differences(ours: Message, theirs: Message) -> list[str]:
 
 
 def metadata_differences(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], theirs: Any) -> list[str]:
-    """In what the tensors of `theirs`, an `inference.ModelMetadataResponse`, are not those declared."""
+    """How the tensors of `theirs`, an `inference.ModelMetadataResponse`, differ from the declared ones."""
     found = []
     for kind, declared, offered in (("input", inputs, theirs.inputs), ("output", outputs, theirs.outputs)):
         mine = {spec.name: f"{spec.datatype} {list(spec.shape)}" for spec in declared}
@@ -52,7 +50,7 @@ def metadata_differences(inputs: Sequence[TensorSpec], outputs: Sequence[TensorS
 
 
 def _differences(path: str, ours: Any, theirs: Any) -> Iterator[str]:
-    """In what `theirs` lacks or changes something that `ours` has set."""
+    """Each field that `ours` sets and that `theirs` lacks or has with another value."""
     if isinstance(ours, Message):
         for descriptor, value in ours.ListFields():
             yield from _differences(f"{path}.{descriptor.name}", value, getattr(theirs, descriptor.name))
@@ -73,7 +71,7 @@ def _differences(path: str, ours: Any, theirs: Any) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A scalar, or a list of scalars, to compare and to show."""
+    """A field's value as a scalar or a list of scalars, to compare and to show."""
     return list(value) if _is_list(value) else value
 
 

@@ -1,7 +1,6 @@
-"""Batches as `ModelInferRequest`s, and the rows of a `ModelInferResponse`.
+"""Writes a batch as a `ModelInferRequest`, and reads the rows of a `ModelInferResponse`. `channel` sends them.
 
-What lives here: bytes. What does not: sending them (`connection`). The tensors of a request are copied once, into the
-message as it goes out; protobuf's own way would copy them three times.
+The tensors are copied once, into the serialized message; protobuf's own way would copy them three times.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from topfive.ground.errors import BackendFailure
 from topfive.ground.types import WIRE_DTYPES, TensorSpec
 
 _RAW_INPUT_CONTENTS: Final = b"\x3a"
-"""The tag of field 7, length-delimited."""
+"""The protobuf tag of field 7, `raw_input_contents`, length-delimited."""
 _LENGTH_BYTES: Final = 4
 _MOST_DESCRIBED: Final = 8
-"""Outputs that an error names, of an answer that may have any number of them."""
+"""How many outputs an error names; an answer may have any number."""
 
 
 class Messages:
@@ -37,20 +36,20 @@ class Messages:
         self._heads: dict[tuple[int, ...], bytes] = {}
 
     def request(self, tensors: Sequence[Tensor]) -> bytes:
-        """A request with the pixels of `tensors`, all of one shape, in it."""
+        """A serialized request with the pixels of `tensors`, which have one shape."""
         shape = (len(tensors), *tensors[0].shape)
         head = self._heads.get(shape)
         if head is None:
             head = self._request(shape).SerializeToString()
-            if -1 not in self._image.shape[1:]:  # so that there are at most max_batch_size of them
+            if -1 not in self._image.shape[1:]:  # kept only for fixed sizes: then at most max_batch_size heads are kept
                 self._heads[shape] = head
-        tensors = [np.ascontiguousarray(tensor) for tensor in tensors]  # itself, if it is
+        tensors = [np.ascontiguousarray(tensor) for tensor in tensors]  # no copy if it is contiguous already
         size = sum(tensor.nbytes for tensor in tensors)
         return b"".join([head, _RAW_INPUT_CONTENTS, _varint(size), *tensors])  # type: ignore[list-item]  # buffers all
 
     def rows(self, answer: Any, count: int) -> list[Row]:
-        """The outputs of each of `count` images in `answer`; raises `BackendFailure` if they are not there."""
-        pairs = zip(answer.outputs, answer.raw_output_contents, strict=False)  # what has no partner is not found
+        """The outputs of each of `count` images in `answer`; raises `BackendFailure` if one is missing."""
+        pairs = zip(answer.outputs, answer.raw_output_contents, strict=False)  # without contents: missing
         found = {output.name: (output, raw) for output, raw in pairs}
         columns = []
         for spec in self._outputs:
@@ -82,7 +81,7 @@ def _values(raw: bytes, datatype: str, count: int) -> NDArray[Any]:
 
 
 def _texts(raw: bytes, count: int) -> list[str]:
-    """The elements of a BYTES tensor: a little-endian uint32 length and the bytes, each; not many more than `count`."""
+    """The elements of a BYTES tensor (each a little-endian uint32 length and its bytes); stops soon after `count`."""
     texts: list[str] = []
     at = 0
     while at < len(raw) and len(texts) <= count:

@@ -1,7 +1,7 @@
-"""What it means that Triton leaves a call unanswered: pure.
+"""Judges what an unanswered call to Triton means. Pure.
 
-If other calls were answered meanwhile, that batch takes too long. If none was, Triton hangs, whatever it says of
-itself; then it is doubted until it has run something.
+If other calls were answered meanwhile, only this batch takes too long. If none was, Triton hangs, even if it says that
+it is ready; then it is doubted until it has run something.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _RETRY_SECONDS: Final = 1.0
 
 
 class Silence:
-    """Of one model at the Triton at `url`, whose calls may take `seconds`. Times are monotonic."""
+    """The unanswered calls of one model at the Triton at `url`; a call may take `seconds`. Times are monotonic."""
 
     def __init__(self, url: str, *, seconds: float) -> None:
         self.doubted = False
@@ -27,17 +27,17 @@ class Silence:
         return self._said
 
     def answered(self) -> None:
-        """A call was answered, be it with an error."""
+        """A call was answered, perhaps with an error."""
         self._answered_at = time.monotonic()
 
     def given_up(self, sent: float) -> None:
-        """A call that was sent at `sent` was not answered, by its deadline or at all."""
+        """A call that was sent at `sent` was not answered in time."""
         self.doubted |= self._answered_at <= sent
 
     def error(self, sent: float) -> TopfiveError:
-        """What is to be told of a call that was sent at `sent`, and had its time."""
+        """The error for a call that was sent at `sent` and ran out of time."""
         return BackendFailure(self._said) if self._answered_at > sent else self.unreachable()
 
     def unreachable(self) -> BackendUnreachable:
-        """What is to be told while it hangs."""
+        """The error for all calls while Triton hangs."""
         return BackendUnreachable(f"{self._said}; retry shortly", retry_after_seconds=_RETRY_SECONDS)

@@ -1,1 +1,1 @@
-"""Bytes of a connection become requests and answers; slow and hostile clients are bounded here."""
+"""The HTTP/1.1 server: it turns the bytes of a connection into requests, writes answers, and bounds slow clients."""

@@ -1,8 +1,7 @@
-"""The chunks of a body that comes in `Transfer-Encoding: chunked`: from their bytes to the body's (RFC 9112, 7.1).
+"""The parser of bodies with `Transfer-Encoding: chunked` (RFC 9112, 7.1).
 
-What lives here: how chunks are written, and how much of them is read at once. What does not: whose body it is. A parser
-of our own, because httptools' can neither be stopped within what it is given, so that chunks of one byte keep everybody
-else waiting, nor told to drop trailers, which it makes headers of, as many as come.
+It replaces httptools' parser for two reasons. That one cannot stop in the middle of its input, so chunks of one byte
+would keep all other connections waiting. And it turns trailers into headers, without a bound on their number.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from topfive.http.server.refusals import (
 )
 
 MAX_LINE_BYTES: Final = 256
-"""A chunk's size with its extensions, which nobody here understands, nor hardly anybody sends."""
+"""The longest line with a chunk's size and its extensions; extensions are ignored, and rare."""
 LINES_AT_ONCE: Final = 256
-"""Of sizes and ends of chunks: what is read in one go, in a fifth of a millisecond, however small the chunks are. Of
-chunks of two kilobytes and more it is all that one reading brings."""
+"""How many lines (sizes and ends of chunks) are read in one go: a fifth of a millisecond's work. With chunks of two
+kilobytes or more, one read from the socket never holds that many."""
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _TRAILER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*\r\n")
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
@@ -31,7 +30,7 @@ _EMPTY: Final = b"\r\n"
 
 
 class _Next(Enum):
-    """The kind of line that is due."""
+    """The kind of line that comes next."""
 
     SIZE = auto()
     END_OF_CHUNK = auto()
@@ -39,20 +38,20 @@ class _Next(Enum):
 
 
 class Chunks:
-    """Those of one body; `over` once their end has come."""
+    """Reads the chunks of one body; `over` is true after the last one."""
 
     def __init__(self) -> None:
         self.over = False
-        self._left = 0  # bytes of the chunk that are still to come
+        self._left = 0  # bytes of the current chunk still to come
         self._next = _Next.SIZE
-        self._line = bytearray()  # the beginning of one
+        self._line = bytearray()  # an incomplete line
         self._trailer_bytes = 0
         self._trailers = 0
 
     def read(self, data: bytes, at: int) -> tuple[bytes, int]:
-        """The bytes of the body in `data` from `at` on, and how far they were looked for.
+        """Read `data` from `at` on; return the bytes of the body, and the position where reading stopped.
 
-        That is the end of `data`, that of the body, or as far as is read at once. Raises `Unreadable`.
+        It stops at the end of `data`, at the end of the body, or after `LINES_AT_ONCE` lines. Raises `Unreadable`.
         """
         view, found, size, lines = memoryview(data), [], len(data), 0
         while at < size and lines < LINES_AT_ONCE and not self.over:
@@ -69,7 +68,7 @@ class Chunks:
         return b"".join(found), at
 
     def _take_line(self, piece: bytes) -> None:
-        """Take a line in, or the piece of one."""
+        """Take a line, or a piece of one; raises `Unreadable`."""
         if self._next is _Next.TRAILER:
             self._trailer_bytes += len(piece)
             if self._trailer_bytes > MAX_HEAD_BYTES:
@@ -99,7 +98,7 @@ class Chunks:
         self._next = _Next.END_OF_CHUNK if self._left else _Next.TRAILER
 
     def _drop_trailer(self, line: bytes) -> None:
-        """Take it for what it is, and for no header: it comes after everything that headers decide."""
+        """Check a trailer and drop it: it comes too late to be a header. An empty line ends the body."""
         if line == _EMPTY:
             self.over = True
             return

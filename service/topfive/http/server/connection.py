@@ -1,11 +1,10 @@
-"""One HTTP connection from its acceptance to its end, bounded whatever its client does.
+"""One HTTP connection, from its acceptance to its end.
 
-What lives here: in which line of `topfive.access.connections` it stands, which client is refused, and how it is closed.
-What does not: how it is read (`reading`), and how a request is answered (`cycle`).
+It chooses its line in the books (`topfive.access.connections`), refuses, and closes. `reading` reads its bytes, and
+`cycle` answers a request.
 
-uvicorn keeps the server. Of uvicorn no more is used here than a class needs that `Config(http=…)` names: the arguments
-by which one is made, `shutdown()`, which is called at a stop, and `connections`, `tasks`, `total_requests` and
-`default_headers` of the `ServerState`.
+uvicorn runs the server and makes this class, which `Config(http=…)` names. Used of uvicorn: the constructor's
+arguments, `shutdown()`, and `connections`, `tasks`, `total_requests` and `default_headers` of the `ServerState`.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class Connection(asyncio.Protocol):
-    """One connection, which reads a request, has it answered, and only then reads the next.
+    """One connection: it reads a request, lets `application` answer it, and only then reads the next.
 
-    `application` answers; `connections` are the books that it stands in. The other arguments are uvicorn's.
+    `connections` are the books that it stands in. The other arguments are uvicorn's.
     """
 
     line: Line
@@ -41,7 +40,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(
         self,
-        config: object,  # of no use here
+        config: object,  # not used
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: AbstractEventLoop | None = None,
@@ -50,22 +49,22 @@ class Connection(asyncio.Protocol):
         connections: Connections,
     ) -> None:
         self.cycle: Cycle | None = None
-        """The request whose head is complete and whose answer is not."""
+        """The request that is being answered: its head is complete, its answer is not."""
         self._reader = Reader(self, turns=connections.turns, now=connections.now)
         self._loop = _loop or asyncio.get_running_loop()
         self._application = application
         self._books = connections
         self._server = server_state
         self._app_state = app_state
-        self._scope: dict[str, Any] = {}  # what those of all its requests begin with
+        self._scope: dict[str, Any] = {}  # the part of the scope that is the same for all requests of the connection
         self._stop_handshake: Callable[[], object] | None = None
-        self._has_asked = False  # a first request
+        self._has_asked = False  # whether a request has come
         self._closes_after_body = False
 
     # Coming and going
 
     def accepted(self, stop_handshake: Callable[[], object]) -> None:
-        """Count from now on, before the handshake that `connection_made` comes after."""
+        """Register in the books before the TLS handshake; `connection_made` follows after it."""
         self._stop_handshake = stop_handshake
         self._books.open(self)
 
@@ -74,8 +73,8 @@ class Connection(asyncio.Protocol):
         """Whether `connection_made` is still to come."""
         return self._stop_handshake is not None
 
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as the event loop has it
-        """Wait for a request."""
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # the event loop's own type
+        """Begin to wait for a request."""
         self.transport, self.flow = transport, Flow(transport)
         self._scope = {
             "type": "http",
@@ -92,7 +91,7 @@ class Connection(asyncio.Protocol):
         self._stop_handshake = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the application."""
+        """Tell the application, and leave the books."""
         self._server.connections.discard(self)
         self.flow.resume_writing()
         if self.cycle is not None:
@@ -104,12 +103,12 @@ class Connection(asyncio.Protocol):
     # Reading and answering
 
     def data_received(self, data: bytes) -> None:
-        """Take in what has come."""
+        """Read what has arrived."""
         self._reader.take(data)
         self.stand()
 
     def begin(self, head: Head) -> None:
-        """Have a request answered, whose body may be still to come. Raises `Unreadable`."""
+        """Start the answer to a request; its body may still be arriving. Raises `Unreadable`."""
         self._has_asked = True
         scope = {**self._scope, **head.scope(), BEGAN: head.began, "state": self._app_state.copy()}
         self.cycle = Cycle(self, head, scope, default_headers=self._server.default_headers)
@@ -119,11 +118,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_last(self) -> bool:
-        """Whether the connection closes with the answer: the service drains, and nothing has come after its request."""
+        """Whether the connection closes after this answer: the service drains, and no further bytes have arrived."""
         return self._books.closing and not self._reader.is_ahead
 
     def on_answered(self, *, keeps_alive: bool) -> None:
-        """The answer is written: go on, or close; but first let the client finish the body that it is still sending."""
+        """After the answer: read on or close, but first let the client finish a body that it is still sending."""
         self._server.total_requests += 1
         self.cycle = None
         reader = self._reader
@@ -135,21 +134,21 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing() or not (keeps_alive or reader.body_left):
             self.close()
             return
-        if not self.flow.is_read:  # as it is wherever something is ahead
+        if not self.flow.is_read:  # reading is on hold whenever there are bytes ahead
             self.flow.resume_body()
             if not reader.waits_turn:
                 reader.read_on()
         self.stand()
 
     def on_discarded(self) -> None:
-        """The rest of a body has come whose request had been answered before: close, if the answer said so."""
+        """The body of a request that was answered early has ended: close if the answer said so."""
         if self._closes_after_body:
             self.close()
 
     # Waiting
 
     def stand(self) -> None:
-        """Stand in the line for what is waited for now."""
+        """Move to the line that fits what the connection waits for now."""
         reader, books = self._reader, self._books
         if reader.is_deaf:
             return
@@ -167,25 +166,25 @@ class Connection(asyncio.Protocol):
             books.move(self, line)
 
     def pause_writing(self) -> None:
-        """The client does not read its answers."""
+        """The write buffer is full: the client does not read its answers."""
         self.flow.pause_writing()
         self.stand()
 
     def resume_writing(self) -> None:
-        """It does."""
+        """The client reads again."""
         self.flow.resume_writing()
         self.stand()
 
     # Closing
 
     def shutdown(self) -> None:
-        """Close, after what has been received is answered."""
+        """Close after the current answer; at once if there is none."""
         self._books.closing = True
         if self.cycle is None:
             self.close()
 
     def expire(self, line: Line) -> None:
-        """Tell a client that is too slow with its request, if it can be told, and close."""
+        """Close an overdue connection; answer 408 or 503 first if a request is incomplete."""
         books = self._books
         if line is books.head or line is books.body:
             limits = books.limits
@@ -195,7 +194,7 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def let_go(self) -> None:
-        """End a request whose body has stalled while others have no room for theirs."""
+        """Refuse a request whose body has stalled while other requests have no room for their bodies."""
         if self._reader.body_left and not self._reader.is_deaf:
             self.refuse(KEPT_OTHERS_WAITING)
 
@@ -208,11 +207,11 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answer what is just coming in with `refusal`, and close."""
+        """Answer the request that is coming in with `refusal`, and close."""
         if refusal.reason is not None:
             self._books.count(refusal.reason)
         cycle = self.cycle
-        if self._reader.body_left if cycle is None else cycle.is_started:  # there is an answer already
+        if self._reader.body_left if cycle is None else cycle.is_started:  # an answer has been sent or begun
             self.abort()
             return
         self._reader.go_deaf()
@@ -224,24 +223,24 @@ class Connection(asyncio.Protocol):
         self._books.move(self, self._books.farewell)
 
     def _half_close(self) -> None:
-        """Say that nothing follows, and go on reading: a client that is cut off while it sends may never read why."""
+        """End the sending side and go on reading. A client that is cut off while it sends may never read the answer."""
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        else:  # TLS, whose close does the same
+        else:  # TLS: its close does the same
             self.flow.read_all()
             self.transport.close()
 
     def close(self) -> None:
-        """Close once all that is written is sent."""
+        """Close once all written bytes are sent."""
         books, transport = self._books, self.transport
         self._reader.go_deaf()
         self.flow.read_all()
         transport.close()
-        # Over TLS a close waits for the client's. A service that drains must not wait long for one that never closes.
+        # Over TLS a close waits until the client closes too. A service that drains must not wait long for that.
         books.move(self, books.farewell if books.closing and not transport.get_write_buffer_size() else books.reader)
 
 
 def _address(transport: Transport, name: str) -> tuple[str, int] | None:
-    """Host and port of one end; None where the system does not tell, of a client that has hung up."""
+    """Host and port of one end; None if the system does not know them, because the client has hung up."""
     address = transport.get_extra_info(name)
     return None if address is None else (address[0], address[1])

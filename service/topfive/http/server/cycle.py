@@ -1,7 +1,6 @@
-"""One cycle: a request and its answer, between the connection that they go through and the ASGI application.
+"""One cycle: a request and its answer, between the connection and the ASGI application.
 
-What lives here: how parts of a body reach `receive`, as they came; how far reading runs ahead of it; and how an answer
-is written, its head together with the first of its body. What does not: the connection.
+It passes the parts of a body to `receive`, limits how much is read ahead, and writes the answer.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-"""One of ASGI 3."""
+"""An ASGI 3 application."""
 
 AHEAD_BYTES: Final = 1 << 20
-"""How much of a body is taken in before the application asks for it. A photo fits."""
+"""How much of a body is read before the application asks for it. A photo fits."""
 _PART_OVERHEAD_BYTES: Final = 64
-"""What a part costs beside its bytes, so that a body of one-byte chunks is bounded too."""
+"""Memory that a part costs beside its bytes; counted, so that a body of one-byte chunks is bounded too."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _BAD_IN_NAMES: Final = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
@@ -68,29 +67,29 @@ class Cycle:
         self.keeps_alive = head.keeps_alive
         """Whether the connection stays open after the answer."""
         self.is_started = False
-        """Whether something of the answer has been written,"""
+        """Whether a part of the answer has been written."""
         self.is_complete = False
-        """or all of it."""
+        """Whether all of the answer has been written."""
         self.is_disconnected = False
         self._connection = connection
         self._expects_continue = head.expects_continue
         self._default_headers = default_headers
         self._is_head = head.method == "HEAD"
-        self._parts: deque[bytes] = deque()  # of the body, which nobody has asked for yet
-        self._ahead = 0  # their bytes, and what they cost beside them
-        self._is_whole = not head.body_bytes  # the body, when all of it has come
-        self._told_whole = False  # the application knows
-        self._changed: asyncio.Event | None = None  # what `receive` waits for
+        self._parts: deque[bytes] = deque()  # parts of the body that the application has not asked for yet
+        self._ahead = 0  # the bytes of `_parts`, with `_PART_OVERHEAD_BYTES` for each
+        self._is_whole = not head.body_bytes  # whether all of the body has arrived
+        self._told_whole = False  # whether the application knows that
+        self._changed: asyncio.Event | None = None  # set when `receive` may go on
         self._start: Message | None = None  # the head of the answer, until it is written
-        self._chunked = False  # the answer
-        self._left = 0  # bytes of the answer's body that its head has promised and that have not been written
+        self._chunked = False  # whether the answer is sent in chunks
+        self._left = 0  # bytes of the answer's Content-Length that are not written yet
 
     # What the connection tells
 
     def take(self, part: bytes, *, is_last: bool) -> None:
-        """Keep a part of the body, as it is, for `receive`."""
+        """Keep a part of the body for `receive`."""
         self._is_whole = is_last
-        if part:  # chunks may end without one
+        if part:  # the end of a chunked body may come without bytes
             self._parts.append(part)
             self._ahead += len(part) + _PART_OVERHEAD_BYTES
             if self._ahead > AHEAD_BYTES:
@@ -107,11 +106,11 @@ class Cycle:
     # What the application calls
 
     async def run(self, application: Application) -> None:
-        """Have it answered; by 500, if the application fails."""
+        """Let the application answer; answer 500 if it fails."""
         has_raised = False
         try:
             await application(self.scope, self.receive, self.send)
-        except BaseException as error:  # also one that is cancelled at the stop leaves its client answered
+        except BaseException as error:  # a task cancelled at the stop also answers its client
             logger.error("Exception in ASGI application", exc_info=error)
             has_raised = True
         if self.is_complete or self.is_disconnected:
@@ -124,7 +123,7 @@ class Cycle:
             await self._fail()
 
     async def receive(self) -> Message:
-        """The next part of the body, or, when there are no more, that the client is gone."""
+        """The next part of the body; after the last one, wait until the client is gone or the answer complete."""
         connection = self._connection
         while not self._parts:
             if self.is_disconnected or self.is_complete:
@@ -148,7 +147,7 @@ class Cycle:
         return {"type": "http.request", "body": part, "more_body": not self._told_whole}
 
     async def send(self, message: Message) -> None:
-        """Hold the head back until the first of the body is there, and write both at once."""
+        """Write a part of the answer. The head waits for the first part of the body, to be written with it."""
         if message["type"] == "http.response.start":
             if self._start is not None or self.is_started:
                 raise RuntimeError("the answer has a head already")
@@ -162,7 +161,7 @@ class Cycle:
             return
         start = self._start
         if message["type"] != "http.response.body" or start is None or self.is_complete:
-            raise RuntimeError(f"{message['type']!r} is not what is due of the answer")
+            raise RuntimeError(f"{message['type']!r} is not the next part of the answer")
         more = message.get("more_body", False)
         head = b"" if self.is_started else self._head(start)
         body = self._body(message.get("body", b""), more=more)
@@ -178,7 +177,7 @@ class Cycle:
     # How an answer is written
 
     def _head(self, start: Message) -> bytes:
-        """The head that the application `start`s with; what it means for the body is kept."""
+        """The bytes of the answer's head; remembers how the body is to be written."""
         status: int = start["status"]
         lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
         self._chunked = not self._is_head and status not in _BODILESS
@@ -199,7 +198,7 @@ class Cycle:
         return b"".join(lines)
 
     def _body(self, body: bytes, *, more: bool) -> bytes:
-        """The bytes that a part of the answer's body is written as; `more` follow."""
+        """A part of the answer's body as bytes for the wire; `more`: whether another part follows."""
         if self._is_head:
             return b""
         if self._chunked:
@@ -211,7 +210,7 @@ class Cycle:
         return body
 
     async def _fail(self) -> None:
-        """Answer that it is our fault, without saying more."""
+        """Answer 500 without details."""
         self._start = None
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),

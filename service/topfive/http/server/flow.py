@@ -1,4 +1,4 @@
-"""Whether a connection is read, and whether it can be written to."""
+"""The flow control of a connection: whether it is read, and whether it can be written to."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import asyncio
 
 
 class Flow:
-    """That of one connection. It is read while neither the connection holds it nor its request has enough."""
+    """The flow of one connection. It is read unless `hold` or `pause_body` is in effect."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.is_read = True
         self.drained: asyncio.Event | None = None
-        """While the client takes no more of its answers: what is set when it does."""
+        """An event while the client does not read its answers, set when it reads again; otherwise None."""
         self._transport = transport
         self._is_held = False
         self._is_full = False
 
     def hold(self) -> None:
-        """Do not read until `release`."""
+        """Stop reading until `release`."""
         self._is_held = True
         self._apply()
 
     def release(self) -> None:
-        """Read on, unless the request has enough."""
+        """Read on, unless `pause_body` is in effect."""
         self._is_held = False
         self._apply()
 
     def pause_body(self) -> None:
-        """The request has enough of its body until `resume_body`."""
+        """Stop reading until `resume_body`: the application lags behind the body."""
         self._is_full = True
         self._apply()
 
     def resume_body(self) -> None:
-        """The request takes more, or needs no more."""
+        """Read on: the application has caught up, or the request is over."""
         self._is_full = False
         self._apply()
 
     def read_all(self) -> None:
-        """Whatever held reading back is over: what comes is discarded, and TLS waits for the client's last word."""
+        """Read on in any case: what comes is discarded, and TLS needs to read the client's close."""
         self._is_held = self._is_full = False
         self._apply()
 
@@ -51,11 +51,11 @@ class Flow:
                 self._transport.pause_reading()
 
     def pause_writing(self) -> None:
-        """The client takes no more for now."""
+        """The write buffer is full."""
         self.drained = asyncio.Event()
 
     def resume_writing(self) -> None:
-        """It does again, or it is gone."""
+        """The write buffer has room again, or the client is gone."""
         if self.drained is not None:
             self.drained.set()
             self.drained = None

@@ -1,7 +1,6 @@
-"""The head of a request: from its bytes to what it says.
+"""The parser of a request's head: where it ends, its bounds, and what it may contain.
 
-What lives here: where a head ends, its bounds, and what it may say. What does not: the bytes after it. httptools parses
-it, with a parser of its own for each head, which never sees the body.
+Each head gets a new httptools parser, which never sees the body.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ from topfive.http.server.refusals import (
 )
 
 CHUNKED: Final = -1
-"""As the length of a body: it comes in chunks."""
+"""Stands for the length of a body that comes in chunks."""
 _BLANK_LINE: Final = b"\r\n\r\n"
-"""The parser takes nothing else as the end of a head."""
+"""The only end of a head that the parser accepts."""
 _SMALL_BYTES: Final = 1 << 12
-"""A head that is no longer than this has not so many headers that they must be counted before they are parsed."""
+"""A head up to this size cannot have too many headers, so they are not counted before parsing."""
 _MAX_LINES: Final = MAX_HEADERS + 2
 _EMPTY_LINES: Final = re.compile(rb"[\r\n]{0,64}")
-"""Some clients send one after a body; a client that sends more than so many at once sends nothing else."""
+"""Some clients send an empty line after a body. A client that sends more than these at once is refused."""
 _HOST: Final = re.compile(rb"(?:\[[0-9a-f:.]+(?:%25[0-9a-z._~-]+)?\]|[0-9a-z._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
 _TELLING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect", b"host"))
 
 
 class Head:
-    """The head of one request, which `take` reads; what it says is there once it `is_complete`."""
+    """The head of one request. `take` reads it; its other attributes are valid once `is_complete`."""
 
     __slots__ = (
         "_has_host",
@@ -58,49 +57,49 @@ class Head:
 
     def __init__(self, began: float) -> None:
         self.began = began
-        """When its first byte was read, in seconds of the clock."""
+        """When its first byte was read, in monotonic seconds."""
         self.is_complete = False
         self.method = ""
         self.http_version = ""
         self.headers: list[tuple[bytes, bytes]] = []
-        """As they came, the names in lower case."""
+        """In the order of arrival, names in lower case."""
         self.body_bytes = 0
-        """How long the body is, or `CHUNKED`."""
+        """The length of the body, or `CHUNKED`."""
         self.expects_continue = False
-        """Whether the client waits to be told to send the body."""
+        """Whether the client waits for `100 Continue` before it sends the body."""
         self.keeps_alive = False
-        """Whether the client leaves the connection open for another request."""
+        """Whether the client wants the connection to stay open."""
         self._url = b""
         self._has_host = False
-        self._refusal = MALFORMED  # if the parser stops
-        self._nbytes = 0  # that have come
-        self._tail = b""  # the end of what has come, where a blank line may have begun
+        self._refusal = MALFORMED  # what to answer if the parser fails
+        self._nbytes = 0  # bytes received
+        self._tail = b""  # the last bytes received: a blank line may have begun in them
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
 
     def take(self, data: bytes, at: int) -> int:
-        """Read `data` from `at` on, up to the end of the head; where that is. Raises `Unreadable`."""
+        """Read `data` from `at` on, up to the end of the head; return the position reached. Raises `Unreadable`."""
         parser = self._parser
         assert parser is not None
         found = data.find(_BLANK_LINE, at)
-        if not self._nbytes and 0 <= found < at + _SMALL_BYTES:  # whole and ordinary, as nearly all are
+        if not self._nbytes and 0 <= found < at + _SMALL_BYTES:  # nearly always: the whole head at once, and small
             end, is_whole = found + len(_BLANK_LINE), True
         else:
             end, is_whole = self._end(data, at, found)
         try:
             parser.feed_data(data[at:end])
         except httptools.HttpParserUpgrade:
-            pass  # which is offered, and not taken; the head is read
+            pass  # the client offers an upgrade, which is ignored; the head has been read
         except httptools.HttpParserError as error:
             raise Unreadable(self._refusal) from error
-        if self.is_complete is not is_whole:  # the preface of HTTP/2 has a blank line in its middle, for one
+        if self.is_complete is not is_whole:  # for example, the preface of HTTP/2 has a blank line in its middle
             raise Unreadable(MALFORMED)
         if is_whole:
-            self._parser = None  # each has the other
+            self._parser = None  # breaks the reference cycle of head and parser
             self._conclude(parser)
         return end
 
     def scope(self) -> dict[str, Any]:
-        """What ASGI wants to know of it. Raises `Unreadable`."""
+        """The part of the ASGI scope that the head decides. Raises `Unreadable`."""
         url = self._url
         if url.startswith(b"/") and b"#" not in url:
             raw_path, _, query = url.partition(b"?")
@@ -123,7 +122,7 @@ class Head:
         }
 
     def _end(self, data: bytes, at: int, found: int) -> tuple[int, bool]:
-        """Where in `data` the head that goes on at `at` ends, or has come to, and which; `found` is a blank line."""
+        """How far `data` belongs to the head, and whether it ends there. `found`: a blank line's position, or -1."""
         end, is_whole = (len(data), False) if found < 0 else (found + len(_BLANK_LINE), True)
         tail = self._tail
         if tail:
@@ -139,13 +138,13 @@ class Head:
         return end, is_whole
 
     def _conclude(self, parser: httptools.HttpRequestParser) -> None:
-        """Check what only the whole of it tells."""
+        """Check what can be checked only on a complete head."""
         self.http_version = version = parser.get_http_version()
         if len(self.headers) > MAX_HEADERS:
             raise Unreadable(HEAD_TOO_LARGE)
         if version == "1.0":
             self.keeps_alive = False
-            if self.body_bytes == CHUNKED:  # which HTTP/1.0 does not have
+            if self.body_bytes == CHUNKED:  # HTTP/1.0 has no chunks
                 raise Unreadable(UNKNOWN_CODING)
         elif not self._has_host:
             raise Unreadable(NO_HOST)
@@ -153,14 +152,14 @@ class Head:
         if self.method == "CONNECT":
             raise Unreadable(NO_TUNNEL)
 
-    # What the parser calls; an exception stops it
+    # Called by the parser; an exception stops it
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the request's target."""
+        """Add a piece of the request's target."""
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep it; look at those that tell where the request goes and how its body comes."""
+        """Keep a header; evaluate Host and those about the body."""
         name = name.lower()
         if name in _TELLING:
             self._on_telling(name, value.lower())
@@ -168,7 +167,7 @@ class Head:
 
     def _on_telling(self, name: bytes, value: bytes) -> None:
         if name == b"host":
-            # With two of them, or one that is none, this service and a proxy in front could each mean another.
+            # With two Host headers, or a malformed one, this service and a proxy could understand different hosts.
             if self._has_host or _HOST.fullmatch(value) is None:
                 self._refusal = NO_HOST
                 raise ValueError
@@ -176,7 +175,7 @@ class Head:
         elif name == b"content-length":
             self.body_bytes = int(value)
         elif name == b"transfer-encoding":
-            if value != b"chunked":  # the parser also takes codings before it, which nobody here undoes
+            if value != b"chunked":  # the parser also accepts codings before it, which are not supported
                 self._refusal = UNKNOWN_CODING
                 raise ValueError
             self.body_bytes = CHUNKED
@@ -184,14 +183,14 @@ class Head:
             self.expects_continue = True
 
     def on_headers_complete(self) -> None:
-        """The blank line has come."""
+        """The blank line has arrived."""
         assert self._parser is not None
-        self.keeps_alive = self._parser.should_keep_alive()  # asked later, it has forgotten
+        self.keeps_alive = self._parser.should_keep_alive()  # the parser knows this only now
         self.is_complete = True
 
 
 def end_of_empty_lines(data: bytes, at: int) -> int:
-    """Where the empty lines end that may come before a request, and do not begin it. Raises `Unreadable`."""
+    """The position after the empty lines that may precede a request; raises `Unreadable` if there are too many."""
     found = _EMPTY_LINES.match(data, at)
     assert found is not None
     end = found.end()

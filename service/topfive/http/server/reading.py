@@ -1,9 +1,8 @@
-"""From the bytes of a connection to its requests, one at a time.
+"""Reads the bytes of a connection as requests, one at a time.
 
-What lives here: what is read when. What a client sends beyond the request that is being answered stays bytes, and no
-more is read. Nor has a connection more than its share of the event loop: small chunks wait for their turn
-(`topfive.machine.turns`), and so does what is only discarded. What does not: how requests are answered, and how long a
-connection is waited for (`connection`).
+Bytes beyond the request that is being answered are kept unread, and reading stops until the answer is complete. Small
+chunks and discarded bytes wait for a turn of the event loop (`topfive.machine.turns`), so that no connection takes more
+than its share of it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """Reads for one connection, which answers what it reads before it reads the next."""
+    """The reader of one connection, which answers a request before it reads the next."""
 
     __slots__ = (
         "_ahead",
@@ -39,31 +38,31 @@ class Reader:
 
     def __init__(self, connection: Connection, *, turns: Turns, now: Callable[[], float]) -> None:
         self.head: Head | None = None
-        """The head that is coming in."""
+        """The head that is being read."""
         self.body_left = 0
-        """The bytes that are still to come of the body that is coming in, or `CHUNKED`."""
+        """The bytes of the current body that are still to come, or `CHUNKED`."""
         self.is_deaf = False
-        """Whether all that comes is discarded, to the end of the connection."""
+        """Whether all further bytes of the connection are discarded."""
         self.waits_turn = False
         self._connection = connection
         self._turns = turns
         self._now = now
-        self._chunks: Chunks | None = None  # of the body that is coming in, where it comes so
-        self._ahead = b""  # received beyond the request that is answered, or beyond what this turn allows,
-        self._ahead_at = 0  # from here on,
-        self._ahead_since = 0.0  # at this moment
+        self._chunks: Chunks | None = None  # of the current body, if it is chunked
+        self._ahead = b""  # bytes received but kept: beyond the current request, or beyond what one turn allows
+        self._ahead_at = 0  # the position of the first unread byte in `_ahead`
+        self._ahead_since = 0.0  # when `_ahead` was received
 
     @property
     def is_ahead(self) -> bool:
-        """Whether more has come than could be read yet."""
+        """Whether bytes have arrived that are not read yet."""
         return bool(self._ahead)
 
     def go_deaf(self) -> None:
-        """Read nothing any more."""
+        """Discard all further bytes."""
         self.is_deaf, self.head, self._ahead = True, None, b""
 
     def take(self, data: bytes) -> None:
-        """Read what has come, or keep it."""
+        """Read bytes that have arrived, or keep them for later."""
         if self.is_deaf:
             if not self._connection.transport.is_closing():
                 self._wait_turn()
@@ -78,7 +77,7 @@ class Reader:
                 self._connection.refuse(TOO_MANY_CHUNKS)
 
     def read_on(self) -> None:
-        """Read what was kept, and then what comes."""
+        """Read the kept bytes, then go on reading."""
         if self._ahead:
             data, self._ahead = self._ahead, b""
             self._read(data, self._ahead_at, self._ahead_since)
@@ -86,7 +85,7 @@ class Reader:
             self._connection.flow.release()
 
     def _read(self, data: bytes, at: int, since: float) -> None:
-        """Read `data`, which came at `since`, from `at` on, up to what may be read now; keep the rest."""
+        """Read `data`, received at `since`, from `at` on, as far as allowed now; keep the rest."""
         size = len(data)
         try:
             while at < size and not self.is_deaf:
@@ -117,7 +116,7 @@ class Reader:
         self._ahead, self._ahead_at, self._ahead_since = data, at, since
 
     def _take_head(self, data: bytes, at: int, since: float) -> int:
-        """Read the head in `data` from `at` on, and have its request answered if that is all; how far that is."""
+        """Read a head from `at` on, and begin its request if it is complete; return the position reached."""
         head = self.head
         if head is None:
             head = self.head = Head(since)
@@ -130,7 +129,7 @@ class Reader:
         return end
 
     def _take_chunks(self, chunks: Chunks, data: bytes, at: int) -> int:
-        """Pass on what `chunks` hold, as far as they are read at once; how far that is. Raises `Unreadable`."""
+        """Pass on the next bytes of a chunked body; return the position reached. Raises `Unreadable`."""
         body, at = chunks.read(data, at)
         if chunks.over:
             self._chunks, self.body_left = None, 0
@@ -138,7 +137,7 @@ class Reader:
         return at
 
     def _pass_on(self, body: bytes) -> None:
-        """Give a part of the body, the last if no more is left, to its request, or to nobody if that is answered."""
+        """Give a part of the body to its request; discard it if the request is answered already."""
         cycle = self._connection.cycle
         if cycle is not None:
             cycle.take(body, is_last=not self.body_left)
@@ -149,7 +148,7 @@ class Reader:
             self._connection.on_discarded()
 
     def _wait_turn(self) -> None:
-        """Read on only in a later turn of the loop."""
+        """Stop reading until a later turn of the event loop."""
         if not self.waits_turn:
             self.waits_turn = True
             self._connection.flow.hold()

@@ -1,7 +1,4 @@
-"""The last answers of a connection: what is wrong with the HTTP itself, before there is a request to answer.
-
-What lives here: the bounds of a head, and each refusal as the bytes that go out. What does not: when one is due.
-"""
+"""The refusals of the HTTP server, as bytes, and the bounds of a head. After a refusal the connection closes."""
 
 from __future__ import annotations
 
@@ -11,22 +8,22 @@ from http import HTTPStatus
 from typing import Final
 
 MAX_HEAD_BYTES: Final = 1 << 16
-"""Request line and headers; eight times what browsers and clients send at most."""
+"""Bound on request line and headers; eight times what browsers and clients send at most."""
 MAX_HEADERS: Final = 256
-"""Each costs some hundred bytes of memory beside its text."""
+"""A header costs some hundred bytes of memory beside its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One last answer, in the shape of all errors."""
+    """The last answer on a connection, in the shape of all errors."""
 
     answer: bytes
     reason: str | None
-    """What the closing is counted as, where it is not yet counted."""
+    """The reason under which the closing is counted; None if it is counted already."""
 
 
 class Unreadable(Exception):
-    """What came cannot be read as HTTP, or is more than may come; `refusal` says why."""
+    """Bytes that are not valid HTTP, or exceed a bound; `refusal` says why."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.answer)
@@ -43,7 +40,7 @@ def _refusal(status: HTTPStatus, code: str, message: str, *, reason: str | None)
 
 
 def too_slow(*, head_seconds: float, body_seconds: float) -> Refusal:
-    """For who has not sent the rest of a head or a body in time."""
+    """The refusal of a client that has not sent the rest of a head or a body in time."""
     message = f"the head of a request must come within {head_seconds:g} s, its body within {body_seconds:g} s after it"
     return _refusal(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", message, reason=None)
 
@@ -51,7 +48,7 @@ def too_slow(*, head_seconds: float, body_seconds: float) -> Refusal:
 KEPT_OTHERS_WAITING: Final = _refusal(
     HTTPStatus.REQUEST_TIMEOUT,
     "request_timeout",
-    "this body had all but stopped, and others had no room for theirs (max_in_flight_bytes); send it again, evenly",
+    "this body had almost stopped, and other requests had no room (max_in_flight_bytes); send it again, evenly",
     reason="evicted",
 )
 STOPPING: Final = _refusal(

@@ -1,9 +1,7 @@
-"""TLS: a server that shakes hands with the clients that it accepts.
+"""The TLS server: an accept loop that registers each connection in the books before its handshake.
 
-What lives here: an accept loop whose connections stand in the books of `topfive.access.connections` from their
-acceptance on, so that a handshake is bounded like all that clients do. The event loop's own server tells nobody of a
-connection before its handshake is complete: a client that never shakes hands would hold a descriptor that no bound
-counts.
+So a handshake is bounded like everything else that clients do. The event loop's own server reports a connection only
+after its handshake: a client that never shakes hands would hold a file descriptor that no bound counts.
 """
 
 from __future__ import annotations
@@ -24,13 +22,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("topfive")
 
 _PAUSE_SECONDS: Final = 1.0
-"""How long nobody is accepted after the system had, say, no descriptor or memory left for one more."""
+"""How long the server stops accepting after an error of the system, such as no free descriptors or memory."""
 
 
 class TlsServer:
-    """Accepts on `listener`, shakes hands, and then lets a connection of `make_connection` serve.
+    """Accepts on `listener`, shakes hands, and hands over to a connection made by `make_connection`.
 
-    Has the methods that uvicorn calls of an asyncio server.
+    It has the methods that uvicorn calls on an asyncio server.
     """
 
     def __init__(
@@ -50,7 +48,7 @@ class TlsServer:
         self._tasks = {self._loop.create_task(self._accept())}
 
     def close(self) -> None:
-        """Accept nobody any more, and leave the clients that still shake hands."""
+        """Stop accepting, and cancel the handshakes under way."""
         for task in self._tasks:
             task.cancel()
 
@@ -62,7 +60,7 @@ class TlsServer:
         while True:
             try:
                 accepted, _ = await self._loop.sock_accept(self._listener)
-            except ConnectionAbortedError:  # by its client, before it was accepted
+            except ConnectionAbortedError:  # the client went away before it was accepted
                 continue
             except OSError as error:
                 logger.error("cannot accept connections for %.0f s: %s", _PAUSE_SECONDS, error)
@@ -73,7 +71,7 @@ class TlsServer:
             handshake.add_done_callback(self._tasks.discard)
 
     async def _shake_hands(self, accepted: socket.socket) -> None:
-        """End when the handshake does; the books end it by cancelling, the client by sending nonsense or leaving."""
+        """Return when the handshake ends. The books end an overdue one by cancelling this task."""
         accepted.setblocking(False)
         connection = self._make_connection()
         this = asyncio.current_task()
