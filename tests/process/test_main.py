@@ -39,6 +39,7 @@ from tests.testkit.tiny_models import (
     write_model,
     write_tiny_repository,
 )
+from topfive import __version__
 from topfive.config.settings import Settings
 
 DRAINING = "the service is draining"
@@ -50,6 +51,13 @@ def test_where_the_log_says_that_it_listens_it_listens() -> None:
     with ServingProcess("--backend", "null", cold=True) as process, process.open_socket() as connection:
         connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: test\r\n\r\n")
         assert read_answer(connection).status == 200
+
+
+def test_in_a_checkout_it_starts_by_its_old_name_too() -> None:
+    """Scripts that say `python -m service` go on."""
+    command = (sys.executable, "-m", "service", "--version")
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == f"topfive {__version__}\n"
 
 
 def test_a_signal_before_anything_is_loaded_ends_it_in_order() -> None:
