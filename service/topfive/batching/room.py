@@ -34,6 +34,8 @@ class Room:
         self.inside = 0
         self.seconds_per_image = 0.0
         self._queue = queue
+        self.level = queue.limits.level
+        """The level of a request that asks for a priority."""
         self._retries = retries
         self._clock = clock
         self._held = 0
@@ -75,10 +77,6 @@ class Room:
         """Refuse every request from now on, because the batcher failed."""
         self._failed = True
 
-    def level(self, priority: int) -> int:
-        """The level of a request that asks for `priority`."""
-        return self._queue.limits.level(priority)
-
     def hold(self, images: int, level: int | None) -> None:
         """Hold so many places more, or less if negative; `level` None leaves them out of the estimated wait."""
         self._held += images
@@ -100,8 +98,8 @@ class Room:
         """How long an image of `priority` would wait for the images ahead of it."""
         return self._ahead(self.level(priority)) * self.seconds_per_image
 
-    def check(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> None:
-        """Raise an error if a request of so many images would be refused now; change nothing.
+    def check(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> int:
+        """Raise an error if a request of so many images would be refused now; change nothing. Returns its level.
 
         Raises `NotReady`; `TooLarge` if the queue could never hold them all; `QueueFull` if they have no place or would
         wait too long; `DeadlineExceeded` if they would wait beyond `deadline`.
@@ -112,7 +110,8 @@ class Room:
                 f"the request has {images} images, and at most {limits.max_items} may wait for this model; send fewer"
             )
         self.check_places(images, 0)
-        ahead = self._ahead(limits.level(priority))
+        level = self.level(priority)
+        ahead = self._ahead(level)
         wait = ahead * self.seconds_per_image
         if self._clock.now() + wait > deadline:
             raise DeadlineExceeded(
@@ -125,6 +124,7 @@ class Room:
                 f"{limits.max_wait_seconds:g} s; retry later",
                 retry_after_seconds=wait,
             )
+        return level
 
     def check_places(self, images: int, nbytes: int) -> None:
         """Raise `NotReady`, `TooLarge` or `QueueFull` if the queue has no place for so much; the wait is not judged."""

@@ -75,7 +75,9 @@ class Exchange(Report):
 
     def check_head(self, *, max_body_bytes: int) -> None:
         """Read what the head says of the body; raises `MalformedRequest`, `UnsupportedMediaType` or `TooLarge`."""
-        self.coding = coding_of(self.headers.get(b"content-encoding", b""))
+        coding = self.headers.get(b"content-encoding")
+        if coding is not None:
+            self.coding = coding_of(coding)
         self.length = declared_length(self.headers.get(b"content-length"))
         check_length(self.length, max_body_bytes)
 

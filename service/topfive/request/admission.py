@@ -195,8 +195,8 @@ class Entry(HeldBytes):
             raise self._advised(full) from None
         self._admission.requests += 1
         self._in_flight = True
-        self._room.check(images, deadline=deadline, priority=priority)
-        self._level = self._room.level(priority) if is_near else None
+        level = self._room.check(images, deadline=deadline, priority=priority)
+        self._level = level if is_near else None
         self._images = images
         self._room.hold(images, self._level)
 
