@@ -192,7 +192,7 @@ def main(
     model_repository: o.Repository = o.REPOSITORY,
     model: o.Model = o.MODEL,
     images: o.Images = None,
-    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    service_flag: o.Flags = o.NONE_GIVEN,
     json: o.Json = None,
 ) -> int:
     """All kinds of misbehaving clients at once: are other clients, health probes and memory unaffected?"""

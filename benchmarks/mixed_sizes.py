@@ -120,7 +120,7 @@ def main(
     *,
     url: o.Url = None,
     model_repository: o.Repository = o.REPOSITORY,
-    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    service_flag: o.Flags = o.NONE_GIVEN,
     images: o.Images = None,
     rounds: o.Rounds = 4,
     seconds: o.PhaseSeconds = 15.0,

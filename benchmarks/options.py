@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from typer import Option
 
@@ -38,6 +38,8 @@ Flags: TypeAlias = Annotated[
         "--service-flag", metavar="FLAG", help="an option for the service: --service-flag=--workers=2; may be repeated"
     ),
 ]
+NONE_GIVEN: Final[list[str]] = []
+"""The default of an option that may be repeated; typer only reads it."""
 Url: TypeAlias = Annotated[str | None, Option(help="a running service, http://host:port (default: one is started)")]
 Seed: TypeAlias = Annotated[int, Option(help="seed of all random choices")]
 Rounds: TypeAlias = Annotated[

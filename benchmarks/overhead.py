@@ -73,7 +73,7 @@ def main(
     images: o.Images = None,
     scenario: Annotated[
         list[str], Option(parser=one_of((*SCENARIOS, *FRONT_END)), help="only this one; may be repeated")
-    ] = [],  # noqa: B006  # typer reads it
+    ] = o.NONE_GIVEN,
     connections: o.ConnectionCounts = (1, 2, 4, 8, 16),
     rounds: o.Rounds = 3,
     window: Annotated[float, Option(metavar="SECONDS", help="how long each number of connections runs")] = 2.5,

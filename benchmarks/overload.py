@@ -131,7 +131,7 @@ def main(
     *,
     url: o.Url = None,
     model_repository: o.Repository = o.REPOSITORY,
-    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    service_flag: o.Flags = o.NONE_GIVEN,
     scenario: o.Scenario = "raw224",
     images: o.Images = None,
     rounds: o.Rounds = 3,

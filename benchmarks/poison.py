@@ -66,7 +66,7 @@ def main(
     connections: o.Connections = 32,
     share: Annotated[float, Option(help="share of the requests that are poisonous")] = SHARE,
     seed: o.Seed = 1,
-    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    service_flag: o.Flags = o.NONE_GIVEN,
     json: o.Json = None,
 ) -> int:
     """Check that a poisonous image harms no other image in its batch: it gets 500, all others the right answer."""

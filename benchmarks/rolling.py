@@ -95,7 +95,7 @@ def main(
         float, Option(metavar="SECONDS", help="the replicas' drain grace; longer than nginx' fail_timeout")
     ] = 3.0,
     seed: o.Seed = 1,
-    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    service_flag: o.Flags = o.NONE_GIVEN,
     json: o.Json = None,
 ) -> int:
     """A rolling restart of two replicas behind nginx, under load: no request may fail."""

@@ -147,7 +147,7 @@ def main(
     model_repository: o.Repository = o.REPOSITORY,
     model: o.Model = o.MODEL,
     images: o.Images = None,
-    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    service_flag: o.Flags = o.NONE_GIVEN,
     json: o.Json = None,
     plot: Annotated[Path | None, Option(metavar="FILE", help="draw memory and latency into this file")] = None,
 ) -> int:

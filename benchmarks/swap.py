@@ -138,7 +138,7 @@ def main(
         float, Option(metavar="SECONDS", help="seconds of load before, between and after the swaps")
     ] = 2.0,
     seed: o.Seed = 1,
-    service_flag: o.Flags = [],  # noqa: B006  # typer reads it
+    service_flag: o.Flags = o.NONE_GIVEN,
     json: o.Json = None,
 ) -> int:
     """Swap a model's version and back, under load: no request may fail, and each answer must be of one version."""

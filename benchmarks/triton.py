@@ -148,7 +148,9 @@ def main(
     model_repository: o.Repository = o.REPOSITORY,
     model: o.Model = o.MODEL,
     images: o.Images = None,
-    input: Annotated[list[str], Option(parser=one_of(INPUTS), help="only this one; may be repeated")] = [],  # noqa: A002, B006
+    inputs: Annotated[
+        list[str], Option("--input", parser=one_of(INPUTS), help="only this one; may be repeated")
+    ] = o.NONE_GIVEN,
     connections: o.ConnectionCounts = (1, 2, 4, 8, 16),
     rounds: o.Rounds = 3,
     window: Annotated[float, Option(metavar="SECONDS", help="how long each number of connections runs")] = 3.0,
@@ -163,7 +165,7 @@ def main(
     if reason := tritonserver.missing():
         raise SystemExit(reason)
     plan = TritonPlan(
-        inputs=input or INPUTS,
+        inputs=inputs or INPUTS,
         connections=connections,
         rounds=1 if quick else rounds,
         warm_seconds=0.1 if quick else 0.5,

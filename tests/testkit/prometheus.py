@@ -99,7 +99,7 @@ class Prometheus:
             )
         try:
             self.wait_until(self._is_ready)
-        except BaseException:
+        except BaseException:  # also an interrupt or a timeout of the test: the process must not outlive it
             self.stop()
             raise
 

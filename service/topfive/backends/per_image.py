@@ -54,6 +54,6 @@ async def _warm_up(config: ModelConfig, graph: Graph, pool: WorkerPool) -> None:
     try:
         for batch in [small, *warm_up_batches(config)]:
             await pool.run(graph.run, batch)
-    except BaseException:
-        graph.close()  # it also ends a run that hangs
+    except BaseException:  # also a cancellation, which ends a warm-up that hangs: `close` ends its run
+        graph.close()
         raise

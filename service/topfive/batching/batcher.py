@@ -116,7 +116,7 @@ class Batcher:
         self._dispatch()
         try:
             return [await item.waiter for item in items]
-        except BaseException:
+        except BaseException:  # a cancellation, or the error of one of them: the others must not run for nobody
             self._withdraw(items)
             raise
 

@@ -72,7 +72,7 @@ class LiveModels:
                     units[model.config.name, version] = await self._unit(loader, model, version)
             if self._lifecycle.state in _ENDING:
                 raise NotReady("the service is about to end, so its models change no more")
-        except BaseException:
+        except BaseException:  # also a cancellation: what was loaded for this change holds memory and threads
             for key, unit in units.items():
                 if unit is not self.units.get(key) and isinstance(unit, BatchedUnit):
                     await unit.backend.close()

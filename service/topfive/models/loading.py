@@ -151,7 +151,7 @@ class Loader:
         try:
             await _warm_up(backend, model.graph_path(version))
             await asyncio.to_thread(model.check_unchanged, version)
-        except BaseException:
+        except BaseException:  # also a cancellation: nothing else refers to this backend
             await backend.close()
             raise
         metrics = self.metrics.model(config.name)

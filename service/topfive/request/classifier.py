@@ -142,7 +142,8 @@ class Classifier:
         ) as entry:
             await door.receive(entry)
             asked = door.understand() if door.is_light() else await self.aside(door.understand, door.is_abandoned)
-            entry.charge(asked.copied_bytes)
+            if asked.copied_bytes:
+                entry.charge(asked.copied_bytes)
             if asked.timeout_seconds is not None:
                 deadline = announced.deadline(asked.timeout_seconds)
             return asked, await self._classify(model, asked, entry, deadline, door.is_abandoned)
