@@ -19,7 +19,8 @@ from topfive.backends.base import BackendFactory
 from topfive.backends.embedded import EmbeddedFactory
 from topfive.backends.null import NullFactory
 from topfive.backends.triton.backend import TritonFactory
-from topfive.config.settings import Settings, shared_metrics_folder, wants_colours
+from topfive.config.environment import shared_metrics_folder, wants_colours
+from topfive.config.settings import Settings
 from topfive.ground.clock import Clock, MonotonicClock
 from topfive.ground.errors import ConfigurationError, TopfiveError
 from topfive.ground.origins import read_origins

@@ -10,13 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topfive.config.settings import (
-    Settings,
-    export_settings,
-    load_settings,
-    reference_repository,
-    shared_metrics_folder,
-)
+from topfive.config.environment import export_settings, load_settings, shared_metrics_folder
+from topfive.config.settings import Settings, reference_repository
 from topfive.ground.errors import ConfigurationError
 
 NAMES: Final = tuple(Settings.model_fields)

@@ -28,7 +28,8 @@ from tests.testkit.container_files import (
 )
 from tests.testkit.serving_process import ROOT
 from topfive import __version__
-from topfive.config.settings import Settings, load_settings
+from topfive.config.environment import load_settings
+from topfive.config.settings import Settings
 
 DEPLOYED: Final = ROOT / "deploy"
 STOP_MARGIN_SECONDS: Final = 2.0

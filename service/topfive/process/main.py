@@ -22,14 +22,14 @@ import uvicorn
 
 from topfive.access.certificates import Certificate, server_context
 from topfive.app import create_app, create_grpc_server, create_serving
-from topfive.config.settings import (
-    Settings,
+from topfive.config.environment import (
     export_settings,
     load_settings,
     named_temp_folder,
     shared_metrics_folder,
     wants_colours,
 )
+from topfive.config.settings import Settings
 from topfive.ground.errors import ConfigurationError
 from topfive.grpc.ports import claim_port
 from topfive.grpc.server import GrpcServer

@@ -1,0 +1,81 @@
+"""What the environment and the command line say: the only module that reads the environment.
+
+What lives here: settings made from both, and handed on to worker processes. What does not: which settings there are
+(`config.settings`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from topfive.config.command_line import PREFIX, flag_of, read_flags, unknown_variables
+from topfive.config.settings import Settings
+from topfive.ground.errors import ConfigurationError
+
+_METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def load_settings(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings from `arguments` (flags, without the program's name) and the environment.
+
+    Raises `ConfigurationError`, which names the setting, or the flag that does not exist.
+    """
+    fields = Settings.model_fields
+    known = {PREFIX + name.upper() for name in fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise ConfigurationError(unknown_variables(unknown, fields))
+    flags: dict[str, Any] = {**read_flags(arguments or (), fields)}
+    try:
+        settings = Settings(**flags)
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_explain(detail) for detail in error.errors())) from error
+    if settings.max_in_flight_bytes < settings.max_body_bytes:
+        raise ConfigurationError("max_in_flight_bytes is below max_body_bytes, so the largest body could never enter")
+    if (settings.backend == "triton") != (settings.triton_url is not None):
+        raise ConfigurationError(
+            "backend 'triton' and triton_url go together: set TOPFIVE_TRITON_URL to the host:port of Triton's gRPC, "
+            "and only then TOPFIVE_BACKEND=triton"
+        )
+    if settings.workers > 1 and settings.model_control == "explicit":
+        raise ConfigurationError(
+            "model_control 'explicit' needs workers 1, for a request to load a model reaches one process only; let "
+            "each look at the repository itself with 'poll'"
+        )
+    return settings
+
+
+def export_settings(settings: Settings, folder_for_metrics: str) -> None:
+    """Pass `settings` on to worker processes, which read them from the environment.
+
+    `folder_for_metrics` holds all processes' metrics; Prometheus' client library reads its name when it is imported.
+    """
+    for name in Settings.model_fields:
+        if (value := getattr(settings, name)) is not None:
+            os.environ[PREFIX + name.upper()] = str(value)
+    os.environ[_METRICS_FOLDER] = folder_for_metrics
+
+
+def named_temp_folder() -> str | None:
+    """The folder for temporary files that the environment names, None if it names none."""
+    return os.environ.get("TMPDIR") or None
+
+
+def wants_colours() -> bool:
+    """Whether the environment allows colours on a terminal: see no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def shared_metrics_folder() -> str | None:
+    """The folder with the metrics of all worker processes; None if one process serves alone."""
+    return os.environ.get(_METRICS_FOLDER)
+
+
+def _explain(detail: object) -> str:
+    assert isinstance(detail, dict)
+    name = ".".join(map(str, detail["loc"]))
+    return f"setting {PREFIX}{name.upper()} ({flag_of(name)}) is {detail['input']!r}: {detail['msg']}"
