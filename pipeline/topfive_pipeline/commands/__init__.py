@@ -1,0 +1,1 @@
+"""The command lines: `topfive import`, `check`, `example` and `export`."""

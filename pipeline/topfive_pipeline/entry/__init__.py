@@ -1,0 +1,1 @@
+"""Writes a model into a model repository: labels, configurations, folders, provenance."""

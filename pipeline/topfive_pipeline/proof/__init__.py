@@ -1,0 +1,1 @@
+"""Runs graphs and compares them with what they were made from."""
