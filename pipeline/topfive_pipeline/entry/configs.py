@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from topfive.ground.errors import ConfigurationError
 from topfive.repository.model_config import ModelConfig, parse_model_config
-
 from topfive_pipeline.entry.names import classify_name, resize_name
 from topfive_pipeline.preprocessing.rules import Size
 

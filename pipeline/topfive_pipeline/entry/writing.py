@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import onnx
+
 from topfive.ground.errors import ConfigurationError
 from topfive.repository.misplaced import CONFIG, is_version
-
 from topfive_pipeline.entry.configs import Shape, check_same_interface, config_texts
 from topfive_pipeline.entry.names import GRAPH, LABELS, classify_name, folders, graph_path, resize_name
 

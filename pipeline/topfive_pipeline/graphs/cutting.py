@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import onnx
+
 from topfive.ground.errors import ConfigurationError
 
 _HEAD: Final = frozenset({"Cast", "Transpose", "Sub", "Add", "Mul", "Div", "Gather", "Identity"})
@@ -77,13 +78,19 @@ def _all_probabilities(graph: Any) -> str:
     """The value that the `TopK` chooses from."""
     chosen = [node for node in graph.node if node.op_type == "TopK"]
     if len(chosen) != 1:
-        raise ConfigurationError(f"the graph has {len(chosen)} TopK nodes, so the probabilities of all classes are unknown")
+        raise ConfigurationError(
+            f"the graph has {len(chosen)} TopK nodes, so the probabilities of all classes are unknown"
+        )
     return str(chosen[0].input[0])
 
 
 def _layout(graph: Any, value: str) -> tuple[str, list[int]]:
     shape = next(
-        ([each.dim_value for each in info.type.tensor_type.shape.dim] for info in graph.value_info if info.name == value),
+        (
+            [each.dim_value for each in info.type.tensor_type.shape.dim]
+            for info in graph.value_info
+            if info.name == value
+        ),
         [],
     )
     if len(shape) == _RANK and shape[1] in (1, _COLOURS):

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from topfive.ground.errors import ConfigurationError
-
 from topfive_pipeline.preprocessing.reference import decode
+
+from topfive.ground.errors import ConfigurationError
 
 _SHIPPED: Final = Path(__file__).parent / "photos"
 _ENDINGS: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
@@ -82,7 +82,9 @@ def _in_folders(folder: Path, labels: Sequence[str]) -> list[Photo]:
     known = [path for path in within if path.name in index_of]
     if known and len(known) < len(within):
         strangers = ", ".join(path.name for path in within if path.name not in index_of)
-        raise ConfigurationError(f"--photos {folder}: these folders are not named like a class of the model: {strangers}")
+        raise ConfigurationError(
+            f"--photos {folder}: these folders are not named like a class of the model: {strangers}"
+        )
     return [Photo(path, index_of[each.name]) for each in known for path in _pictures(each)]
 
 

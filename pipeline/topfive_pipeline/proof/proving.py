@@ -13,9 +13,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from topfive.ground.errors import ConfigurationError
-
 from topfive_pipeline.preprocessing.reference import network_input, pixels
+
+from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.photos import Photo, odd_images
 from topfive_pipeline.proof.running import Graph
@@ -87,9 +87,7 @@ def _resized(
         (found,) = written.resize.run(image[np.newaxis])
         size = f"{image.shape[0]} x {image.shape[1]}"
         if found.shape != wanted_shape:
-            yield Finding(
-                "resize", False, f"{name} ({size}): the resize graph gives {found.shape}, not {wanted_shape}"
-            )
+            yield Finding("resize", False, f"{name} ({size}): the resize graph gives {found.shape}, not {wanted_shape}")
             return
         difference = np.abs(found[0].astype(np.int16) - pixels(image, original.rules))
         off += int((difference > 0).sum())

@@ -13,9 +13,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from topfive.ground.errors import ConfigurationError
-
 from topfive_pipeline.preprocessing.reference import network_input, pixels
+
+from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.running import Graph
@@ -101,9 +101,7 @@ def try_out(
             each = probabilities(found, kind=scores)[0]
             chances[row, column], right[row, column] = each[photo.label], int(each.argmax()) == photo.label
         progress(column + 1, len(photos))
-    return [
-        Tried(name, rules, losses(chances[row]), right[row]) for row, (name, rules) in enumerate(candidates)
-    ]
+    return [Tried(name, rules, losses(chances[row]), right[row]) for row, (name, rules) in enumerate(candidates)]
 
 
 def losses(chances: NDArray[np.float64]) -> Losses:

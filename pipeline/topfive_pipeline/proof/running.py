@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from topfive.backends.graph_files import why_not_loaded
 from topfive.backends.onnx_runtime import runtime
 from topfive.ground.errors import ConfigurationError
@@ -26,8 +27,10 @@ class Graph:
         options.log_severity_level = _ERRORS_ONLY
         try:
             self._session: Any = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001  # the runtime raises a dozen unrelated types for a bad file
-            raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {why_not_loaded(path, error)}") from error
+        except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
+            raise ConfigurationError(
+                f"{path}: onnxruntime cannot load this graph: {why_not_loaded(path, error)}"
+            ) from error
         (only,) = self._session.get_inputs()
         self.path = path
         self.input_name: str = only.name

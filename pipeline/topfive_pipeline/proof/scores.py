@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 def probabilities(scores: NDArray[Any], *, kind: str) -> NDArray[np.float64]:
     """From scores [N, k] (or [N, k, 1, 1]) to probabilities FP64 [N, k].
 
-    `kind`: `softmax`, `sigmoid`, `log-softmax` (e to the scores), or `as-is`. One column stands for the second of two
+    `kind`: `softmax`, `sigmoid`, `exp` (scores are logarithms), or `as-is`. One column stands for the second of two
     classes, so the answer has two columns then.
     """
     flat = np.asarray(scores, np.float64).reshape(len(scores), -1)
@@ -24,7 +24,7 @@ def probabilities(scores: NDArray[Any], *, kind: str) -> NDArray[np.float64]:
             flat = powers / powers.sum(axis=1, keepdims=True)
         case "sigmoid":
             flat = 1 / (1 + np.exp(-flat))
-        case "log-softmax":
+        case "exp":
             flat = np.exp(flat)
         case "as-is":
             pass

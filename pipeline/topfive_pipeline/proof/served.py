@@ -21,6 +21,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
 from topfive.ground.errors import ConfigurationError
 
 _ADDRESS: Final = re.compile(r"classifying at http://[^:]+:(\d+)")
@@ -51,7 +52,9 @@ class Served:
         finally:
             connection.close()
         if response.status != _OK:
-            raise ConfigurationError(f"the server answers {response.status} to an image of {height} x {width}: {answer}")
+            raise ConfigurationError(
+                f"the server answers {response.status} to an image of {height} x {width}: {answer}"
+            )
         predictions: list[dict[str, Any]] = answer["predictions"]
         return predictions
 

@@ -28,4 +28,8 @@ class Proof:
         return next((finding for finding in self.findings if finding.passed is False), None)
 
     def as_json(self) -> dict[str, Any]:
-        return {"passed": self.failure is None, "steps": [asdict(each) for each in self.findings], "figures": self.figures}
+        return {
+            "passed": self.failure is None,
+            "steps": [asdict(each) for each in self.findings],
+            "figures": self.figures,
+        }
