@@ -36,6 +36,10 @@ class Screen:
         """A line that people copy: it is never wrapped."""
         self._out.print(f"  {escape(text)}", soft_wrap=True)
 
+    def command_block(self, text: str) -> None:
+        """Several lines to copy."""
+        self._out.print(escape(text), soft_wrap=True)
+
     def facts(self, facts: Sequence[Fact], missing: Sequence[tuple[str, str]] = ()) -> None:
         """A row for each fact, then for each of `missing`: what must be said, and how."""
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))

@@ -6,11 +6,21 @@ What lives here: the texts, and whether a further version fits what is there. Wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from topfive.ground.errors import ConfigurationError
 from topfive.repository.model_config import ModelConfig, parse_model_config
 from topfive_pipeline.entry.names import classify_name, resize_name
 from topfive_pipeline.preprocessing.rules import Size
+
+
+_IMAGE: Final = """\
+  {
+    name: "image"  # RGB
+    data_type: TYPE_UINT8
+    dims: [ -1, -1, 3 ]  # height, width, channel
+  }
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +34,6 @@ class Shape:
 
 def config_texts(name: str, shape: Shape) -> dict[str, str]:
     """The text of each config.pbtxt, by the name of its folder."""
-    image = '  {\n    name: "image"  # RGB\n    data_type: TYPE_UINT8\n    dims: [ -1, -1, 3 ]  # height, width, channel\n  }\n'
     height, width = shape.crop
     pixels = f'  {{\n    name: "pixels"  # RGB\n    data_type: TYPE_UINT8\n    dims: [ {height}, {width}, 3 ]\n  }}\n'
     outputs = _outputs(shape)
@@ -32,14 +41,14 @@ def config_texts(name: str, shape: Shape) -> dict[str, str]:
     mapped = "\n".join(f'      output_map {{ key: "{each}" value: "{each}" }}' for each in steps)
     return {
         resize_name(name): f"""\
-# Any image in, its crop of {height} x {width} out. A request may carry several images of one size; images of other sizes cannot
-# be stacked, so there is no dynamic_batching here.
+# Any image in, its crop of {height} x {width} out. A request may carry several images of one size; images of other
+# sizes cannot be stacked, so there is no dynamic_batching here.
 name: "{resize_name(name)}"
 backend: "onnxruntime"
 max_batch_size: 16
 
 input [
-{image}]
+{_IMAGE}]
 output [
 {pixels}]
 
@@ -76,7 +85,7 @@ platform: "ensemble"
 max_batch_size: 16
 
 input [
-{image}]
+{_IMAGE}]
 output [
 {outputs}]
 

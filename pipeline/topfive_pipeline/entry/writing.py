@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -25,12 +25,16 @@ _EMPTY = ".gitkeep"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A model to write: graphs by the name of their folder, labels, and what its configurations depend on."""
+    """A model to write: graphs by the name of their folder, labels, and what its configurations depend on.
+
+    `external`: files of weights to copy beside the classify graph, by the names that the graph has for them.
+    """
 
     name: str
     graphs: Mapping[str, onnx.ModelProto]
     labels: Sequence[str]
     shape: Shape
+    external: Mapping[str, Path] = field(default_factory=dict)
 
 
 def next_version(repository: Path, name: str) -> int:
@@ -136,5 +140,9 @@ def _write(entry: Entry, repository: Path, version: int) -> None:
             (folder / GRAPH).write_bytes(graph.SerializeToString(deterministic=True))
         else:
             (folder / _EMPTY).touch()
+    for location, file in entry.external.items():
+        target = repository / classify_name(entry.name) / str(version) / location
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
     text = "".join(f"{label}\n" for label in entry.labels)
     (repository / entry.name / LABELS).write_text(text, encoding="utf-8", newline="\n")

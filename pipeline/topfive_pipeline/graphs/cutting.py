@@ -22,11 +22,12 @@ _COLOURS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The network alone: `model` takes one float tensor in `layout`, and puts out `output`, FP32 [N, k]: all classes."""
+    """The network alone: `model` takes one float tensor in `layout`, and puts out `output`: all classes [N, k]."""
 
     model: Any
     output: str
     layout: str
+    channels: int
 
 
 def cut(model: Any) -> Cut:
@@ -39,6 +40,7 @@ def cut(model: Any) -> Cut:
     begin, skipped = _end_of_head(graph)
     output = _all_probabilities(graph)
     layout, shape = _layout(graph, begin)
+    channels = shape[0] if layout == "NCHW" else shape[2]
     result = onnx.ModelProto()
     result.CopyFrom(model)
     kept = [node for index, node in enumerate(model.graph.node) if index not in skipped]
@@ -53,7 +55,7 @@ def cut(model: Any) -> Cut:
     del result.graph.output[:]
     result.graph.output.append(onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, ["N", None]))
     del result.graph.value_info[:]
-    return Cut(result, output, layout)
+    return Cut(result, output, layout, channels)
 
 
 def _end_of_head(graph: Any) -> tuple[str, set[int]]:
@@ -108,8 +110,7 @@ def _upstream(nodes: list[Any], wanted: set[str], begin: str) -> set[int]:
     """The places of the nodes that `wanted` values need, back to `begin`."""
     needed: set[int] = set()
     for index in range(len(nodes) - 1, -1, -1):
-        outer = {name for name in nodes[index].output}
-        if outer & wanted:
+        if wanted & set(nodes[index].output):
             needed.add(index)
             wanted = wanted | (set(_inputs(nodes[index])) - {begin})
     return needed

@@ -61,7 +61,7 @@ class Served:
 
 @contextmanager
 def serve(repository: Path) -> Iterator[Served]:
-    """Serve `repository` while the context lasts; raises `ConfigurationError` with what the server said if it cannot."""
+    """Serve `repository` while the context lasts; raises `ConfigurationError` with what the server said."""
     command = [sys.executable, "-m", "topfive", "--model-repository", str(repository), "--port", "0", "--no-grpc"]
     # Settings of another service, and the telemetry's switch, are not this one's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
