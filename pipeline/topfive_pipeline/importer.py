@@ -13,19 +13,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from topfive_pipeline.graphs.batch import free_batch
-from topfive_pipeline.graphs.layouts import LayoutChoice
-from topfive_pipeline.graphs.network import Network, Value, read
-from topfive_pipeline.graphs.outputs import choose_output, classes_of
-from topfive_pipeline.graphs.scores import Scores, ScoresChoice, resolve_scores, scores_kind
-from topfive_pipeline.graphs.tail import EMBEDDING, Ranking
-
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry import provenance
 from topfive_pipeline.entry.configs import Shape
 from topfive_pipeline.entry.names import check_name, classify_name, graph_path, resize_name
 from topfive_pipeline.entry.writing import Entry, check_place, next_version, put_in_place, written_aside
 from topfive_pipeline.graphs import classify, resize
+from topfive_pipeline.graphs.batch import free_batch
+from topfive_pipeline.graphs.layouts import LayoutChoice
+from topfive_pipeline.graphs.network import Network, Value, read
+from topfive_pipeline.graphs.outputs import choose_output, classes_of
+from topfive_pipeline.graphs.scores import Scores, ScoresChoice, resolve_scores, scores_kind
+from topfive_pipeline.graphs.tail import EMBEDDING, Ranking
 from topfive_pipeline.preprocessing.choices import Choice, Choices, Origin, Resolved, resolve
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.photos import Photo

@@ -7,19 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from topfive_pipeline.entry.labels import read_labels
-from topfive_pipeline.preprocessing.candidates import candidates
-from topfive_pipeline.preprocessing.files import labels_in
-from topfive_pipeline.preprocessing.files import read as read_file
-from topfive_pipeline.preprocessing.flags import choices_said, command_line
-from topfive_pipeline.preprocessing.presets import preset as preset_choices
 from typer import Argument, Option
 
 from topfive.config.settings import reference_repository
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.entry.labels import read_labels
 from topfive_pipeline.importer import Fact, Imported, Plan, Wanted, carry_out, must_have_labels, plan
+from topfive_pipeline.preprocessing.candidates import candidates
+from topfive_pipeline.preprocessing.files import labels_in
+from topfive_pipeline.preprocessing.files import read as read_file
+from topfive_pipeline.preprocessing.flags import choices_said, command_line
+from topfive_pipeline.preprocessing.presets import preset as preset_choices
 from topfive_pipeline.proof.photos import Photo, read_photos, shipped
 from topfive_pipeline.proof.ranking import MOST, Ranked, labelled, rank, try_out
 from topfive_pipeline.proof.running import Graph
