@@ -1,4 +1,4 @@
-"""What is known of a preprocessing so far, field by field, and who said it: flags, a file, a preset, the network itself.
+"""What is known of a preprocessing so far, field by field, and who said it: flags, a file, a preset, the network.
 
 What lives here: the merging, and the list of what still must be said. What does not: the files and presets.
 """
