@@ -123,7 +123,7 @@ def _of_json(content: Any, path: Path) -> list[str] | None:
 
 
 def _described(names: Sequence[Any], descriptions: Any, path: Path) -> list[str]:
-    """timm's names, which are synsets for ImageNet; by their descriptions where each has one."""
+    """Timm's names, which are synsets for ImageNet; by their descriptions where each has one."""
     if isinstance(descriptions, Mapping) and all(isinstance(descriptions.get(name), str) for name in names):
         names = [descriptions[name] for name in names]
     return _checked(Table(dict(enumerate(names))), path)

@@ -41,13 +41,14 @@ def export(name: str, repository: Path, photos: Sequence[Photo], *, progress: Pr
         wanted = Wanted(
             model=network,
             name=name,
+            said=_choices(trained),
             labels=labels.load(),
             labels_from=labels.source(),
             source=trained.source,
             licence=_LICENCE,
         )
         done = carry_out(
-            plan(wanted, [_choices(trained)]),
+            plan(wanted),
             repository,
             photos,
             tolerance=_TOLERANCE,
