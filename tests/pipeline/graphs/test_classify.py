@@ -10,9 +10,11 @@ from PIL import Image
 
 from tests.pipeline.graphs import networks
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.graphs import weights
 from topfive_pipeline.graphs.batch import free_batch
 from topfive_pipeline.graphs.classify import build, serialised
 from topfive_pipeline.graphs.outputs import expose
+from topfive_pipeline.graphs.running import run, session
 from topfive_pipeline.graphs.tail import Ranking
 from topfive_pipeline.preprocessing.rules import Colour, Preprocessing
 
@@ -161,6 +163,21 @@ def test_an_image_by_image_network_gives_its_embedding_too(tmp_path: Path) -> No
     got = answer(graph, networks.pictures(3))
     wanted = normalised(networks.pictures(3)).transpose(0, 3, 1, 2).reshape(3, -1)
     np.testing.assert_allclose(got["embedding"], wanted, atol=1e-5)
+
+
+def test_weights_too_large_for_one_file_are_run_and_joined_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = networks.linear(shape="1,3,4,4")
+    wanted = build(free_batch(networks.network(model, tmp_path)).network, rules=rules(), ranking=SOFTMAX, name="net")
+    monkeypatch.setattr(weights, "LARGEST_MESSAGE", 100)
+    onnx.external_data_helper.convert_model_to_external_data(model, location="large.bin", size_threshold=0)
+    freed = free_batch(networks.network(model, tmp_path))
+    graph = build(freed.network, rules=rules(), ranking=SOFTMAX, name="net")
+    assert len(serialised(graph)) < len(serialised(wanted))
+    pixels = networks.pictures(2)
+    got = run(session(graph, freed.network.external), {"pixels": pixels})
+    assert (got["probabilities"] == answer(wanted, pixels)["probabilities"]).all()
 
 
 def test_nothing_of_the_exporter_is_left(tmp_path: Path) -> None:
