@@ -31,7 +31,7 @@ from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.served import serve
 from topfive_pipeline.proof.verdict import Finding, Proof
 
-_LEVELS: Final = 1
+_LEVELS: Final = 2
 _BATCH: Final = 4
 _TOLERANCE: Final = 1e-3
 """Between a batch and its single images; wide enough for FP16 and int8."""
@@ -141,7 +141,7 @@ def _crops(chain: Chain, photos: Sequence[Photo]) -> Finding:
                 return Finding(
                     "resize", False, f"{name}: {worst} grey levels from the preprocessing that the graph states"
                 )
-    stated = "does not state its preprocessing" if rules is None else f"within {worst} grey level of Pillow's"
+    stated = "does not state its preprocessing" if rules is None else f"at most {worst} grey levels from Pillow's"
     return Finding("resize", True, f"images of all sizes give {list(wanted)}; {stated}")
 
 

@@ -22,7 +22,7 @@ from topfive_pipeline.graphs import classify, resize
 from topfive_pipeline.graphs.batch import free_batch
 from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.network import Network, Value, read
-from topfive_pipeline.graphs.outputs import choose_output, classes_of
+from topfive_pipeline.graphs.outputs import choose_output, classes_of, expose
 from topfive_pipeline.graphs.scores import Scores, ScoresChoice, resolve_scores, scores_kind
 from topfive_pipeline.graphs.tail import EMBEDDING, Ranking
 from topfive_pipeline.preprocessing import files
@@ -33,6 +33,9 @@ from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.proving import Original, Progress, Written, prove
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.verdict import Proof
+
+_TOLERANCE = 1e-4
+_HALF_TOLERANCE = 2e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,8 @@ def plan(wanted: Wanted) -> Plan:
     check_name(wanted.name)
     network = read(wanted.model, layout=wanted.layout)
     output = choose_output(network, wanted.output, besides=wanted.embedding)
+    if wanted.embedding is not None:
+        network = expose(network, wanted.embedding)
     kind = scores_kind(network, output)
     scores = resolve_scores(kind, output, asked=wanted.scores, multi_label=wanted.threshold is not None)
     found = _found(network)
@@ -127,15 +132,16 @@ def carry_out(
     repository: Path,
     photos: Sequence[Photo],
     *,
-    tolerance: float,
     progress: Progress,
+    tolerance: float | None = None,
     version: int | None = None,
     replace: bool = False,
     dry_run: bool = False,
 ) -> Imported:
     """Build, prove, and write into `repository`, unless the proof fails or it is a `dry_run`.
 
-    `version`: None for the next. Raises `ConfigurationError` if the graphs cannot be built or written.
+    `version`: None for the next. `tolerance`: None for 1e-4, or 2e-3 if the network computes in FP16, whose numbers have
+    three digits. Raises `ConfigurationError` if the graphs cannot be built or written.
     """
     wanted = planned.wanted
     number = version or (1 if replace else next_version(repository, wanted.name))
@@ -148,7 +154,13 @@ def carry_out(
         place = Path(elsewhere) / "repository" if dry_run else repository
         with written_aside(entry, place, version=number) as aside:
             written = written_model(aside, entry, number, threshold=wanted.threshold)
-            proof = prove(written, original(planned), photos, tolerance=tolerance, progress=progress)
+            proof = prove(
+                written,
+                original(planned),
+                photos,
+                tolerance=tolerance or (_HALF_TOLERANCE if planned.network.input.dtype == "float16" else _TOLERANCE),
+                progress=progress,
+            )
             folders: list[Path] = []
             if proof.failure is None and not dry_run:
                 folders = put_in_place(aside, repository, name=wanted.name, version=number, replace=replace)
