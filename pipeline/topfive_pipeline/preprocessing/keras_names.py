@@ -7,11 +7,11 @@ are resized is not said there; see `presets.KERAS_MODES`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.choices import Choice, Choices
+from topfive_pipeline.preprocessing.choices import Choice, Choices, Source
 from topfive_pipeline.preprocessing.presets import KERAS_MODES
 from topfive_pipeline.preprocessing.rules import Size
 
@@ -37,8 +37,8 @@ def is_keras(name: str) -> bool:
     return name.lower().startswith(_PREFIX)
 
 
-def read(name: str, *, crop: Size | None) -> Choices:
-    """What Keras does for the application that `name` names, with its usual input unless the network's is `crop`.
+def read(name: str) -> Source:
+    """What Keras does for the application that `name` names; its usual input, unless the network's is another.
 
     Raises `ConfigurationError` for an application that is not known.
     """
@@ -50,6 +50,10 @@ def read(name: str, *, crop: Size | None) -> Choices:
         did = f"did you mean {', '.join(known[one] for one in near)}?" if near else "ResNet50 is one, for example"
         raise ConfigurationError(f"--from {name}: Keras has no application of this name; {did}")
     mode, side = APPLICATIONS[application]
-    fields = {**KERAS_MODES[mode], **({"crop": (side, side)} if crop is None else {})}
-    where = f"keras:{application}, mode {mode}" if mode != "raw" else f"keras:{application}, normalises inside"
-    return {field: Choice(value, "read", where) for field, value in fields.items()}
+    where = f"keras:{application}, mode {mode}" if mode != "raw" else f"keras:{application}, which normalises inside"
+
+    def of_size(*, crop: Size | None = None, said: Collection[str] = ()) -> Choices:
+        fields = {**KERAS_MODES[mode], "crop": crop or (side, side)}
+        return {field: Choice(value, "read", where) for field, value in fields.items()}
+
+    return of_size

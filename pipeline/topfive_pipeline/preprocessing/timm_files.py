@@ -1,7 +1,8 @@
 """Reads timm's `config.json`, or the `pretrained_cfg` in it, as timm's evaluation would use it.
 
-Sources: `timm.data.config.resolve_data_config` for the defaults, `timm.data.transforms_factory.transforms_imagenet_eval`
-for what the fields mean, `timm.models._hub._parse_model_cfg` for where they stand; timm 1.0.31.
+Sources, of timm 1.0.31: `timm.data.config.resolve_data_config` for the defaults,
+`timm.data.transforms_factory.transforms_imagenet_eval` for what the fields mean, `timm.models._hub._parse_model_cfg`
+for where they stand.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.choices import Choice, Choices
+from topfive_pipeline.preprocessing.choices import Choice, Choices, Source
 from topfive_pipeline.preprocessing.fields import Fields, shown
 from topfive_pipeline.preprocessing.presets import IMAGENET_MEAN, IMAGENET_STD
 from topfive_pipeline.preprocessing.rules import Size
@@ -29,14 +30,25 @@ def is_timm(content: Mapping[str, Any]) -> bool:
     )
 
 
-def read(content: Mapping[str, Any], *, path: Path, crop: Size | None, said: Collection[str]) -> Choices:
-    """What `content`, of the file at `path`, says; see `files.read`.
+def read(content: Mapping[str, Any], *, path: Path) -> Source:
+    """What `content`, of the file at `path`, says; see `Source`.
 
-    Of its two sizes, that of training and `test_input_size`, it is the second only if `crop` is that: timm too takes
-    the first unless it is asked (`use_test_size`).
+    Of its two sizes, that of training and `test_input_size`, it is the second only if the network takes that: timm too
+    takes the first unless it is asked (`use_test_size`).
     """
     inner = content.get("pretrained_cfg")
     fields = Fields({**inner, **_of_model(content)} if isinstance(inner, Mapping) else content, path)
+
+    def says(*, crop: Size | None = None, said: Collection[str] = ()) -> Choices:
+        found = _says(fields, crop, said)
+        return {
+            field: Choice(value, "read", f"{path.name} (timm)") for field, value in found.items() if field not in said
+        }
+
+    return says
+
+
+def _says(fields: Fields, crop: Size | None, said: Collection[str]) -> dict[str, Any]:
     channels, size, fraction = _sizes(fields, crop)
     found: dict[str, Any] = {"antialias": True, "crop_rounding": "half-even", "fill": 0, "crop": size}
     if channels == 3:
@@ -51,7 +63,7 @@ def read(content: Mapping[str, Any], *, path: Path, crop: Size | None, said: Col
         if field not in said:
             found[field] = fields.numbers(field, default)
     found["scale"] = 1 / 255
-    return {field: Choice(value, "read", f"{path.name} (timm)") for field, value in found.items() if field not in said}
+    return found
 
 
 def _of_model(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +87,7 @@ def _sizes(fields: Fields, crop: Size | None) -> tuple[int, Size, float]:
     if fields.get("test_input_size") is not None:
         test = fields.whole_numbers("test_input_size", (), count=3)[1:]
         if crop == tuple(test) and crop != tuple(size):
-            size, fraction = test, fields.number("test_crop_pct", fraction)
+            size, fraction = list(test), fields.number("test_crop_pct", fraction)
     if not 0 < fraction <= 1.5:
         raise ConfigurationError(f"{fields.path}: crop_pct is {fraction:g}, which is no fraction of a side; correct it")
     return channels, (size[0], size[1]), fraction
@@ -87,9 +99,10 @@ def _resizing(fields: Fields, size: Size, fraction: float) -> dict[str, Any]:
     if mode == "squash":
         return {"resize": "squash", "resize_to": (height, width)}
     if mode == "border":
+        mean = sum(colours := fields.numbers("mean", IMAGENET_MEAN)) / len(colours)
         raise ConfigurationError(
-            f"{fields.path}: crop_mode 'border' pads with the mean colour, and one grey level is what can be done here; "
-            f"say --resize letterbox:{round(255 * sum(fields.numbers('mean', IMAGENET_MEAN)) / 3)} for the nearest to it"
+            f"{fields.path}: crop_mode 'border' pads with the mean colour, which cannot be done here; for the nearest "
+            f"to it, say --resize letterbox:{round(255 * mean)}"
         )
     if mode != "center":
         raise ConfigurationError(
@@ -97,8 +110,8 @@ def _resizing(fields: Fields, size: Size, fraction: float) -> dict[str, Any]:
         )
     if height != width:
         raise ConfigurationError(
-            f"{fields.path}: an input of {size[0]}x{size[1]} is cropped from images that cover it, which cannot be done "
-            f"here; say --resize squash:{height}x{width}, or letterbox, if the network was trained so"
+            f"{fields.path}: an input of {size[0]}x{size[1]} is cropped from images that cover it, which cannot be "
+            f"done here; say --resize squash:{height}x{width}, or letterbox, if the network was trained so"
         )
     return {"resize": "short-side", "short_side": height}
 
