@@ -101,8 +101,6 @@ def check_count(labels: Sequence[str], classes: int, *, source: str) -> None:
         )
     elif classes == count - 1:
         advice = f"is '{labels[0]}' a heading or a background class that the network does not have? Then remove it"
-    elif (classes, count) == (1, 2):
-        advice = "with one score for yes or no there is one name: that of the class that a high score means"
     else:
         advice = "is it the file of another network?"
     raise ConfigurationError(f"{message}; {advice}")

@@ -125,11 +125,10 @@ def _merged(layers: Sequence[Layer], network: Choices) -> tuple[dict[str, Choice
 def _settle_crop(merged: dict[str, Choice], network: Choices) -> None:
     if "crop" not in network:
         return
-    if merged["crop"].value == network["crop"].value:
-        if merged["crop"].origin != "said":
-            merged["crop"] = network["crop"]
-        return
     crop, taken = merged["crop"], network["crop"].value
+    if crop.value == taken:
+        merged["crop"] = crop if crop.origin == "said" else network["crop"]
+        return
     text = size_text(taken)
     remedy = "leave --crop out, or import the network that was exported for it"
     if crop.origin != "said":
@@ -166,15 +165,14 @@ def _settle_colour(merged: dict[str, Choice], network: Choices, channels: int | 
 def _in_order(numbers: Choice, said_with: Choice | None, colour: Choice, field: str) -> Choice:
     """`numbers` in the order of the network's channels, `colour`, where their layer says the order `said_with`."""
     values = tuple(numbers.value)
-    if colour.value == "grey":
-        if len(set(values)) > 1:
-            shown = ", ".join(f"{value:g}" for value in values)
-            raise ConfigurationError(
-                f"{numbers.where} has a {field} for each of three channels ({shown}), but the network takes one, grey; "
-                f"say --{field} with one number"
-            )
     if len(set(values)) == 1:
         return Choice(values[:1], numbers.origin, numbers.where)
+    if colour.value == "grey":
+        shown = ", ".join(f"{value:g}" for value in values)
+        raise ConfigurationError(
+            f"{numbers.where} has a {field} for each of three channels ({shown}), but the network takes one, grey; say "
+            f"--{field} with one number"
+        )
     if said_with is not None and said_with.value != colour.value:
         return Choice(values[::-1], numbers.origin, f"{numbers.where}, reversed to {colour.value}")
     return Choice(values, numbers.origin, numbers.where)
