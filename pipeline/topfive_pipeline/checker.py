@@ -15,8 +15,6 @@ from typing import Any, Final
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from topfive_pipeline.preprocessing.candidates import candidates
-from topfive_pipeline.preprocessing.reference import pixels
 
 from topfive.ground.errors import ConfigurationError
 from topfive.models.wiring import apply, classifies, version_of_step
@@ -24,6 +22,8 @@ from topfive.repository.reading import Repository, StoredModel
 from topfive_pipeline.entry.names import LABELS
 from topfive_pipeline.entry.provenance import properties_of, stamped_rules
 from topfive_pipeline.graphs.cutting import Cut, cut
+from topfive_pipeline.preprocessing.candidates import candidates
+from topfive_pipeline.preprocessing.reference import pixels
 from topfive_pipeline.proof.answers import fault_of
 from topfive_pipeline.proof.photos import Photo, odd_images
 from topfive_pipeline.proof.ranking import CLEAR, FEWEST, Tried, labelled, losses, rank, standard_error, try_out

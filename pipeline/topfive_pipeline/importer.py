@@ -13,20 +13,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from topfive_pipeline.graphs.batch import free_batch
-from topfive_pipeline.graphs.layouts import LayoutChoice
-from topfive_pipeline.graphs.network import Network, Value, read
-from topfive_pipeline.graphs.outputs import choose_output, classes_of
-from topfive_pipeline.graphs.scores import Scores, ScoresChoice, resolve_scores, scores_kind
-from topfive_pipeline.graphs.tail import EMBEDDING, Ranking
-
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry import provenance
 from topfive_pipeline.entry.configs import Shape
 from topfive_pipeline.entry.names import check_name, classify_name, graph_path, resize_name
 from topfive_pipeline.entry.writing import Entry, check_place, next_version, put_in_place, written_aside
 from topfive_pipeline.graphs import classify, resize
-from topfive_pipeline.preprocessing.choices import Choice, Choices, Origin, Resolved, resolve
+from topfive_pipeline.graphs.batch import free_batch
+from topfive_pipeline.graphs.layouts import LayoutChoice
+from topfive_pipeline.graphs.network import Network, Value, read
+from topfive_pipeline.graphs.outputs import choose_output, classes_of
+from topfive_pipeline.graphs.scores import Scores, ScoresChoice, resolve_scores, scores_kind
+from topfive_pipeline.graphs.tail import EMBEDDING, Ranking
+from topfive_pipeline.preprocessing import files
+from topfive_pipeline.preprocessing.choices import Choice, Choices, Origin, Resolved, crop_known, resolve
+from topfive_pipeline.preprocessing.presets import preset
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.proving import Original, Progress, Written, prove
@@ -36,12 +37,18 @@ from topfive_pipeline.proof.verdict import Proof
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the user said, beside the preprocessing: None where nothing was said."""
+    """What the user said; None where nothing was said.
+
+    `said` are the flags that say a preprocessing; `from_file` and `preset` name where the rest of it is written.
+    """
 
     model: Path
     name: str
-    labels: Sequence[str] | None
-    labels_from: str
+    said: Choices = field(default_factory=dict)
+    from_file: str | None = None
+    preset: str | None = None
+    labels: Sequence[str] | None = None
+    labels_from: str = ""
     layout: LayoutChoice = "auto"
     scores: ScoresChoice = "auto"
     output: str | None = None
@@ -86,20 +93,25 @@ class Imported:
     version: int
     proof: Proof
     folders: tuple[Path, ...]
-    warnings: tuple[str, ...] = field(default=())
+    how_batched: str
+    warnings: tuple[str, ...]
 
 
-def plan(wanted: Wanted, layers: Sequence[Choices]) -> Plan:
-    """Read the network and put together what is known; raises `ConfigurationError` if it cannot be served.
-
-    `layers` say the preprocessing: flags first, then what a file or a preset says.
-    """
+def plan(wanted: Wanted) -> Plan:
+    """Read the network and put together what is known; raises `ConfigurationError` if it cannot be served."""
     check_name(wanted.name)
     network = read(wanted.model, layout=wanted.layout)
     output = choose_output(network, wanted.output, besides=wanted.embedding)
     kind = scores_kind(network, output)
     scores = resolve_scores(kind, output, asked=wanted.scores, multi_label=wanted.threshold is not None)
-    resolved = resolve(layers, network=_found(network))
+    found = _found(network)
+    crop = crop_known(wanted.said, found)
+    layers = [wanted.said]
+    if wanted.from_file is not None:
+        layers.append(files.read(wanted.from_file, crop=crop, said=wanted.said))
+    if wanted.preset is not None:
+        layers.append(preset(wanted.preset, crop=crop))
+    resolved = resolve(layers, network=found, channels=network.channels)
     return Plan(
         wanted=wanted,
         network=network,
@@ -128,7 +140,7 @@ def carry_out(
     wanted = planned.wanted
     number = version or (1 if replace else next_version(repository, wanted.name))
     progress("freeing the batch")
-    freed = free_batch(planned.network)
+    freed = free_batch(planned.network, size=planned.rules.crop)
     progress("building the graphs")
     entry = build_entry(planned, freed.network)
     check_place(entry, repository, version=number, replace=replace)
@@ -140,7 +152,7 @@ def carry_out(
             folders: list[Path] = []
             if proof.failure is None and not dry_run:
                 folders = put_in_place(aside, repository, name=wanted.name, version=number, replace=replace)
-    return Imported(number, proof, tuple(folders), tuple(freed.warnings))
+    return Imported(number, proof, tuple(folders), freed.how, (*planned.resolved.warnings, *freed.warnings))
 
 
 def build_entry(planned: Plan, network: Network) -> Entry:
@@ -193,8 +205,6 @@ def _found(network: Network) -> Choices:
     found: dict[str, Choice] = {}
     if network.size is not None:
         found["crop"] = Choice(network.size, "found", where)
-    if network.channels == 1:
-        found["colour"] = Choice("grey", "found", where)
     return found
 
 

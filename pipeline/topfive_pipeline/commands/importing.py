@@ -7,19 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from topfive_pipeline.entry.labels import read_labels
-from topfive_pipeline.preprocessing.candidates import candidates
-from topfive_pipeline.preprocessing.files import labels_in
-from topfive_pipeline.preprocessing.files import read as read_file
-from topfive_pipeline.preprocessing.flags import choices_said, command_line
-from topfive_pipeline.preprocessing.presets import preset as preset_choices
 from typer import Argument, Option
 
 from topfive.config.settings import reference_repository
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.entry.labels import labels_in, read_labels
 from topfive_pipeline.importer import Fact, Imported, Plan, Wanted, carry_out, must_have_labels, plan
+from topfive_pipeline.preprocessing.candidates import candidates
+from topfive_pipeline.preprocessing.flags import choices_said, command_line
 from topfive_pipeline.proof.photos import Photo, read_photos, shipped
 from topfive_pipeline.proof.ranking import MOST, Ranked, labelled, rank, try_out
 from topfive_pipeline.proof.running import Graph
@@ -116,15 +113,13 @@ def import_model(
         scale=scale,
         colour=colour,
     )
-    layers = [said]
-    if from_ is not None:
-        layers.append(read_file(from_))
-    if preset is not None:
-        layers.append(preset_choices(preset))
     names, names_from = _labels(labels, from_)
     wanted = Wanted(
         model=model,
         name=name,
+        said=said,
+        from_file=from_,
+        preset=preset,
         labels=names,
         labels_from=names_from,
         layout=layout,
@@ -136,7 +131,7 @@ def import_model(
         source=source,
         licence=licence,
     )
-    planned = plan(wanted, layers)
+    planned = plan(wanted)
     if find:
         return _find(planned, _photos(photos, names, most=None), screen, as_json=as_json, repository=repository)
     _show(planned, screen)
@@ -171,7 +166,7 @@ def _labels(said: str | None, source: str | None) -> tuple[list[str] | None, str
         return read_labels(path), _IMAGENET
     if said is not None:
         return read_labels(Path(said)), Path(said).name
-    if source is not None and (found := labels_in(source)) is not None:
+    if source is not None and (found := labels_in(Path(source))) is not None:
         return found, Path(source).name
     return None, ""
 

@@ -16,8 +16,8 @@ FAILED: Final = 1
 """The exit code if a proof failed."""
 
 
-def run(command: Callable[..., int], name: str, arguments: Sequence[str]) -> int:
-    """Run `command`, whose parameters are its flags, with `arguments`; return its exit code."""
+def run(command: Callable[..., int], name: str, arguments: Sequence[str], *, needs_arguments: bool = True) -> int:
+    """Run `command`, whose parameters are its flags, with `arguments`; return its exit code. Without any, it shows its help."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
     def wrapped(*positional: Any, **named: Any) -> None:
@@ -25,7 +25,7 @@ def run(command: Callable[..., int], name: str, arguments: Sequence[str]) -> int
 
     wrapped.__wrapped__ = command  # type: ignore[attr-defined]  # typer reads the flags from the signature
     wrapped.__doc__ = command.__doc__
-    app.command(name, no_args_is_help=True)(wrapped)
+    app.command(name, no_args_is_help=needs_arguments)(wrapped)
     try:
         app(list(arguments), prog_name=f"topfive {name}")
     except ConfigurationError as error:

@@ -13,7 +13,6 @@ from topfive.repository.model_config import ModelConfig, parse_model_config
 from topfive_pipeline.entry.names import classify_name, resize_name
 from topfive_pipeline.preprocessing.rules import Size
 
-
 _IMAGE: Final = """\
   {
     name: "image"  # RGB

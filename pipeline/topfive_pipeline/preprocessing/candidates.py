@@ -44,13 +44,13 @@ def candidates(*, crop: Size, channels: int = 3) -> list[tuple[str, Preprocessin
 def _coloured(crop: Size) -> list[tuple[str, Choices]]:
     side = min(crop)
     near = {**_CENTRE, "short_side": side}
-    listed = [(name, preset(name)(crop=crop)) for name in PRESETS if name not in ("keras-torch", "keras-raw")]
+    listed = [(name, preset(name, crop=crop)) for name in PRESETS if name not in ("keras-torch", "keras-raw")]
     listed += [
         ("squash, bicubic, ImageNet", _said(_SQUASH, _IMAGENET, interpolation="bicubic")),
         ("squash, bilinear, 0..1", _said(_SQUASH, _ZERO_TO_ONE)),
         ("squash, bilinear, 0..255", _said(_SQUASH, _LEVELS)),
         ("letterbox, bilinear, 0..1", _said(_SQUASH, _ZERO_TO_ONE, resize="letterbox")),
-        ("torchvision, BGR", _said(preset("torchvision")(crop=crop), _IMAGENET_BGR)),
+        ("torchvision, BGR", _said(preset("torchvision", crop=crop), _IMAGENET_BGR)),
         ("squash, bilinear, 0..1, BGR", _said(_SQUASH, _ZERO_TO_ONE, colour="bgr")),
         ("squash, bilinear, 0..255, BGR", _said(_SQUASH, _LEVELS, colour="bgr")),
     ]

@@ -5,9 +5,9 @@ What lives here: the merging, and the list of what still must be said. What does
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.preprocessing.hints import FLAGS, hint, size_text, suspicions
@@ -37,21 +37,6 @@ Choices = Mapping[str, Choice]
 """By the name of a field of `Preprocessing`."""
 
 
-class Source(Protocol):
-    """A file or preset, which says different things for networks of different sizes."""
-
-    def __call__(self, *, crop: Size | None = None, said: Collection[str] = ()) -> Choices:
-        """What it says for a network whose input has the height and width `crop`; None: of any size.
-
-        `said`: the fields that are said elsewhere and win, so that it is not refused for what it says of them. It may
-        still say them: its colour is the order of its mean and std. Raises `ConfigurationError` for what
-        `Preprocessing` cannot do.
-        """
-
-
-Layer = Choices | Source
-
-
 @dataclass(frozen=True, slots=True)
 class Missing:
     """A field that nobody has said, the flag that says it, and the values that are customary."""
@@ -75,7 +60,7 @@ class Resolved:
     warnings: tuple[str, ...]
 
 
-def resolve(layers: Sequence[Layer], *, network: Choices, channels: int | None = None) -> Resolved:
+def resolve(layers: Sequence[Choices], *, network: Choices, channels: int | None = None) -> Resolved:
     """Merge `layers`, the first of which wins (flags, then a file or preset), with what was found in the network.
 
     `network`: `crop`, if the graph fixes height and width, and the colour `grey` if it takes one channel. `channels`:
@@ -85,7 +70,7 @@ def resolve(layers: Sequence[Layer], *, network: Choices, channels: int | None =
     Raises `ConfigurationError` for a conflict: a crop that is not the network's size, colours or numbers that do not
     fit its channels, a short side that was meant for another crop.
     """
-    merged, by_layer = _merged(layers, network)
+    merged, by_layer = _merged([*layers, network])
     _settle_crop(merged, network)
     _settle_colour(merged, network, channels)
     for field in ("mean", "std"):
@@ -106,19 +91,19 @@ def resolve(layers: Sequence[Layer], *, network: Choices, channels: int | None =
     return Resolved(rules, relevant, (), suspicions(rules))
 
 
-def _merged(layers: Sequence[Layer], network: Choices) -> tuple[dict[str, Choice], dict[str, Choices]]:
+def crop_known(*layers: Choices) -> Size | None:
+    """Height and width of the network's input as far as flags or the network's graph say; presets adapt to it."""
+    return next((layer["crop"].value for layer in layers if "crop" in layer), None)
+
+
+def _merged(layers: Sequence[Choices]) -> tuple[dict[str, Choice], dict[str, Choices]]:
     """The winning choice of each field, and the layer that it comes from."""
     merged: dict[str, Choice] = {}
     by_layer: dict[str, Choices] = {}
-    for layer in [*layers, network]:
-        if isinstance(layer, Mapping):
-            choices = layer
-        else:
-            crop = network.get("crop", merged.get("crop"))
-            choices = layer(crop=None if crop is None else crop.value, said=frozenset(merged))
+    for layer in layers:
         of_another_rule = _OF_RESIZE if "resize" in merged else ()
-        for field in choices.keys() - merged.keys() - set(of_another_rule):
-            merged[field], by_layer[field] = choices[field], choices
+        for field in layer.keys() - merged.keys() - set(of_another_rule):
+            merged[field], by_layer[field] = layer[field], layer
     return {field: merged[field] for field in _FIELDS if field in merged}, by_layer
 
 

@@ -5,13 +5,14 @@ What lives here: which reader a path or a name belongs to. What does not: the re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.preprocessing import hugging_face_files, keras_names, timm_files, torchvision_names
-from topfive_pipeline.preprocessing.choices import Source
+from topfive_pipeline.preprocessing.choices import Choices
+from topfive_pipeline.preprocessing.rules import Size
 from topfive_pipeline.preprocessing.text_files import read_json
 
 SUPPORTED: Final = (
@@ -21,18 +22,22 @@ SUPPORTED: Final = (
 _IN_A_FOLDER: Final = ("preprocessor_config.json", "processor_config.json", "config.json")
 
 
-def read(path_or_name: str | Path) -> Source:
-    """What the file, the folder of such a file, or the name says; see `Source`. The file is read at once.
+def read(path_or_name: str | Path, *, crop: Size | None = None, said: Collection[str] = ()) -> Choices:
+    """What the file, the folder of such a file, or the name says.
 
-    Where a file has two sizes, the network's chooses; a file's other sizes are not scaled to the network's. Raises
-    `ConfigurationError` if the file cannot be read, or is none of `SUPPORTED`.
+    `crop`: height and width of the network's input, if they are known: where a file has two sizes, they choose; a
+    file's other sizes are not scaled to them. `said`: the fields that flags say. The file is not refused for what it
+    says of these; it may still say them, for its colour is the order of its mean and std.
+
+    Raises `ConfigurationError`: the file cannot be read, is none of `SUPPORTED`, or says something of its pixels that
+    `Preprocessing` cannot. Then the message names the flag that says it differently.
     """
     name, path = str(path_or_name), Path(path_or_name)
     if path.is_dir():
         path = _in_folder(path)
     elif not path.is_file():
         if keras_names.is_keras(name):
-            return keras_names.read(name)
+            return keras_names.read(name, crop=crop)
         if torchvision_names.is_torchvision(name):
             return torchvision_names.read(name)
         raise ConfigurationError(f"--from {name}: there is no such file, and it is no known name; give {SUPPORTED}")
@@ -40,9 +45,9 @@ def read(path_or_name: str | Path) -> Source:
     if not isinstance(content, Mapping):
         raise ConfigurationError(f"{path}: it holds {_kind(content)}, no object; give {SUPPORTED}")
     if timm_files.is_timm(content):
-        return timm_files.read(content, path=path)
+        return timm_files.read(content, path=path, crop=crop, said=said)
     if hugging_face_files.is_hugging_face(content):
-        return hugging_face_files.read(content, path=path)
+        return hugging_face_files.read(content, path=path, said=said)
     raise ConfigurationError(f"{path}: {_what_else(content)}; give {SUPPORTED}")
 
 

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.choices import Choice, Choices, Source
+from topfive_pipeline.preprocessing.choices import Choice, Choices
 from topfive_pipeline.preprocessing.fields import Fields, shown
 from topfive_pipeline.preprocessing.hugging_face_processors import Processor, processor_of
 from topfive_pipeline.preprocessing.hugging_face_sizes import resizing
 from topfive_pipeline.preprocessing.presets import IMAGENET_MEAN, IMAGENET_STD
-from topfive_pipeline.preprocessing.rules import Size
 
 _RESAMPLES: Final = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 _NOT_HERE: Final = {1: "Lanczos", 4: "box", 5: "Hamming"}
@@ -34,25 +33,13 @@ def is_hugging_face(content: Mapping[str, Any]) -> bool:
     return bool(_MARKS & content.keys()) or isinstance(content.get("image_processor"), Mapping)
 
 
-def read(content: Mapping[str, Any], *, path: Path) -> Source:
-    """What `content`, of the file at `path`, says; see `Source`.
-
-    Raises `ConfigurationError` for an image processor whose steps cannot be done here.
-    """
+def read(content: Mapping[str, Any], *, path: Path, said: Collection[str]) -> Choices:
+    """What `content`, of the file at `path`, says; see `files.read`."""
     inner = content.get("image_processor")
     fields = Fields(inner if isinstance(inner, Mapping) else content, path)
     processor = processor_of(fields)
     _refuse_other_steps(fields)
     where = f"{path.name} ({processor.name or 'Hugging Face'})"
-
-    def says(*, crop: Size | None = None, said: Collection[str] = ()) -> Choices:
-        found = _says(fields, processor, said)
-        return {field: Choice(value, "read", where) for field, value in found.items()}
-
-    return says
-
-
-def _says(fields: Fields, processor: Processor, said: Collection[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"antialias": True, "crop_rounding": "floor", "fill": 0}
     found |= resizing(fields, processor, said)
     if found.get("resize") != "none" and "interpolation" not in said:
@@ -62,7 +49,7 @@ def _says(fields: Fields, processor: Processor, said: Collection[str]) -> dict[s
     found["colour"] = "bgr" if flips else "rgb"
     if flips:  # the file's numbers are applied before the flip
         found["mean"], found["std"] = found["mean"][::-1], found["std"][::-1]
-    return found
+    return {field: Choice(value, "read", where) for field, value in found.items()}
 
 
 def _refuse_other_steps(fields: Fields) -> None:

@@ -7,11 +7,11 @@ are resized is not said there; see `presets.KERAS_MODES`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.choices import Choice, Choices, Source
+from topfive_pipeline.preprocessing.choices import Choice, Choices
 from topfive_pipeline.preprocessing.presets import KERAS_MODES
 from topfive_pipeline.preprocessing.rules import Size
 
@@ -37,8 +37,8 @@ def is_keras(name: str) -> bool:
     return name.lower().startswith(_PREFIX)
 
 
-def read(name: str) -> Source:
-    """What Keras does for the application that `name` names; its usual input, unless the network's is another.
+def read(name: str, *, crop: Size | None) -> Choices:
+    """What Keras does for the application that `name` names; its usual input, unless the network's is `crop`.
 
     Raises `ConfigurationError` for an application that is not known.
     """
@@ -51,9 +51,5 @@ def read(name: str) -> Source:
         raise ConfigurationError(f"--from {name}: Keras has no application of this name; {did}")
     mode, side = APPLICATIONS[application]
     where = f"keras:{application}, mode {mode}" if mode != "raw" else f"keras:{application}, which normalises inside"
-
-    def of_size(*, crop: Size | None = None, said: Collection[str] = ()) -> Choices:
-        fields = {**KERAS_MODES[mode], "crop": crop or (side, side)}
-        return {field: Choice(value, "read", where) for field, value in fields.items()}
-
-    return of_size
+    fields = {**KERAS_MODES[mode], "crop": crop or (side, side)}
+    return {field: Choice(value, "read", where) for field, value in fields.items()}

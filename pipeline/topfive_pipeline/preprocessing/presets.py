@@ -8,11 +8,11 @@ frameworks' own larger networks have it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.choices import Choice, Choices, Source
+from topfive_pipeline.preprocessing.choices import Choice, Choices
 from topfive_pipeline.preprocessing.rules import Size
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
@@ -80,24 +80,20 @@ PRESETS: Final = tuple(_PRESETS)
 """The names."""
 
 
-def preset(name: str) -> Source:
-    """What the preset `name` says; see `Source`.
+def preset(name: str, *, crop: Size | None = None) -> Choices:
+    """What the preset `name` says for a network whose input has the height and width `crop`; None: any, so 224x224.
 
-    For a network of any size it says 224x224. For one that is not square, the presets that resize the shorter side do
-    not say how: no framework has a rule for that. Raises `ConfigurationError` for a name that is not in `PRESETS`.
+    For an input that is not square, the presets that resize the shorter side do not say how: no framework has a rule
+    for that. Raises `ConfigurationError` for a name that is not in `PRESETS`.
     """
     if name not in _PRESETS:
         raise ConfigurationError(f"--preset {name}: it is not known; say {', '.join(PRESETS[:-1])} or {PRESETS[-1]}")
     fields, short_side = _PRESETS[name]
-
-    def of_size(*, crop: Size | None = None, said: Collection[str] = ()) -> Choices:
-        height, width = crop or _SIZE
-        says = {**fields, "crop": (height, width)}
-        if short_side is not None:
-            if height == width:
-                says["short_side"] = short_side(height)
-            else:
-                del says["resize"]
-        return {field: Choice(value, "read", f"preset {name}") for field, value in says.items()}
-
-    return of_size
+    height, width = crop or _SIZE
+    says = {**fields, "crop": (height, width)}
+    if short_side is not None:
+        if height == width:
+            says["short_side"] = short_side(height)
+        else:
+            del says["resize"]
+    return {field: Choice(value, "read", f"preset {name}") for field, value in says.items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.choices import Choice, Choices, Source
+from topfive_pipeline.preprocessing.choices import Choice, Choices
 from topfive_pipeline.preprocessing.fields import Fields, shown
 from topfive_pipeline.preprocessing.presets import IMAGENET_MEAN, IMAGENET_STD
 from topfive_pipeline.preprocessing.rules import Size
@@ -30,25 +30,14 @@ def is_timm(content: Mapping[str, Any]) -> bool:
     )
 
 
-def read(content: Mapping[str, Any], *, path: Path) -> Source:
-    """What `content`, of the file at `path`, says; see `Source`.
+def read(content: Mapping[str, Any], *, path: Path, crop: Size | None, said: Collection[str]) -> Choices:
+    """What `content`, of the file at `path`, says; see `files.read`.
 
-    Of its two sizes, that of training and `test_input_size`, it is the second only if the network takes that: timm too
-    takes the first unless it is asked (`use_test_size`).
+    Of its two sizes, that of training and `test_input_size`, it is the second only if `crop` is that: timm too takes
+    the first unless it is asked (`use_test_size`).
     """
     inner = content.get("pretrained_cfg")
     fields = Fields({**inner, **_of_model(content)} if isinstance(inner, Mapping) else content, path)
-
-    def says(*, crop: Size | None = None, said: Collection[str] = ()) -> Choices:
-        found = _says(fields, crop, said)
-        return {
-            field: Choice(value, "read", f"{path.name} (timm)") for field, value in found.items() if field not in said
-        }
-
-    return says
-
-
-def _says(fields: Fields, crop: Size | None, said: Collection[str]) -> dict[str, Any]:
     channels, size, fraction = _sizes(fields, crop)
     found: dict[str, Any] = {"antialias": True, "crop_rounding": "half-even", "fill": 0, "crop": size}
     if channels == 3:
@@ -63,7 +52,7 @@ def _says(fields: Fields, crop: Size | None, said: Collection[str]) -> dict[str,
         if field not in said:
             found[field] = fields.numbers(field, default)
     found["scale"] = 1 / 255
-    return found
+    return {field: Choice(value, "read", f"{path.name} (timm)") for field, value in found.items()}
 
 
 def _of_model(content: Mapping[str, Any]) -> dict[str, Any]:

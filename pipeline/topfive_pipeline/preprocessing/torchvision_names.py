@@ -8,14 +8,12 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.choices import Choice, Choices, Source
-from topfive_pipeline.preprocessing.rules import Size
+from topfive_pipeline.preprocessing.choices import Choice, Choices
 
 TABLE: Final = "torchvision_weights.json"
 _PREFIX: Final = "torchvision:"
@@ -27,7 +25,7 @@ def is_torchvision(name: str) -> bool:
     return name.startswith(_PREFIX) or _WEIGHTS.fullmatch(name) is not None
 
 
-def read(name: str) -> Source:
+def read(name: str) -> Choices:
     """What torchvision's `weights.transforms()` do, for the weights that `name` names.
 
     `ImageClassification`: the shorter side is resized with antialias, then the centre is cropped, its odd pixel rounded
@@ -60,11 +58,7 @@ def read(name: str) -> Source:
         "mean": tuple(row["mean"]),
         "std": tuple(row["std"]),
     }
-
-    def says(*, crop: Size | None = None, said: Collection[str] = ()) -> Choices:
-        return {field: Choice(value, "read", f"torchvision {weights}") for field, value in fields.items()}
-
-    return says
+    return {field: Choice(value, "read", f"torchvision {weights}") for field, value in fields.items()}
 
 
 @cache

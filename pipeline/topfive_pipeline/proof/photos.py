@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from topfive_pipeline.preprocessing.reference import decode
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.preprocessing.reference import decode
 
 _SHIPPED: Final = Path(__file__).parent / "photos"
 _ENDINGS: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})

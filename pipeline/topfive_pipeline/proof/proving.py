@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from topfive_pipeline.preprocessing.reference import network_input, pixels
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.preprocessing.reference import network_input, pixels
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.answers import NO_LABEL, fault_of
 from topfive_pipeline.proof.photos import Photo, odd_images

@@ -13,9 +13,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from topfive_pipeline.preprocessing.reference import network_input, pixels
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.preprocessing.reference import network_input, pixels
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.running import Graph

@@ -23,7 +23,7 @@ def test_they_differ_in_name_rules_and_flags(crop: Size, channels: int, at_least
 
 def test_the_presets_are_among_them_for_the_size_of_the_network() -> None:
     by_name = dict(candidates(crop=(299, 299)))
-    assert by_name["torchvision"].short_side == preset("torchvision")(crop=(299, 299))["short_side"].value == 342
+    assert by_name["torchvision"].short_side == preset("torchvision", crop=(299, 299))["short_side"].value == 342
     assert by_name["keras-caffe"].colour == "bgr"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.choices import Choice, Choices, Resolved, resolve
+from topfive_pipeline.preprocessing.choices import Choice, Choices, Resolved, crop_known, resolve
 from topfive_pipeline.preprocessing.files import read
 from topfive_pipeline.preprocessing.flags import choices_said
 from topfive_pipeline.preprocessing.presets import preset
@@ -61,7 +61,8 @@ def test_flags_override_a_preset_and_the_rest_is_the_presets() -> None:
 
 
 def test_without_resizing_there_is_no_interpolation_to_be_said() -> None:
-    assert rules(resolve([choices_said(resize="none", scale="1", mean="0", std="1")], network=found(8, 8)))
+    said = choices_said(resize="none", scale="1", mean="0", std="1")
+    assert rules(resolve([said], network=found(8, 8))).resize == "none"
 
 
 def test_another_rule_of_resizing_does_not_inherit_the_presets_short_side() -> None:
@@ -77,7 +78,7 @@ def test_another_rule_of_resizing_does_not_inherit_the_presets_short_side() -> N
         ({}, "1/255 for levels from 0 to 1, 1 for levels from 0 to 255"),
     ],
 )
-def test_the_mean_suggests_the_scale(known: dict[str, str], hint: str) -> None:
+def test_the_mean_suggests_the_scale(known: dict[str, Any], hint: str) -> None:
     missing = {each.field: each.hint for each in resolve([choices_said(**known)], network={}).missing}
     assert missing["scale"] == hint
 
@@ -113,7 +114,7 @@ def test_a_flags_crop_that_the_network_does_not_take_is_refused() -> None:
 
 
 def test_presets_grow_with_the_network_and_files_do_not() -> None:
-    assert rules(resolve([preset("torchvision")], network=found(299, 299))).short_side == 342
+    assert rules(resolve([preset("torchvision", crop=(299, 299))], network=found(299, 299))).short_side == 342
     with pytest.raises(
         ConfigurationError, match=r"to 224, but the network takes 299; say --crop 299 --resize short-side:342"
     ):
@@ -162,16 +163,10 @@ def test_colours_that_the_network_does_not_take_are_refused(colour: str | None, 
         resolve([choices_said(colour=colour), preset("hf-vit")], network={}, channels=channels)
 
 
-def test_a_source_is_asked_with_the_size_and_what_is_said() -> None:
-    asked: list[Any] = []
-
-    def source(*, crop: Any = None, said: Any = ()) -> Choices:
-        asked.append((crop, set(said)))
-        return {}
-
-    resolve([choices_said(scale="1", crop="7"), source], network={})
-    resolve([choices_said(scale="1"), source, preset("timm")], network=found(5, 6))
-    assert asked == [((7, 7), {"scale", "crop"}), ((5, 6), {"scale"})]
+def test_the_crop_is_known_by_flags_then_by_the_network() -> None:
+    assert crop_known(choices_said(crop="7"), found(5, 6)) == (7, 7)
+    assert crop_known(choices_said(), found(5, 6)) == (5, 6)
+    assert crop_known(choices_said(), {}) is None
 
 
 def test_torchvision() -> None:

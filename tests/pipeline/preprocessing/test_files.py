@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.choices import Choice, Source, resolve
+from topfive_pipeline.preprocessing.choices import Choice, crop_known, resolve
 from topfive_pipeline.preprocessing.files import read
 from topfive_pipeline.preprocessing.flags import choices_said
 from topfive_pipeline.preprocessing.keras_names import APPLICATIONS
 from topfive_pipeline.preprocessing.rules import Preprocessing, Size
 from topfive_pipeline.preprocessing.torchvision_names import TABLE
 
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 # as timm 1.0.31 saves them; what does not concern pixels is left out
-TIMM = {
+TIMM: dict[str, Any] = {
     "architecture": "convnext_tiny",
     "num_classes": 1000,
     "pretrained_cfg": {
@@ -34,7 +34,7 @@ TIMM = {
     },
 }
 # as transformers 5.24 saves them
-VIT = {
+VIT: dict[str, Any] = {
     "do_convert_rgb": None,
     "do_normalize": True,
     "do_rescale": True,
@@ -48,15 +48,17 @@ VIT = {
 }
 
 
-def written(folder: Path, content: Any, name: str = "config.json") -> Source:
+def written(folder: Path, content: Any, name: str = "config.json") -> Path:
     path = folder / name
     path.write_text(json.dumps(content), encoding="utf-8")
-    return read(path)
+    return path
 
 
-def rules(source: Source, taken: Size | None = None, **flags: str) -> Preprocessing:
+def rules(source: Path | str, taken: Size | None = None, **flags: Any) -> Preprocessing:
+    """What `source` means for a network that takes images of the size `taken`, beside `flags`."""
     network = {} if taken is None else {"crop": Choice(taken, "found", "the network's input")}
-    resolved = resolve([choices_said(**flags), source], network=network)
+    said = choices_said(**flags)
+    resolved = resolve([said, read(source, crop=crop_known(said, network), said=said)], network=network)
     assert resolved.missing == ()
     assert resolved.rules is not None
     assert {choice.origin for choice in resolved.choices.values()} <= {"read", "said", "found"}
@@ -85,7 +87,7 @@ def test_timm(tmp_path: Path) -> None:
 
 def test_timms_pretrained_cfg_alone_and_a_folder_are_read_too(tmp_path: Path) -> None:
     whole = rules(written(tmp_path, TIMM))
-    assert rules(read(tmp_path)) == whole
+    assert rules(tmp_path) == whole
     assert rules(written(tmp_path, TIMM["pretrained_cfg"], "cfg.json")) == whole
 
 
@@ -141,12 +143,12 @@ def test_timms_arguments_of_the_network_change_its_input(tmp_path: Path) -> None
     ],
 )
 def test_what_timm_does_and_we_cannot_is_refused_unless_a_flag_says_it(
-    fields: dict[str, Any], message: str, flags: dict[str, str], tmp_path: Path
+    fields: dict[str, Any], message: str, flags: dict[str, Any], tmp_path: Path
 ) -> None:
     source = written(tmp_path, timm(**fields))
     with pytest.raises(ConfigurationError, match=message):
         rules(source)
-    assert rules(source, **flags)
+    rules(source, **flags)
 
 
 @pytest.mark.parametrize(
@@ -282,12 +284,12 @@ def test_fields_of_hugging_face(content: dict[str, Any], expected: dict[str, Any
     ],
 )
 def test_what_hugging_face_does_and_we_cannot_is_refused_unless_a_flag_says_it(
-    fields: dict[str, Any], message: str, flags: dict[str, str], tmp_path: Path
+    fields: dict[str, Any], message: str, flags: dict[str, Any], tmp_path: Path
 ) -> None:
     source = written(tmp_path, hugging_face(**fields))
     with pytest.raises(ConfigurationError, match=message):
         rules(source)
-    assert rules(source, **flags)
+    rules(source, **flags)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +340,7 @@ def test_a_folder_without_such_a_file_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_names(name: str, expected: dict[str, Any]) -> None:
-    found = rules(read(name))
+    found = rules(name)
     assert {field: getattr(found, field) for field in expected} == expected
 
 
@@ -358,8 +360,8 @@ def test_unknown_names_are_refused_with_near_ones(name: str, message: str) -> No
 
 
 def test_keras_takes_the_networks_size_for_the_usual_one() -> None:
-    assert rules(read("keras:Xception")).crop == (299, 299)
-    assert rules(read("keras:Xception"), taken=(160, 160)).resize_to == (160, 160)
+    assert rules("keras:Xception").crop == (299, 299)
+    assert rules("keras:Xception", taken=(160, 160)).resize_to == (160, 160)
 
 
 def test_every_name_of_the_tables_is_read() -> None:
@@ -369,6 +371,6 @@ def test_every_name_of_the_tables_is_read() -> None:
     assert len(table["weights"]) > 100
     assert set(table["networks"].values()) <= table["weights"].keys()
     for name in [*table["weights"], *(f"torchvision:{name}" for name in table["networks"])]:
-        assert rules(read(name)).crop
+        assert rules(name).crop
     for name in APPLICATIONS:
-        assert rules(read(f"keras:{name}")).crop
+        assert rules(f"keras:{name}").crop

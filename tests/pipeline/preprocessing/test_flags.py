@@ -161,8 +161,9 @@ def test_a_wrong_scale_is_refused(text: str) -> None:
     ],
 )
 def test_a_wrong_text_is_refused_with_the_right_form(flag: str, text: str, message: str) -> None:
+    said: dict[str, Any] = {flag: text}
     with pytest.raises(ConfigurationError, match=message):
-        choices_said(**{flag: text})
+        choices_said(**said)
 
 
 def test_each_flag_is_named_as_the_one_who_said_it() -> None:

@@ -12,7 +12,7 @@ from topfive_pipeline.preprocessing.rules import Preprocessing, Size
 
 def rules(name: str, crop: Size | None = None) -> Preprocessing:
     network = {} if crop is None else {"crop": Choice(crop, "found", "the network's input")}
-    found = resolve([preset(name)], network=network).rules
+    found = resolve([preset(name, crop=crop)], network=network).rules
     assert found is not None
     return found
 
@@ -20,7 +20,8 @@ def rules(name: str, crop: Size | None = None) -> Preprocessing:
 @pytest.mark.parametrize("name", PRESETS)
 def test_nothing_is_left_to_be_said_or_assumed(name: str) -> None:
     resolved = resolve([preset(name)], network={})
-    assert resolved.missing == resolved.warnings == ()
+    assert resolved.missing == ()
+    assert resolved.warnings == ()
     assert {choice.origin for choice in resolved.choices.values()} == {"read"}
     assert rules(name).crop == (224, 224)
 
@@ -43,7 +44,7 @@ def test_the_short_side_grows_as_in_the_framework(name: str, size: int, short_si
 @pytest.mark.parametrize("name", ["torchvision", "torchvision-v2", "timm"])
 def test_there_is_no_short_side_for_an_input_that_is_not_square(name: str) -> None:
     network = {"crop": Choice((48, 192), "found", "the network's input")}
-    assert [missing.field for missing in resolve([preset(name)], network=network).missing] == ["resize"]
+    assert [missing.field for missing in resolve([preset(name, crop=(48, 192))], network=network).missing] == ["resize"]
 
 
 def test_squashed_ones_take_any_input() -> None:

@@ -10,8 +10,10 @@ jacket)".
 import re
 from collections import Counter
 from collections.abc import Sequence
-from importlib.metadata import distribution
+from importlib.metadata import distribution, version
 from pathlib import Path
+
+from topfive_pipeline.entry.provenance import sha256
 
 PACKAGE = "timm"
 FILES = ("imagenet_synsets.txt", "imagenet_synset_to_lemma.txt", "imagenet_synset_to_definition.txt")
@@ -26,6 +28,12 @@ def source_files() -> list[Path]:
     """
     timm = distribution(PACKAGE)
     return [Path(str(timm.locate_file(f"timm/data/_info/{name}"))) for name in FILES]
+
+
+def source() -> str:
+    """The package, its version, and the digests of the three files."""
+    digests = ", ".join(f"{path.name} sha256 {sha256(path)}" for path in source_files())
+    return f"{PACKAGE} {version(PACKAGE)}: {digests}; the first WordNet lemma, made unambiguous where shared"
 
 
 def load() -> list[str]:

@@ -1,4 +1,4 @@
-"""Verifies that a model repository is what an export makes: `python -m pipeline verify`.
+"""Verifies that a model repository is what an export makes: `topfive export --verify`.
 
 It compares the files with their recorded digests and with a fresh export. Equal bytes are a quick proof. But processors
 differ in the last bits of folded weights: if bytes differ, the graphs must be equal node by node, and their weights and
@@ -13,10 +13,12 @@ from tempfile import TemporaryDirectory
 import onnx
 from google.protobuf.message import DecodeError
 
-from pipeline.compare import graph_differences, output_differences
-from pipeline.export import export
-from pipeline.layout import ARTEFACTS, LABELS, SUMS
-from pipeline.provenance import sha256
+from topfive_pipeline.entry.names import LABELS
+from topfive_pipeline.entry.provenance import sha256
+from topfive_pipeline.proof.photos import shipped
+from topfive_pipeline.proof.proving import Progress
+from topfive_pipeline.reference_model.compare import graph_differences, output_differences
+from topfive_pipeline.reference_model.export import SUMS, artefacts, export
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +29,27 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def verify(repository: Path) -> Comparison:
-    """Compare `repository` with its `SHA256SUMS` and with a fresh export. Needs the packages of the extra `export`."""
+def verify(name: str, repository: Path, *, progress: Progress) -> Comparison:
+    """Compare `repository` with its `SHA256SUMS`, and its model `name` with a fresh export.
+
+    Needs the packages of the extra `export`.
+    """
     with TemporaryDirectory() as folder:
         rebuilt = Path(folder)
-        export(rebuilt)
+        export(name, rebuilt, shipped(), progress=progress)
         return compare(repository, rebuilt=rebuilt)
 
 
 def compare(repository: Path, *, rebuilt: Path) -> Comparison:
     """Compare `repository` with its `SHA256SUMS` and with the fresh export in `rebuilt`."""
     reasons, notes = list(_against_sums(repository)), []
-    for path in ARTEFACTS:
+    for path in artefacts(rebuilt):
         if not (repository / path).is_file():
             reasons.append(f"{path} is missing")
         elif (repository / path).read_bytes() == (rebuilt / path).read_bytes():
             notes.append(f"{path}: byte for byte what the recipe makes")
         else:
-            differences = _label_differences if path == LABELS else _model_differences
+            differences = _label_differences if path.name == LABELS else _model_differences
             found = [f"{path}: {difference}" for difference in differences(repository / path, rebuilt / path)]
             reasons += found
             if not found:
@@ -58,7 +63,7 @@ def _against_sums(repository: Path) -> Iterator[str]:
         return
     lines = (repository / SUMS).read_text(encoding="utf-8").splitlines()
     recorded = {Path(name): digest for digest, _, name in (line.partition("  ") for line in lines)}
-    for path in sorted({*recorded, *ARTEFACTS}):
+    for path in sorted({*recorded, *artefacts(repository)}):
         if path not in recorded:
             yield f"{SUMS} does not list {path}"
         elif not (repository / path).is_file():
