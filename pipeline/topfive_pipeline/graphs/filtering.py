@@ -11,6 +11,8 @@
     scale), must have the parity of the full output length. `margin` is the largest one for which that holds.
 3.  **The scale is never too small.** ONNX computes output lengths as floor(length * scale). If the product should be
     an integer, a float32 scale that is slightly too small would lose a row, and with it the parity.
+4.  **A trimmed axis that is resampled changes its length**, for ONNX Runtime copies an axis whose length stays, whatever
+    its scale: 510 pixels that become 512 may not be trimmed to 236, which would stay 236.
 
 What does not live here: what an image is resized to, and the crop (`graphs.resize`).
 """
@@ -29,7 +31,7 @@ def whole(rules: Preprocessing, *, output: str) -> Part:
     """From `image` to `output`: resized to `full`."""
     resize = _resize(rules, "half_pixel")
     lines = f"""
-  {_VERTICAL_FIRST}
+  {_MORE}{_VERTICAL_FIRST}
   {output} = If (vertical_first) <
     then_branch = vertical_then_horizontal () => (uint8[N, A, B, 3] turned_result) {{
       full_height, full_width = Split <axis = 0, num_outputs = 2> (full)
@@ -68,7 +70,7 @@ def trimmed(rules: Preprocessing, *, output: str) -> list[Part]:
 """
     return [
         Part(
-            _TRIM,
+            _MORE + _TRIM,
             {
                 "int64 zero": "0",
                 "int64 one": "1",
@@ -94,22 +96,28 @@ def _resize(rules: Preprocessing, transformation: str) -> str:
     )
 
 
+_MORE: Final = "  more = Sub (full, size)\n"
+
 _VERTICAL_FIRST: Final = """
-  less = Sub (size, full)
-  less_height = Gather (less, zero)
-  less_width = Gather (less, one)
-  less_width_2 = Mul (less_width, two)
-  bound = Max (less_width_2, zero)
-  vertical_first = Greater (less_height, bound)
+  more_height = Gather (more, zero)
+  more_width = Gather (more, one)
+  more_width_2 = Mul (more_width, two)
+  bound = Min (more_width_2, zero)
+  vertical_first = Less (more_height, bound)
 """
 
 _TRIM: Final = """
   # most = what may be trimmed from either side, leaving what the crop can see: half of it plus the filter's reach when
-  # shrinking in output pixels, and its reach when enlarging (2), rounding and a guard in source pixels
+  # shrinking in output pixels, and its reach when enlarging (2), rounding and a guard in source pixels; and where the
+  # image is enlarged, so much that it becomes longer by a pixel: 2 * half_kept * more >= size
   seen_times = Mul (size, reach)
   seen_source = Div (seen_times, full)
-  half_kept = Add (seen_source, guard)
   half_size = Div (size, two)
+  is_more = Greater (more, zero)
+  divisor = Where (is_more, more, size)
+  longer = Div (half_size, divisor)
+  half_needed = Max (seen_source, longer)
+  half_kept = Add (half_needed, guard)
   spare = Sub (half_size, half_kept)
   most = Max (spare, zero)
 
