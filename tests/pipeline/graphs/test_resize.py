@@ -152,7 +152,7 @@ def any_rules(draw: st.DrawFn) -> Preprocessing:
     )
 
 
-@settings(max_examples=150, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(said=any_rules(), width=st.integers(1, 200), height=st.integers(1, 200))
 def test_any_rules(said: Preprocessing, width: int, height: int) -> None:
     """Noise, which would show a crop shifted by a hundredth of a pixel: two levels off at most, mostly none."""
@@ -173,16 +173,17 @@ def test_crop_is_not_shifted(width: int, height: int) -> None:
     assert share <= 2e-2
 
 
-def test_images_of_one_size_stack() -> None:
+@pytest.mark.parametrize(("width", "height"), [(333, 120), (1300, 300)])
+def test_images_of_one_size_stack(width: int, height: int) -> None:
     """Images resized together come out as they do one by one."""
-    images = samples(3, 120, 333)
+    images = samples(3, height, width)
     for said in (FILTERED | SAMPLED).values():
         together = graph(said)(images)
         for image, pixels in zip(images, together, strict=True):
             assert (graph(said)(image[np.newaxis])[0] == pixels).all()
 
 
-@pytest.mark.parametrize(("width", "height"), [(500, 375), (333, 777), (300, 640), (64, 64)])
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (333, 777), (300, 640), (64, 64), (1600, 1300)])
 def test_the_reference_model_keeps_its_pixels(width: int, height: int, resize: Graph) -> None:
     """The graph that is committed and the one built from its rules agree to the last bit."""
     images = samples(1, height, width)
@@ -193,7 +194,7 @@ def test_the_reference_model_keeps_its_pixels(width: int, height: int, resize: G
 @pytest.mark.parametrize(
     ("name", "absent"),
     [
-        ("reference-model", {"Pad", "Gather_1", "CumSum"}),
+        ("reference-model", {"Pad", "CumSum", "MatMul"}),
         ("squash", {"Pad", "Slice", "Range"}),
         ("letterbox", {"Slice", "Range"}),
         ("none", {"Resize", "Gather", "If"}),
