@@ -50,7 +50,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A model as it runs: its per-image graph, if it is an ensemble, its classifier, and its labels if they are known."""
+    """A model as it runs: the graph of an ensemble that resizes, the classifier, and the labels if they are known."""
 
     name: str
     resize: Graph | None
@@ -199,7 +199,8 @@ def _against_others(chain: Chain, photos: Sequence[Photo], progress: Progress) -
         if gain.mean() > CLEAR * standard_error(gain):
             warnings.append(
                 f"the preprocessing '{best.name}' is clearly better for this network: loss {best.losses.mean():.3f} "
-                f"against {current.losses.mean():.3f} (difference {gain.mean():.3f} ± {standard_error(gain):.3f}), top-1 "
+                f"against {current.losses.mean():.3f} "
+                f"(difference {gain.mean():.3f} ± {standard_error(gain):.3f}), top-1 "
                 f"{best.right.mean():.1%} against {current.right.mean():.1%}; import it again with the preprocessing "
                 "that it was trained with"
             )

@@ -16,6 +16,7 @@ from typing import Any
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry import provenance
 from topfive_pipeline.entry.configs import Shape
+from topfive_pipeline.entry.labels import check_count, doubts
 from topfive_pipeline.entry.names import check_name, classify_name, graph_path, resize_name
 from topfive_pipeline.entry.writing import Entry, check_place, next_version, put_in_place, written_aside
 from topfive_pipeline.graphs import classify, resize
@@ -140,8 +141,9 @@ def carry_out(
 ) -> Imported:
     """Build, prove, and write into `repository`, unless the proof fails or it is a `dry_run`.
 
-    `version`: None for the next. `tolerance`: None for 1e-4, or 2e-3 if the network computes in FP16, whose numbers have
-    three digits. Raises `ConfigurationError` if the graphs cannot be built or written.
+    `version`: None for the next. `tolerance`: None for 1e-4, or 2e-3 for a network in FP16, which has three digits.
+
+    Raises `ConfigurationError` if the graphs cannot be built or written.
     """
     wanted = planned.wanted
     number = version or (1 if replace else next_version(repository, wanted.name))
@@ -164,7 +166,13 @@ def carry_out(
             folders: list[Path] = []
             if proof.failure is None and not dry_run:
                 folders = put_in_place(aside, repository, name=wanted.name, version=number, replace=replace)
-    return Imported(number, proof, tuple(folders), freed.how, (*planned.resolved.warnings, *freed.warnings))
+    return Imported(
+        number,
+        proof,
+        tuple(folders),
+        freed.how,
+        (*planned.resolved.warnings, *doubts(wanted.labels or ()), *freed.warnings),
+    )
 
 
 def build_entry(planned: Plan, network: Network) -> Entry:
@@ -274,9 +282,10 @@ def _length(graph: Any, output: str) -> int | None:
 
 
 def must_have_labels(planned: Plan) -> None:
-    """Raise `ConfigurationError` if nobody said the labels."""
+    """Raise `ConfigurationError` if nobody said the labels, or not as many as there are classes."""
     if planned.wanted.labels is None:
         raise ConfigurationError(
             f"--labels must be said: a file with the names of the {max(2, classes_of(planned.output))} classes, one a "
             "line in the order of the network's output, or CSV or JSON; --labels imagenet-1k has those of ImageNet"
         )
+    check_count(planned.wanted.labels, max(2, classes_of(planned.output)), source=planned.wanted.labels_from)

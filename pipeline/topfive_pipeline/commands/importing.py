@@ -15,6 +15,8 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.entry.labels import labels_in, read_labels
+from topfive_pipeline.graphs.layouts import LayoutChoice
+from topfive_pipeline.graphs.scores import ScoresChoice
 from topfive_pipeline.importer import Fact, Imported, Plan, Wanted, carry_out, must_have_labels, plan
 from topfive_pipeline.preprocessing.candidates import candidates
 from topfive_pipeline.preprocessing.choices import Choices, Origin
@@ -74,11 +76,11 @@ def import_model(
     std: Annotated[str | None, Option(help="0.229,0.224,0.225.")] = None,
     scale: Annotated[str | None, Option(help="What grey levels are multiplied by first: 1/255, or 1.")] = None,
     colour: Annotated[str | None, Option(help="rgb, bgr or grey.")] = None,
-    layout: Annotated[str, Option(help="auto, NCHW, NHWC or flat.")] = "auto",
+    layout: Annotated[LayoutChoice, Option(help="How the network's input holds pixels; flat: in one row.")] = "auto",
     labels: Annotated[
         str | None, Option(metavar="FILE", help="txt, csv or json; or imagenet-1k.", show_default=False)
     ] = None,
-    scores: Annotated[str, Option(help="auto, softmax, sigmoid or as-is.")] = "auto",
+    scores: Annotated[ScoresChoice, Option(help="What makes probabilities of the network's scores.")] = "auto",
     top: Annotated[int | None, Option(help="Labels in an answer.", show_default="5, or all with --threshold")] = None,
     threshold: Annotated[
         float | None, Option(help="For networks whose classes do not exclude one another: name all that are above it.")

@@ -17,7 +17,10 @@ FAILED: Final = 1
 
 
 def run(command: Callable[..., int], name: str, arguments: Sequence[str], *, needs_arguments: bool = True) -> int:
-    """Run `command`, whose parameters are its flags, with `arguments`; return its exit code. Without any, it shows its help."""
+    """Run `command`, whose parameters are its flags, with `arguments`; return its exit code.
+
+    `needs_arguments`: without any it shows its help.
+    """
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
     def wrapped(*positional: Any, **named: Any) -> None:

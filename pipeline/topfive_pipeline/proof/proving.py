@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.reference import network_input, pixels
+from topfive_pipeline.preprocessing.reference import Layout, network_input, pixels
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.answers import NO_LABEL, fault_of
 from topfive_pipeline.proof.photos import Photo, odd_images
@@ -42,14 +42,15 @@ class Original:
     graph: Graph
     output: str
     rules: Preprocessing
-    layout: str
+    layout: Layout
     scores: str
 
     def probabilities(self, crop: NDArray[np.uint8]) -> NDArray[np.float64]:
         """FP64 [k], all classes, for one crop UINT8 [h, w, 3]."""
         tensor = network_input(crop[np.newaxis], self.rules, layout=self.layout)
         (scores,) = self.graph.run(tensor, self.output)
-        return probabilities(scores, kind=self.scores)[0]
+        chances: NDArray[np.float64] = probabilities(scores, kind=self.scores)[0]
+        return chances
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.reference import network_input, pixels
+from topfive_pipeline.preprocessing.reference import Layout, network_input, pixels
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.running import Graph
@@ -96,7 +96,7 @@ def try_out(
     candidates: Sequence[tuple[str, Preprocessing]],
     photos: Sequence[Photo],
     *,
-    layout: str,
+    layout: Layout,
     scores: str,
     progress: Callable[[int, int], None],
 ) -> list[Tried]:
