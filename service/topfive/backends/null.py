@@ -62,6 +62,7 @@ class NullPerImageGraph:
 
     def __init__(self, output: TensorSpec) -> None:
         self._image = np.zeros([abs(size) for size in output.shape[1:]], np.uint8)
+        self.made = frozenset({self._image.shape})
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """UINT8 [N, ...] of zeros, N as in `images`."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from topfive.backends.graph_files import why_not_loaded
 from topfive.backends.runtime_builds import CHOOSE, check_builds, installed_builds
 from topfive.ground.errors import ConfigurationError
+from topfive.ground.next_steps import import_advice
 from topfive.ground.types import TensorSpec
 from topfive.repository.model_config import Device
 
@@ -152,7 +153,7 @@ def _check_interface(path: Path, declared: Sequence[TensorSpec], found: Sequence
     if set(by_name) != {spec.name for spec in declared}:
         raise ConfigurationError(
             f"{path}: the graph has the tensors {sorted(by_name)}, its config.pbtxt declares "
-            f"{sorted(spec.name for spec in declared)}; make them the same"
+            f"{sorted(spec.name for spec in declared)}; {_remedy(path)}"
         )
     for spec in declared:
         tensor = by_name[spec.name]
@@ -160,5 +161,9 @@ def _check_interface(path: Path, declared: Sequence[TensorSpec], found: Sequence
         if tensor.type != _ONNX_TYPES[spec.datatype] or dims != list(spec.shape):
             raise ConfigurationError(
                 f"{path}: '{spec.name}' is {tensor.type} {dims} in the graph, but {spec.datatype} "
-                f"{list(spec.shape)} (batch dimension first) in config.pbtxt; make them the same"
+                f"{list(spec.shape)} (batch dimension first) in config.pbtxt; {_remedy(path)}"
             )
+
+
+def _remedy(path: Path) -> str:
+    return f"make them the same; or, {import_advice(path)}"
