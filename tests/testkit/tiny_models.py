@@ -94,6 +94,79 @@ def classifier_graph(
     )
 
 
+def several_labels_graph(labels: int) -> bytes:
+    """A classifier of which several labels can be true: those of at least half are put out, the other places are "".
+
+    The probability of "label i" of an image whose brightest value is v is v / 255 - i / 20. It has an embedding too.
+    """
+    return _model(
+        [
+            _node("Cast", [PIXELS[0]], "numbers", to=_FLOAT),
+            _node("ReduceMax", ["numbers"], "brightest", axes=[1, 2, 3], keepdims=0),
+            _node("Unsqueeze", ["brightest", "one"], "column"),
+            _node("Mul", ["column", "directions"], "embedding"),
+            _node("Div", ["column", "white"], "whiteness"),
+            _node("Sub", ["whiteness", "losses"], "scores"),
+            _node("Relu", ["scores"], "probabilities"),
+            _node("Cast", ["probabilities"], "counts", to=_INT64),
+            _node("Mul", ["counts", "zero"], "zeros"),
+            _node("Add", ["zeros", "places"], "indices"),
+            _node("Gather", ["names", "indices"], "all_classes"),
+            _node("GreaterOrEqual", ["probabilities", "half"], "is_true"),
+            _node("Where", ["is_true", "all_classes", "nothing"], "classes"),
+        ],
+        initializers=[
+            _constant("one", _INT64, (1,), struct.pack("<q", 1)),
+            _constant("zero", _INT64, (), struct.pack("<q", 0)),
+            _constant("white", _FLOAT, (), struct.pack("<f", 255)),
+            _constant("half", _FLOAT, (), struct.pack("<f", 0.5)),
+            _constant("places", _INT64, (1, labels), struct.pack(f"<{labels}q", *range(labels))),
+            _constant("losses", _FLOAT, (1, labels), struct.pack(f"<{labels}f", *(i / 20 for i in range(labels)))),
+            _constant("directions", _FLOAT, (1, 4), struct.pack("<4f", *DIRECTIONS)),
+            _strings("names", [f"label {number}".encode() for number in range(labels)]),
+            _strings("nothing", [b""]),
+        ],
+        inputs=[PIXELS],
+        outputs=several_outputs(labels),
+    )
+
+
+def several_outputs(labels: int) -> tuple[Tensor, ...]:
+    """The outputs of `several_labels_graph`."""
+    return (*((name, kind, (-1, labels)) for name, kind, _ in OUTPUTS), FURTHER[0])
+
+
+def write_several_repository(repository: Path, *counts: int) -> Path:
+    """For each of `counts` an ensemble `of_N`, whose classifier has so many labels, several of which can be true."""
+    write_model(repository, "crop", CROP_CONFIG, crop_graph())
+    for labels in counts:
+        outputs = several_outputs(labels)
+        text = config([PIXELS], outputs, BATCHING)
+        write_model(repository, f"of_{labels}_classify", text, several_labels_graph(labels))
+        write_model(repository, f"of_{labels}", ensemble_config(second=f"of_{labels}_classify", outputs=outputs))
+    return repository
+
+
+def flat_classifier_graph(side: int, outputs: Sequence[Tensor] = OUTPUTS) -> bytes:
+    """The classifier for images of `side` x `side` pixels only, though it declares any size, as after a `Flatten`."""
+    image: Tensor = ("pixels", _UINT8, (-1, -1, -1, 3))
+    return _model(
+        [
+            _node("Reshape", [image[0], "flat"], "flattened"),
+            _node("Cast", ["flattened"], "numbers", to=_INT64),
+            _node("ReduceMax", ["numbers"], "brightest", axes=[1], keepdims=0),
+            _node("Unsqueeze", ["brightest", "one"], "column"),
+            *_labelling(),
+        ],
+        initializers=[
+            _constant("flat", _INT64, (2,), struct.pack("<2q", -1, side * side * 3)),
+            *_label_constants(HIGHEST_VALUE + 5, "value"),
+        ],
+        inputs=[image],
+        outputs=outputs,
+    )
+
+
 def _labelling(probabilities_from: str = "float_zeros") -> list[bytes]:
     """From `column`, the brightest value of each image, to the outputs."""
     return [
