@@ -293,14 +293,23 @@ def declared(*, image: Tensor = PIXELS, outputs: Sequence[Tensor] = OUTPUTS) -> 
     ids=["name", "type", "size", "free", "no batch", "output missing", "output too many", "output size", "no graph"],
 )
 async def test_a_graph_that_is_not_as_declared_is_refused(tmp_path: Path, graph: bytes, words: list[str]) -> None:
-    """The message names the file, the tensor and the next step."""
-    if len(graph) > 100:
-        words = [*words, "make them the same; or, if it is a network as it was exported, `topfive import "]
+    """The message names the file and the tensor."""
     write_model(tmp_path, "m", CLASSIFIER_CONFIG, graph)
     model = read_repository(tmp_path)["m"]
     with pytest.raises(ConfigurationError) as refused:
         await EmbeddedFactory(cores=2, alone_threads=0).batched(model.config, model.graph_path(1), compute())
     assert [word for word in [str(model.graph_path(1)), *words] if word not in str(refused.value)] == []
+
+
+@pytest.mark.parametrize(("kind", "next_step"), [(FLOAT, True), (10, True), (11, True), (UINT8, False), (INT64, False)])
+async def test_a_graph_that_takes_floats_is_told_of_the_import(tmp_path: Path, kind: int, next_step: bool) -> None:
+    """For it is a network as a framework exports it."""
+    write_model(tmp_path, "m", CLASSIFIER_CONFIG, declared(image=("input", kind, (-1, 3, 2, 2))))
+    model = read_repository(tmp_path)["m"]
+    with pytest.raises(ConfigurationError, match="make them the same") as refused:
+        await EmbeddedFactory(cores=1, alone_threads=1).batched(model.config, model.graph_path(1), compute())
+    command = f"`topfive import {model.graph_path(1)} --name NAME` makes a servable model of it"
+    assert (command in str(refused.value)) is next_step
 
 
 async def test_a_per_image_graph_is_checked_too(tmp_path: Path) -> None:

@@ -78,6 +78,6 @@ def _run(path: Path, graph: Graph, images: NDArray[np.uint8]) -> NDArray[np.uint
         return graph.run(images)[0]
     except Exception as error:  # the runtime raises a dozen unrelated types
         raise ConfigurationError(
-            f"{path}: the graph fails on {described(images)}: {error}; build it anew so that it takes images of every "
-            f"size, as {import_command()} does"
+            f"{path}: the graph fails on {described(images)}: {str(error).strip()}; build it anew so that it takes "
+            f"images of every size, as {import_command()} does"
         ) from error

@@ -53,8 +53,8 @@ class Joining:
                 except Exception as error:  # whatever the runtime raises
                     reason = (
                         f"{ensemble.folder}: '{preparing.name}' makes {height} x {width} pixels of an image, on which "
-                        f"the graph of '{batched.name}' fails: {error}; export both for one size, and declare its "
-                        "dims instead of -1"
+                        f"the graph of '{batched.name}' fails: {str(error).strip()}; export both for one size, "
+                        "and declare its dims instead of -1"
                     )
                     self._broken[ensemble.config.name] = (_fingerprints(stored, ensemble, first, second), reason)
                     raise ConfigurationError(reason) from error
