@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -23,11 +24,10 @@ def run(command: Callable[..., int], name: str, arguments: Sequence[str], *, nee
     """
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
+    @functools.wraps(command)
     def wrapped(*positional: Any, **named: Any) -> None:
         raise typer.Exit(command(*positional, **named))
 
-    wrapped.__wrapped__ = command  # type: ignore[attr-defined]  # typer reads the flags from the signature
-    wrapped.__doc__ = command.__doc__
     app.command(name, no_args_is_help=needs_arguments)(wrapped)
     try:
         app(list(arguments), prog_name=f"topfive {name}")
