@@ -11,6 +11,7 @@ from typer import Argument, Option
 from topfive_pipeline.checker import Checked, check
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.photos import read_photos, shipped
 
 
@@ -22,6 +23,10 @@ def check_repository(
     ] = None,
     labels: Annotated[
         Path | None, Option(help="The class names of folders of --photos, if they are not in labels.csv.")
+    ] = None,
+    tritonserver: Annotated[
+        Path | None,
+        Option(metavar="PATH", help="Load it by this Triton too.", show_default="the one of the PATH, if any"),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
 ) -> int:
@@ -36,7 +41,7 @@ def check_repository(
     names = labels.read_text(encoding="utf-8").splitlines() if labels is not None else ()
     pictures = shipped() if photos is None else read_photos(photos, labels=names)
     with screen.working() as progress:
-        checked = check(repository, pictures, progress=progress)
+        checked = check(repository, pictures, progress=progress, tritonserver=on_triton.find(tritonserver))
     failed = any(each.proof.failure is not None for each in checked)
     if as_json:
         print_json([{"name": each.name, **each.proof.as_json(), "warnings": each.warnings} for each in checked])

@@ -21,6 +21,7 @@ from topfive_pipeline.preprocessing.candidates import candidates
 from topfive_pipeline.preprocessing.choices import Choices, Origin
 from topfive_pipeline.preprocessing.flags import choices_said, command_line, scale_text
 from topfive_pipeline.preprocessing.rules import Preprocessing
+from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.photos import Photo, read_photos, shipped
 from topfive_pipeline.proof.ranking import MOST, Ranked, labelled, rank, try_out
 from topfive_pipeline.proof.running import Graph
@@ -92,6 +93,15 @@ def import_model(
     tolerance: Annotated[
         float | None,
         Option(help="The most that a probability may differ from the network's.", show_default="1e-4; FP16: 2e-3"),
+    ] = None,
+    tritonserver: Annotated[
+        Path | None,
+        Option(
+            metavar="PATH",
+            help="Prove it on this Triton too.",
+            show_default="the one of the PATH, if any",
+            rich_help_panel=_PROOF,
+        ),
     ] = None,
     find: Annotated[
         bool, Option("--find", help="Rank the customary preprocessings on labelled photos; write nothing.")
@@ -173,6 +183,7 @@ def import_model(
             version=_version(version),
             replace=replace,
             dry_run=dry_run,
+            tritonserver=on_triton.find(tritonserver),
         )
     if as_json:
         print_json(_document(planned, done))
