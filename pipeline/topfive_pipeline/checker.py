@@ -72,7 +72,9 @@ def check(
 ) -> list[Checked]:
     """Check every model of `repository` that clients can call, on `photos`; then load all by the server itself.
 
-    And by the program `tritonserver`, if there is one. Raises `ConfigurationError` if the folder holds no model that can be read.
+    And by the program `tritonserver`, if there is one.
+
+    Raises `ConfigurationError` if the folder holds no model that can be read.
     """
     checked, models = [], {}
     for name, found in Repository(repository).survey().items():
