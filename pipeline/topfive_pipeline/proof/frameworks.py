@@ -91,11 +91,12 @@ def compare(
             worst, where = float(levels.max()), photo.name
         apart = max(apart, _apart(written, original, crop, theirs))
     figures |= {"framework_levels_max": worst, "framework_difference_max": apart}
+    unit = "grey level" if worst <= 1 + _ROUNDING else "grey levels"
     passed = worst <= LEVELS + _ROUNDING and far <= RARE * values
     return Finding(
         STEP,
         passed,
-        f"{framework}'s own transform: largest difference {worst:.3g} grey levels of the network's input, and "
+        f"{framework}'s own transform: largest difference {worst:.3g} {unit} of the network's input, and "
         f"{apart:.1e} of a probability" + ("" if passed else f"; worst: {where}"),
     )
 
