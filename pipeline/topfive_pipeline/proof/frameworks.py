@@ -96,7 +96,7 @@ def compare(
     return Finding(
         STEP,
         passed,
-        f"{framework}'s own transform: largest difference {worst:.3g} {unit} of the network's input, and "
+        f"{_own(framework)}: largest difference {worst:.3g} {unit} of the network's input, and "
         f"{apart:.1e} of a probability" + ("" if passed else f"; worst: {where}"),
     )
 
@@ -119,7 +119,7 @@ def transform_of(named: Named, rules: Preprocessing, progress: Progress) -> tupl
     framework, make = chosen
     if overriding:
         flags = ", ".join(f"--{field.replace('_', '-')}" for field in sorted(overriding))
-        raise NotTried(f"{framework}'s own transform was not tried: flags override it ({flags})")
+        raise NotTried(f"{_own(framework)} was not tried: flags override it ({flags})")
     if find_spec(framework) is None:
         raise NotTried(f"{framework} is not installed, so its own transform was not tried")
     progress(f"importing {framework}")
@@ -127,7 +127,11 @@ def transform_of(named: Named, rules: Preprocessing, progress: Progress) -> tupl
         return framework, make()
     except Exception as error:
         reason = str(error).partition("\n")[0]
-        raise NotTried(f"{framework}'s own transform could not be made: {reason}") from error
+        raise NotTried(f"{_own(framework)} could not be made: {reason}") from error
+
+
+def _own(framework: str) -> str:
+    return f"{framework}' own transform" if framework.endswith("s") else f"{framework}'s own transform"
 
 
 def _of_file(name: str, rules: Preprocessing) -> tuple[str, Callable[[], Transform]] | None:

@@ -57,20 +57,24 @@ def compare(
 
     The figure `triton_difference_max` is added to `figures`.
     """
-    worst, count = 0.0, 0
     try:
         with serving(program, repository) as client:
-            for model, images in asked.items():
-                for image, expected in images:
-                    found = infer(client, image, model=model, outputs=sorted(expected))
-                    count += 1
-                    if found["classes"].tolist() != expected["classes"].tolist():
-                        labels, own = (_labels(each) for each in (found, expected))
-                        return Finding(STEP, False, f"{model}: Triton answers {labels}, but its graphs {own}")
-                    apart = float(np.abs(found["probabilities"] - expected["probabilities"]).max())
-                    worst = max(worst, apart)
+            return hold(client, asked, tolerance=tolerance, figures=figures)
     except ConfigurationError as error:
         return Finding(STEP, False, str(error))
+
+
+def hold(client: Any, asked: Asked, *, tolerance: float, figures: dict[str, float] | None = None) -> Finding:
+    """As `compare`, of a Triton that is there; raises `ConfigurationError` if it does not answer."""
+    worst, count = 0.0, 0
+    for model, images in asked.items():
+        for image, expected in images:
+            found = infer(client, image, model=model, outputs=sorted(expected))
+            count += 1
+            if found["classes"].tolist() != expected["classes"].tolist():
+                labels, own = (_labels(each) for each in (found, expected))
+                return Finding(STEP, False, f"{model}: Triton answers {labels}, but its graphs {own}")
+            worst = max(worst, float(np.abs(found["probabilities"] - expected["probabilities"]).max()))
     if figures is not None:
         figures["triton_difference_max"] = worst
     said = f"loaded by Triton; the labels of {count} images are the same, and probabilities differ by {worst:.1e}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,17 +24,19 @@ def script(path: Path, line: str) -> Path:
     return path
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Path:
-    """The tritonserver of the tests as a program that needs no other flags, with its stand-in for ONNX Runtime."""
+@pytest.fixture(scope="module")
+def client(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The tritonserver of the tests as a program that needs no further flags."""
     if reason := tritonserver.missing():
         pytest.skip(reason)
-    parts = Parts.find()
-    parts.make_backends(tmp_path / "backends")
+    folder, parts = tmp_path_factory.mktemp("triton"), Parts.find()
+    parts.make_backends(folder / "backends")
     changed = {name: value for name, value in parts.environment().items() if os.environ.get(name) != value}
     settings = (f"{name}={value}" for name, value in changed.items())
-    words = shlex.join(["env", *settings, str(parts.server), f"--backend-directory={tmp_path / 'backends'}"])
-    return script(tmp_path / "tritonserver", f'exec {words} "$@"')
+    words = shlex.join(["env", *settings, str(parts.server), f"--backend-directory={folder / 'backends'}"])
+    program = script(folder / "tritonserver", f'exec {words} "$@"')
+    with on_triton.serving(program, made.written.repository) as client:
+        yield client
 
 
 def asked(made: Made) -> dict[str, list[tuple[np.ndarray, dict[str, np.ndarray]]]]:
@@ -41,20 +45,25 @@ def asked(made: Made) -> dict[str, list[tuple[np.ndarray, dict[str, np.ndarray]]
     return {NAME: [(image, dict(made.written.classify.named(crop))) for image, crop in zip(images, crops, strict=True)]}
 
 
-def test_triton_answers_as_the_graphs_do(program: Path, made: Made) -> None:
+def test_triton_answers_as_the_graphs_do(client: Any, made: Made) -> None:
     figures: dict[str, float] = {}
-    finding = on_triton.compare(program, made.written.repository, asked(made), tolerance=1e-5, figures=figures)
+    finding = on_triton.hold(client, asked(made), tolerance=1e-5, figures=figures)
     assert finding.passed, finding.said
     assert "the labels of 2 images are the same" in finding.said
     assert figures["triton_difference_max"] <= 1e-5
 
 
-def test_other_answers_are_told(program: Path, made: Made) -> None:
+def test_other_answers_are_told(client: Any, made: Made) -> None:
     (image, answer), *_ = asked(made)[NAME]
     answer["classes"] = answer["classes"][:, ::-1]
-    finding = on_triton.compare(program, made.written.repository, {NAME: [(image, answer)]}, tolerance=1e-5)
+    finding = on_triton.hold(client, {NAME: [(image, answer)]}, tolerance=1e-5)
     assert finding.passed is False
     assert finding.said.startswith(f"{NAME}: Triton answers [")
+
+
+def test_a_model_that_triton_does_not_have_is_told(client: Any, made: Made) -> None:
+    with pytest.raises(ConfigurationError, match=r"Triton does not answer for 'other': .*unknown model"):
+        on_triton.hold(client, {"other": asked(made)[NAME]}, tolerance=1e-5)
 
 
 def test_a_triton_that_does_not_start_is_quoted(tmp_path: Path, made: Made) -> None:
