@@ -12,13 +12,15 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from tests.pipeline.importing import write_pictures
 from tests.testkit.photos import sample
 from tests.testkit.serving_process import serving
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.proof import proving
-from topfive_pipeline.proof.photos import shipped
+from topfive_pipeline.proof.photos import Photo, shipped
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.served import Served
+from topfive_pipeline.proof.verdict import Finding
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 REFERENCE_MODEL = "efficientnet_lite0"
@@ -86,6 +88,27 @@ def warm_servers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(proving, "serve", serve)
         yield
+
+
+@contextmanager
+def no_servers() -> Iterator[None]:
+    """Meanwhile proofs leave the server out: for tests of what comes before it, and of many models at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proving, "_asked", lambda *_: [Finding("server", None, "left out")])
+        yield
+
+
+@pytest.fixture
+def unserved() -> Iterator[None]:
+    """`no_servers` for a test."""
+    with no_servers():
+        yield
+
+
+@pytest.fixture(scope="session")
+def small_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
+    """Three small pictures' files."""
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture

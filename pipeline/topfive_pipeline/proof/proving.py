@@ -71,11 +71,12 @@ def prove(
     """Compare `written` with `original` on `photos`; `tolerance` is the most that a probability may differ."""
     findings: list[Finding] = []
     figures: dict[str, float] = {"photos": len(photos), "tolerance": tolerance}
-    for step in (_resized, _classified, _batched, _asked):
+    steps = (("resize", _resized), ("network", _classified), ("batch", _batched), ("server", _asked))
+    for name, step in steps:
         try:
             findings += step(written, original, photos, figures, progress)
         except ConfigurationError as error:
-            findings.append(Finding(step.__name__.strip("_"), passed=False, said=str(error)))
+            findings.append(Finding(name, passed=False, said=str(error)))
         if findings[-1].passed is False:
             break
     return Proof(tuple(findings), figures)
