@@ -15,6 +15,7 @@ from skimage import data
 from tests.pipeline.importing import write_pictures
 from tests.testkit.photos import sample
 from tests.testkit.serving_process import serving
+from topfive_pipeline import checker
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.proof import proving
 from topfive_pipeline.proof.photos import Photo, shipped
@@ -82,11 +83,12 @@ def warm_servers() -> Iterator[None]:
 
     @contextmanager
     def serve(repository: Path) -> Iterator[Served]:
-        with serving("--model-repository", str(repository), "--no-grpc") as service:
+        with serving("--model-repository", str(repository.absolute()), "--no-grpc") as service:
             yield Served(service.port)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(proving, "serve", serve)
+        patch.setattr(checker, "serve", serve)
         yield
 
 
