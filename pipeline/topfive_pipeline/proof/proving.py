@@ -67,11 +67,19 @@ def prove(
     findings: list[Finding] = []
     figures: dict[str, float] = {"photos": len(photos), "tolerance": tolerance}
     bench = _Bench(written, original, photos, progress, named or frameworks.Named(), tritonserver, figures)
-    for step in (_resized, _classified, _as_framework, _batched, _asked, _on_triton):
+    steps = (
+        ("resize", _resized),
+        ("network", _classified),
+        ("framework", _as_framework),
+        ("batch", _batched),
+        ("server", _asked),
+        ("triton", _on_triton),
+    )
+    for name, step in steps:
         try:
             findings += step(bench)
         except ConfigurationError as error:
-            findings.append(Finding(step.__name__.strip("_"), passed=False, said=str(error)))
+            findings.append(Finding(name, passed=False, said=str(error)))
         if findings[-1].passed is False:
             break
     return Proof(tuple(findings), figures)

@@ -44,10 +44,18 @@ class Graph:
         self._half = only.type == "tensor(float16)"
 
     def run(self, tensor: NDArray[Any], *names: str) -> list[NDArray[Any]]:
-        """The outputs `names`, or all, for `tensor`; FP32 is rounded to FP16 for a graph that takes that."""
+        """The outputs `names`, or all, for `tensor`; FP32 is rounded to FP16 for a graph that takes that.
+
+        Raises `ConfigurationError` if it cannot be run on it.
+        """
         if self._half and tensor.dtype == np.float32:
             tensor = tensor.astype(np.float16)
-        outputs: list[NDArray[Any]] = self._session.run(list(names) or None, {self.input_name: tensor})
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(list(names) or None, {self.input_name: tensor})
+        except Exception as error:  # as above
+            raise ConfigurationError(
+                f"{self.path}: onnxruntime cannot run this graph on {tensor.dtype} {list(tensor.shape)}: {error}"
+            ) from error
         return outputs
 
     def named(self, tensor: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
