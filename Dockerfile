@@ -20,11 +20,12 @@ COPY pyproject.toml README.md LICENSE NOTICE /source/
 COPY deploy/wheel.py /source/deploy/
 COPY model_repository /source/model_repository
 COPY service /source/service
+COPY pipeline /source/pipeline
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /source
 
 FROM installer AS installed-cpu
-COPY requirements/serve.txt /tmp/
-RUN pip --python /opt/topfive/bin/python install --no-deps --require-hashes --requirement /tmp/serve.txt
+COPY requirements/image.txt /tmp/
+RUN pip --python /opt/topfive/bin/python install --no-deps --require-hashes --requirement /tmp/image.txt
 COPY --from=wheel /wheels /wheels
 RUN pip --python /opt/topfive/bin/python install --no-deps /wheels/*.whl \
     && pip --python /opt/topfive/bin/python check

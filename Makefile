@@ -43,7 +43,7 @@ check: setup ## lint, format, types and layers, changing nothing
 	try "ruff: lint" $(BIN)/python -m ruff check $(SOURCES); \
 	try "ruff: format" $(BIN)/python -m ruff format --check $(SOURCES); \
 	try "mypy: types" $(BIN)/python -m mypy; \
-	try "import-linter: layers" env PYTHONPATH=.:service $(BIN)/python -c \
+	try "import-linter: layers" env PYTHONPATH=.:service:pipeline $(BIN)/python -c \
 		'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache; \
 	test -z "$$failed"
 
@@ -64,10 +64,10 @@ soak: setup ## ten minutes of steady mixed load, and whether memory grows
 	@$(BIN)/python -m benchmarks soak $(ARGS)
 
 export: setup-export ## build model_repository/ from the published weights
-	@$(BIN)/python -m pipeline export $(ARGS)
+	@$(BIN)/topfive export $(ARGS)
 
 verify: setup-export ## prove that the committed graphs are what `make export` builds
-	@$(BIN)/python -m pipeline verify $(ARGS)
+	@$(BIN)/topfive export --verify $(ARGS)
 
 dashboards: ## write Grafana's dashboards from their code, deploy/grafana/boards/
 	@$(PYTHON) -m deploy.grafana.boards
@@ -150,9 +150,10 @@ $(VENV)/.triton: requirements/triton.txt | $(BIN)/python
 
 # The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. A later one takes
 # its versions from an earlier one, so that all of them fit into one environment. export.txt holds only what dev.txt does not;
-# it is resolved as for a platform whose torch has no CUDA parts, which export-cuda.txt has. gpu.txt is for an image
-# (Dockerfile), and leaves out the ONNX Runtime that the GPU's takes the place of; loadtest.txt has nothing that only serving
-# needs; triton.txt is for the tritonserver of the tests; build.txt is what makes our own wheel.
+# it is resolved as for a platform whose torch has no CUDA parts, which export-cuda.txt has. image.txt and gpu.txt are for
+# the images (Dockerfile), which import models too; gpu.txt leaves out the ONNX Runtime that the GPU's takes the place of.
+# loadtest.txt has nothing that only serving needs; triton.txt is for the tritonserver of the tests; build.txt is what makes
+# our own wheel.
 COMPILE := $(BIN)/uv --quiet pip compile --python-version 3.11 --no-strip-extras --custom-compile-command 'make lock' \
 	$(if $(UPGRADE),--upgrade)
 UV := $(COMPILE) pyproject.toml
@@ -164,12 +165,13 @@ BUILD := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["buil
 
 lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (UPGRADE=1: to the newest versions)
 	@$(PIP) install uv==0.13.8
-	@echo "Locking serve, dev, loadtest, gpu, build, export, export-cuda and triton"
+	@echo "Locking serve, dev, loadtest, image, gpu, build, export, export-cuda and triton"
 	@$(UV) $(HASHED) --output-file requirements/serve.txt
 	@$(UV) $(HASHED) --extra dev --no-emit-package topfive --constraint requirements/serve.txt --output-file requirements/dev.txt
 	@$(BIN)/python -c '$(LOADTEST)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt \
 		--output-file requirements/loadtest.txt
-	@$(UV) $(LINUX) --extra gpu --no-emit-package onnxruntime --constraint requirements/serve.txt \
+	@$(UV) $(HASHED) --extra import --constraint requirements/dev.txt --output-file requirements/image.txt
+	@$(UV) $(LINUX) --extra gpu --extra import --no-emit-package onnxruntime --constraint requirements/serve.txt \
 		--output-file requirements/gpu.txt
 	@$(BIN)/python -c '$(BUILD)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt --output-file requirements/build.txt
 	@MACOSX_DEPLOYMENT_TARGET=14.0 $(UV) --python-platform aarch64-apple-darwin --no-annotate \

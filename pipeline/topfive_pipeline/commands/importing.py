@@ -10,11 +10,10 @@ from typing import Annotated, Any, Final
 
 from typer import Argument, Option
 
-from topfive.config.settings import reference_repository
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
-from topfive_pipeline.entry.labels import labels_in, read_labels
+from topfive_pipeline.entry.labels import IMAGENET, labels_in, read_labels
 from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.scores import ScoresChoice
 from topfive_pipeline.importer import Fact, Imported, Plan, Wanted, carry_out, must_have_labels, plan
@@ -188,8 +187,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _labels(said: str | None, source: str | None) -> tuple[list[str] | None, str]:
     if said == _IMAGENET:
-        path = reference_repository() / "efficientnet_lite0" / "labels.txt"
-        return read_labels(path), _IMAGENET
+        return read_labels(IMAGENET), _IMAGENET
     if said is not None:
         return read_labels(Path(said)), Path(said).name
     if source is not None and (found := labels_in(Path(source))) is not None:

@@ -21,6 +21,10 @@ _NUMBERED: Final = re.compile(r"(\d+)[\s:,;.)-]+(\S.*)", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
+IMAGENET: Final = Path(__file__).with_name("imagenet-1k.txt")
+"""The names of the 1000 classes of ImageNet-1k, as in the model that comes with topfive."""
+
+
 def read_labels(path: Path) -> list[str]:
     """The names of the classes in the order of their numbers, from the file at `path`, by its ending.
 
