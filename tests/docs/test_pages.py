@@ -70,7 +70,9 @@ def test_every_rpc_is_described_or_refused() -> None:
 def test_every_refusal_of_an_import_is_listed_under_a_topic() -> None:
     topics = page("import-messages.md").partition("\n## The commands\n")
     assert topics[2].count("\n- ") < 10, "give the new module a topic: deploy/site/refusals.py"
-    raised = sum(path.read_text(encoding="utf-8").count("raise ConfigurationError(") for path in OFFLINE_SOURCES.rglob("*.py"))
+    raised = sum(
+        path.read_text(encoding="utf-8").count("raise ConfigurationError(") for path in OFFLINE_SOURCES.rglob("*.py")
+    )
     assert raised - 15 < topics[0].count("\n- ") + topics[2].count("\n- ") <= raised + 15
 
 
