@@ -1,0 +1,304 @@
+"""Exports of PyTorch, torchvision, timm and Hugging Face; their weights are random, from one seed.
+
+Random weights answer nearly the same for every photo. So BatchNorm gets the statistics of real photos, and the last
+layer is scaled and shifted until the scores vary between photos by `SPREAD`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.zoo_models.saving import (
+    MODEL,
+    Recipe,
+    folder_of,
+    pictures,
+    save,
+    sigmoid,
+    softmax,
+    write_labels,
+)
+
+# PyPI's torchvision is built for PyPI's torch. Beside another build its operators (for detection) are not there, and to
+# import it fails for want of these declarations; its classifiers need none of them.
+_OPERATORS: Final = torch.library.Library("torchvision", "FRAGMENT")
+for _name in ("nms", "qnms"):
+    if not hasattr(torch.ops.torchvision, _name):
+        _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+import timm  # noqa: E402 - after the declaration above
+from torchvision import models, transforms  # noqa: E402
+
+SEED: Final = 14
+SPREAD: Final = 2.0
+"""Standard deviation of a score over photos."""
+VOC: Final = (
+    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep "
+    "sofa train tvmonitor"
+).split()
+IMAGENET: Final = list(models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+
+Export = Callable[[Any, Any, Path], None]
+
+
+def legacy(model: Any, example: Any, path: Path) -> None:
+    """The exporter by TorchScript with its defaults: the batch is fixed to the example's."""
+    torch.onnx.export(model, (example,), str(path), dynamo=False)
+
+
+def dynamo(model: Any, example: Any, path: Path) -> None:
+    """The exporter by torch.export, with a batch of any size and the weights beside the graph."""
+    shapes = ({0: torch.export.Dim("batch")},)
+    torch.onnx.export(model, (torch.cat([example, example]),), str(path), dynamo=True, dynamic_shapes=shapes)
+
+
+def default(model: Any, example: Any, path: Path) -> None:
+    """What a newcomer writes."""
+    torch.onnx.export(model, (example,), str(path))
+
+
+def in_one_file(model: Any, example: Any, path: Path) -> None:
+    """The legacy exporter with a batch of any size and names."""
+    torch.onnx.export(
+        model,
+        (example,),
+        str(path),
+        dynamo=False,
+        input_names=["input"],
+        output_names=["output"],
+        dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
+    )
+
+
+def with_external_data(model: Any, example: Any, path: Path) -> None:
+    """A graph whose weights lie in a file beside it."""
+    import onnx
+
+    in_one_file(model, example, path)
+    graph = onnx.load(str(path))
+    onnx.save_model(graph, str(path), save_as_external_data=True, location="weights.bin", size_threshold=1024)
+
+
+def settle(model: Any, last: Any, inputs: Any) -> Any:
+    """Make answers differ between photos (see the module), and return the model for inference."""
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.momentum = 1.0  # the statistics of this batch, not a mixture with those of the beginning
+        model.train()
+        model(inputs)
+        for norm in norms:
+            norm.momentum = 0.1
+        model.eval()
+        scores = _scores(model(inputs))
+        factor = SPREAD / scores.std(dim=0).mean()
+        last.weight *= factor
+        last.bias.copy_((last.bias - scores.mean(dim=0)) * factor)
+    return model
+
+
+def answers(model: Any, inputs: Any) -> NDArray[np.float32]:
+    """The scores of all inputs, one by one."""
+    with torch.no_grad():
+        rows = [_scores(model(one[None])).float().numpy() for one in inputs]
+    found: NDArray[np.float32] = np.concatenate(rows)
+    return found
+
+
+def _scores(output: Any) -> Any:
+    return getattr(output, "logits", output)
+
+
+class Zoo:
+    """Writes models into the folder `out`, which has the pictures."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._photos = pictures(out)
+
+    def add(
+        self,
+        name: str,
+        model: Any,
+        last: Any,
+        *,
+        prepare: Callable[[Image.Image], Any],
+        arguments: Sequence[str],
+        labels: Sequence[str],
+        labels_file: str,
+        export: Export = in_one_file,
+        probabilities: Callable[[NDArray[Any]], NDArray[Any]] = softmax,
+        tolerance: float = 1e-4,
+        half: bool = False,
+        embedding: bool = False,
+    ) -> None:
+        """Settle a model, export it and write down its answers; `prepare` makes its input of a picture."""
+        inputs = torch.stack([prepare(photo) for photo in self._photos])
+        if not getattr(model, "settled", False):
+            settle(model, last, inputs[:32])
+            model.settled = True
+        if half:
+            model, inputs = model.half(), inputs.half()
+        folder = folder_of(self._out, name)
+        export(model, inputs[:1], folder / MODEL)
+        more, extra = {}, []
+        if embedding:
+            value = _value_before(folder / MODEL)
+            kept: list[Any] = []
+            handle = last.register_forward_pre_hook(lambda _module, given: kept.append(given[0].numpy()))
+            extra = ["--embedding", value]
+        scores = answers(model, inputs)
+        if embedding:
+            handle.remove()
+            more["embedding"] = np.concatenate(kept)
+        if not (folder / labels_file).exists():  # Hugging Face's config.json has them
+            write_labels(folder / labels_file, labels)
+        said = [*arguments, "--labels", labels_file, *extra]
+        recipe = Recipe(arguments=said, tolerance=tolerance)
+        save(self._out, name, recipe, probabilities=probabilities(scores), inputs=inputs.numpy(), **more)
+
+
+def _value_before(path: Path) -> str:
+    """The name of what the last fully connected layer of a graph takes."""
+    import onnx
+
+    nodes = [node for node in onnx.load(str(path), load_external_data=False).graph.node if node.op_type == "Gemm"]
+    return str(nodes[-1].input[0])
+
+
+def add_torchvision(zoo: Zoo) -> None:
+    """A ResNet-18 and a MobileNetV3, in three exports each; torchvision's own transforms."""
+    resnet, mobilenet = models.resnet18(), models.mobilenet_v3_small()
+    for name, model, last, weights in (
+        ("resnet18", resnet, resnet.fc, models.ResNet18_Weights.IMAGENET1K_V1),
+        ("mobilenet_v3", mobilenet, mobilenet.classifier[-1], models.MobileNet_V3_Small_Weights.IMAGENET1K_V1),
+    ):
+        for ending, export in (("legacy", legacy), ("dynamo", dynamo), ("default", default)):
+            zoo.add(
+                f"{name}_{ending}",
+                model,
+                last,
+                prepare=weights.transforms(),
+                export=export,
+                arguments=["--preset", "torchvision"],
+                labels=IMAGENET,
+                labels_file={"legacy": "labels.txt", "dynamo": "labels.csv", "default": "labels.json"}[ending],
+            )
+
+
+def add_variants(zoo: Zoo) -> None:
+    """One ResNet-18 each: external data, several labels at once, an embedding put out, half precision."""
+    transform = models.ResNet18_Weights.IMAGENET1K_V1.transforms()
+    resnet = partial(models.resnet18, num_classes=10)
+    ten = [f"class {number}" for number in range(10)]
+    plain = {"prepare": transform, "arguments": ["--preset", "torchvision"]}
+    net = resnet()
+    zoo.add("external", net, net.fc, **plain, labels=ten, labels_file="labels.txt", export=with_external_data)
+    net = models.resnet18(num_classes=len(VOC))
+    plain["arguments"] = ["--preset", "torchvision", "--scores", "sigmoid"]
+    zoo.add("multilabel", net, net.fc, **plain, labels=VOC, labels_file="voc.txt", probabilities=sigmoid)
+    plain["arguments"] = ["--preset", "torchvision"]
+    net = resnet()
+    zoo.add("embedding", net, net.fc, **plain, labels=ten, labels_file="labels.txt", embedding=True)
+    net = models.mobilenet_v3_small(num_classes=10)
+    last = net.classifier[-1]
+    zoo.add("half", net, last, **plain, labels=ten, labels_file="labels.txt", half=True, tolerance=2e-2)
+
+
+def add_grey(zoo: Zoo) -> None:
+    """A small network for grey pictures of 28 x 28, prepared as the MNIST example does."""
+    layers = torch.nn.Sequential(
+        *(torch.nn.Conv2d(1, 16, 3, padding=1), torch.nn.BatchNorm2d(16), torch.nn.ReLU(), torch.nn.MaxPool2d(2)),
+        *(torch.nn.Conv2d(16, 32, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(32 * 14 * 14, 10)),
+    )
+    steps = [
+        *(transforms.Resize((28, 28)), transforms.Grayscale(), transforms.ToTensor()),
+        transforms.Normalize((0.1307,), (0.3081,)),
+    ]
+    words = "--resize squash --crop 28x28 --interpolation bilinear --colour grey --mean 0.1307 --std 0.3081 --scale 1/255"
+    zoo.add(
+        "grey",
+        layers,
+        layers[-1],
+        prepare=transforms.Compose(steps),
+        arguments=words.split(),
+        labels=[f"digit {number}" for number in range(10)],
+        labels_file="labels.csv",
+    )
+
+
+def add_timm(zoo: Zoo, out: Path) -> None:
+    """A convolutional network and a transformer of timm, with the config.json that its hub holds."""
+    from timm.models import save_for_hf  # writes config.json beside the weights
+
+    for name in ("mobilenetv3_small_050", "vit_tiny_patch16_224"):
+        net = timm.create_model(name, pretrained=False)
+        folder = folder_of(out, f"timm_{name}")
+        save_for_hf(net, str(folder), safe_serialization=False)
+        for file in folder.glob("pytorch_model*"):
+            file.unlink()
+        config = timm.data.resolve_model_data_config(net)
+        zoo.add(
+            f"timm_{name}",
+            net,
+            net.get_classifier(),
+            prepare=timm.data.create_transform(**config, is_training=False),
+            arguments=["--from", "config.json"],
+            labels=IMAGENET,
+            labels_file="labels.txt",
+        )
+
+
+def add_hugging_face(zoo: Zoo, out: Path) -> None:
+    """A small ViT; its labels are in config.json, its preprocessing in preprocessor_config.json."""
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    labels = [f"breed {number}" for number in range(12)]
+    size = {"hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 192}
+    config = ViTConfig(**size, id2label=dict(enumerate(labels)), label2id={label: i for i, label in enumerate(labels)})
+    net = ViTForImageClassification(config)
+    processor = ViTImageProcessor()
+    folder = folder_of(out, "hf_vit")
+    processor.save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=1, default=str) + "\n")
+
+    class Logits(torch.nn.Module):
+        def forward(self, pixels: Any) -> Any:
+            return net(pixels).logits
+
+    zoo.add(
+        "hf_vit",
+        Logits(),
+        net.classifier,
+        prepare=lambda photo: processor(photo, return_tensors="pt")["pixel_values"][0],
+        export=dynamo,
+        arguments=["--from", "preprocessor_config.json"],
+        labels=labels,
+        labels_file="config.json",
+    )
+
+
+def main(out: Path) -> None:
+    """Write all models; what is there stays."""
+    torch.manual_seed(SEED)
+    torch.set_num_threads(2)
+    zoo = Zoo(out)
+    add_torchvision(zoo)
+    add_timm(zoo, out)
+    add_variants(zoo)
+    add_grey(zoo)
+    add_hugging_face(zoo, out)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
