@@ -63,7 +63,7 @@ def add_angle(out: Path) -> None:
     words = "--resize squash --crop 48x192 --interpolation bilinear --no-antialias --colour bgr"
     said = [*words.split(), "--mean", "0.5", "--std", "0.5", "--scale", "1/255"]
     said += ["--labels", write_labels(folder / "labels.csv", ["0", "180"])]
-    recipe = Recipe(arguments=said, pictures=STRIPS, tolerance=1e-2)  # OpenCV resizes in fixed point: off by a level
+    recipe = Recipe(arguments=said, pictures=STRIPS, tolerance=2e-2)  # OpenCV resizes in fixed point: off by a level
     save(out, "angle", recipe, probabilities=run(folder / MODEL, inputs), inputs=inputs)
 
 

@@ -28,6 +28,8 @@ MODEL: Final = "model.onnx"
 RECIPE: Final = "zoo.json"
 EXPECTED: Final = "expected.npz"
 COMMAND: Final = "command.txt"
+TOLERANCE: Final = 2e-3
+"""Largest difference of a probability, unless a recipe says otherwise: what resize graphs promise against Pillow."""
 SHOWN_INPUTS: Final = 3
 STRIP: Final = 5
 """Width of a strip divided by its height."""
@@ -46,7 +48,7 @@ class Recipe:
 
     arguments: list[str]
     pictures: str = PHOTOS
-    tolerance: float = 1e-4
+    tolerance: float = TOLERANCE
     refused: str = ""
 
 
@@ -56,7 +58,9 @@ def write_pictures(folder: Path, photos: Path, count: int) -> None:
     for file in (files[place] for place in np.linspace(0, len(files) - 1, count).round().astype(int)):
         upright = ImageOps.exif_transpose(Image.open(file)).convert("RGB")
         width, height = upright.size
-        middle = upright.crop((0, (height - width // STRIP) // 2, width, (height - width // STRIP) // 2 + width // STRIP))
+        middle = upright.crop(
+            (0, (height - width // STRIP) // 2, width, (height - width // STRIP) // 2 + width // STRIP)
+        )
         for kind, picture in ((PHOTOS, upright), (STRIPS, middle)):
             (folder / kind).mkdir(parents=True, exist_ok=True)
             picture.save(folder / kind / f"{file.stem}.png")
@@ -74,7 +78,7 @@ def save(
     *,
     probabilities: NDArray[Any] | None = None,
     inputs: NDArray[Any] | None = None,
-    **more: NDArray[Any],
+    embedding: NDArray[Any] | None = None,
 ) -> None:
     """Write what goes beside the model; `out` is the zoo, whose folders `photos` and `strips` hold the pictures."""
     folder = out / name
@@ -84,7 +88,8 @@ def save(
     if probabilities is not None and inputs is not None:
         files = np.array([file.name for file in sorted((out / recipe.pictures).glob("*.png"))])
         shown = inputs[:SHOWN_INPUTS]
-        np.savez(folder / EXPECTED, files=files, probabilities=np.float32(probabilities), inputs=shown, **more)
+        arrays: dict[str, Any] = {"files": files, "probabilities": np.float32(probabilities), "inputs": shown}
+        np.savez(folder / EXPECTED, **arrays, **({} if embedding is None else {"embedding": embedding}))
     print(f"{name}: {' '.join(words)}", flush=True)
 
 
@@ -109,9 +114,11 @@ def write_labels(path: Path, labels: Sequence[str]) -> str:
 def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
     """Probabilities along the last axis."""
     powers = np.exp(np.float64(scores) - np.max(np.float64(scores), axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def sigmoid(scores: NDArray[Any]) -> NDArray[np.float64]:
     """The probability of each label by itself."""
-    return 1 / (1 + np.exp(-np.float64(scores)))
+    found: NDArray[np.float64] = 1 / (1 + np.exp(-np.float64(scores)))
+    return found
