@@ -89,7 +89,9 @@ def save(
         files = np.array([file.name for file in sorted((out / recipe.pictures).glob("*.png"))])
         shown = inputs[:SHOWN_INPUTS]
         arrays: dict[str, Any] = {"files": files, "probabilities": np.float32(probabilities), "inputs": shown}
-        np.savez(folder / EXPECTED, **arrays, **({} if embedding is None else {"embedding": embedding}))
+        if embedding is not None:
+            arrays["embedding"] = embedding
+        np.savez(folder / EXPECTED, **arrays)
     print(f"{name}: {' '.join(words)}", flush=True)
 
 
