@@ -29,7 +29,7 @@ class Preprocessing:
           grey level `fill`, as Pillow's `ImageOps.pad` does.
         - `none`: the image stays as it is.
         `interpolation` and `antialias` say how. With antialias the filter grows as an image shrinks, as in Pillow;
-        without, it sees the nearest source pixels only, as OpenCV's and TensorFlow's default does. (`nearest` has none.)
+        without, it sees the nearest source pixels only, as OpenCV and TensorFlow do. (`nearest` has none.)
     2.  **Crop** the centre, `crop`. An odd margin is split by `crop_rounding`: its half is rounded down (`floor`,
         Pillow users and Hugging Face), or to the even neighbour (`half-even`: torchvision, timm). Where the image is
         smaller than the crop, it is padded with `fill` first, the smaller half of the padding at the left and at the

@@ -1,0 +1,241 @@
+"""Holds every model of a repository to what an import must prove, whoever made it: `topfive check`.
+
+What lives here: which models there are, the order of the checks, and the comparison with other preprocessings. What
+does not: the checks of an import against its original (`proof.proving`), and the screen (`commands`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from topfive.ground.errors import ConfigurationError
+from topfive.models.wiring import apply, classifies, version_of_step
+from topfive.repository.reading import Repository, StoredModel
+from topfive_pipeline.entry.names import LABELS
+from topfive_pipeline.entry.provenance import properties_of, stamped_rules
+from topfive_pipeline.graphs.cutting import Cut, cut
+from topfive_pipeline.preprocessing.candidates import candidates
+from topfive_pipeline.preprocessing.reference import pixels
+from topfive_pipeline.proof.answers import fault_of
+from topfive_pipeline.proof.photos import Photo, odd_images
+from topfive_pipeline.proof.ranking import CLEAR, FEWEST, Tried, labelled, losses, rank, standard_error, try_out
+from topfive_pipeline.proof.running import Graph
+from topfive_pipeline.proof.served import serve
+from topfive_pipeline.proof.verdict import Finding, Proof
+
+_LEVELS: Final = 1
+_BATCH: Final = 4
+_TOLERANCE: Final = 1e-3
+"""Between a batch and its single images; wide enough for FP16 and int8."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found of one model; `warnings` are what is served but probably not meant."""
+
+    name: str
+    proof: Proof
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A model as it runs: its per-image graph, if it is an ensemble, its classifier, and its labels if they are known."""
+
+    name: str
+    resize: Graph | None
+    classify: Graph
+    labels: Sequence[str] | None
+
+    def crop(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """UINT8 [1, h, w, 3]."""
+        if self.resize is None:
+            return image[np.newaxis]
+        (made,) = self.resize.run(image[np.newaxis])
+        return made
+
+
+def check(repository: Path, photos: Sequence[Photo], *, progress: Progress) -> list[Checked]:
+    """Check every model of `repository` that clients can call, on `photos`; then load all by the server itself.
+
+    Raises `ConfigurationError` if the folder holds no model that can be read.
+    """
+    checked, models = [], {}
+    for name, found in Repository(repository).survey().items():
+        if isinstance(found, ConfigurationError):
+            checked.append(Checked(name, Proof((Finding("configuration", False, str(found)),))))
+        else:
+            models[name] = found
+    try:
+        served = apply({}, models)
+    except ConfigurationError as error:
+        return [*checked, Checked("repository", Proof((Finding("configuration", False, str(error)),)))]
+    steps = {step.model for model in served.values() for step in model.config.steps}
+    for name, model in served.items():
+        if model.config.steps or (classifies(model) and name not in steps):
+            progress(f"checking {name}")
+            checked.append(_check_model(_chain(model, served), photos, progress))
+    if all(each.proof.failure is None for each in checked):
+        progress("loading all by the server itself")
+        checked.append(Checked("all of them", Proof((_loaded(repository),))))
+    return checked
+
+
+def _chain(model: StoredModel, stored: Mapping[str, StoredModel]) -> Chain:
+    listed = model.folder / LABELS
+    labels = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else None
+    if not model.config.steps:
+        return Chain(model.config.name, None, Graph(model.graph_path(max(model.versions))), labels)
+    graphs = [
+        Graph(stored[step.model].graph_path(version_of_step(step, stored[step.model].versions, model)))
+        for step in model.config.steps
+    ]
+    return Chain(model.config.name, graphs[0], graphs[1], labels)
+
+
+def _check_model(chain: Chain, photos: Sequence[Photo], progress: Progress) -> Checked:
+    findings: list[Finding] = []
+    warnings: list[str] = []
+    known = [photo for photo in photos if photo.label is not None]
+    try:
+        findings.append(_crops(chain, photos))
+        if findings[-1].passed is not False:
+            findings.append(_answers(chain, photos))
+        if findings[-1].passed is not False and len(known) >= FEWEST and chain.resize is not None:
+            finding, warnings = _against_others(chain, labelled(known, what_for="check"), progress)
+            findings.append(finding)
+    except ConfigurationError as error:
+        findings.append(Finding("graphs", False, str(error)))
+    return Checked(chain.name, Proof(tuple(findings)), tuple(warnings))
+
+
+def _crops(chain: Chain, photos: Sequence[Photo]) -> Finding:
+    """The real shape of the crops, for images of all sizes; and their pixels, if the graph says what it means."""
+    if chain.resize is None:
+        return Finding("resize", None, "it has no resize graph: all its images have one size")
+    wanted = tuple(chain.classify.shape[1:])
+    rules = stamped_rules(properties_of(onnx.load(chain.resize.path)))
+    worst = 0
+    for name, image in _images(photos):
+        crop = chain.crop(image)
+        if crop.dtype != np.uint8 or crop.shape[1:] != wanted:
+            return Finding(
+                "resize",
+                False,
+                f"{name}, {image.shape[0]} x {image.shape[1]}: it gives {crop.dtype} {list(crop.shape[1:])}, and the "
+                f"classifier takes {list(wanted)}",
+            )
+        if rules is not None:
+            worst = max(worst, int(np.abs(crop[0].astype(np.int16) - pixels(image, rules)).max()))
+            if worst > _LEVELS:
+                return Finding(
+                    "resize", False, f"{name}: {worst} grey levels from the preprocessing that the graph states"
+                )
+    stated = "does not state its preprocessing" if rules is None else f"within {worst} grey level of Pillow's"
+    return Finding("resize", True, f"images of all sizes give {list(wanted)}; {stated}")
+
+
+def _answers(chain: Chain, photos: Sequence[Photo]) -> Finding:
+    """Probabilities in order, labels that fit, and a batch that answers as its images alone."""
+    images = [image for _, image in _images(photos)] if chain.resize is not None else _of_its_size(chain.classify)
+    alone = []
+    for image in images:
+        answer = chain.classify.named(chain.crop(image))
+        if (fault := fault_of(answer, chain.labels)) is not None:
+            return Finding("answers", False, fault)
+        alone.append(answer)
+    crops = np.concatenate([chain.crop(image) for image in images[:_BATCH]])
+    together = chain.classify.named(crops)
+    worst = max(
+        float(np.abs(answer["probabilities"][0] - together["probabilities"][place]).max())
+        for place, answer in enumerate(alone[:_BATCH])
+    )
+    totals = [float(answer["probabilities"].sum()) for answer in alone]
+    said = (
+        f"labels in order, sums from {min(totals):.3f} to {max(totals):.3f}; a batch differs by {worst:.1e} from each "
+        "alone"
+    )
+    return Finding("answers", worst <= _TOLERANCE, said)
+
+
+def _against_others(chain: Chain, photos: Sequence[Photo], progress: Progress) -> tuple[Finding, list[str]]:
+    """The accuracy on labelled photos, and the customary preprocessings that are clearly better."""
+    assert chain.resize is not None
+    served = onnx.load(chain.classify.path)
+    try:
+        network = cut(served)
+    except ConfigurationError as error:
+        return Finding("preprocessing", None, f"cannot be compared with others: {error}"), []
+    current = _as_served(chain, served, network, photos)
+    right = f"top-1 {current.right.mean():.1%} of {len(photos)} photos, loss {current.losses.mean():.3f}"
+    height, width = (int(size) for size in chain.classify.shape[1:3] if isinstance(size, int))
+    others = candidates(crop=(height, width), channels=network.channels)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
+        onnx.save(network.model, path)
+        tried = try_out(
+            Graph(path),
+            network.output,
+            others,
+            photos,
+            layout=network.layout,
+            scores="as-is",
+            progress=lambda done, total: progress(f"{chain.name}: other preprocessings, photo {done} of {total}"),
+        )
+    warnings = []
+    for other in rank(tried)[:1]:
+        best = next(each for each in tried if each.name == other.name)
+        gain = current.losses - best.losses
+        if gain.mean() > CLEAR * standard_error(gain):
+            warnings.append(
+                f"the preprocessing '{best.name}' is clearly better for this network: loss {best.losses.mean():.3f} "
+                f"against {current.losses.mean():.3f} (difference {gain.mean():.3f} ± {standard_error(gain):.3f}), top-1 "
+                f"{best.right.mean():.1%} against {current.right.mean():.1%}; import it again with the preprocessing "
+                "that it was trained with"
+            )
+    said = "no customary preprocessing is clearly better" if not warnings else "another preprocessing is clearly better"
+    return Finding("preprocessing", True, f"{right}; {said}"), warnings
+
+
+def _as_served(chain: Chain, served: Any, network: Cut, photos: Sequence[Photo]) -> Tried:
+    """The losses of the model as it is."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(served)
+    whole.graph.output.append(onnx.helper.make_tensor_value_info(network.output, onnx.TensorProto.FLOAT, ["N", None]))
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "whole.onnx")
+        onnx.save(whole, path)
+        graph = Graph(path)
+    rows = [graph.run(chain.crop(np.asarray(photo.image())), network.output)[0][0] for photo in photos]
+    true = np.array([photo.label for photo in photos])
+    chances = np.array([row[label] for row, label in zip(rows, true, strict=True)], np.float64)
+    return Tried("as served", None, losses(chances), np.array([int(row.argmax()) for row in rows]) == true)
+
+
+def _loaded(repository: Path) -> Finding:
+    try:
+        with serve(repository):
+            return Finding("server", True, "the server loads the whole repository")
+    except ConfigurationError as error:
+        return Finding("server", False, str(error))
+
+
+def _images(photos: Sequence[Photo]) -> list[tuple[str, NDArray[np.uint8]]]:
+    return [*((photo.name, np.asarray(photo.image())) for photo in photos[:40]), *odd_images()]
+
+
+def _of_its_size(graph: Graph) -> list[NDArray[np.uint8]]:
+    """Noise of the size that `graph` takes, or 64 x 64 if it takes any."""
+    shape = [size if isinstance(size, int) else 64 for size in graph.shape[1:]]
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 256, shape, np.uint8) for _ in range(_BATCH)]

@@ -1,0 +1,315 @@
+"""`topfive import`: from a trained classifier to a served model, in one command, and proven."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from typer import Argument, Option
+
+from topfive.config.settings import reference_repository
+from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.commands.running import FAILED, REFUSED, run
+from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.entry.labels import labels_in, read_labels
+from topfive_pipeline.importer import Fact, Imported, Plan, Wanted, carry_out, must_have_labels, plan
+from topfive_pipeline.preprocessing.candidates import candidates
+from topfive_pipeline.preprocessing.flags import choices_said, command_line
+from topfive_pipeline.proof.photos import Photo, read_photos, shipped
+from topfive_pipeline.proof.ranking import MOST, Ranked, labelled, rank, try_out
+from topfive_pipeline.proof.running import Graph
+
+_PROVEN_ON: Final = 40
+"""Photos are enough to find a wrong graph; more would only take longer."""
+_IMAGENET: Final = "imagenet-1k"
+_PREPROCESSING: Final = "The preprocessing"
+_SCORES: Final = "The network"
+_PROOF: Final = "The proof"
+_WRITING: Final = "Writing"
+
+
+def import_model(
+    model: Annotated[Path, Argument(help="The network's ONNX file.", metavar="MODEL.onnx", show_default=False)],
+    name: Annotated[str, Option(help="The name that clients will call it by.", show_default=False)],
+    repository: Annotated[Path, Option(help="The model repository: a folder of models, made if need be.")] = Path(
+        "my_models"
+    ),
+    version: Annotated[str, Option(help="The version to write: next, or a number.")] = "next",
+    from_: Annotated[
+        str | None,
+        Option(
+            "--from",
+            metavar="FILE",
+            help="Take the preprocessing from timm's config.json, Hugging Face's "
+            "preprocessor_config.json, a torchvision weights' name (ResNet18_Weights.IMAGENET1K_V1) or a Keras model "
+            "(keras:MobileNetV2).",
+            rich_help_panel=_PREPROCESSING,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        Option(
+            help="torchvision, torchvision-v2, timm, hf-vit, keras-tf or keras-caffe; flags override it.",
+            rich_help_panel=_PREPROCESSING,
+        ),
+    ] = None,
+    resize: Annotated[
+        str | None, Option(help="short-side:256, squash, letterbox[:fill] or none.", rich_help_panel=_PREPROCESSING)
+    ] = None,
+    crop: Annotated[
+        str | None, Option(help="The centre that the network takes: 224, or 48x192 (height x width).")
+    ] = None,
+    crop_rounding: Annotated[str | None, Option(help="half-even (torchvision, timm) or floor (Hugging Face).")] = None,
+    interpolation: Annotated[str | None, Option(help="bicubic, bilinear or nearest.")] = None,
+    antialias: Annotated[
+        bool | None, Option("--antialias/--no-antialias", help="Pillow resizes with it, OpenCV and TensorFlow without.")
+    ] = None,
+    mean: Annotated[str | None, Option(help="0.485,0.456,0.406: in the order of the network's channels.")] = None,
+    std: Annotated[str | None, Option(help="0.229,0.224,0.225.")] = None,
+    scale: Annotated[str | None, Option(help="What grey levels are multiplied by first: 1/255, or 1.")] = None,
+    colour: Annotated[str | None, Option(help="rgb, bgr or grey.")] = None,
+    layout: Annotated[str, Option(help="auto, NCHW, NHWC or flat.")] = "auto",
+    labels: Annotated[
+        str | None, Option(metavar="FILE", help="txt, csv or json; or imagenet-1k.", show_default=False)
+    ] = None,
+    scores: Annotated[str, Option(help="auto, softmax, sigmoid or as-is.")] = "auto",
+    top: Annotated[int | None, Option(help="Labels in an answer.", show_default="5, or all with --threshold")] = None,
+    threshold: Annotated[
+        float | None, Option(help="For networks whose classes do not exclude one another: name all that are above it.")
+    ] = None,
+    output: Annotated[str | None, Option(help="The output with the scores, if there are several.")] = None,
+    embedding: Annotated[str | None, Option(help="A value of the network to put out too, as `embedding`.")] = None,
+    photos: Annotated[
+        Path | None, Option(help="A folder of pictures to prove it on, with labels.csv or a folder a class for --find.")
+    ] = None,
+    tolerance: Annotated[float, Option(help="The most that a probability may differ from the network's.")] = 1e-4,
+    find: Annotated[
+        bool, Option("--find", help="Rank the customary preprocessings on labelled photos; write nothing.")
+    ] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Prove, and write nothing.")] = False,
+    as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
+    replace: Annotated[bool, Option("--replace", help="Write the model anew, in place of all its versions.")] = False,
+    source: Annotated[str | None, Option(help="Where the network is from: kept in the graph.")] = None,
+    licence: Annotated[str | None, Option(help="The licence of its weights: kept in the graph.")] = None,
+) -> int:
+    """Turn a trained classifier into a model that topfive serves, and prove it before anything is written.
+
+    Resizing, cropping, normalising, softmax, the best labels and their names become part of the graphs. What the
+    network was trained on must be said: by --from, by --preset, or flag by flag. Nothing of it is guessed.
+
+    Exit code: 0 written, 1 the proof failed, 2 something must be said or cannot be used.
+    """
+    screen = Screen(quiet=as_json)
+    said = choices_said(
+        resize=resize,
+        crop=crop,
+        crop_rounding=crop_rounding,
+        interpolation=interpolation,
+        antialias=antialias,
+        mean=mean,
+        std=std,
+        scale=scale,
+        colour=colour,
+    )
+    names, names_from = _labels(labels, from_)
+    wanted = Wanted(
+        model=model,
+        name=name,
+        said=said,
+        from_file=from_,
+        preset=preset,
+        labels=names,
+        labels_from=names_from,
+        layout=layout,
+        scores=scores,
+        output=output,
+        embedding=embedding,
+        top=top,
+        threshold=threshold,
+        source=source,
+        licence=licence,
+    )
+    planned = plan(wanted)
+    if find:
+        return _find(planned, _photos(photos, names, most=None), screen, as_json=as_json, repository=repository)
+    _show(planned, screen)
+    if planned.resolved.rules is None:
+        return _must_be_said(planned, screen, as_json=as_json)
+    must_have_labels(planned)
+    with screen.working() as progress:
+        done = carry_out(
+            planned,
+            repository,
+            _photos(photos, names, most=_PROVEN_ON),
+            tolerance=tolerance,
+            progress=progress,
+            version=_version(version),
+            replace=replace,
+            dry_run=dry_run,
+        )
+    if as_json:
+        print_json(_document(planned, done))
+    _tell(planned, done, screen, repository=repository, dry_run=dry_run)
+    return 0 if done.proof.failure is None else FAILED
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `topfive import` with `arguments`; return its exit code."""
+    return run(import_model, "import", arguments)
+
+
+def _labels(said: str | None, source: str | None) -> tuple[list[str] | None, str]:
+    if said == _IMAGENET:
+        path = reference_repository() / "efficientnet_lite0" / "labels.txt"
+        return read_labels(path), _IMAGENET
+    if said is not None:
+        return read_labels(Path(said)), Path(said).name
+    if source is not None and (found := labels_in(Path(source))) is not None:
+        return found, Path(source).name
+    return None, ""
+
+
+def _photos(folder: Path | None, labels: Sequence[str] | None, *, most: int | None) -> list[Photo]:
+    return shipped() if folder is None else read_photos(folder, labels=labels or (), most=most)
+
+
+def _version(text: str) -> int | None:
+    if text == "next":
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ConfigurationError(f"--version {text}: a version is next, or a number from 1 on")
+    return int(text)
+
+
+def _show(planned: Plan, screen: Screen) -> None:
+    choices = planned.resolved.choices
+    facts = [
+        *planned.facts,
+        *(
+            Fact(choice.origin, field.replace("_", " "), _text(choice.value), choice.where)
+            for field, choice in choices.items()
+        ),
+    ]
+    order = ("found", "said", "read", "assumed")
+    facts.sort(key=lambda fact: order.index(fact.origin))
+    screen.facts(facts, [(each.flag, each.hint) for each in planned.resolved.missing])
+
+
+def _text(value: Any) -> str:
+    return (
+        ", ".join(f"{each:g}" for each in value)
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _must_be_said(planned: Plan, screen: Screen, *, as_json: bool) -> int:
+    missing = [asdict(each) for each in planned.resolved.missing]
+    lines = [
+        (
+            name,
+            f"topfive import {planned.wanted.model} --name {planned.wanted.name} {command_line(rules, network_crop=planned.network.size)}",
+        )
+        for name, rules in _candidates(planned)
+    ]
+    if as_json:
+        print_json({"refused": "must be said", "missing": missing, "candidates": dict(lines)})
+        return REFUSED
+    screen.say("\n[red]Nothing was written:[/] a wrong preprocessing costs accuracy, and nothing would tell you.")
+    screen.say("Say it by --from FILE or --preset, or take one of the customary ones:\n")
+    for name, line in lines:
+        screen.say(f"[dim]# {name}[/]")
+        screen.command(line)
+    screen.say("\nWith 50 photos whose class is known, --find --photos DIR ranks them.")
+    return REFUSED
+
+
+def _candidates(planned: Plan) -> list[tuple[str, Any]]:
+    crop = planned.network.size
+    if crop is None:
+        said = planned.resolved.choices.get("crop")
+        crop = said.value if said is not None else (224, 224)
+    return candidates(crop=crop, channels=planned.network.channels)
+
+
+def _find(planned: Plan, photos: Sequence[Photo], screen: Screen, *, as_json: bool, repository: Path) -> int:
+    must_have_labels(planned)
+    known = labelled(photos, what_for="--find")
+    tried = _candidates(planned)
+    if planned.resolved.rules is not None:
+        tried.insert(0, ("as said", planned.resolved.rules))
+    with screen.counting("photos") as progress:
+        ranked = rank(
+            try_out(
+                Graph(planned.wanted.model),
+                planned.output.name,
+                tried,
+                known,
+                layout=planned.network.layout,
+                scores=planned.scores,
+                progress=progress,
+            )
+        )
+    if as_json:
+        print_json({"photos": len(known), "ranked": [asdict(each) | {"clear": each.clear} for each in ranked]})
+        return 0
+    screen.table(
+        f"{len(known)} photos; loss is -log of the true label's probability, in nats",
+        ("preprocessing", "loss", "behind the best", "top-1", ""),
+        [_row(each, first=place == 0) for place, each in enumerate(ranked)],
+    )
+    together = [each.name for each in ranked[1:] if not each.clear]
+    if together:
+        screen.say(
+            f"\nThese photos cannot tell it from: {'; '.join(together)}. Take the one that the network was trained with, or "
+            f"give more photos (at most {MOST} are used)."
+        )
+    best = ranked[0].rules
+    assert best is not None
+    screen.say("\nTo import with the best:\n")
+    flags = command_line(best, network_crop=planned.network.size)
+    labels = f" --labels {planned.wanted.labels_from}" if planned.wanted.labels_from else ""
+    screen.command(
+        f"topfive import {planned.wanted.model} --name {planned.wanted.name} --repository {repository}{labels} {flags}"
+    )
+    return 0
+
+
+def _row(each: Ranked, *, first: bool) -> tuple[str, ...]:
+    behind = "" if first else f"{each.behind:+.3f} ± {each.error:.3f}"
+    verdict = "" if first else "clearly worse" if each.clear else "cannot be told apart"
+    return each.name, f"{each.loss:.3f}", behind, f"{each.top_1:.1%}", verdict
+
+
+def _document(planned: Plan, done: Imported) -> dict[str, Any]:
+    return {
+        "name": planned.wanted.name,
+        "version": done.version,
+        "facts": [asdict(fact) for fact in planned.facts],
+        "preprocessing": {field: asdict(choice) for field, choice in planned.resolved.choices.items()},
+        "warnings": done.warnings,
+        "proof": done.proof.as_json(),
+        "written": [str(folder) for folder in done.folders],
+    }
+
+
+def _tell(planned: Plan, done: Imported, screen: Screen, *, repository: Path, dry_run: bool) -> None:
+    for warning in done.warnings:
+        screen.say(f"[yellow]warning[/]  {warning}")
+    screen.proof(done.proof)
+    if (failure := done.proof.failure) is not None:
+        screen.say(f"\n[red]Nothing was written:[/] the first step that differs is '{failure.step}'.")
+        return
+    if dry_run:
+        screen.say("\nA dry run: nothing was written.")
+        return
+    screen.say(f"\nWritten: '{planned.wanted.name}' version {done.version}, in")
+    for folder in done.folders:
+        screen.say(f"  {folder}")
+    screen.say("\nServe it, and ask it:\n")
+    screen.command(f"topfive --model-repository {repository}")
+    screen.command(f"curl --data-binary @photo.jpg 'http://127.0.0.1:8000/v1/classify?model={planned.wanted.name}'")

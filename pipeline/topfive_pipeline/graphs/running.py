@@ -1,0 +1,53 @@
+"""Runs a graph on the CPU by ONNX Runtime, to see what its values really are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from topfive_pipeline.graphs.weights import External
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def session(model: Any, external: External | None = None) -> onnxruntime.InferenceSession:
+    """A session of `model`, whose weights may lie in the files `external`; raises what the runtime raises."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised; warnings of others' graphs are noise
+    providers = ["CPUExecutionProvider"]
+    if not external:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+    # The runtime wants the weights in the graph's folder, and follows no symbolic link that leads out of it.
+    with tempfile.TemporaryDirectory() as folder:
+        for location, file in external.items():
+            there = Path(folder, location)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(file.resolve(), there)
+            except OSError:
+                shutil.copyfile(file, there)
+        path = Path(folder, "model.onnx")
+        path.write_bytes(model.SerializeToString())
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+
+
+def run(running: onnxruntime.InferenceSession, feeds: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    """All outputs by name."""
+    names = [output.name for output in running.get_outputs()]
+    return dict(zip(names, running.run(names, dict(feeds)), strict=True))
+
+
+def noise(shape: Sequence[int], dtype: str, *, seed: int = 0) -> npt.NDArray[Any]:
+    """What stands for images: normally distributed floats, or bytes, the same for the same seed."""
+    random = np.random.default_rng(seed)
+    if dtype == "uint8":
+        return random.integers(0, 256, tuple(shape), np.uint8)
+    return random.standard_normal(tuple(shape), np.float32).astype(dtype)

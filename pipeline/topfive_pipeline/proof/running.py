@@ -1,0 +1,54 @@
+"""Runs ONNX files on the CPU. In this package only this module imports ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.backends.graph_files import why_not_loaded
+from topfive.backends.onnx_runtime import runtime
+from topfive.ground.errors import ConfigurationError
+
+_ERRORS_ONLY = 3
+
+
+class Graph:
+    """An ONNX file with one input, loaded for the CPU. Raises `ConfigurationError` if it cannot be loaded."""
+
+    def __init__(self, path: Path, *, threads: int = 0) -> None:
+        """Load `path`; `threads` per run, 0 to let ONNX Runtime choose."""
+        ort = runtime()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _ERRORS_ONLY
+        try:
+            self._session: Any = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
+            raise ConfigurationError(
+                f"{path}: onnxruntime cannot load this graph: {why_not_loaded(path, error)}"
+            ) from error
+        (only,) = self._session.get_inputs()
+        self.path = path
+        self.input_name: str = only.name
+        self.shape: list[int | str | None] = only.shape
+        """The shape of the input; a free dimension is given by its name, or None."""
+        self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+        self.output_shapes: dict[str, list[int | str | None]] = {
+            output.name: output.shape for output in self._session.get_outputs()
+        }
+        self._half = only.type == "tensor(float16)"
+
+    def run(self, tensor: NDArray[Any], *names: str) -> list[NDArray[Any]]:
+        """The outputs `names`, or all, for `tensor`; FP32 is rounded to FP16 for a graph that takes that."""
+        if self._half and tensor.dtype == np.float32:
+            tensor = tensor.astype(np.float16)
+        outputs: list[NDArray[Any]] = self._session.run(list(names) or None, {self.input_name: tensor})
+        return outputs
+
+    def named(self, tensor: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """All outputs for `tensor`, by name."""
+        return dict(zip(self.outputs, self.run(tensor), strict=True))

@@ -1,0 +1,96 @@
+"""Serves a repository with the real server, in a process of its own, and asks it.
+
+What lives here: the process, and requests of raw images to it. What does not: what the answers should be.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread, Timer
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.ground.errors import ConfigurationError
+
+_ADDRESS: Final = re.compile(r"classifying at http://[^:]+:(\d+)")
+_START_SECONDS: Final = 180.0
+_STOP_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 60.0
+_OK: Final = 200
+
+
+class Served:
+    """A running server, which serves one repository on `port` of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def classify(self, image: NDArray[np.uint8], *, model: str) -> list[dict[str, Any]]:
+        """The predictions (`label`, `index`, `probability`) for an image UINT8 [H, W, 3].
+
+        Raises `ConfigurationError` with what the server said if it answers with an error.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_ANSWER_SECONDS)
+        try:
+            height, width, _ = image.shape
+            path = f"/v1/classify?model={model}&height={height}&width={width}"
+            connection.request("POST", path, image.tobytes(), {"Content-Type": "application/octet-stream"})
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status != _OK:
+            raise ConfigurationError(
+                f"the server answers {response.status} to an image of {height} x {width}: {answer}"
+            )
+        predictions: list[dict[str, Any]] = answer["predictions"]
+        return predictions
+
+
+@contextmanager
+def serve(repository: Path) -> Iterator[Served]:
+    """Serve `repository` while the context lasts; raises `ConfigurationError` with what the server said."""
+    command = [sys.executable, "-m", "topfive", "--model-repository", str(repository), "--port", "0", "--no-grpc"]
+    # Settings of another service, and the telemetry's switch, are not this one's.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
+    process = subprocess.Popen(  # noqa: S603  # our own server
+        [*command, "--log-format", "json"], env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    )
+    assert process.stderr is not None
+    watchdog = Timer(_START_SECONDS, process.kill)
+    watchdog.start()
+    try:
+        port = _port(process.stderr, repository)
+        watchdog.cancel()
+        Thread(target=deque, args=(process.stderr, 0), daemon=True).start()  # read on, so that it never blocks
+        yield Served(port)
+    finally:
+        watchdog.cancel()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _port(log: IO[str], repository: Path) -> int:
+    """The port that the server announces once its models are warm."""
+    last: deque[str] = deque(maxlen=3)
+    for line in log:
+        if found := _ADDRESS.search(line):
+            return int(found[1])
+        last.append(line.strip())
+    raise ConfigurationError(f"the server cannot serve {repository}: {' / '.join(last) or 'it said nothing'}")

@@ -1,0 +1,35 @@
+"""What was proven of a written model, step by step, and what was not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One step of a proof. `passed`: None if it could not be tried; `said`: the figures, or what is wrong, in words."""
+
+    step: str
+    passed: bool | None
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The steps in the order of a request; `figures` are numbers for programs, by name."""
+
+    findings: tuple[Finding, ...]
+    figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def failure(self) -> Finding | None:
+        """The first step that differs."""
+        return next((finding for finding in self.findings if finding.passed is False), None)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "passed": self.failure is None,
+            "steps": [asdict(each) for each in self.findings],
+            "figures": self.figures,
+        }
