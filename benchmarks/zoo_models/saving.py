@@ -57,6 +57,7 @@ def write_pictures(folder: Path, photos: Path, count: int) -> None:
     files = sorted(photos.glob("*.jpg"))
     for file in (files[place] for place in np.linspace(0, len(files) - 1, count).round().astype(int)):
         upright = ImageOps.exif_transpose(Image.open(file)).convert("RGB")
+        upright.info.clear()  # a colour profile would be written too: the service follows it, and frameworks do not
         width, height = upright.size
         middle = upright.crop(
             (0, (height - width // STRIP) // 2, width, (height - width // STRIP) // 2 + width // STRIP)
