@@ -109,9 +109,7 @@ def compare(out: Path, service: Endpoint, model: Imported) -> Compared:
     files = [out / model.recipe.pictures / str(name) for name in expected["files"]]
     rows = [answer(service, model.name, file) for file in files]
     pairs = list(zip(rows, expected["probabilities"], strict=True))
-    agree = sum(
-        bool(row) and right[row[0]["index"]] >= right.max() - 2 * model.recipe.tolerance for row, right in pairs
-    )
+    agree = sum(is_first(row, right, model.recipe.tolerance) for row, right in pairs)
     differences = [largest(row, right) for row, right in pairs]
     far = None
     if "embedding" in expected:
@@ -130,6 +128,11 @@ def answer(service: Endpoint, model: str, file: Path) -> list[dict[str, Any]]:
         return []
     found: list[dict[str, Any]] = json_format.loads(response.body)["predictions"]
     return found
+
+
+def is_first(row: Sequence[dict[str, Any]], right: Array, tolerance: float) -> bool:
+    """Whether the first answer is the most probable one, or as good as that."""
+    return bool(row) and bool(right[row[0]["index"]] >= right.max() - 2 * tolerance)
 
 
 def largest(row: Iterable[dict[str, Any]], right: Array) -> float:
