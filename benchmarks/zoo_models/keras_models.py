@@ -69,7 +69,7 @@ def main(out: Path) -> None:
     words = f"--preset keras-tf --resize squash --crop {SIDE} --interpolation bilinear".split()
     # TensorFlow does not round after it has resized: half a level more or less, everywhere.
     for name, load, more, tolerance in (
-        ("keras", by_pillow, [], TOLERANCE),
+        ("keras", by_pillow, ["--antialias"], TOLERANCE),
         ("keras_no_antialias", by_tensorflow, ["--no-antialias"], 5e-2),
     ):
         folder = folder_of(out, name)

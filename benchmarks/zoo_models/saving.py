@@ -28,8 +28,12 @@ MODEL: Final = "model.onnx"
 RECIPE: Final = "zoo.json"
 EXPECTED: Final = "expected.npz"
 COMMAND: Final = "command.txt"
-TOLERANCE: Final = 2e-3
-"""Largest difference of a probability, unless a recipe says otherwise: what resize graphs promise against Pillow."""
+TOLERANCE: Final = 2e-2
+"""Largest difference of a probability, unless a recipe says otherwise.
+
+Resize graphs promise Pillow's levels to within one. Random weights make much of that: where 1 in 100 values is a level
+off, they answer 0.017 differently, ten times as much as trained ones do. On the same pixels all agree to 1e-5.
+"""
 SHOWN_INPUTS: Final = 3
 STRIP: Final = 5
 """Width of a strip divided by its height."""
