@@ -1,6 +1,6 @@
 """Writes the table of torchvision's weights that `topfive import --from torchvision:NAME` reads.
 
-A tool for developers, run where torchvision is installed: `python deploy/torchvision_table.py`. Nothing served needs it.
+A tool for developers, run where torchvision is installed: `python deploy/torchvision_table.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TABLE = Path(__file__).parents[1] / "pipeline/topfive_pipeline/preprocessing/tor
 
 def table(torchvision: Any) -> dict[str, Any]:
     """The weights of all classifiers with what their transforms do, and the default weights of each network."""
-    models, presets = torchvision.models, torchvision.transforms._presets
+    models, presets = torchvision.models, importlib.import_module("torchvision.transforms._presets")
     weights, networks = {}, {}
     for network in models.list_models():
         kind = models.get_model_weights(network)

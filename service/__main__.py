@@ -4,5 +4,6 @@ import runpy
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "pipeline")]  # the second for the commands, `python -m service import`
 runpy.run_module("topfive", run_name="__main__", alter_sys=True)

@@ -31,7 +31,7 @@ from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.served import serve
 from topfive_pipeline.proof.verdict import Finding, Proof
 
-_LEVELS: Final = 1
+_LEVELS: Final = 2
 _BATCH: Final = 4
 _TOLERANCE: Final = 1e-3
 """Between a batch and its single images; wide enough for FP16 and int8."""
@@ -50,7 +50,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A model as it runs: its per-image graph, if it is an ensemble, its classifier, and its labels if they are known."""
+    """A model as it runs: the graph of an ensemble that resizes, the classifier, and the labels if they are known."""
 
     name: str
     resize: Graph | None
@@ -141,7 +141,7 @@ def _crops(chain: Chain, photos: Sequence[Photo]) -> Finding:
                 return Finding(
                     "resize", False, f"{name}: {worst} grey levels from the preprocessing that the graph states"
                 )
-    stated = "does not state its preprocessing" if rules is None else f"within {worst} grey level of Pillow's"
+    stated = "does not state its preprocessing" if rules is None else f"at most {worst} grey levels from Pillow's"
     return Finding("resize", True, f"images of all sizes give {list(wanted)}; {stated}")
 
 
@@ -199,7 +199,8 @@ def _against_others(chain: Chain, photos: Sequence[Photo], progress: Progress) -
         if gain.mean() > CLEAR * standard_error(gain):
             warnings.append(
                 f"the preprocessing '{best.name}' is clearly better for this network: loss {best.losses.mean():.3f} "
-                f"against {current.losses.mean():.3f} (difference {gain.mean():.3f} ± {standard_error(gain):.3f}), top-1 "
+                f"against {current.losses.mean():.3f} "
+                f"(difference {gain.mean():.3f} ± {standard_error(gain):.3f}), top-1 "
                 f"{best.right.mean():.1%} against {current.right.mean():.1%}; import it again with the preprocessing "
                 "that it was trained with"
             )

@@ -16,13 +16,14 @@ from typing import Any
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry import provenance
 from topfive_pipeline.entry.configs import Shape
+from topfive_pipeline.entry.labels import check_count, doubts
 from topfive_pipeline.entry.names import check_name, classify_name, graph_path, resize_name
 from topfive_pipeline.entry.writing import Entry, check_place, next_version, put_in_place, written_aside
 from topfive_pipeline.graphs import classify, resize
 from topfive_pipeline.graphs.batch import free_batch
 from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.network import Network, Value, read
-from topfive_pipeline.graphs.outputs import choose_output, classes_of
+from topfive_pipeline.graphs.outputs import choose_output, classes_of, expose
 from topfive_pipeline.graphs.scores import Scores, ScoresChoice, resolve_scores, scores_kind
 from topfive_pipeline.graphs.tail import EMBEDDING, Ranking
 from topfive_pipeline.preprocessing import files
@@ -33,6 +34,9 @@ from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.proving import Original, Progress, Written, prove
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.verdict import Proof
+
+_TOLERANCE = 1e-4
+_HALF_TOLERANCE = 2e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,8 @@ def plan(wanted: Wanted) -> Plan:
     check_name(wanted.name)
     network = read(wanted.model, layout=wanted.layout)
     output = choose_output(network, wanted.output, besides=wanted.embedding)
+    if wanted.embedding is not None:
+        network = expose(network, wanted.embedding)
     kind = scores_kind(network, output)
     scores = resolve_scores(kind, output, asked=wanted.scores, multi_label=wanted.threshold is not None)
     found = _found(network)
@@ -127,15 +133,17 @@ def carry_out(
     repository: Path,
     photos: Sequence[Photo],
     *,
-    tolerance: float,
     progress: Progress,
+    tolerance: float | None = None,
     version: int | None = None,
     replace: bool = False,
     dry_run: bool = False,
 ) -> Imported:
     """Build, prove, and write into `repository`, unless the proof fails or it is a `dry_run`.
 
-    `version`: None for the next. Raises `ConfigurationError` if the graphs cannot be built or written.
+    `version`: None for the next. `tolerance`: None for 1e-4, or 2e-3 for a network in FP16, which has three digits.
+
+    Raises `ConfigurationError` if the graphs cannot be built or written.
     """
     wanted = planned.wanted
     number = version or (1 if replace else next_version(repository, wanted.name))
@@ -148,11 +156,23 @@ def carry_out(
         place = Path(elsewhere) / "repository" if dry_run else repository
         with written_aside(entry, place, version=number) as aside:
             written = written_model(aside, entry, number, threshold=wanted.threshold)
-            proof = prove(written, original(planned), photos, tolerance=tolerance, progress=progress)
+            proof = prove(
+                written,
+                original(planned),
+                photos,
+                tolerance=tolerance or (_HALF_TOLERANCE if planned.network.input.dtype == "float16" else _TOLERANCE),
+                progress=progress,
+            )
             folders: list[Path] = []
             if proof.failure is None and not dry_run:
                 folders = put_in_place(aside, repository, name=wanted.name, version=number, replace=replace)
-    return Imported(number, proof, tuple(folders), freed.how, (*planned.resolved.warnings, *freed.warnings))
+    return Imported(
+        number,
+        proof,
+        tuple(folders),
+        freed.how,
+        (*planned.resolved.warnings, *doubts(wanted.labels or ()), *freed.warnings),
+    )
 
 
 def build_entry(planned: Plan, network: Network) -> Entry:
@@ -262,9 +282,10 @@ def _length(graph: Any, output: str) -> int | None:
 
 
 def must_have_labels(planned: Plan) -> None:
-    """Raise `ConfigurationError` if nobody said the labels."""
+    """Raise `ConfigurationError` if nobody said the labels, or not as many as there are classes."""
     if planned.wanted.labels is None:
         raise ConfigurationError(
             f"--labels must be said: a file with the names of the {max(2, classes_of(planned.output))} classes, one a "
             "line in the order of the network's output, or CSV or JSON; --labels imagenet-1k has those of ImageNet"
         )
+    check_count(planned.wanted.labels, max(2, classes_of(planned.output)), source=planned.wanted.labels_from)

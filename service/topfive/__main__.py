@@ -29,6 +29,11 @@ def main() -> int:
     """Run the command line; return the exit code."""
     fill_standard_files()
     arguments = sys.argv[1:]
+    # Only a word asks which commands are installed: a service, which has flags, starts without looking.
+    if arguments and not arguments[0].startswith("-"):
+        from topfive.config.commands import run_command
+
+        return run_command(arguments[0], arguments[1:])
     # --version and --help work even if a package is missing or a setting is wrong: nothing is imported or read before.
     if "--version" in arguments:
         from topfive import __version__
@@ -37,10 +42,11 @@ def main() -> int:
         return 0
     if "--help" in arguments or "-h" in arguments:
         from topfive.config.command_line import help_text
+        from topfive.config.commands import purposes
         from topfive.config.settings import Settings
 
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `topfive --help | head` ends without a traceback
-        print(help_text(Settings.model_fields))
+        print(help_text(Settings.model_fields, purposes()))
         return 0
     from topfive.process.main import main
 

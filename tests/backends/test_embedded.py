@@ -301,6 +301,17 @@ async def test_a_graph_that_is_not_as_declared_is_refused(tmp_path: Path, graph:
     assert [word for word in [str(model.graph_path(1)), *words] if word not in str(refused.value)] == []
 
 
+@pytest.mark.parametrize(("kind", "next_step"), [(FLOAT, True), (10, True), (11, True), (UINT8, False), (INT64, False)])
+async def test_a_graph_that_takes_floats_is_told_of_the_import(tmp_path: Path, kind: int, next_step: bool) -> None:
+    """For it is a network as a framework exports it."""
+    write_model(tmp_path, "m", CLASSIFIER_CONFIG, declared(image=("input", kind, (-1, 3, 2, 2))))
+    model = read_repository(tmp_path)["m"]
+    with pytest.raises(ConfigurationError, match="make them the same") as refused:
+        await EmbeddedFactory(cores=1, alone_threads=1).batched(model.config, model.graph_path(1), compute())
+    command = f"`topfive import {model.graph_path(1)} --name NAME` makes a servable model of it"
+    assert (command in str(refused.value)) is next_step
+
+
 async def test_a_per_image_graph_is_checked_too(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(crop_graph(pixels=("crop", UINT8, (-1, 2, 2, 3))))

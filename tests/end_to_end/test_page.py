@@ -30,6 +30,7 @@ from tests.testkit.tiny_models import (
     endless_start,
     ensemble_config,
     write_model,
+    write_several_repository,
 )
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -354,6 +355,24 @@ def test_where_several_models_are_served_a_person_chooses(
     assert labels(here.page) == [f"{MARKUP} {value}" for value in range(7, 12)]
     expect(here.page.locator("#facts")).to_contain_text("second")
     assert run_shown_command(here.page, dark_file.parent)["model"] == "second"
+
+
+def test_a_model_may_have_fewer_labels_and_give_none_at_all(
+    visit: Open, tmp_path: Path, dark_file: Path, cat_file: Path
+) -> None:
+    """The heading counts them; for none there is a sentence, also for who listens. The next photo has its own again."""
+    with serving("--model-repository", str(write_several_repository(tmp_path / "models", 2))) as process:
+        here = visit(process)
+        page = here.page
+        here.choose(dark_file)
+        expect(page.get_by_role("heading", name="No labels", exact=True)).to_be_visible()
+        assert bars(page) == []
+        expect(page.get_by_text("No label is above the threshold of this model.").first).to_be_visible()
+        expect(page.get_by_role("status")).to_have_text("No label is above the threshold of this model.")
+        here.choose(cat_file)
+        expect(page.get_by_role("heading", name="Two labels", exact=True)).to_be_visible()
+        assert labels(page) == ["label 0", "label 1"]
+        expect(page.locator("#none")).to_be_hidden()
 
 
 def test_where_a_key_is_asked_for_it_is_sent_with_everything_and_shown_nowhere(

@@ -88,10 +88,13 @@ def test_an_ensemble_whose_steps_do_not_fit_is_refused_by_name(tmp_path: Path) -
     ids=["only a crop", "no indices", "scores", "classes as numbers"],
 )
 def test_a_repository_without_a_classifier_is_refused(tmp_path: Path, text: str) -> None:
-    """Rather than become ready and serve nothing; the message says what a classifier puts out."""
+    """Rather than become ready and serve nothing; the message says what a classifier puts out, and the next step."""
     write_model(tmp_path, "m", text, crop_graph())
-    with pytest.raises(ConfigurationError, match="classes"):
+    with pytest.raises(ConfigurationError, match="classes") as refused:
         judge(tmp_path)
+    graph = tmp_path / "m" / "1" / "model.onnx"
+    step = "first step of an ensemble" if text == CROP_CONFIG else f"`topfive import {graph} --name NAME`"
+    assert step in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,7 @@ def test_a_repository_without_a_classifier_is_refused(tmp_path: Path, text: str)
 )
 def test_a_classifier_must_take_uint8_images(tmp_path: Path, image: tuple[str, int, tuple[int, ...]]) -> None:
     write_model(tmp_path, "m", config([image], OUTPUTS, BATCHING), classifier_graph())
-    with pytest.raises(ConfigurationError, match=r"'m'.*TYPE_UINT8"):
+    with pytest.raises(ConfigurationError, match=r"'m'.*TYPE_UINT8.*topfive import \S+/m/1/model.onnx"):
         judge(tmp_path)
 
 

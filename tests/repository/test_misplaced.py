@@ -105,9 +105,41 @@ def test_a_configuration_in_the_version_folder(tmp_path: Path) -> None:
     assert f"move '{here}' to '{there}'" in refusal(tmp_path)
 
 
-def test_a_model_without_a_configuration(tmp_path: Path) -> None:
-    make(tmp_path, "cat/1/model.onnx")
-    assert "it has no config.pbtxt; write one" in refusal(tmp_path)
+@pytest.mark.parametrize(
+    ("paths", "graph"),
+    [
+        (["cat/1/model.onnx"], "cat/1/model.onnx"),
+        (["cat/9/model.onnx", "cat/10/model.onnx"], "cat/10/model.onnx"),
+        (["cat/resnet18.onnx"], "cat/resnet18.onnx"),
+        (["resnet18.onnx"], "resnet18.onnx"),
+    ],
+)
+def test_a_graph_without_a_configuration_is_told_how_it_gets_one(tmp_path: Path, paths: list[str], graph: str) -> None:
+    make(tmp_path, *paths)
+    message = refusal(tmp_path)
+    assert f"`topfive import {tmp_path / graph} --name NAME` makes a servable model of it" in message
+    assert message.count("topfive import") == 1
+
+
+def test_a_repository_that_is_a_graph(tmp_path: Path) -> None:
+    make(tmp_path, "resnet18.onnx")
+    path = tmp_path / "resnet18.onnx"
+    assert f"it is a file: `topfive import {path} --name NAME` makes a servable model of it" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["best.pt", "model.keras", "cat/weights.safetensors"])
+def test_the_file_of_a_framework(tmp_path: Path, name: str) -> None:
+    make(tmp_path, name)
+    assert f"export the model in '{tmp_path / name}' to ONNX, then `topfive import MODEL.onnx" in refusal(tmp_path)
+
+
+def test_a_version_without_graph_and_configuration(tmp_path: Path) -> None:
+    make(tmp_path, "cat/1/")
+    assert "it has no config.pbtxt, and no graph; run the export again, then `topfive import" in refusal(tmp_path)
+
+
+def test_a_repository_of_nothing(tmp_path: Path) -> None:
+    assert "; `topfive import MODEL.onnx --name NAME` writes a model into a repository" in refusal(tmp_path)
 
 
 def test_a_repository_that_is_one_level_higher_or_lower(tmp_path: Path) -> None:

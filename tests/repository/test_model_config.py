@@ -318,7 +318,7 @@ def test_an_ensemble_has_no_fields_that_only_a_graph_can_honour(field: str, valu
         (PLAIN + 'name: "dog"', "the name is 'dog', but its folder is 'cat'"),
         (PLAIN.replace("onnxruntime", "pytorch"), "backend 'pytorch'"),
         (PLAIN.replace('backend: "onnxruntime"', 'platform: "tensorrt_plan"'), "backend 'tensorrt_plan'"),
-        (PLAIN.replace('backend: "onnxruntime"', ""), "backend ''"),
+        (PLAIN.replace('backend: "onnxruntime"', ""), "it names no backend; it must be onnxruntime"),
         (PLAIN.replace("onnxruntime", "ensemble"), "backend 'ensemble'"),
         (ENSEMBLE.replace("ensemble", "onnxruntime") + "ensemble_scheduling { step {} }", "ensemble_scheduling"),
         (

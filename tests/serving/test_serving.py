@@ -37,6 +37,7 @@ from topfive.ground.errors import (
 from topfive.ground.lifecycle import State
 from topfive.images.decoding import DecodingRules, decode
 from topfive.machine.workers import WorkerPool
+from topfive.models.settling import SETTLE_SECONDS
 from topfive.observe.metrics import Metrics
 from topfive.repository.model_config import ModelConfig
 from topfive.repository.reading import Repository
@@ -164,6 +165,12 @@ async def test_a_load_that_fails_ends_the_service(bench: Bench, error: Exception
     assert bench.state() is State.STOPPED
 
 
+async def stands_still(bench: Bench) -> None:
+    """Let the pause pass after which a look at the repository looks again."""
+    await until(lambda: bench.clock.now() + SETTLE_SECONDS in bench.clock.armed)
+    bench.clock.advance(SETTLE_SECONDS)
+
+
 async def test_an_empty_repository_is_served_once_a_model_comes(tmp_path: Path) -> None:
     """It is looked at, so that may be: until then the service is up, and not ready."""
     bench = Bench(tmp_path, model_control="poll", poll_seconds=15.0)
@@ -173,7 +180,9 @@ async def test_an_empty_repository_is_served_once_a_model_comes(tmp_path: Path) 
     serving.gauges.publish()
     assert b"topfive_ready 0.0" in serving.metrics.exposition()
     write_tiny_repository(tmp_path)
-    await serving.control.poll()
+    look = asyncio.create_task(serving.control.poll())
+    await stands_still(bench)
+    await look
     assert serving.lifecycle.ready
     assert serving.models.find().name == "tiny"
     assert b"topfive_ready 1.0" in serving.metrics.exposition()
@@ -446,8 +455,9 @@ async def test_the_repository_is_polled_as_the_settings_say_until_the_stop(tmp_p
     assert looks in clock.armed, "beside the watch's own timers"
     write_version(tmp_path, "classify", 2, classifier_graph())
     clock.advance(7.0)
+    await stands_still(bench)
     await until(lambda: bench.serving.models.find("classify").version == 2)
-    await until(lambda: looks + 7.0 in clock.armed)
+    await until(lambda: looks + SETTLE_SECONDS + 7.0 in clock.armed)
     await bench.serving.stop()
     assert clock.armed == []
     assert bench.failures == []
@@ -477,6 +487,7 @@ async def test_a_stop_breaks_a_look_off(tmp_path: Path) -> None:
     clock = bench.serving.clock
     assert isinstance(clock, FakeClock)
     clock.advance(bench.serving.settings.poll_seconds)
+    await stands_still(bench)
     await until(lambda: bench.factory.asked)
     await bench.serving.stop()
     assert (bench.state(), bench.failures) == (State.STOPPED, [])
@@ -601,6 +612,7 @@ async def test_a_mismatch_is_tried_again_though_no_file_has_changed(tmp_path: Pa
     bench.factory.backend = CheckedBackend()
     write_version(tmp_path, "classify", 2, classifier_graph())
     bench.clock.advance(bench.serving.settings.poll_seconds)
+    await stands_still(bench)
     await until(lambda: "no version 2" in str(bench.serving.control.index()))
     assert bench.serving.models.find("classify").version == 1
     bench.factory.error = None
@@ -618,6 +630,7 @@ async def test_polling_outlasts_a_backend_that_is_away(tmp_path: Path) -> None:
     bench.factory.error = BackendUnreachable("away")
     write_version(tmp_path, "classify", 2, classifier_graph())
     bench.clock.advance(bench.serving.settings.poll_seconds)
+    await stands_still(bench)
     await until(lambda: bench.factory.asked > asked)
     bench.factory.error = None
     bench.factory.backend = CheckedBackend()

@@ -26,6 +26,7 @@ from topfive.models.index import IndexEntry
 from topfive.models.live import LiveModels
 from topfive.models.loading import BatchedUnit, Loader, QueueDefaults
 from topfive.models.served import Models, ServedModel
+from topfive.models.settling import Settling
 from topfive.observe.metrics import Metrics
 from topfive.repository.model_config import ModelConfig
 from topfive.repository.reading import Repository
@@ -70,11 +71,12 @@ class CountingFactory(EmbeddedFactory):
 
 @dataclass
 class ModelBench:
-    """The models of `repository`, changed as `mode` allows."""
+    """The models of `repository`, changed as `mode` allows; looks at it pause for `settle_seconds`."""
 
     repository: Path
     mode: Mode = "explicit"
     default_model: str | None = None
+    settle_seconds: float = 0.0
     clock: FakeClock = field(default_factory=FakeClock)
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -82,8 +84,13 @@ class ModelBench:
         self.factory = CountingFactory(self.clock)
         self.lifecycle = Lifecycle(on_change=lambda state: None)
         self.live = LiveModels(lifecycle=self.lifecycle, metrics=self.metrics)
+        repository = Repository(self.repository)
         self.control = ModelControl(
-            mode=self.mode, repository=Repository(self.repository), lifecycle=self.lifecycle, live=self.live
+            mode=self.mode,
+            repository=repository,
+            settling=Settling(repository, clock=self.clock, seconds=self.settle_seconds),
+            lifecycle=self.lifecycle,
+            live=self.live,
         )
         self.pool = WorkerPool(threads=2, name="compute")
         self.loader = Loader(

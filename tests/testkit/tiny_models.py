@@ -94,6 +94,79 @@ def classifier_graph(
     )
 
 
+def several_labels_graph(labels: int) -> bytes:
+    """A classifier of which several labels can be true: those of at least half are put out, the other places are "".
+
+    The probability of "label i" of an image whose brightest value is v is v / 255 - i / 20. It has an embedding too.
+    """
+    return _model(
+        [
+            _node("Cast", [PIXELS[0]], "numbers", to=_FLOAT),
+            _node("ReduceMax", ["numbers"], "brightest", axes=[1, 2, 3], keepdims=0),
+            _node("Unsqueeze", ["brightest", "one"], "column"),
+            _node("Mul", ["column", "directions"], "embedding"),
+            _node("Div", ["column", "white"], "whiteness"),
+            _node("Sub", ["whiteness", "losses"], "scores"),
+            _node("Relu", ["scores"], "probabilities"),
+            _node("Cast", ["probabilities"], "counts", to=_INT64),
+            _node("Mul", ["counts", "zero"], "zeros"),
+            _node("Add", ["zeros", "places"], "indices"),
+            _node("Gather", ["names", "indices"], "all_classes"),
+            _node("GreaterOrEqual", ["probabilities", "half"], "is_true"),
+            _node("Where", ["is_true", "all_classes", "nothing"], "classes"),
+        ],
+        initializers=[
+            _constant("one", _INT64, (1,), struct.pack("<q", 1)),
+            _constant("zero", _INT64, (), struct.pack("<q", 0)),
+            _constant("white", _FLOAT, (), struct.pack("<f", 255)),
+            _constant("half", _FLOAT, (), struct.pack("<f", 0.5)),
+            _constant("places", _INT64, (1, labels), struct.pack(f"<{labels}q", *range(labels))),
+            _constant("losses", _FLOAT, (1, labels), struct.pack(f"<{labels}f", *(i / 20 for i in range(labels)))),
+            _constant("directions", _FLOAT, (1, 4), struct.pack("<4f", *DIRECTIONS)),
+            _strings("names", [f"label {number}".encode() for number in range(labels)]),
+            _strings("nothing", [b""]),
+        ],
+        inputs=[PIXELS],
+        outputs=several_outputs(labels),
+    )
+
+
+def several_outputs(labels: int) -> tuple[Tensor, ...]:
+    """The outputs of `several_labels_graph`."""
+    return (*((name, kind, (-1, labels)) for name, kind, _ in OUTPUTS), FURTHER[0])
+
+
+def write_several_repository(repository: Path, *counts: int) -> Path:
+    """For each of `counts` an ensemble `of_N`, whose classifier has so many labels, several of which can be true."""
+    write_model(repository, "crop", CROP_CONFIG, crop_graph())
+    for labels in counts:
+        outputs = several_outputs(labels)
+        text = config([PIXELS], outputs, BATCHING)
+        write_model(repository, f"of_{labels}_classify", text, several_labels_graph(labels))
+        write_model(repository, f"of_{labels}", ensemble_config(second=f"of_{labels}_classify", outputs=outputs))
+    return repository
+
+
+def flat_classifier_graph(side: int, outputs: Sequence[Tensor] = OUTPUTS) -> bytes:
+    """The classifier for images of `side` x `side` pixels only, though it declares any size, as after a `Flatten`."""
+    image: Tensor = ("pixels", _UINT8, (-1, -1, -1, 3))
+    return _model(
+        [
+            _node("Reshape", [image[0], "flat"], "flattened"),
+            _node("Cast", ["flattened"], "numbers", to=_INT64),
+            _node("ReduceMax", ["numbers"], "brightest", axes=[1], keepdims=0),
+            _node("Unsqueeze", ["brightest", "one"], "column"),
+            *_labelling(),
+        ],
+        initializers=[
+            _constant("flat", _INT64, (2,), struct.pack("<2q", -1, side * side * 3)),
+            *_label_constants(HIGHEST_VALUE + 5, "value"),
+        ],
+        inputs=[image],
+        outputs=outputs,
+    )
+
+
 def _labelling(probabilities_from: str = "float_zeros") -> list[bytes]:
     """From `column`, the brightest value of each image, to the outputs."""
     return [
@@ -232,12 +305,17 @@ def unending_graph(*, always: bool = False) -> bytes:
 
 
 def crop_graph(image: Tensor = IMAGE, pixels: Tensor = PIXELS) -> bytes:
-    """UINT8 [N, H, W, 3] in, its upper left corner of the size of `pixels` out."""
+    """UINT8 [N, H, W, 3] in, its upper left corner of the size of `pixels` out; what a smaller image lacks is black."""
+    sides = pixels[2][1:3]
     return _model(
-        [_node("Slice", [image[0], "starts", "ends", "axes"], pixels[0])],
+        [
+            _node("Pad", [image[0], "more"], "padded"),
+            _node("Slice", ["padded", "starts", "ends", "axes"], pixels[0]),
+        ],
         initializers=[
+            _constant("more", _INT64, (8,), struct.pack("<8q", 0, 0, 0, 0, 0, *sides, 0)),
             _constant("starts", _INT64, (2,), struct.pack("<2q", 0, 0)),
-            _constant("ends", _INT64, (2,), struct.pack("<2q", *pixels[2][1:3])),
+            _constant("ends", _INT64, (2,), struct.pack("<2q", *sides)),
             _constant("axes", _INT64, (2,), struct.pack("<2q", 1, 2)),
         ],
         inputs=[image],
@@ -245,8 +323,87 @@ def crop_graph(image: Tensor = IMAGE, pixels: Tensor = PIXELS) -> bytes:
     )
 
 
+def cutting_graph(image: Tensor = IMAGE, pixels: Tensor = PIXELS) -> bytes:
+    """As `crop_graph`, but of an image that is smaller it makes a smaller one, whatever it declares."""
+    return _model(
+        [_node("Slice", [image[0], "starts", "ends", "axes"], pixels[0])],
+        initializers=[
+            _constant("starts", _INT64, (2,), struct.pack("<2q", 0, 0)),
+            _constant("ends", _INT64, (2,), struct.pack("<2q", *(abs(side) for side in pixels[2][1:3]))),
+            _constant("axes", _INT64, (2,), struct.pack("<2q", 1, 2)),
+        ],
+        inputs=[image],
+        outputs=[pixels],
+    )
+
+
+def sized_graph(height: int, width: int, *, pixels: Tensor = PIXELS) -> bytes:
+    """UINT8 [N, H, W, 3] in, `height` x `width` pixels of its brightest values out, whatever `pixels` declares."""
+    nodes, constants = _hidden(IMAGE[0], (1, height, width, 3))
+    return _model(
+        [
+            *nodes,
+            _node("ReduceMax", ["image"], "brightest", axes=[1, 2], keepdims=1),
+            _node("Expand", ["brightest", "shape"], pixels[0]),
+        ],
+        initializers=constants,
+        inputs=[IMAGE],
+        outputs=[pixels],
+    )
+
+
+def reshaping_graph(pixels: Tensor = PIXELS) -> bytes:
+    """Takes images of 2 x 2 pixels only, whatever it declares."""
+    nodes, constants = _hidden(IMAGE[0], (-1, 2, 2, 3))
+    return _model(
+        [*nodes, _node("Reshape", ["image", "shape"], pixels[0])],
+        initializers=constants,
+        inputs=[IMAGE],
+        outputs=[pixels],
+    )
+
+
+def miscounting_graph(labels: int = 5, *, one_row: bool = False, outputs: Sequence[Tensor] = OUTPUTS) -> bytes:
+    """A classifier that puts out so many `labels`, and perhaps only `one_row` for a batch, whatever it declares."""
+    nodes, constants = _hidden(PIXELS[0], (1, labels))
+    return _model(
+        [
+            *nodes,
+            _node("Cast", [PIXELS[0]], "numbers", to=_INT64),
+            _node("ReduceMax", ["numbers"], "brightest", axes=[0, 1, 2, 3] if one_row else [1, 2, 3], keepdims=0),
+            _node("Unsqueeze", ["brightest", "both" if one_row else "one"], "column"),
+            _node("Expand", ["column", "shape"], "indices"),
+            _node("Gather", ["labels", "indices"], "classes"),
+            _node("Mul", ["indices", "zero"], "zeros"),
+            _node("Cast", ["zeros"], "probabilities", to=_FLOAT),
+        ],
+        initializers=[
+            *constants,
+            _constant("both", _INT64, (2,), struct.pack("<2q", 0, 1)),
+            *_label_constants(HIGHEST_VALUE + 5, "value"),
+        ],
+        inputs=[PIXELS],
+        outputs=outputs,
+    )
+
+
+def _hidden(given: str, shape: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
+    """Nodes and constants that make `shape` in a way that the runtime cannot foresee: it believes what is declared."""
+    nodes = [
+        _node("Cast", [given], "shape_numbers", to=_INT64),
+        _node("ReduceMax", ["shape_numbers"], "shape_number", keepdims=0),
+        _node("Mul", ["shape_number", "shape_zero"], "shape_nothing"),
+        _node("Add", ["shape_nothing", "shape_known"], "shape"),
+    ]
+    constants = [
+        _constant("shape_zero", _INT64, (), struct.pack("<q", 0)),
+        _constant("shape_known", _INT64, (len(shape),), struct.pack(f"<{len(shape)}q", *shape)),
+    ]
+    return nodes, constants
+
+
 def shrink_graph(image: Tensor = IMAGE, pixels: Tensor = PIXELS) -> bytes:
-    """UINT8 [N, H, W, 3] in, 2 x 2 pixels of its brightest values out: unlike `crop_graph`, of an image of any size."""
+    """UINT8 [N, H, W, 3] in, 2 x 2 pixels of its brightest values out."""
     return _model(
         [
             _node("ReduceMax", [image[0]], "brightest", axes=[1, 2], keepdims=1),

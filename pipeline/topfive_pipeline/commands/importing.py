@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,13 +15,18 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.entry.labels import labels_in, read_labels
+from topfive_pipeline.graphs.layouts import LayoutChoice
+from topfive_pipeline.graphs.scores import ScoresChoice
 from topfive_pipeline.importer import Fact, Imported, Plan, Wanted, carry_out, must_have_labels, plan
 from topfive_pipeline.preprocessing.candidates import candidates
-from topfive_pipeline.preprocessing.flags import choices_said, command_line
+from topfive_pipeline.preprocessing.choices import Choices, Origin
+from topfive_pipeline.preprocessing.flags import choices_said, command_line, scale_text
+from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.photos import Photo, read_photos, shipped
 from topfive_pipeline.proof.ranking import MOST, Ranked, labelled, rank, try_out
 from topfive_pipeline.proof.running import Graph
 
+_REPOSITORY: Final = Path("my_models")
 _PROVEN_ON: Final = 40
 """Photos are enough to find a wrong graph; more would only take longer."""
 _IMAGENET: Final = "imagenet-1k"
@@ -70,11 +76,11 @@ def import_model(
     std: Annotated[str | None, Option(help="0.229,0.224,0.225.")] = None,
     scale: Annotated[str | None, Option(help="What grey levels are multiplied by first: 1/255, or 1.")] = None,
     colour: Annotated[str | None, Option(help="rgb, bgr or grey.")] = None,
-    layout: Annotated[str, Option(help="auto, NCHW, NHWC or flat.")] = "auto",
+    layout: Annotated[LayoutChoice, Option(help="How the network's input holds pixels; flat: in one row.")] = "auto",
     labels: Annotated[
         str | None, Option(metavar="FILE", help="txt, csv or json; or imagenet-1k.", show_default=False)
     ] = None,
-    scores: Annotated[str, Option(help="auto, softmax, sigmoid or as-is.")] = "auto",
+    scores: Annotated[ScoresChoice, Option(help="What makes probabilities of the network's scores.")] = "auto",
     top: Annotated[int | None, Option(help="Labels in an answer.", show_default="5, or all with --threshold")] = None,
     threshold: Annotated[
         float | None, Option(help="For networks whose classes do not exclude one another: name all that are above it.")
@@ -84,7 +90,10 @@ def import_model(
     photos: Annotated[
         Path | None, Option(help="A folder of pictures to prove it on, with labels.csv or a folder a class for --find.")
     ] = None,
-    tolerance: Annotated[float, Option(help="The most that a probability may differ from the network's.")] = 1e-4,
+    tolerance: Annotated[
+        float | None,
+        Option(help="The most that a probability may differ from the network's.", show_default="1e-4; FP16: 2e-3"),
+    ] = None,
     find: Annotated[
         bool, Option("--find", help="Rank the customary preprocessings on labelled photos; write nothing.")
     ] = False,
@@ -102,6 +111,23 @@ def import_model(
     Exit code: 0 written, 1 the proof failed, 2 something must be said or cannot be used.
     """
     screen = Screen(quiet=as_json)
+    start = _start(
+        str(model),
+        {
+            "name": name,
+            "repository": None if repository == _REPOSITORY else str(repository),
+            "labels": labels,
+            "layout": None if layout == "auto" else layout,
+            "scores": None if scores == "auto" else scores,
+            "top": top,
+            "threshold": threshold,
+            "output": output,
+            "embedding": embedding,
+            "photos": photos,
+            "source": source,
+            "licence": licence,
+        },
+    )
     said = choices_said(
         resize=resize,
         crop=crop,
@@ -133,10 +159,10 @@ def import_model(
     )
     planned = plan(wanted)
     if find:
-        return _find(planned, _photos(photos, names, most=None), screen, as_json=as_json, repository=repository)
+        return _find(planned, _photos(photos, names, most=None), screen, as_json=as_json, start=start)
     _show(planned, screen)
     if planned.resolved.rules is None:
-        return _must_be_said(planned, screen, as_json=as_json)
+        return _must_be_said(planned, screen, as_json=as_json, start=start)
     must_have_labels(planned)
     with screen.working() as progress:
         done = carry_out(
@@ -184,38 +210,53 @@ def _version(text: str) -> int | None:
 
 
 def _show(planned: Plan, screen: Screen) -> None:
-    choices = planned.resolved.choices
-    facts = [
-        *planned.facts,
-        *(
-            Fact(choice.origin, field.replace("_", " "), _text(choice.value), choice.where)
-            for field, choice in choices.items()
-        ),
-    ]
-    order = ("found", "said", "read", "assumed")
-    facts.sort(key=lambda fact: order.index(fact.origin))
+    facts = [*planned.facts, *_preprocessing_facts(planned.resolved.choices)]
+    facts.sort(key=lambda fact: _ORDER.index(fact.origin))
     screen.facts(facts, [(each.flag, each.hint) for each in planned.resolved.missing])
 
 
-def _text(value: Any) -> str:
-    return (
-        ", ".join(f"{each:g}" for each in value)
-        if isinstance(value, tuple)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+def _preprocessing_facts(choices: Choices) -> list[Fact]:
+    """A line for each step and each place that says something of it."""
+    facts = []
+    for step, fields in _STEPS.items():
+        said: dict[tuple[Origin, str], list[str]] = {}
+        for field in fields:
+            if (choice := choices.get(field)) is not None:
+                said.setdefault((choice.origin, choice.where), []).append(_WORDS[field](choice.value))
+        facts += [Fact(origin, step, ", ".join(words), where) for (origin, where), words in said.items()]
+    return facts
 
 
-def _must_be_said(planned: Plan, screen: Screen, *, as_json: bool) -> int:
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+_ORDER: Final[Sequence[Origin]] = ("found", "said", "read", "assumed")
+_STEPS: Final = {
+    "resize": ("resize", "short_side", "resize_to", "interpolation", "antialias", "fill"),
+    "crop": ("crop", "crop_rounding"),
+    "colour": ("colour",),
+    "normalise": ("scale", "mean", "std"),
+}
+_WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "resize": str,
+    "short_side": lambda value: f"short side {value}",
+    "resize_to": lambda value: f"to {value[0]} x {value[1]}",
+    "interpolation": str,
+    "antialias": lambda value: "antialias" if value else "no antialias",
+    "fill": lambda value: f"fill {value}",
+    "crop": lambda value: f"{value[0]} x {value[1]}",
+    "crop_rounding": lambda value: f"odd margins {value}",
+    "colour": str,
+    "scale": lambda value: f"scale {scale_text(value)}",
+    "mean": lambda value: f"mean {_numbers(value)}",
+    "std": lambda value: f"std {_numbers(value)}",
+}
+
+
+def _must_be_said(planned: Plan, screen: Screen, *, as_json: bool, start: str) -> int:
     missing = [asdict(each) for each in planned.resolved.missing]
-    lines = [
-        (
-            name,
-            f"topfive import {planned.wanted.model} --name {planned.wanted.name} {command_line(rules, network_crop=planned.network.size)}",
-        )
-        for name, rules in _candidates(planned)
-    ]
+    lines = [(name, f"{start} {_flags(planned, rules)}") for name, rules in _candidates(planned)]
     if as_json:
         print_json({"refused": "must be said", "missing": missing, "candidates": dict(lines)})
         return REFUSED
@@ -228,6 +269,16 @@ def _must_be_said(planned: Plan, screen: Screen, *, as_json: bool) -> int:
     return REFUSED
 
 
+def _start(model: str, said: Mapping[str, object]) -> str:
+    """The beginning of a command line like this one, without what it says of the preprocessing."""
+    flags = [word for flag, value in said.items() if value is not None for word in (f"--{flag}", str(value))]
+    return shlex.join(["topfive", "import", model, *flags])
+
+
+def _flags(planned: Plan, rules: Preprocessing) -> str:
+    return command_line(rules, network_crop=planned.network.size)
+
+
 def _candidates(planned: Plan) -> list[tuple[str, Any]]:
     crop = planned.network.size
     if crop is None:
@@ -236,7 +287,7 @@ def _candidates(planned: Plan) -> list[tuple[str, Any]]:
     return candidates(crop=crop, channels=planned.network.channels)
 
 
-def _find(planned: Plan, photos: Sequence[Photo], screen: Screen, *, as_json: bool, repository: Path) -> int:
+def _find(planned: Plan, photos: Sequence[Photo], screen: Screen, *, as_json: bool, start: str) -> int:
     must_have_labels(planned)
     known = labelled(photos, what_for="--find")
     tried = _candidates(planned)
@@ -258,24 +309,20 @@ def _find(planned: Plan, photos: Sequence[Photo], screen: Screen, *, as_json: bo
         print_json({"photos": len(known), "ranked": [asdict(each) | {"clear": each.clear} for each in ranked]})
         return 0
     screen.table(
-        f"{len(known)} photos; loss is -log of the true label's probability, in nats",
+        f"{ranked[0].photos} photos (the hopeless got fewer); loss is -log of the true label's probability, in nats",
         ("preprocessing", "loss", "behind the best", "top-1", ""),
         [_row(each, first=place == 0) for place, each in enumerate(ranked)],
     )
     together = [each.name for each in ranked[1:] if not each.clear]
     if together:
         screen.say(
-            f"\nThese photos cannot tell it from: {'; '.join(together)}. Take the one that the network was trained with, or "
-            f"give more photos (at most {MOST} are used)."
+            f"\nThese photos cannot tell it from: {'; '.join(together)}. Take the one that the network was trained "
+            f"with, or give more photos (at most {MOST} are used)."
         )
     best = ranked[0].rules
     assert best is not None
     screen.say("\nTo import with the best:\n")
-    flags = command_line(best, network_crop=planned.network.size)
-    labels = f" --labels {planned.wanted.labels_from}" if planned.wanted.labels_from else ""
-    screen.command(
-        f"topfive import {planned.wanted.model} --name {planned.wanted.name} --repository {repository}{labels} {flags}"
-    )
+    screen.command(f"{start} {_flags(planned, best)}")
     return 0
 
 

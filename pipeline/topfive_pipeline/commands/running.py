@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -17,14 +18,16 @@ FAILED: Final = 1
 
 
 def run(command: Callable[..., int], name: str, arguments: Sequence[str], *, needs_arguments: bool = True) -> int:
-    """Run `command`, whose parameters are its flags, with `arguments`; return its exit code. Without any, it shows its help."""
+    """Run `command`, whose parameters are its flags, with `arguments`; return its exit code.
+
+    `needs_arguments`: without any it shows its help.
+    """
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
+    @functools.wraps(command)
     def wrapped(*positional: Any, **named: Any) -> None:
         raise typer.Exit(command(*positional, **named))
 
-    wrapped.__wrapped__ = command  # type: ignore[attr-defined]  # typer reads the flags from the signature
-    wrapped.__doc__ = command.__doc__
     app.command(name, no_args_is_help=needs_arguments)(wrapped)
     try:
         app(list(arguments), prog_name=f"topfive {name}")

@@ -37,8 +37,8 @@ def in_order(table: Table, path: Path) -> list[Any]:
         raise ConfigurationError(f"{path}: it names no class")
     if min(names) == 1 and max(names) == len(names):
         raise ConfigurationError(
-            f"{path}: it counts classes from 1, and networks count from 0; subtract 1 from each number, or add the class "
-            "0 if the network has one more"
+            f"{path}: it counts classes from 1, and networks count from 0; subtract 1 from each number, or add "
+            "class 0 if the network has one more"
         )
     if gaps := [number for number in range(min(max(names) + 1, len(names) + 100)) if number not in names]:
         shown = ", ".join(map(str, gaps[:5])) + (" and others" if len(gaps) > 5 else "")
@@ -111,7 +111,7 @@ def _columns(heading: Sequence[str], rows: Sequence[Sequence[str]], path: Path) 
     whole = [place for place in range(len(heading)) if all(_NUMBER.fullmatch(row[place]) for row in rows)]
     if not whole:
         raise ConfigurationError(
-            f"{path}: no column holds the number of each class; add one, or leave the names alone, one a line, in a .txt"
+            f"{path}: no column holds the number of each class; add one, or keep the names only, one a line, in a .txt"
         )
     numbers = whole[0] if len(whole) == 1 else _by_heading(heading, whole, _NUMBERS_HEADINGS)
     others = [place for place in range(len(heading)) if place != numbers]
@@ -120,8 +120,8 @@ def _columns(heading: Sequence[str], rows: Sequence[Sequence[str]], path: Path) 
     if numbers is None or names is None:
         shown = ", ".join(f"'{cell}'" for cell in heading) if any(heading) else "no headings"
         raise ConfigurationError(
-            f"{path}: of its {len(heading)} columns ({shown}) it is not clear which are number and name; head these two "
-            "'index' and 'name', or remove the others"
+            f"{path}: of its {len(heading)} columns ({shown}) it is not clear which are number and name; head these "
+            "two 'index' and 'name', or remove the others"
         )
     return numbers, names
 

@@ -44,17 +44,28 @@ def read_labels(path: Path) -> list[str]:
         return _checked(from_columns(text, path), path)
     if text.lstrip().startswith(("{", "[")):
         raise ConfigurationError(
-            f"{path}: it begins with '{text.lstrip()[0]}', as a list or dictionary in a program does; save it as .json, "
-            "or with one name a line"
+            f"{path}: it begins with '{text.lstrip()[0]}', as a list or dictionary in a program does; save it as JSON, "
+            "in a .json, or with one name a line"
         )
     return _checked(_of_lines(text, path), path)
 
 
-def labels_in(path: Path) -> list[str] | None:
-    """The names in a JSON file that was named for something else: `id2label`, `label_names`; None if it has none.
+def labels_in(source: str | Path) -> list[str] | None:
+    """The names in a JSON file that was named for its preprocessing: `id2label`, `label_names`; None if it has none.
 
-    Names that Hugging Face made up (`LABEL_0`) count as none. Raises `ConfigurationError` for names with gaps.
+    In the folder of a file without names, or in the folder that was named, `config.json` may have them. Names that
+    Hugging Face made up (`LABEL_0`) count as none, and `source` may be the name of weights, which has none. Raises
+    `ConfigurationError` for names with gaps.
     """
+    path = Path(source)
+    folder = path if path.is_dir() else path.parent
+    for file in (path, folder / "config.json"):
+        if file.is_file() and (found := _names_beside(file)) is not None:
+            return found
+    return None
+
+
+def _names_beside(path: Path) -> list[str] | None:
     content = read_json(path)
     if not isinstance(content, Mapping):
         return None
@@ -90,8 +101,6 @@ def check_count(labels: Sequence[str], classes: int, *, source: str) -> None:
         )
     elif classes == count - 1:
         advice = f"is '{labels[0]}' a heading or a background class that the network does not have? Then remove it"
-    elif (classes, count) == (1, 2):
-        advice = "with one score for yes or no there is one name: that of the class that a high score means"
     else:
         advice = "is it the file of another network?"
     raise ConfigurationError(f"{message}; {advice}")
@@ -107,8 +116,9 @@ def _of_json(content: Any, path: Path) -> list[str] | None:
     if not isinstance(content, Mapping):
         return None
     for name in _HOLDERS:
-        if isinstance(inner := content.get(name), Mapping | list):
-            if name == "pretrained_cfg":
+        inner: Any = content.get(name)
+        if isinstance(inner, Mapping | list):
+            if name == "pretrained_cfg" and isinstance(inner, Mapping):
                 found = _of_json(
                     {key: inner[key] for key in ("label_names", "label_descriptions") if key in inner}, path
                 )
@@ -123,7 +133,7 @@ def _of_json(content: Any, path: Path) -> list[str] | None:
 
 
 def _described(names: Sequence[Any], descriptions: Any, path: Path) -> list[str]:
-    """Timm's names, which are synsets for ImageNet; by their descriptions where each has one."""
+    """The names in timm's files, which are synsets for ImageNet; the descriptions instead where each has one."""
     if isinstance(descriptions, Mapping) and all(isinstance(descriptions.get(name), str) for name in names):
         names = [descriptions[name] for name in names]
     return _checked(Table(dict(enumerate(names))), path)
@@ -145,9 +155,8 @@ def _of_lines(text: str, path: Path) -> Table:
 def _checked(table: Table, path: Path) -> list[str]:
     labels = []
     for number, value in enumerate(in_order(table, path)):
-        if isinstance(value, list) and value:
-            value = value[-1]  # Keras' imagenet_class_index.json: [synset, name]
-        if not isinstance(value, str | int | float) or not (label := str(value).strip()):
+        name = value[-1] if isinstance(value, list) and value else value  # [synset, name] in Keras' class index
+        if not isinstance(name, str | int | float) or not (label := str(name).strip()):
             raise ConfigurationError(f"{path}: class {number} has no name, or an empty one; write it there")
         if _CONTROL.search(label):
             raise ConfigurationError(f"{path}: the name of class {number} has a control character in it; remove it")

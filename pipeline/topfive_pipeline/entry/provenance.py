@@ -53,5 +53,6 @@ def stamped_rules(properties: Mapping[str, str]) -> Preprocessing | None:
     """The preprocessing that a graph with these `properties` was made for, if `topfive import` made it."""
     if properties.get("producer") != PRODUCER or PREPROCESSING not in properties:
         return None
-    fields = json.loads(properties[PREPROCESSING])
-    return Preprocessing(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    fields: dict[str, Any] = json.loads(properties[PREPROCESSING])
+    values: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in fields.items()}
+    return Preprocessing(**values)

@@ -102,9 +102,9 @@ def _freed(
 def _cost(single_ms: float, batch_ms: float, failed: str) -> str:
     reason = failed.splitlines()[0] if failed else "there is no rule for it"
     return (
-        f"the network runs image by image: {batch_ms:.1f} ms for each of {_IMAGES} images at once, {single_ms:.1f} ms for "
-        f"one alone, so batches gain nothing; a batch as such fails ({reason}); export it again with a batch dimension "
-        "that is free"
+        f"the network runs image by image: {batch_ms:.1f} ms for each of {_IMAGES} images at once, {single_ms:.1f} ms "
+        f"for one alone, so batches gain nothing; a batch as such fails ({reason}); export it again with a batch "
+        "dimension that is free"
     )
 
 
@@ -145,13 +145,14 @@ def _difference(found: list[Arrays], singles: Arrays) -> float | None:
     """The largest difference, as a part of an output's largest number; None if it is too large, or shapes differ."""
     largest = 0.0
     for name, wanted in singles.items():
-        spread = float(np.abs(wanted - wanted[:1]).max())
-        scale = float(np.abs(wanted).max())
-        for outputs in found:
+        finite = np.where(np.isfinite(wanted), wanted, 0)
+        spread, scale = float(np.abs(finite - finite[:1]).max()), float(np.abs(finite).max())
+        for rows, outputs in zip((_IMAGES, 1), found, strict=True):
             got = outputs[name]
-            if got.shape != (len(got), *wanted.shape[1:]) or len(got) not in {1, _IMAGES}:
+            if got.shape != (rows, *wanted.shape[1:]):
                 return None
-            apart = float(np.abs(got.astype(np.float64) - wanted[: len(got)]).max())
+            unlike = got != wanted[:rows]  # the same infinities have no difference that is a number
+            apart = float(np.abs(got[unlike].astype(np.float64) - wanted[:rows][unlike]).max(initial=0.0))
             if not (apart <= _TOLERANCES[str(wanted.dtype)] * scale and apart <= _MIXED * spread):
                 return None
             largest = max(largest, apart / scale if scale else 0.0)
@@ -170,7 +171,7 @@ def _candidates(
         shapes = {value: as_shape(found[name]) for name, value in asked.items()}
     except Exception:  # noqa: BLE001 # some graphs have values without a shape; no rule can be used then
         shapes = {}
-    tried = []
+    tried: list[Any] = []
     for guess in GUESSES if shapes else ():
         model = _declared_free(network)
         rewriting = Rewriting(model, shapes, opset=network.opset, guess=guess)

@@ -97,7 +97,7 @@ class Rewriting:
             "Resize": self._resize,
             "Gather": self._gather,
             "Gemm": lambda node, at, _: at if at.axis == attribute(node, "transA", 0) else None,
-            "Einsum": lambda *_: None,
+            "Einsum": self._einsum,
         }
         for node in list(self._graph.node):
             carrier = next((value for value in node.input if value in self._at), None)
@@ -178,6 +178,13 @@ class Rewriting:
     def _transpose(self, node: Any, at: At, taken: Shape) -> At | None:
         order = list(attribute(node, "perm") or reversed(range(len(taken))))
         return At(order.index(at.axis), at.inner)
+
+    def _einsum(self, node: Any, at: At, taken: Shape) -> At | None:
+        terms, _, result = attribute(node, "equation").decode().replace(" ", "").partition("->")
+        term = terms.split(",")[list(node.input).index(self._carrier)]
+        if "." in terms or term[at.axis] not in result:
+            return None
+        return At(result.index(term[at.axis]), at.inner)
 
     def _concat(self, node: Any, at: At, taken: Shape) -> At | None:
         """What is the same for every image (a class token) is repeated for each."""

@@ -13,6 +13,7 @@ from topfive_pipeline.graphs.naming import prefixed, rename
 from topfive_pipeline.graphs.network import Network
 from topfive_pipeline.graphs.nodes import Nodes
 from topfive_pipeline.graphs.outputs import choose_output, classes_of, expose
+from topfive_pipeline.graphs.pruning import prune
 from topfive_pipeline.graphs.tail import (
     CLASSES,
     EMBEDDING,
@@ -58,6 +59,8 @@ def build(
     taken = add_head(
         head, rules, Taker(dtype=network.input.dtype, layout=network.layout, rank=len(network.input.shape))
     )
+    needed = [scores.name, *([embedding] if embedding is not None else [])]
+    prune(model.graph, [_NETWORK + value for value in needed])
     rename(model.graph, {_NETWORK + network.input.name: taken})
     tail = Nodes(opset=network.opset, prefix=_TAIL)
     classes = classes_of(scores)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import onnx
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.preprocessing.reference import Layout
 
 _HEAD: Final = frozenset({"Cast", "Transpose", "Sub", "Add", "Mul", "Div", "Gather", "Identity"})
 _FLOATS: Final = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
@@ -26,7 +27,7 @@ class Cut:
 
     model: Any
     output: str
-    layout: str
+    layout: Layout
     channels: int
 
 
@@ -86,7 +87,7 @@ def _all_probabilities(graph: Any) -> str:
     return str(chosen[0].input[0])
 
 
-def _layout(graph: Any, value: str) -> tuple[str, list[int]]:
+def _layout(graph: Any, value: str) -> tuple[Layout, list[int]]:
     shape = next(
         (
             [each.dim_value for each in info.type.tensor_type.shape.dim]

@@ -47,10 +47,10 @@ class Nodes:
         """Add a node of the outputs `to`."""
         self.nodes.append(onnx.helper.make_node(op, list(inputs), list(to), name=self._node(to[0]), **attributes))
 
-    def constant(self, array: npt.NDArray[Any]) -> str:
+    def constant(self, value: npt.NDArray[Any] | np.number[Any]) -> str:
         """Add an initialiser and return its name."""
         name = self.named("constant")
-        self.initialisers.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
+        self.initialisers.append(onnx.numpy_helper.from_array(np.array(value), name))
         return name
 
     def integers(self, *values: int) -> str:

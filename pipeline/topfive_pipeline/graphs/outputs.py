@@ -87,10 +87,16 @@ def _with_output(network: Network, name: str) -> Network:
         onnx.ValueInfoProto(name=name)
     )  # the runtime knows the type of a value that is only named
     taken = network.input
-    running = session(model, network.external)
-    array = running.run([name], {taken.name: noise(network.input_shape(1), taken.dtype)})[0]
+    images = network.batch or 2
+    try:
+        running = session(model, network.external)
+        array = running.run([name], {taken.name: noise(network.input_shape(images), taken.dtype)})[0]
+    except Exception as error:  # the runtime raises a dozen unrelated types
+        raise ConfigurationError(
+            f"onnxruntime cannot compute the value '{name}' of {images} images: {error}"
+        ) from error
     shape: tuple[int | None, ...] = array.shape
-    if network.batch is None and shape:
+    if network.batch is None and shape[:1] == (images,):
         shape = (None, *shape[1:])
     dims: list[Any] = ["N" if axis == 0 and length is None else length for axis, length in enumerate(shape)]
     element = ELEMENT_TYPES.get(str(array.dtype), onnx.TensorProto.UNDEFINED)

@@ -44,7 +44,7 @@ def _resampling(rules: Preprocessing, *, output: str) -> list[Part]:
     if rules.interpolation == "nearest" or not rules.antialias:
         return [_crop_start(rules), *sampling.parts(rules, output=output)]
     if rules.resize == "letterbox" or (rules.resize == "squash" and resize_to(rules) == rules.crop):
-        return [filtering.whole(rules, output=output)]
+        return filtering.whole(rules, output=output)
     crop = f"""
   trimmed = Shape <start = 1, end = 3> (resampled)
   gone_twice = Sub (full, trimmed)

@@ -10,7 +10,7 @@ from typing import Final
 
 from topfive_pipeline.graphs.onnx_text import Part, vector
 from topfive_pipeline.preprocessing.rules import Interpolation, Preprocessing
-from topfive_pipeline.preprocessing.taps import CUBIC
+from topfive_pipeline.preprocessing.taps import CUBIC, TIE
 
 _AXES: Final = (("rows", "zero"), ("columns", "one"))
 
@@ -19,7 +19,8 @@ def parts(rules: Preprocessing, *, output: str) -> list[Part]:
     """From `image` to `output`: rows and columns `start` to `stop` of the image resized to `full`."""
     if rules.interpolation == "nearest":
         return [*(_nearest(*axis) for axis in _AXES), _picked(output)]
-    return [*(_taps(*axis, interpolation=rules.interpolation) for axis in _AXES), _summed(output)]
+    taps = 2 if rules.interpolation == "bilinear" else 4
+    return [*(_taps(*axis, interpolation=rules.interpolation) for axis in _AXES), _summed(taps, output=output)]
 
 
 def _window(axis: str, place: str) -> str:
@@ -110,30 +111,48 @@ def _weights(axis: str, powers: str) -> str:
 """
 
 
-def _summed(output: str) -> Part:
-    """Rows first, for whole rows are copied fast; all in float32, rounded once, half up."""
-    lines = f"""
-  rows_levels = Gather <axis = 1> (image, rows)
-  rows_float = Cast <to = 1> (rows_levels)
-  rows_factors = Unsqueeze (rows_weights, spatial)
-  rows_parts = Mul (rows_float, rows_factors)
-  of_rows = ReduceSum <keepdims = 0> (rows_parts, axis_1)
+def _summed(taps: int, *, output: str) -> Part:
+    """Rows first, for whole rows are copied fast; all in float32, rounded once, half up (see `taps.TIE`).
+
+    The terms are added one by one, for ReduceSum over a few terms takes four times as long.
+    """
+    columns = f"""
   columns_float = Gather <axis = 2> (of_rows, columns)
   columns_factors_1 = Unsqueeze (columns_weights, axis_2)
   columns_factors = Expand (columns_factors_1, rgb)
-  columns_parts = Mul (columns_float, columns_factors)
-  of_columns = ReduceSum <keepdims = 0> (columns_parts, axis_2)
+  columns_terms = Mul (columns_float, columns_factors)
+  of_columns = ReduceSum <keepdims = 0> (columns_terms, axis_2)
   raised = Add (of_columns, half)
   bounded = Clip (raised, darkest, brightest)
   {output} = Cast <to = 2> (bounded)
 """
     constants = {
-        "int64[2] spatial": "2, 3",
-        "int64[1] axis_1": "1",
+        "int64[1] axis_0": "0",
+        "int64[2] row": "1, 2",
         "int64[1] axis_2": "2",
         "int64[3] rgb": "1, 1, 3",
-        "float half": "0.5",
+        "float half": repr(0.5 + TIE),
         "float darkest": "0.0",
         "float brightest": "255.0",
     }
-    return Part(lines, constants)
+    return Part(_rows(taps) + columns, constants)
+
+
+def _rows(taps: int) -> str:
+    """Lines from `image`, [N, H, W, 3], to `of_rows`, FLOAT [N, n, W, 3]."""
+    pieces = [f"row_{tap}" for tap in range(taps)]
+    lines = f"""
+  {", ".join(pieces)} = Split <axis = 0, num_outputs = {taps}> (rows)
+  {", ".join(f"{piece}_weight" for piece in pieces)} = Split <axis = 0, num_outputs = {taps}> (rows_weights)
+"""
+    for piece in pieces:
+        lines += f"""
+  {piece}_index = Squeeze ({piece}, axis_0)
+  {piece}_factor_1 = Squeeze ({piece}_weight, axis_0)
+  {piece}_factor = Unsqueeze ({piece}_factor_1, row)
+  {piece}_levels = Gather <axis = 1> (image, {piece}_index)
+  {piece}_float = Cast <to = 1> ({piece}_levels)
+  {piece}_term = Mul ({piece}_float, {piece}_factor)
+"""
+    terms = ", ".join(f"{piece}_term" for piece in pieces)
+    return f"{lines}  of_rows = Sum ({terms})\n"

@@ -11,6 +11,7 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.graphs.naming import prefixed
 from topfive_pipeline.graphs.network import Network, Value
 from topfive_pipeline.graphs.nodes import Nodes
+from topfive_pipeline.graphs.pruning import prune
 
 _PREFIX: Final = "scan/"
 _SCAN_OVER_BATCHES: Final = 9
@@ -29,6 +30,7 @@ def scanned(network: Network) -> Any:
         )
     # A value has one name in a graph and in what is inside it: the network's own names stay outside.
     body = prefixed(network.model, f"{_PREFIX}network/")
+    prune(body.graph, [output.name for output in body.graph.output])
     inner, taken = body.graph, network.model.graph.input[0].type.tensor_type
     before, after = (Nodes(opset=network.opset, prefix=f"{_PREFIX}{part}/") for part in ("before", "after"))
     image = before.named("image")

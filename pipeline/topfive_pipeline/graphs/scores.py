@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-import numpy as np
 import onnx
 
 from topfive.ground.errors import ConfigurationError
@@ -164,12 +163,3 @@ class _Trace:
 
 def _of_linear(node: Any) -> Kind | None:
     return _POST_TRANSFORMS.get(attribute(node, "post_transform", b"NONE"))
-
-
-def looks_like(scores: np.ndarray[Any, np.dtype[np.float32]]) -> Kind | None:
-    """What scores of a run [n,k] look like by their numbers, if that is certain enough: a second opinion."""
-    if not np.isfinite(scores).all() or scores.shape[1] < 2 or (scores < 0).any():
-        return None
-    if np.allclose(scores.sum(axis=1), 1, atol=1e-3):
-        return "softmax"
-    return None

@@ -6,16 +6,17 @@ What lives here: the merging, and the list of what still must be said. What does
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.hints import FLAGS, hint, suspicions
+from topfive_pipeline.preprocessing.hints import FLAGS, hint, size_text, suspicions
 from topfive_pipeline.preprocessing.rules import Preprocessing, Size
 
 Origin = Literal["said", "read", "found", "assumed"]
 """By a flag; from a file or a preset that was named; in the network; by a rule of ours that is printed."""
 
+_FIELDS: Final = tuple(field.name for field in fields(Preprocessing))
 _OF_RESIZE: Final = ("short_side", "resize_to")
 """These belong to the rule that they were said with: another rule does not inherit them."""
 _REQUIRED: Final = ("resize", "short_side", "interpolation", "crop", "scale", "mean", "std")
@@ -62,15 +63,16 @@ class Resolved:
 def resolve(layers: Sequence[Choices], *, network: Choices, channels: int | None = None) -> Resolved:
     """Merge `layers`, the first of which wins (flags, then a file or preset), with what was found in the network.
 
-    `network`: `crop`, if the graph fixes height and width. `channels`: how many it takes; None: not fixed. The order of
-    a layer's mean and std is that of its own colour: where another layer changes rgb to bgr or back, they are reversed.
+    `network`: `crop`, if the graph fixes height and width, and the colour `grey` if it takes one channel. `channels`:
+    how many it takes; None: not known. The order of a layer's mean and std is that of its own colour: where another
+    layer changes rgb to bgr or back, they are reversed.
 
     Raises `ConfigurationError` for a conflict: a crop that is not the network's size, colours or numbers that do not
     fit its channels, a short side that was meant for another crop.
     """
     merged, by_layer = _merged([*layers, network])
     _settle_crop(merged, network)
-    _settle_colour(merged, channels)
+    _settle_colour(merged, network, channels)
     for field in ("mean", "std"):
         if field in merged:
             merged[field] = _in_order(merged[field], by_layer[field].get("colour"), merged["colour"], field)
@@ -90,7 +92,7 @@ def resolve(layers: Sequence[Choices], *, network: Choices, channels: int | None
 
 
 def crop_known(*layers: Choices) -> Size | None:
-    """Height and width of the network's input as far as flags or the network's graph say; presets and files adapt."""
+    """Height and width of the network's input as far as flags or the network's graph say; presets adapt to it."""
     return next((layer["crop"].value for layer in layers if "crop" in layer), None)
 
 
@@ -99,20 +101,20 @@ def _merged(layers: Sequence[Choices]) -> tuple[dict[str, Choice], dict[str, Cho
     merged: dict[str, Choice] = {}
     by_layer: dict[str, Choices] = {}
     for layer in layers:
-        has_rule = "resize" in merged
-        for field, choice in layer.items():
-            if field in merged or (field in _OF_RESIZE and has_rule):
-                continue
-            merged[field] = choice
-            by_layer[field] = layer
-    return merged, by_layer
+        of_another_rule = _OF_RESIZE if "resize" in merged else ()
+        for field in layer.keys() - merged.keys() - set(of_another_rule):
+            merged[field], by_layer[field] = layer[field], layer
+    return {field: merged[field] for field in _FIELDS if field in merged}, by_layer
 
 
-def _settle_crop(merged: Mapping[str, Choice], network: Choices) -> None:
-    if "crop" not in network or merged["crop"].value == network["crop"].value:
+def _settle_crop(merged: dict[str, Choice], network: Choices) -> None:
+    if "crop" not in network:
         return
     crop, taken = merged["crop"], network["crop"].value
-    text = _size(taken)
+    if crop.value == taken:
+        merged["crop"] = crop if crop.origin == "said" else network["crop"]
+        return
+    text = size_text(taken)
     remedy = "leave --crop out, or import the network that was exported for it"
     if crop.origin != "said":
         resize = ""
@@ -121,61 +123,65 @@ def _settle_crop(merged: Mapping[str, Choice], network: Choices) -> None:
             resize = f" --resize short-side:{side}, the same part of each picture"
         remedy = f"say --crop {text}{resize}"
     raise ConfigurationError(
-        f"{crop.where} says that images are cropped to {_size(crop.value)}, but the network takes {text}; {remedy}"
+        f"{crop.where} says that images are cropped to {size_text(crop.value)}, but the network takes {text}; {remedy}"
     )
 
 
-def _settle_colour(merged: dict[str, Choice], channels: int | None) -> None:
-    colour = merged.get("colour")
+def _settle_colour(merged: dict[str, Choice], network: Choices, channels: int | None) -> None:
     if channels not in (None, 1, 3):
         raise ConfigurationError(
-            f"the network takes {channels} channels; images have three (rgb, bgr) or one (grey): export it with an input "
-            "of one of these"
+            f"the network takes {channels} channels, and images have three (rgb, bgr) or one (grey): export it with an "
+            "input of one of these"
         )
-    if channels == 1:
-        if colour is not None and colour.origin == "said" and colour.value != "grey":
+    colour = merged.setdefault("colour", Choice(_ASSUMED["colour"], "assumed", _BY_RULE))
+    found = network.get("colour", Choice("grey", "found", "one channel") if channels == 1 else None)
+    if found is not None and found.value != colour.value:
+        if colour.origin == "said":
             raise ConfigurationError(
                 f"{colour.where} {colour.value}: the network takes one channel; say --colour grey, or leave it out"
             )
-        merged["colour"] = colour if colour and colour.value == "grey" else Choice("grey", "found", "one channel")
-    elif channels == 3 and colour is not None and colour.value == "grey":
+        merged["colour"] = found
+    elif channels == 3 and colour.value == "grey":
         raise ConfigurationError(
             f"{colour.where} says grey, but the network takes three channels; say --colour rgb or bgr"
         )
-    else:
-        merged.setdefault("colour", Choice(_ASSUMED["colour"], "assumed", _BY_RULE))
 
 
 def _in_order(numbers: Choice, said_with: Choice | None, colour: Choice, field: str) -> Choice:
     """`numbers` in the order of the network's channels, `colour`, where their layer says the order `said_with`."""
     values = tuple(numbers.value)
-    if colour.value == "grey":
-        if len(set(values)) > 1:
-            shown = ", ".join(f"{value:g}" for value in values)
-            raise ConfigurationError(
-                f"{numbers.where} has a {field} for each of three channels ({shown}), but the network takes one, grey; "
-                f"say --{field} with one number"
-            )
+    if len(set(values)) == 1:
         return Choice(values[:1], numbers.origin, numbers.where)
-    if said_with is not None and said_with.value != colour.value and len(set(values)) > 1:
+    if colour.value == "grey":
+        shown = ", ".join(f"{value:g}" for value in values)
+        raise ConfigurationError(
+            f"{numbers.where} has a {field} for each of three channels ({shown}), but the network takes one, grey; say "
+            f"--{field} with one number"
+        )
+    if said_with is not None and said_with.value != colour.value:
         return Choice(values[::-1], numbers.origin, f"{numbers.where}, reversed to {colour.value}")
     return Choice(values, numbers.origin, numbers.where)
 
 
 def _fit_to_crop(merged: dict[str, Choice], by_layer: Mapping[str, Choices]) -> None:
-    """Squash without a size goes to the crop; a short side from elsewhere must be long enough for the crop."""
+    """Squash without a size goes to the crop; a size that was meant for another crop must be large enough for it."""
     crop, resize = merged.get("crop"), merged.get("resize")
     if crop is None or resize is None:
         return
     if resize.value == "squash":
         merged.setdefault("resize_to", Choice(crop.value, resize.origin, resize.where))
-    side = merged.get("short_side")
-    if resize.value == "short-side" and side and side.value < min(crop.value):
-        if by_layer["short_side"] is not by_layer["crop"] and side.origin != "said":
-            raise ConfigurationError(
-                f"{side.where} resizes the short side to {side.value}, less than the crop of {_size(crop.value)}; say "
-                f"--resize short-side:{round(min(crop.value) / 0.875)}, or what the network was trained on"
-            )
+    field = {"squash": "resize_to", "short-side": "short_side"}.get(resize.value, "")
+    size = merged.get(field)
+    if size is None or size.origin == "said" or by_layer.get(field) is by_layer["crop"]:
+        return
+    sides = size.value if isinstance(size.value, tuple) else (size.value, size.value)
+    wanted = crop.value if isinstance(size.value, tuple) else (min(crop.value), min(crop.value))
+    if sides[0] < wanted[0] or sides[1] < wanted[1]:
+        remedy = "squash" if resize.value == "squash" else f"short-side:{round(wanted[0] / 0.875)}"
+        raise ConfigurationError(
+            f"{size.where} resizes images to {size_text(sides)}, less than the crop of {size_text(crop.value)}; say "
+            f"--resize {remedy}, or what the network was trained on"
+        )
 
 
 def _required(merged: Mapping[str, Choice]) -> list[str]:
@@ -189,16 +195,17 @@ def _required(merged: Mapping[str, Choice]) -> list[str]:
 
 def _relevant(merged: Mapping[str, Choice]) -> dict[str, Choice]:
     """The fields that make a difference under the rules that are chosen."""
-    rule = merged["resize"].value if "resize" in merged else None
-    dropped = {"short_side"} if rule != "short-side" else set()
+    value = {field: choice.value for field, choice in merged.items()}
+    rule = value.get("resize")
+    dropped = {"short_side"} if rule not in (None, "short-side") else set()
     if rule not in (None, "squash"):
         dropped.add("resize_to")
     if rule == "none":
         dropped |= {"interpolation", "antialias"}
-    if "interpolation" in merged and merged["interpolation"].value == "nearest":
+    if rule == "letterbox" or (rule == "squash" and value.get("resize_to") == value.get("crop")):
+        dropped.add("crop_rounding")  # nothing is cropped
+    if rule in ("short-side", "squash") and not value["fill"]:
+        dropped.add("fill")  # nothing is padded, or with the default
+    if value.get("interpolation") == "nearest":
         dropped.add("antialias")
     return {field: choice for field, choice in merged.items() if field not in dropped}
-
-
-def _size(size: Size) -> str:
-    return "{}x{}".format(*size)

@@ -25,14 +25,14 @@ _IN_A_FOLDER: Final = ("preprocessor_config.json", "processor_config.json", "con
 def read(path_or_name: str | Path, *, crop: Size | None = None, said: Collection[str] = ()) -> Choices:
     """What the file, the folder of such a file, or the name says.
 
-    `crop`: height and width that the network's graph or a flag fixes; where a file has two sizes, it chooses. `said`:
-    the fields that flags say; what the file says of these is not looked at, so it is not refused either.
+    `crop`: height and width of the network's input, if they are known: where a file has two sizes, they choose; a
+    file's other sizes are not scaled to them. `said`: the fields that flags say. The file is not refused for what it
+    says of these; it may still say them, for its colour is the order of its mean and std.
 
     Raises `ConfigurationError`: the file cannot be read, is none of `SUPPORTED`, or says something of its pixels that
     `Preprocessing` cannot. Then the message names the flag that says it differently.
     """
-    name = str(path_or_name)
-    path = Path(path_or_name)
+    name, path = str(path_or_name), Path(path_or_name)
     if path.is_dir():
         path = _in_folder(path)
     elif not path.is_file():
@@ -69,4 +69,6 @@ def _what_else(content: Mapping[str, object]) -> str:
 
 
 def _kind(content: object) -> str:
-    return {list: "a list", str: "a text"}.get(type(content), "a number or nothing")
+    if isinstance(content, list):
+        return "a list"
+    return "a text" if isinstance(content, str) else "a number or nothing"

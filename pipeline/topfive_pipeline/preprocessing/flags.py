@@ -1,4 +1,4 @@
-"""The texts of the flags that say a preprocessing, and back: what `--resize short-side:256` means, and which flags mean it.
+"""The texts of the flags that say a preprocessing, such as `--resize short-side:256`, and back: which flags mean it.
 
 What lives here: pure functions between texts, `Choices` and `Preprocessing`. What does not: the command line itself
 (`commands`), and which fields must be said (`preprocessing.choices`).
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NoReturn, get_args
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, get_args
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.preprocessing.choices import Choice, Choices
+from topfive_pipeline.preprocessing.hints import size_text
 from topfive_pipeline.preprocessing.rules import Colour, CropRounding, Interpolation, Preprocessing, Size
 
 RESIZE_FORMS: Final = "short-side:256, squash, squash:256x256, letterbox, letterbox:114 or none"
@@ -38,28 +40,22 @@ def choices_said(
     `mean` and `std` are in the order of the network's channels.
     """
     said: dict[str, Choice] = {}
-
-    def add(flag: str, fields: Mapping[str, Any]) -> None:
-        said.update({field: Choice(value, "said", flag) for field, value in fields.items()})
-
+    texts = {
+        "--crop": crop,
+        "--crop-rounding": crop_rounding,
+        "--interpolation": interpolation,
+        "--mean": mean,
+        "--std": std,
+        "--scale": scale,
+        "--colour": colour,
+    }
     if resize is not None:
-        add("--resize", parse_resize(resize))
-    if crop is not None:
-        add("--crop", {"crop": parse_size(crop, "--crop")})
-    if crop_rounding is not None:
-        add("--crop-rounding", {"crop_rounding": parse_word(crop_rounding, "--crop-rounding", get_args(CropRounding))})
-    if interpolation is not None:
-        add("--interpolation", {"interpolation": parse_word(interpolation, "--interpolation", get_args(Interpolation))})
+        said |= {field: Choice(value, "said", "--resize") for field, value in parse_resize(resize).items()}
+    for flag, text in texts.items():
+        if text is not None:
+            said[flag.removeprefix("--").replace("-", "_")] = Choice(_PARSERS[flag](text), "said", flag)
     if antialias is not None:
-        add("--antialias" if antialias else "--no-antialias", {"antialias": antialias})
-    if mean is not None:
-        add("--mean", {"mean": parse_numbers(mean, "--mean")})
-    if std is not None:
-        add("--std", {"std": parse_numbers(std, "--std", positive=True)})
-    if scale is not None:
-        add("--scale", {"scale": parse_scale(scale)})
-    if colour is not None:
-        add("--colour", {"colour": parse_word(colour, "--colour", get_args(Colour))})
+        said["antialias"] = Choice(antialias, "said", "--antialias" if antialias else "--no-antialias")
     return said
 
 
@@ -75,7 +71,7 @@ def parse_resize(text: str) -> dict[str, Any]:
     if rule == "none" and not colon:
         return {"resize": rule}
     what = "does not say how long the short side becomes" if rule == "short-side" else "is no rule of resizing"
-    _refuse(f"--resize {text}", what, RESIZE_FORMS)
+    raise _wrong(f"--resize {text}", what, RESIZE_FORMS)
 
 
 def parse_size(text: str, flag: str) -> Size:
@@ -94,7 +90,7 @@ def parse_scale(text: str) -> float:
     except (ValueError, ZeroDivisionError, OverflowError):
         scale = math.nan
     if not (math.isfinite(scale) and scale > 0):
-        _refuse(f"--scale {text}", "is no number above 0", "1/255, 1/127.5, 1 or 0.0039")
+        raise _wrong(f"--scale {text}", "is no number above 0", "1/255, 1/127.5, 1 or 0.0039")
     return scale
 
 
@@ -105,11 +101,13 @@ def parse_numbers(text: str, flag: str, *, positive: bool = False) -> tuple[floa
     except ValueError:
         numbers = ()
     if not numbers or not all(math.isfinite(number) for number in numbers):
-        _refuse(f"{flag} {text}", "is no list of numbers", "0.485,0.456,0.406, or one number for all channels")
+        raise _wrong(f"{flag} {text}", "is no list of numbers", "0.485,0.456,0.406, or one number for all channels")
     if positive and min(numbers) <= 0:
-        _refuse(f"{flag} {text}", "divides by a number that is not above 0", "0.229,0.224,0.225, or 1 for no division")
+        raise _wrong(
+            f"{flag} {text}", "divides by a number that is not above 0", "0.229,0.224,0.225, or 1 for no division"
+        )
     if len(numbers) not in (1, 3):
-        _refuse(f"{flag} {text}", f"has {len(numbers)} numbers", "one number, or one for each of three channels")
+        raise _wrong(f"{flag} {text}", f"has {len(numbers)} numbers", "one number, or one for each of three channels")
     return numbers
 
 
@@ -117,7 +115,7 @@ def parse_word(text: str, flag: str, words: Sequence[str]) -> str:
     """`text`, if it is one of `words`."""
     word = text.strip().lower()
     if word not in words:
-        _refuse(f"{flag} {text}", "is not known", ", ".join(words[:-1]) + " or " + words[-1])
+        raise _wrong(f"{flag} {text}", "is not known", ", ".join(words[:-1]) + " or " + words[-1])
     return word
 
 
@@ -130,23 +128,17 @@ def command_line(rules: Preprocessing, *, network_crop: Size | None = None) -> s
     flags = ["--resize", _resize_text(rules)]
     if rules.crop != network_crop:
         flags += ["--crop", size_text(rules.crop)]
-    if rules.crop_rounding != "half-even":
+    if rules.crop_rounding != "half-even" and _is_cropped(rules):
         flags += ["--crop-rounding", rules.crop_rounding]
     if rules.resize != "none":
         flags += ["--interpolation", rules.interpolation]
-    if not rules.antialias:
+    if not rules.antialias and rules.resize != "none" and rules.interpolation != "nearest":
         flags += ["--no-antialias"]
     flags += ["--scale", scale_text(rules.scale)]
     flags += [_joined("--mean", rules.mean), _joined("--std", rules.std)]
     if rules.colour != "rgb":
         flags += ["--colour", rules.colour]
     return " ".join(flags)
-
-
-def size_text(size: Size) -> str:
-    """`224` for a square, else `48x192`."""
-    height, width = size
-    return str(height) if height == width else f"{height}x{width}"
 
 
 def scale_text(scale: float) -> str:
@@ -160,6 +152,11 @@ def scale_text(scale: float) -> str:
 def number_text(number: float) -> str:
     """The shortest decimal number that is exactly `number`, whole ones without a point."""
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+
+
+def _is_cropped(rules: Preprocessing) -> bool:
+    to_crop = rules.resize == "squash" and rules.resize_to in (None, rules.crop)
+    return rules.resize != "letterbox" and not to_crop
 
 
 def _joined(flag: str, numbers: Sequence[float]) -> str:
@@ -182,16 +179,28 @@ def _resize_text(rules: Preprocessing) -> str:
 def _side(text: str, said: str, forms: str) -> int:
     side = int(text) if _WHOLE.fullmatch(text) else 0
     if not 1 <= side <= _MAX_SIDE:
-        _refuse(said, f"has a side that is no whole number of pixels from 1 to {_MAX_SIDE}", forms)
+        raise _wrong(said, f"has a side that is no whole number of pixels from 1 to {_MAX_SIDE}", forms)
     return side
 
 
 def _level(text: str, said: str) -> int:
     level = int(text) if _WHOLE.fullmatch(text) else 256
     if level > 255:
-        _refuse(f"--resize {said}", "has a ground that is no grey level from 0 to 255", "letterbox:114")
+        raise _wrong(f"--resize {said}", "has a ground that is no grey level from 0 to 255", "letterbox:114")
     return level
 
 
-def _refuse(said: str, what: str, forms: str) -> NoReturn:
-    raise ConfigurationError(f"{said}: it {what}; say {forms}")
+def _wrong(said: str, what: str, forms: str) -> ConfigurationError:
+    return ConfigurationError(f"{said}: it {what}; say {forms}")
+
+
+_PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "--crop": partial(parse_size, flag="--crop"),
+    "--crop-rounding": partial(parse_word, flag="--crop-rounding", words=get_args(CropRounding)),
+    "--interpolation": partial(parse_word, flag="--interpolation", words=get_args(Interpolation)),
+    "--mean": partial(parse_numbers, flag="--mean"),
+    "--std": partial(parse_numbers, flag="--std", positive=True),
+    "--scale": parse_scale,
+    "--colour": partial(parse_word, flag="--colour", words=get_args(Colour)),
+}
+"""How the text of each flag is read, but for `--resize`, which says several fields."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from topfive_pipeline.preprocessing.rules import Preprocessing
+from topfive_pipeline.preprocessing.rules import Preprocessing, Size
 
 FLAGS: Final[Mapping[str, str]] = {
     "resize": "--resize",
@@ -47,6 +47,12 @@ def hint(field: str, known: Mapping[str, Any]) -> str:
             return "58.395,57.12,57.375 (ImageNet), or 1 for none"
         return "0.229,0.224,0.225 (ImageNet), 0.5 (for -1..1), or 1 for none"
     return _CUSTOMARY[field]
+
+
+def size_text(size: Size) -> str:
+    """Height and width as a flag says them: `224` for a square, else `48x192`."""
+    height, width = size
+    return str(height) if height == width else f"{height}x{width}"
 
 
 def suspicions(rules: Preprocessing) -> tuple[str, ...]:

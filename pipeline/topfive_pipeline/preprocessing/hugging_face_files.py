@@ -39,6 +39,7 @@ def read(content: Mapping[str, Any], *, path: Path, said: Collection[str]) -> Ch
     fields = Fields(inner if isinstance(inner, Mapping) else content, path)
     processor = processor_of(fields)
     _refuse_other_steps(fields)
+    where = f"{path.name} ({processor.name or 'Hugging Face'})"
     found: dict[str, Any] = {"antialias": True, "crop_rounding": "floor", "fill": 0}
     found |= resizing(fields, processor, said)
     if found.get("resize") != "none" and "interpolation" not in said:
@@ -48,8 +49,7 @@ def read(content: Mapping[str, Any], *, path: Path, said: Collection[str]) -> Ch
     found["colour"] = "bgr" if flips else "rgb"
     if flips:  # the file's numbers are applied before the flip
         found["mean"], found["std"] = found["mean"][::-1], found["std"][::-1]
-    where = f"{path.name} ({processor.name or 'Hugging Face'})"
-    return {field: Choice(value, "read", where) for field, value in found.items() if field not in said}
+    return {field: Choice(value, "read", where) for field, value in found.items()}
 
 
 def _refuse_other_steps(fields: Fields) -> None:
@@ -65,14 +65,12 @@ def _refuse_other_steps(fields: Fields) -> None:
 def _interpolation(fields: Fields, processor: Processor) -> str:
     number = fields.get("resample", processor.resample)
     if number is None:
-        raise ConfigurationError(
-            f"{fields.path}: resample is missing; say --interpolation bicubic, bilinear or nearest"
-        )
+        raise ConfigurationError(f"{fields.path}: resample is missing; say --interpolation, bicubic or bilinear")
     if number in _RESAMPLES and not isinstance(number, bool):
         return _RESAMPLES[number]
-    name = f", Pillow's {_NOT_HERE[number]} filter," if number in _NOT_HERE else ""
+    name = f" (Pillow's {_NOT_HERE[number]} filter)" if number in _NOT_HERE else ""
     raise ConfigurationError(
-        f"{fields.path}: resample is {shown(number)}{name or ','} which cannot be done here; say --interpolation bicubic, "
+        f"{fields.path}: resample is {shown(number)}{name}, which cannot be done here; say --interpolation bicubic, "
         "the nearest to it, and check it on photos"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.preprocessing.fields import Fields, is_size, shown
@@ -16,7 +16,7 @@ _FORMS: Final = '{"height": 224, "width": 224}, {"shortest_edge": 224} or one nu
 
 
 def resizing(fields: Fields, processor: Processor, said: Collection[str]) -> dict[str, Any]:
-    """The fields `resize`, `short_side` or `resize_to`, and `crop`, without what is `said` and so must not be refused."""
+    """The fields `resize`, `short_side` or `resize_to`, and `crop`; what is `said` is not looked at."""
     found: dict[str, Any] = {}
     if "resize" not in said:
         found |= _resize(fields, processor)
@@ -34,8 +34,8 @@ def resizing(fields: Fields, processor: Processor, said: Collection[str]) -> dic
             found["crop"] = found["resize_to"]
         elif "resize" not in said:
             raise ConfigurationError(
-                f"{fields.path}: it leaves images at different sizes (there is neither a crop nor a size for both sides), "
-                "and a network takes one; say --crop, or --resize"
+                f"{fields.path}: it leaves images at different sizes (there is neither a crop nor a size for both "
+                "sides), and a network takes one; say --crop, or --resize"
             )
     return found
 
@@ -87,7 +87,7 @@ def _size(fields: Fields, processor: Processor) -> Size | int:
         return size[0], size[0]
     if size is None:
         raise ConfigurationError(f"{fields.path}: size is missing; say --resize and --crop")
-    _refuse("size", size, fields)
+    raise _unreadable("size", size, fields)
 
 
 def _crop(fields: Fields, processor: Processor) -> Size:
@@ -100,10 +100,10 @@ def _crop(fields: Fields, processor: Processor) -> Size:
         return size[0], size[0]
     if size is None:
         raise ConfigurationError(f"{fields.path}: do_center_crop is true, but crop_size is missing; say --crop")
-    _refuse("crop_size", size, fields)
+    raise _unreadable("crop_size", size, fields)
 
 
-def _refuse(name: str, size: object, fields: Fields) -> NoReturn:
-    raise ConfigurationError(
+def _unreadable(name: str, size: object, fields: Fields) -> ConfigurationError:
+    return ConfigurationError(
         f"{fields.path}: {name} is {shown(size)}; it must be {_FORMS}: say --{'crop' if 'crop' in name else 'resize'}"
     )

@@ -38,7 +38,7 @@ def is_keras(name: str) -> bool:
 
 
 def read(name: str, *, crop: Size | None) -> Choices:
-    """What Keras does for the application that `name` names, with its usual input unless the network's is `crop`.
+    """What Keras does for the application that `name` names; its usual input, unless the network's is `crop`.
 
     Raises `ConfigurationError` for an application that is not known.
     """
@@ -50,6 +50,6 @@ def read(name: str, *, crop: Size | None) -> Choices:
         did = f"did you mean {', '.join(known[one] for one in near)}?" if near else "ResNet50 is one, for example"
         raise ConfigurationError(f"--from {name}: Keras has no application of this name; {did}")
     mode, side = APPLICATIONS[application]
-    fields = {**KERAS_MODES[mode], **({"crop": (side, side)} if crop is None else {})}
-    where = f"keras:{application}, mode {mode}" if mode != "raw" else f"keras:{application}, normalises inside"
+    where = f"keras:{application}, mode {mode}" if mode != "raw" else f"keras:{application}, which normalises inside"
+    fields = {**KERAS_MODES[mode], "crop": crop or (side, side)}
     return {field: Choice(value, "read", where) for field, value in fields.items()}

@@ -60,7 +60,7 @@ KERAS_MODES: Final[Mapping[str, Mapping[str, Any]]] = {
     "torch": {**_KERAS, **_IMAGENET},
     # RGB to BGR, then the mean of each channel of ImageNet is subtracted; no scaling
     "caffe": {**_KERAS, "colour": "bgr", "scale": 1.0, "mean": (103.939, 116.779, 123.68), "std": (1.0,)},
-    # networks that normalise in their first layers (EfficientNet, MobileNetV3, ConvNeXt): `preprocess_input` does nothing
+    # networks that normalise in their first layers (EfficientNet, MobileNetV3, ConvNeXt), so that it does nothing
     "raw": {**_KERAS, "scale": 1.0, "mean": (0.0,), "std": (1.0,)},
 }
 """What each mode of Keras' `preprocess_input` means, with the resizing of Keras' data sets; `raw`: the mode of none."""
@@ -81,21 +81,19 @@ PRESETS: Final = tuple(_PRESETS)
 
 
 def preset(name: str, *, crop: Size | None = None) -> Choices:
-    """What the preset `name` says for a network whose input has the height and width `crop`.
+    """What the preset `name` says for a network whose input has the height and width `crop`; None: any, so 224x224.
 
-    Without a `crop` it says 224x224. For one that is not square, the presets that resize the shorter side do not say
-    how: no framework has a rule for that. Raises `ConfigurationError` for another name than those in `PRESETS`.
+    For an input that is not square, the presets that resize the shorter side do not say how: no framework has a rule
+    for that. Raises `ConfigurationError` for a name that is not in `PRESETS`.
     """
     if name not in _PRESETS:
         raise ConfigurationError(f"--preset {name}: it is not known; say {', '.join(PRESETS[:-1])} or {PRESETS[-1]}")
     fields, short_side = _PRESETS[name]
     height, width = crop or _SIZE
-    said = dict(fields)
-    if crop is None:
-        said["crop"] = _SIZE
+    says = {**fields, "crop": (height, width)}
     if short_side is not None:
         if height == width:
-            said["short_side"] = short_side(height)
+            says["short_side"] = short_side(height)
         else:
-            del said["resize"]
-    return {field: Choice(value, "read", f"preset {name}") for field, value in said.items()}
+            del says["resize"]
+    return {field: Choice(value, "read", f"preset {name}") for field, value in says.items()}

@@ -21,7 +21,7 @@ _FILTERS: Final = {
     "bilinear": Image.Resampling.BILINEAR,
     "nearest": Image.Resampling.NEAREST,
 }
-_MOST_PIXELS: Final = 1 << 26
+_MOST_PIXELS: Final = 1 << 24
 """A resized image larger than this (1 x 5000 becomes 256 x 1280000) is not made as a whole."""
 
 

@@ -14,6 +14,8 @@ from topfive_pipeline.preprocessing.rules import Interpolation, Size
 
 CUBIC: Final = -0.75
 """The parameter of the cubic filter without antialias, in OpenCV and PyTorch; Pillow's, with antialias, is -0.5."""
+TIE: Final = 1e-4
+"""What is less than this below half-way between two levels is rounded up, too, lest the last bit of a weight decide."""
 
 
 def sampled(
@@ -36,7 +38,7 @@ def sampled(
         for index, weight in zip(*vertical, strict=True)
     )
     levels = sum(between[:, index] * weight[:, np.newaxis] for index, weight in zip(*horizontal, strict=True))
-    rounded: NDArray[np.uint8] = np.floor(np.clip(levels + 0.5, 0, 255)).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.floor(np.clip(levels + (0.5 + TIE), 0, 255)).astype(np.uint8)
     return rounded
 
 

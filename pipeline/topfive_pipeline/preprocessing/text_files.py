@@ -1,4 +1,4 @@
-"""Reads the small text and JSON files that users name: UTF-8 as written on any system, with errors that say the remedy."""
+"""Reads the text and JSON files that users name: UTF-8 as written on any system, with errors that say the remedy."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Reads timm's `config.json`, or the `pretrained_cfg` in it, as timm's evaluation would use it.
 
-Sources: `timm.data.config.resolve_data_config` for the defaults, `timm.data.transforms_factory.transforms_imagenet_eval`
-for what the fields mean, `timm.models._hub._parse_model_cfg` for where they stand; timm 1.0.31.
+Sources, of timm 1.0.31: `timm.data.config.resolve_data_config` for the defaults,
+`timm.data.transforms_factory.transforms_imagenet_eval` for what the fields mean, `timm.models._hub._parse_model_cfg`
+for where they stand.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def read(content: Mapping[str, Any], *, path: Path, crop: Size | None, said: Col
         if field not in said:
             found[field] = fields.numbers(field, default)
     found["scale"] = 1 / 255
-    return {field: Choice(value, "read", f"{path.name} (timm)") for field, value in found.items() if field not in said}
+    return {field: Choice(value, "read", f"{path.name} (timm)") for field, value in found.items()}
 
 
 def _of_model(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def _sizes(fields: Fields, crop: Size | None) -> tuple[int, Size, float]:
     if fields.get("test_input_size") is not None:
         test = fields.whole_numbers("test_input_size", (), count=3)[1:]
         if crop == tuple(test) and crop != tuple(size):
-            size, fraction = test, fields.number("test_crop_pct", fraction)
+            size, fraction = list(test), fields.number("test_crop_pct", fraction)
     if not 0 < fraction <= 1.5:
         raise ConfigurationError(f"{fields.path}: crop_pct is {fraction:g}, which is no fraction of a side; correct it")
     return channels, (size[0], size[1]), fraction
@@ -87,9 +88,10 @@ def _resizing(fields: Fields, size: Size, fraction: float) -> dict[str, Any]:
     if mode == "squash":
         return {"resize": "squash", "resize_to": (height, width)}
     if mode == "border":
+        mean = sum(colours := fields.numbers("mean", IMAGENET_MEAN)) / len(colours)
         raise ConfigurationError(
-            f"{fields.path}: crop_mode 'border' pads with the mean colour, and one grey level is what can be done here; "
-            f"say --resize letterbox:{round(255 * sum(fields.numbers('mean', IMAGENET_MEAN)) / 3)} for the nearest to it"
+            f"{fields.path}: crop_mode 'border' pads with the mean colour, which cannot be done here; for the nearest "
+            f"to it, say --resize letterbox:{round(255 * mean)}"
         )
     if mode != "center":
         raise ConfigurationError(
@@ -97,8 +99,8 @@ def _resizing(fields: Fields, size: Size, fraction: float) -> dict[str, Any]:
         )
     if height != width:
         raise ConfigurationError(
-            f"{fields.path}: an input of {size[0]}x{size[1]} is cropped from images that cover it, which cannot be done "
-            f"here; say --resize squash:{height}x{width}, or letterbox, if the network was trained so"
+            f"{fields.path}: an input of {size[0]}x{size[1]} is cropped from images that cover it, which cannot be "
+            f"done here; say --resize squash:{height}x{width}, or letterbox, if the network was trained so"
         )
     return {"resize": "short-side", "short_side": height}
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.preprocessing.reference import network_input, pixels
+from topfive_pipeline.preprocessing.reference import Layout, network_input, pixels
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.running import Graph
@@ -25,6 +25,10 @@ FEWEST: Final = 50
 """Fewer labelled photos tell little apart."""
 MOST: Final = 300
 """More would take minutes, and tell little more apart."""
+_FIRST: Final = 60
+"""Photos that every preprocessing gets; those that are hopeless by then get no more."""
+_HOPELESS: Final = 6.0
+"""Standard errors behind the best after `_FIRST` photos."""
 CLEAR: Final = 3.0
 """Standard errors between two preprocessings of which one is clearly better: by chance one time in 700."""
 _LEAST: Final = 1e-9
@@ -43,6 +47,7 @@ class Ranked:
 
     name: str
     rules: Preprocessing | None
+    photos: int
     loss: float
     behind: float
     error: float
@@ -61,6 +66,15 @@ class Tried:
     rules: Preprocessing | None
     losses: Losses
     right: NDArray[np.bool_]
+
+    def with_one(self, chances: NDArray[np.float64], *, label: int | None) -> Tried:
+        """These and one more photo, whose classes got `chances`, and whose true class is `label`."""
+        assert label is not None
+        return replace(
+            self,
+            losses=np.append(self.losses, losses(chances[[label]])),
+            right=np.append(self.right, int(chances.argmax()) == label),
+        )
 
 
 def labelled(photos: Sequence[Photo], *, what_for: str) -> list[Photo]:
@@ -82,26 +96,35 @@ def try_out(
     candidates: Sequence[tuple[str, Preprocessing]],
     photos: Sequence[Photo],
     *,
-    layout: str,
+    layout: Layout,
     scores: str,
     progress: Callable[[int, int], None],
 ) -> list[Tried]:
-    """Send `photos` through each of `candidates` and then through `network`; `progress` gets photos done and all."""
-    chances = np.zeros((len(candidates), len(photos)))
-    right = np.zeros((len(candidates), len(photos)), bool)
-    for column, photo in enumerate(photos):
+    """Send `photos` through each of `candidates` and then through `network`; `progress` gets photos done and all.
+
+    After the first photos the hopeless ones are given up, so theirs are the first of the others' losses.
+    """
+    tried = [Tried(name, rules, np.zeros(0), np.zeros(0, bool)) for name, rules in candidates]
+    alive = list(range(len(candidates)))
+    for done, photo in enumerate(photos):
+        if done == _FIRST:
+            alive = _hopeful(tried)
         image = photo.image()
         crops: dict[Preprocessing, NDArray[np.uint8]] = {}
-        for row, (_, rules) in enumerate(candidates):
+        for place in alive:
+            rules = candidates[place][1]
             geometry = replace(rules, colour="rgb", scale=1.0, mean=(0.0,), std=(1.0,))
             if geometry not in crops:
                 crops[geometry] = pixels(image, geometry)
             tensor = network_input(crops[geometry][np.newaxis], rules, layout=layout)
             (found,) = network.run(tensor, output)
-            each = probabilities(found, kind=scores)[0]
-            chances[row, column], right[row, column] = each[photo.label], int(each.argmax()) == photo.label
-        progress(column + 1, len(photos))
-    return [Tried(name, rules, losses(chances[row]), right[row]) for row, (name, rules) in enumerate(candidates)]
+            tried[place] = tried[place].with_one(probabilities(found, kind=scores)[0], label=photo.label)
+        progress(done + 1, len(photos))
+    return tried
+
+
+def _hopeful(tried: Sequence[Tried]) -> list[int]:
+    return [place for place, each in enumerate(rank_in_place(tried)) if each.behind <= _HOPELESS * each.error]
 
 
 def losses(chances: NDArray[np.float64]) -> Losses:
@@ -112,19 +135,28 @@ def losses(chances: NDArray[np.float64]) -> Losses:
 
 def rank(tried: Sequence[Tried]) -> list[Ranked]:
     """The preprocessings, best first."""
-    best = min(tried, key=lambda each: float(each.losses.mean()))
-    ranked = [
-        Ranked(
-            name=each.name,
-            rules=each.rules,
-            loss=float(each.losses.mean()),
-            behind=float((each.losses - best.losses).mean()),
-            error=standard_error(each.losses - best.losses),
-            top_1=float(each.right.mean()),
+    return sorted(rank_in_place(tried), key=lambda each: each.behind)
+
+
+def rank_in_place(tried: Sequence[Tried]) -> list[Ranked]:
+    """The same, in the order of `tried`. Those that were given up early are compared on the photos that they got."""
+    most = max(len(each.losses) for each in tried)
+    best = min((each for each in tried if len(each.losses) == most), key=lambda each: float(each.losses.mean()))
+    ranked = []
+    for each in tried:
+        differences = each.losses - best.losses[: len(each.losses)]
+        ranked.append(
+            Ranked(
+                name=each.name,
+                rules=each.rules,
+                photos=len(each.losses),
+                loss=float(each.losses.mean()),
+                behind=float(differences.mean()),
+                error=standard_error(differences),
+                top_1=float(each.right.mean()),
+            )
         )
-        for each in tried
-    ]
-    return sorted(ranked, key=lambda each: each.loss)
+    return ranked
 
 
 def standard_error(differences: Losses) -> float:

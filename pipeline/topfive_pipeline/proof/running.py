@@ -1,4 +1,4 @@
-"""Runs ONNX files on the CPU. In this package only this module imports ONNX Runtime."""
+"""Runs ONNX files on the CPU. Whole files only: parts of graphs are tried in `graphs.running`."""
 
 from __future__ import annotations
 

@@ -25,7 +25,6 @@ from topfive_pipeline.reference_model.networks import NETWORKS, Trained
 SUMS: Final = Path("SHA256SUMS")
 """The digests of what an export makes, in the format of sha256sum; without configurations, which are kept by hand."""
 _LICENCE: Final = "Apache-2.0"
-_TOLERANCE: Final = 1e-4
 
 
 def export(name: str, repository: Path, photos: Sequence[Photo], *, progress: Progress) -> Imported:
@@ -51,7 +50,6 @@ def export(name: str, repository: Path, photos: Sequence[Photo], *, progress: Pr
             plan(wanted),
             repository,
             photos,
-            tolerance=_TOLERANCE,
             progress=progress,
             replace=True,
         )

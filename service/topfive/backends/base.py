@@ -85,6 +85,12 @@ class PerImageGraph(Protocol):
         """From UINT8 [N, H, W, 3] to UINT8 [N, height, width, 3]; several worker threads call it at once."""
 
 
+class TriedPerImageGraph(PerImageGraph, Protocol):
+    """A per-image graph that has run. `made`: the shapes, [height, width, 3], that it was seen to make of an image."""
+
+    made: frozenset[tuple[int, ...]]
+
+
 class BackendFactory(Protocol):
     """Makes the backends and per-image graphs of stored models. `name` is the backend's name in the settings.
 
@@ -99,8 +105,8 @@ class BackendFactory(Protocol):
     async def wait_until_reachable(self) -> None:
         """Return when the graphs can run: at once, unless another process runs them."""
 
-    async def per_image(self, config: ModelConfig, path: Path) -> PerImageGraph:
-        """The graph at `path`, ready to run; raises `ConfigurationError`."""
+    async def per_image(self, config: ModelConfig, path: Path) -> TriedPerImageGraph:
+        """The graph at `path`, ready to run; raises `ConfigurationError`, also if it makes another size."""
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> Backend:
         """A loaded backend, not yet warm, for the graph at `path`; the folder of `path` has the version as its name.

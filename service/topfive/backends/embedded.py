@@ -23,6 +23,7 @@ from topfive.backends.base import Batch, Row
 from topfive.backends.bounded_loading import BoundedLoading
 from topfive.backends.onnx_runtime import Graph, give_back_freed_memory, run_options, runtime
 from topfive.backends.per_image import EmbeddedPerImageGraph, load_per_image
+from topfive.backends.real_outputs import check_answered
 from topfive.backends.rows import rows_of
 from topfive.backends.sizing import find_batch_size_that_pays, sample_shape, warm_up_batches
 from topfive.ground.clock import Clock
@@ -37,8 +38,8 @@ class EmbeddedBackend:
     """A batched graph as several sessions in this process, on the CPU or on a GPU.
 
     `graphs` has one graph for each slot; they run batches side by side, on threads of `pool`. `alone`, if given, is one
-    more session, with as many threads as all slots, for a request that comes alone. The graphs come from `path`, and
-    `bounded` bounds their warm-up.
+    more session, with as many threads as all slots, for a request that comes alone. The graphs come from `path`, with
+    `config`, and `bounded` bounds their warm-up.
     """
 
     cancels = False
@@ -51,18 +52,15 @@ class EmbeddedBackend:
         pool: WorkerPool,
         bounded: BoundedLoading,
         path: Path,
-        max_batch_size: int,
-        image_shape: tuple[int, ...],
-        warm_up_batches: Sequence[NDArray[np.uint8]],
+        config: ModelConfig,
     ) -> None:
         self.slots = len(graphs)
         self.prefetch = len(graphs)
         self.serves_alone = alone is not None
         self.prepares = not graphs[0].on_gpu
-        self.batch_size_that_pays = max_batch_size
-        self._max_batch_size = max_batch_size
-        self._image = np.zeros((1, *image_shape), np.uint8)
-        self._warm_up_batches = warm_up_batches
+        self.batch_size_that_pays = config.max_batch_size
+        self._config = config
+        self._image = np.zeros((1, *sample_shape(config)), np.uint8)
         self._alone = alone
         self._graphs = [*graphs, alone] if alone is not None else graphs
         self._free: SimpleQueue[Graph] = SimpleQueue()
@@ -87,9 +85,11 @@ class EmbeddedBackend:
         pool.ensure_threads(self.slots)
         measure = partial(self._measure, pool)
         try:
-            self.batch_size_that_pays = await find_batch_size_that_pays(measure, max_batch_size=self._max_batch_size)
+            await self._check_answers(pool)
+            most = self._config.max_batch_size
+            self.batch_size_that_pays = await find_batch_size_that_pays(measure, max_batch_size=most)
             sizes = range(1, self.batch_size_that_pays + 1)
-            for batch in self._warm_up_batches or [self._batch(size) for size in sizes]:
+            for batch in warm_up_batches(self._config) or [self._batch(size) for size in sizes]:
                 await self._on_all_slots(pool, Graph.run, batch)
             if self._alone is not None:
                 await pool.run(self._alone.run, self._image)
@@ -97,6 +97,12 @@ class EmbeddedBackend:
         except BaseException:  # also a cancellation, which ends a warm-up that hangs
             self._close_graphs()
             raise
+
+    async def _check_answers(self, pool: WorkerPool) -> None:
+        """Raise `ConfigurationError` unless the graph puts out what is declared, for one image and for two."""
+        for batch in (self._image, self._batch(min(2, self._config.max_batch_size))):
+            found = await pool.run(self._graphs[0].run, batch)
+            check_answered(self._path, self._config.outputs, batch, found)
 
     def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
         """Run `batch` on the next free session, or if `alone` on the session with all cores."""
@@ -192,16 +198,8 @@ class EmbeddedFactory:
         graphs, slots, alone = await self.bounded.run(
             f"{path}: opening the graph", partial(self._open_sessions, config, path)
         )
-        return EmbeddedBackend(
-            graphs[:slots],
-            alone=graphs[-1] if alone else None,
-            pool=pool,
-            bounded=self.bounded,
-            path=path,
-            max_batch_size=config.max_batch_size,
-            image_shape=sample_shape(config),
-            warm_up_batches=warm_up_batches(config),
-        )
+        extra = graphs[-1] if alone else None
+        return EmbeddedBackend(graphs[:slots], alone=extra, pool=pool, bounded=self.bounded, path=path, config=config)
 
     async def _open_sessions(self, config: ModelConfig, path: Path, pool: WorkerPool) -> tuple[list[Graph], int, bool]:
         """The graphs of the slots, then perhaps one for a request that comes alone; the number of slots; whether so."""

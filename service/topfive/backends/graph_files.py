@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 from typing import Final
 
+from topfive.ground.next_steps import import_command
+
 _HEAD_BYTES: Final = 64
+_EXPORT: Final = f"export the model to ONNX, then {import_command()} makes a servable model of it"
 _OTHERS: Final = (
     (b"version https://git-lfs", "it is the pointer that Git LFS leaves in place of a file; run `git lfs pull`"),
-    (b"PK\x03\x04", "it is a zip archive, as PyTorch's files are; export the model to ONNX"),
-    (b"\x80\x02", "it is a Python pickle, as PyTorch's old files are; export the model to ONNX"),
-    (b"\x89HDF", "it is an HDF5 file, as Keras' are; export the model to ONNX"),
+    (b"PK\x03\x04", "it is a zip archive, as PyTorch's files are; " + _EXPORT),
+    (b"\x80\x02", "it is a Python pickle, as PyTorch's old files are; " + _EXPORT),
+    (b"\x89HDF", "it is an HDF5 file, as Keras' are; " + _EXPORT),
     (b"\x1f\x8b", "it is compressed with gzip; unpack it"),
     (b"<", "it is a web page or other markup, as a failed download leaves; fetch it again"),
 )

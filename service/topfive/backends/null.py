@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from topfive.ground.types import WIRE_DTYPES, TensorSpec
 from topfive.machine.workers import WorkerPool
 from topfive.repository.model_config import ModelConfig
 
+_TEXT: Final = "null"
+"""An empty label would be no answer, so that less would be measured."""
+
 
 class NullBackend:
-    """Answers every image with the same row of zeros and empty strings, in the declared shapes."""
+    """Answers every image with the same row of zeros and of one text, in the declared shapes."""
 
     slots = 1
     prefetch = 0
@@ -51,7 +54,9 @@ class NullBackend:
 def _blank(output: TensorSpec) -> NDArray[Any]:
     shape = [abs(size) for size in output.shape[1:]]
     return (
-        np.full(shape, "", np.object_) if output.datatype == "BYTES" else np.zeros(shape, WIRE_DTYPES[output.datatype])
+        np.full(shape, _TEXT, np.object_)
+        if output.datatype == "BYTES"
+        else np.zeros(shape, WIRE_DTYPES[output.datatype])
     )
 
 
@@ -62,6 +67,7 @@ class NullPerImageGraph:
 
     def __init__(self, output: TensorSpec) -> None:
         self._image = np.zeros([abs(size) for size in output.shape[1:]], np.uint8)
+        self.made = frozenset({self._image.shape})
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """UINT8 [N, ...] of zeros, N as in `images`."""

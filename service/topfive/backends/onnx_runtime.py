@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from topfive.backends.graph_files import why_not_loaded
 from topfive.backends.runtime_builds import CHOOSE, check_builds, installed_builds
 from topfive.ground.errors import ConfigurationError
+from topfive.ground.next_steps import import_advice
 from topfive.ground.types import TensorSpec
 from topfive.repository.model_config import Device
 
@@ -86,8 +87,12 @@ class Graph:
                 f"{path}: its config.pbtxt asks for a GPU (KIND_GPU), and ONNX Runtime finds none that it can use; "
                 "install the extra `gpu` on a machine with an NVIDIA GPU, or set KIND_AUTO or KIND_CPU"
             )
-        for declared, found in ((inputs, self._session.get_inputs()), (outputs, self._session.get_outputs())):
-            _check_interface(path, declared, found)
+        taken, given = self._session.get_inputs(), self._session.get_outputs()
+        remedy = "make them the same"
+        if any(tensor.type in _FLOATS for tensor in taken):
+            remedy += f"; or, {import_advice(path)}"
+        for declared, found in ((inputs, taken), (outputs, given)):
+            _check_interface(path, declared, found, remedy)
         self.threads = threads
         self._input = inputs[0].name
         self.outputs = tuple(output.name for output in outputs)
@@ -146,13 +151,17 @@ _ONNX_TYPES: Final[Mapping[str, str]] = {
 }
 
 
-def _check_interface(path: Path, declared: Sequence[TensorSpec], found: Sequence[Any]) -> None:
-    """Raise `ConfigurationError` unless the graph has exactly the tensors that config.pbtxt declares."""
+_FLOATS: Final = ("tensor(float)", "tensor(float16)", "tensor(double)")
+"""What a network takes as a framework exports it."""
+
+
+def _check_interface(path: Path, declared: Sequence[TensorSpec], found: Sequence[Any], remedy: str) -> None:
+    """Raise `ConfigurationError`, with `remedy`, unless the graph has exactly the tensors that are declared."""
     by_name = {tensor.name: tensor for tensor in found}
     if set(by_name) != {spec.name for spec in declared}:
         raise ConfigurationError(
             f"{path}: the graph has the tensors {sorted(by_name)}, its config.pbtxt declares "
-            f"{sorted(spec.name for spec in declared)}; make them the same"
+            f"{sorted(spec.name for spec in declared)}; {remedy}"
         )
     for spec in declared:
         tensor = by_name[spec.name]
@@ -160,5 +169,5 @@ def _check_interface(path: Path, declared: Sequence[TensorSpec], found: Sequence
         if tensor.type != _ONNX_TYPES[spec.datatype] or dims != list(spec.shape):
             raise ConfigurationError(
                 f"{path}: '{spec.name}' is {tensor.type} {dims} in the graph, but {spec.datatype} "
-                f"{list(spec.shape)} (batch dimension first) in config.pbtxt; make them the same"
+                f"{list(spec.shape)} (batch dimension first) in config.pbtxt; {remedy}"
             )

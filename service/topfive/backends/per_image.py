@@ -13,17 +13,24 @@ from numpy.typing import NDArray
 
 from topfive.backends.bounded_loading import BoundedLoading
 from topfive.backends.onnx_runtime import Graph
+from topfive.backends.real_outputs import check_prepared, described, images_of_all_sizes
 from topfive.backends.sizing import warm_up_batches
+from topfive.ground.errors import ConfigurationError
+from topfive.ground.next_steps import import_command
 from topfive.machine.workers import WorkerPool
 from topfive.repository.model_config import ModelConfig
 
 
 class EmbeddedPerImageGraph:
-    """A graph that runs on the calling worker thread, on at most `max_batch_size` images at a time."""
+    """A graph that runs on the calling worker thread, on at most `max_batch_size` images at a time.
+
+    `made`: the shapes that it was seen to make of an image.
+    """
 
     blocking = True
 
-    def __init__(self, graph: Graph, *, max_batch_size: int) -> None:
+    def __init__(self, graph: Graph, *, max_batch_size: int, made: frozenset[tuple[int, ...]]) -> None:
+        self.made = made
         self._graph = graph
         self._max_batch_size = max_batch_size
 
@@ -38,10 +45,13 @@ class EmbeddedPerImageGraph:
 
 
 async def load_per_image(config: ModelConfig, path: Path, loading: BoundedLoading) -> EmbeddedPerImageGraph:
-    """The graph at `path`, opened and warm; raises `ConfigurationError`, or the error that the graph fails with."""
+    """The graph at `path`, opened and warm; raises `ConfigurationError`.
+
+    It has run on images of several sizes, and made of each what config.pbtxt declares.
+    """
     graph = await loading.run(f"{path}: opening the graph", partial(_open, config, path))
-    await loading.run(f"{path}: its warm-up", partial(_warm_up, config, graph))
-    return EmbeddedPerImageGraph(graph, max_batch_size=config.graph_batch_size)
+    made = await loading.run(f"{path}: its warm-up", partial(_warm_up, config, path, graph))
+    return EmbeddedPerImageGraph(graph, max_batch_size=config.graph_batch_size, made=made)
 
 
 async def _open(config: ModelConfig, path: Path, pool: WorkerPool) -> Graph:
@@ -49,11 +59,25 @@ async def _open(config: ModelConfig, path: Path, pool: WorkerPool) -> Graph:
     return await pool.run(partial(Graph, path, threads=config.threads or 1, inputs=inputs, outputs=outputs))
 
 
-async def _warm_up(config: ModelConfig, graph: Graph, pool: WorkerPool) -> None:
-    small = np.zeros([abs(size) for size in config.inputs[0].shape], np.uint8)
+async def _warm_up(config: ModelConfig, path: Path, graph: Graph, pool: WorkerPool) -> frozenset[tuple[int, ...]]:
+    made = set()
+    sizes = images_of_all_sizes(config.inputs[0], most=config.graph_batch_size)
     try:
-        for batch in [small, *warm_up_batches(config)]:
-            await pool.run(graph.run, batch)
+        for images in [*sizes, *warm_up_batches(config)]:
+            prepared = await pool.run(_run, path, graph, images)
+            check_prepared(path, config.outputs[0], images, prepared)
+            made.add(prepared.shape[1:])
     except BaseException:  # also a cancellation, which ends a warm-up that hangs: `close` ends its run
         graph.close()
         raise
+    return frozenset(made)
+
+
+def _run(path: Path, graph: Graph, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    try:
+        return graph.run(images)[0]
+    except Exception as error:  # the runtime raises a dozen unrelated types
+        raise ConfigurationError(
+            f"{path}: the graph fails on {described(images)}: {str(error).strip()}; build it anew so that it takes "
+            f"images of every size, as {import_command()} does"
+        ) from error

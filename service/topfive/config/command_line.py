@@ -22,11 +22,13 @@ topfive serves image classifiers: images of any size in, labels with probabiliti
   topfive --model-repository my_models     your own models, in Triton's layout
   topfive --host 0.0.0.0 --port 80         for other machines too: see --api-keys-file
 
+{commands}
 Each setting is a flag and an environment variable; the flag wins.
 
   -h, --help                               this text
   --version                                the version
 """
+_COMMANDS: Final = "{commands}\n"
 _GROUPS: Final = {
     "host": "Where it listens",
     "model_repository": "Models, and what runs them",
@@ -96,9 +98,11 @@ def _meant(word: str, known: Sequence[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def help_text(fields: Mapping[str, Any]) -> str:
-    """All flags, in groups, each with its variable, its default and its description."""
-    parts = [_HEAD]
+def help_text(fields: Mapping[str, Any], commands: Mapping[str, str]) -> str:
+    """The `commands`, and all flags, in groups, each with its variable, its default and its description."""
+    lines = [f"  topfive {name:<10}{does}\n" for name, does in commands.items()]
+    listed = f"Beside serving, each with a --help of its own:\n\n{''.join(lines)}\n" if lines else ""
+    parts = [_HEAD.replace(_COMMANDS, listed)]
     for name, field in fields.items():
         if name in _GROUPS:
             parts.append(f"\n{_GROUPS[name]}\n")

@@ -66,12 +66,14 @@ async def classify(
     top: Annotated[int | None, Query(ge=1, description="So many labels an image, of those that the graph has.")] = None,
     threshold: Annotated[float | None, Query(ge=0, le=1, description="Leave out labels less probable.")] = None,
 ) -> None:
-    """Five labels with their probabilities, for one image or for each of several.
+    """The best labels with their probabilities, for one image or for each of several.
 
     The body is an image file (JPEG, PNG, WebP, GIF, BMP, AVIF, TIFF), whatever its Content-Type says; raw uint8 RGB
     pixels, row by row, with `height` and `width`; a form with one file or several, under any names; or JSON with
     image files in base64. If the request has `count`, several files, or a list in its JSON, the answer holds a list,
-    `images`, in the same order. The `Server-Timing` header says where the time went.
+    `images`, in the same order. How many labels an image gets is the model's choice: mostly five, fewer of a model
+    that has fewer, and perhaps none of one that gives all labels above a threshold. The `Server-Timing` header says
+    where the time went.
     """
 
 

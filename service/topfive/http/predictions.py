@@ -52,11 +52,16 @@ def render(result: Classification, parameters: Parameters, *, listed: bool, inst
 
 
 def _predictions(row: Row, top: int | None, threshold: float | None) -> list[dict[str, Any]]:
-    """The labels of one image, most probable first: at most `top`, and none less probable than `threshold`."""
+    """The labels of one image, most probable first: at most `top`, and none less probable than `threshold`.
+
+    A place whose label is empty holds no answer, and is left out: a graph that puts out all labels above a threshold of
+    its own has as many places as there could be.
+    """
     predictions = [
         {"label": label, "index": index, "probability": probability}
         for label, index, probability in zip(
             row["classes"].tolist(), row["indices"].tolist(), row["probabilities"].tolist(), strict=True
         )
+        if label
     ][:top]
     return predictions if threshold is None else [each for each in predictions if each["probability"] >= threshold]

@@ -16,7 +16,7 @@ class PredictionSchema(BaseModel):
 
 
 class AnswerSchema(BaseModel):
-    """The labels of one image, most probable first."""
+    """The labels of one image, most probable first: as many as the model gives, perhaps none."""
 
     model: str
     version: str

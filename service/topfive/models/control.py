@@ -18,6 +18,7 @@ from topfive.ground.lifecycle import Lifecycle
 from topfive.models.index import IndexEntry, ModelState
 from topfive.models.live import LiveModels
 from topfive.models.loading import Loader
+from topfive.models.settling import Settling
 from topfive.models.wiring import related
 from topfive.repository.reading import Repository, StoredModel
 
@@ -40,11 +41,11 @@ class _Refused:
 class ModelControl:
     """Loads models into `live` and unloads them, while other models are served."""
 
-    def __init__(self, *, mode: Mode, repository: Repository, lifecycle: Lifecycle, live: LiveModels) -> None:
-        self._mode = mode
-        self._repository = repository
-        self._lifecycle = lifecycle
-        self._live = live
+    def __init__(
+        self, *, mode: Mode, repository: Repository, settling: Settling, lifecycle: Lifecycle, live: LiveModels
+    ) -> None:
+        self._mode, self._repository, self._settling = mode, repository, settling
+        self._lifecycle, self._live = lifecycle, live
         self._loader: Loader | None = None
         self._lock = asyncio.Lock()
         self._refused: dict[str, _Refused] = {}
@@ -58,6 +59,8 @@ class ModelControl:
         self._loader = loader
         async with self._lock:
             await self._live.change(loader, stored)
+            if self._mode == "poll":
+                await self._follow(loader)  # what was `stored` may have been read in the midst of a change
         amiss = self._live.current.why_no_default() if self._live.current is not None else None
         if amiss is not None and self._mode == "none":
             raise ConfigurationError(amiss)
@@ -154,28 +157,32 @@ class ModelControl:
     async def poll(self) -> None:
         """Serve the repository as it is now; a model that cannot be served so stays as it was.
 
-        Models that an ensemble joins change together, other models by themselves, so that one broken model does not
-        keep another from changing. A model that was removed is unloaded, unless an ensemble still needs it.
+        Models that an ensemble joins change together, once all of them stand still; other models change by themselves,
+        so that one broken model holds up no other. A removed model is unloaded, unless an ensemble still needs it.
         """
-        loader = self._loader
         async with self._lock:
-            if loader is None or not self._lifecycle.started:
-                return
-            stored = self._live.stored
-            try:
-                found = await asyncio.to_thread(self._repository.survey, known=tuple(stored), may_be_empty=True)
-            except ConfigurationError as error:
-                self._refuse(dict.fromkeys(stored), error)
-                if not stored and self._unreadable != str(error):
-                    logger.error("no model is served: %s", error)
-                self._unreadable = str(error)
-                return
-            self._unreadable = None
-            wanted = {name: found.get(name) for name in (*found, *stored)}
-            changed = {name: model for name, model in wanted.items() if model != stored.get(name)}
-            self._refused = {name: refused for name, refused in self._refused.items() if name in changed}
-            readable = {name: model for name, model in found.items() if isinstance(model, StoredModel)}
-            for group in related(stored, readable, changed):
+            if self._loader is not None and self._lifecycle.started:
+                await self._follow(self._loader)
+
+    async def _follow(self, loader: Loader) -> None:
+        stored = self._live.stored
+        try:
+            found, moving = await self._settling.survey(stored)
+        except ConfigurationError as error:
+            self._refuse(dict.fromkeys(stored), error)
+            if not stored and self._unreadable != str(error):
+                logger.error("no model is served: %s", error)
+            self._unreadable = str(error)
+            return
+        self._unreadable = None
+        wanted = {name: found.get(name) for name in (*found, *stored)}
+        changed = {name: model for name, model in wanted.items() if model != stored.get(name)}
+        self._refused = {name: refused for name, refused in self._refused.items() if name in changed}
+        readable = {name: model for name, model in found.items() if isinstance(model, StoredModel)}
+        for group in related(stored, readable, {*changed, *moving}):
+            if group & moving:
+                logger.info("%s: still being written, so left to the next look", ", ".join(sorted(group)))
+            else:
                 await self._try(loader, {name: changed[name] for name in sorted(group)})
 
     async def _try(self, loader: Loader, changes: Mapping[str, StoredModel | ConfigurationError | None]) -> None:

@@ -16,6 +16,7 @@ from topfive.batching.batcher import Batcher
 from topfive.ground.errors import BackendMismatch, BackendUnreachable, ConfigurationError, NotReady
 from topfive.ground.lifecycle import Lifecycle, State
 from topfive.ground.types import Fill
+from topfive.models.joining import Joining
 from topfive.models.loading import BatchedUnit, Fingerprint, Key, Loader, Unit, Units, fingerprint
 from topfive.models.served import Models
 from topfive.models.wiring import Changes, apply, served_versions
@@ -43,6 +44,7 @@ class LiveModels:
         self._metrics = metrics
         self._on_swap = on_swap
         self._retiring: dict[BatchedUnit, asyncio.Task[None]] = {}
+        self._joining = Joining()
         self._broken: dict[Key, tuple[Fingerprint, str]] = {}
         self._published: dict[str, ModelMetrics] = {}
 
@@ -65,11 +67,13 @@ class LiveModels:
         wanted = apply(self.stored, changes)
         if wanted == self.stored and self.current is not None:
             return
+        self._joining.refuse_known(wanted)
         units: dict[Key, Unit] = {}
         try:
             for model in wanted.values():
                 for version in served_versions(model, wanted):
                     units[model.config.name, version] = await self._unit(loader, model, version)
+            await self._joining.check(wanted, units, self.units)
             if self._lifecycle.state in _ENDING:
                 raise NotReady("the service is about to end, so its models change no more")
         except BaseException:  # also a cancellation: what was loaded for this change holds memory and threads
@@ -82,6 +86,7 @@ class LiveModels:
     def retry(self, names: Mapping[str, object]) -> None:
         """Forget that any of `names` failed to load: the cause may have been outside their files."""
         self._broken = {key: broken for key, broken in self._broken.items() if key[0] not in names}
+        self._joining.retry(names)
 
     def publish(self) -> None:
         """Set the gauges of how full each model is; all its versions share them, also those that retire."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from topfive.backends.base import Backend, BackendFactory, PerImageGraph
+from topfive.backends.base import Backend, BackendFactory, PerImageGraph, TriedPerImageGraph
 from topfive.batching.batch import BatcherHooks
 from topfive.batching.batcher import Batcher
 from topfive.batching.items import QueueLimits
@@ -60,7 +60,7 @@ class Unit:
 class PreparingUnit(Unit):
     """A model whose graph an ensemble runs on each image by itself."""
 
-    graph: PerImageGraph
+    graph: TriedPerImageGraph
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,10 +7,11 @@ file system (`repository`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
-from topfive.ground.types import TensorSpec
+from topfive.ground.next_steps import import_advice, import_command
 from topfive.repository.model_config import EnsembleStep
 from topfive.repository.reading import StoredModel
 
@@ -36,13 +37,10 @@ def apply(stored: Stored, changes: Changes) -> dict[str, StoredModel]:
         if model.config.steps:
             _check_wiring(model, wanted)
         elif classifies(model):
-            _check_image_input(model.config.name, model.config.inputs)
+            _check_image_input(model)
     for name in _unused(wanted):
         if name in changes:
-            raise ConfigurationError(
-                f"{wanted[name].folder}: neither a classifier nor a step of an ensemble; a classifier has the outputs "
-                + ", ".join(f"'{output}' ({datatype})" for output, datatype in OUTPUTS.items())
-            )
+            raise ConfigurationError(_why_unused(wanted[name]))
         del wanted[name]
     return wanted
 
@@ -94,22 +92,42 @@ def _unused(stored: Stored) -> list[str]:
     ]
 
 
-def _check_image_input(name: str, inputs: tuple[TensorSpec, ...]) -> None:
+def _why_unused(model: StoredModel) -> str:
+    outputs = ", ".join(f"'{output}' ({datatype})" for output, datatype in OUTPUTS.items())
+    takes_images = [(tensor.datatype, len(tensor.shape)) for tensor in model.config.inputs] == [("UINT8", 4)]
+    if takes_images and model.config.outputs[0].datatype == "UINT8":
+        advice = "name it as the first step of an ensemble, or remove it"
+    else:
+        advice = import_advice(_some_graph(model))
+    what = f"neither a classifier nor a step of an ensemble; a classifier has the outputs {outputs}"
+    return f"{model.folder}: {what}; {advice}"
+
+
+def _check_image_input(model: StoredModel) -> None:
+    inputs = model.config.inputs
     if (
         len(inputs) != 1
         or inputs[0].datatype != "UINT8"
         or len(inputs[0].shape) != 4
         or inputs[0].shape[3] != _CHANNELS
     ):
-        raise ConfigurationError(
-            f"model '{name}': its config.pbtxt must declare one input, TYPE_UINT8 with dims [height, width, 3]"
+        advice = (
+            f"{import_command()} writes all of an ensemble" if model.config.steps else import_advice(_some_graph(model))
         )
+        raise ConfigurationError(
+            f"model '{model.config.name}': its config.pbtxt must declare one input, TYPE_UINT8 with dims [height, "
+            f"width, 3]; {advice}"
+        )
+
+
+def _some_graph(model: StoredModel) -> Path:
+    return model.graph_path(max(model.versions))
 
 
 def _check_wiring(model: StoredModel, stored: Stored) -> None:
     """Check for two fitting steps, a per-image graph and a classifier; the embedded backend runs no other ensemble."""
     config = model.config
-    _check_image_input(config.name, config.inputs)
+    _check_image_input(model)
     absent = [step.model for step in config.steps if step.model not in stored]
     if absent:
         raise ConfigurationError(f"{model.folder}: its step '{absent[0]}' is not there; add it, or remove the ensemble")
@@ -138,7 +156,7 @@ def _check_wiring(model: StoredModel, stored: Stored) -> None:
     if (prepared.datatype, prepared.shape) != (wanted.datatype, wanted.shape):
         raise ConfigurationError(
             f"{model.folder}: '{first.model}' puts out {prepared.datatype} {list(prepared.shape)}, but "
-            f"'{second.model}' takes {wanted.datatype} {list(wanted.shape)}"
+            f"'{second.model}' takes {wanted.datatype} {list(wanted.shape)}; build the two for one size"
         )
     for step, stepped in zip(config.steps, steps, strict=True):
         version_of_step(step, stepped.versions, model)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
+from topfive.ground.next_steps import import_advice
 
 _MAX_BYTES: Final = 1 << 20
 _OTHER_MARKS: Final = (
@@ -38,7 +39,7 @@ def read_config(path: Path) -> str:
             f"{path}: it is not UTF-8 text: byte 0x{data[error.start]:02x} in line {line}; save it as UTF-8"
         ) from error
     if not text.strip():
-        raise ConfigurationError(f"{path}: it is empty; docs/settings.md lists what stands in it")
+        raise ConfigurationError(f"{path}: it is empty; write what docs/settings.md lists; or, {import_advice()}")
     if "\0" in text:
         raise ConfigurationError(f"{path}: it holds zero bytes, so it is no text, or UTF-16 text; save it as UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -7,11 +7,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from topfive.ground.next_steps import import_advice, import_command
 from topfive.repository.entries import Entries, LeftOut, read_entries, shown
 
 CONFIG: Final = "config.pbtxt"
 _NEARLY_CONFIG: Final = re.compile(r"config\.(pbtxt|pbtx|pbtext|pb\.txt|prototxt|txt|textproto)(\.\w+)?", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"\D*?0*([1-9]\d*)(\.0+)?\D*")
+_FRAMEWORKS: Final = (".pt", ".pth", ".ckpt", ".safetensors", ".h5", ".keras", ".pb", ".tflite", ".joblib", ".pkl")
+"""How the names of the files end in which frameworks keep models."""
 _LOOKED_INTO: Final = 20
 """The most folders that are searched for a misplaced file: a message is not worth more."""
 
@@ -35,9 +38,36 @@ def why_no_model(folder: Path, entries: Entries) -> LeftOut:
                 f"TOPFIVE_MODEL_REPOSITORY to '{shown(folder)}'",
                 suspect=True,
             )
-    if any(is_version(name) for name in entries.folders) or _graphs(entries.files):
-        return LeftOut(f"it has no {CONFIG}; write one, as docs/settings.md says", suspect=True)
+    if graphs := _graphs_of(folder, entries):
+        what = f"write one, as docs/settings.md says; or, {import_advice(shown(graphs[0]))}"
+        return LeftOut(f"it has no {CONFIG}; {what}", suspect=True)
+    if any(is_version(name) for name in entries.folders):
+        return LeftOut(f"it has no {CONFIG}, and no graph; run the export again, then {import_command()}", suspect=True)
+    if advice := _of_a_framework(folder, entries):
+        return LeftOut(f"it has no {CONFIG}; {advice}", suspect=True)
     return LeftOut(f"it has no {CONFIG}, so it is no model", suspect=False)
+
+
+def why_no_folder(path: Path) -> LeftOut:
+    """Why the file at `path`, beside the models, is none."""
+    what = "it is a file, and models are folders"
+    if path.suffix.lower() != ".onnx":
+        return LeftOut(what, suspect=False)
+    return LeftOut(f"{what}; {import_advice(shown(path))}", suspect=True)
+
+
+def how_to_get_a_model(folder: Path, entries: Entries) -> str:
+    """What to do with the repository `folder`, which holds no model, by the files in it."""
+    if CONFIG in entries.files:
+        return "it is the folder of a model: set TOPFIVE_MODEL_REPOSITORY to the folder above it"
+    return _of_a_framework(folder, entries) or f"{import_command()} writes a model into a repository"
+
+
+def how_to_get_a_repository(path: Path) -> str:
+    """What to do where `path`, which should be a model repository, is no folder that can be read."""
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        return f"it is a file: {import_command(shown(path))} makes a servable model of it, in a repository"
+    return "set TOPFIVE_MODEL_REPOSITORY to a folder of models"
 
 
 def why_no_version(name: str, beside: Collection[str]) -> LeftOut:
@@ -87,6 +117,22 @@ def how_to_get_a_graph(path: Path) -> str:
             return f"move '{shown(other / found[0])}' to '{shown(path)}'"
     nothing = "" if entries.files or entries.folders else "its folder is empty; "
     return f"{nothing}put the graph there (run the export), or choose another version by version_policy"
+
+
+def _graphs_of(folder: Path, entries: Entries) -> list[Path]:
+    """The graphs in a model's `folder`: those in its versions, the newest first, then those beside them."""
+    versions = sorted((name for name in entries.folders if is_version(name)), key=int, reverse=True)
+    inside = [folder / name / file for name in versions[:_LOOKED_INTO] for file in _graphs(_files(folder / name))]
+    return [*inside, *(folder / name for name in _graphs(entries.files))]
+
+
+def _of_a_framework(folder: Path, entries: Entries) -> str:
+    """What to do with a file in which a framework keeps a model; empty if there is none."""
+    found = [name for name in entries.files if name.lower().endswith(_FRAMEWORKS)]
+    if not found:
+        return ""
+    command = import_command()
+    return f"export the model in '{shown(folder / found[0])}' to ONNX, then {command} makes a servable model of it"
 
 
 def _graphs(names: tuple[str, ...], wanted: str = "model.onnx") -> list[str]:

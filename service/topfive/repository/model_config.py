@@ -120,7 +120,9 @@ def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = Fa
     try:
         text_format.Parse(text, config)
     except text_format.ParseError as error:
-        raise ConfigurationError(f"{where}: not a model configuration: {error}") from error
+        raise ConfigurationError(
+            f"{where}: not a model configuration: {error}; mend that line, as docs/settings.md shows the fields"
+        ) from error
     if not on_triton or config.HasField("ensemble_scheduling"):
         check_honoured(config, where)
     check_config(config, name, where)
@@ -160,7 +162,9 @@ def check_honoured(message: Any, where: str) -> None:
                 "on Triton"
             )
     if len(message.instance_group) > 1:
-        raise ConfigurationError(f"{where}: more than one instance_group; the embedded backend takes one")
+        raise ConfigurationError(
+            f"{where}: more than one instance_group; the embedded backend takes one: remove the others"
+        )
     for group in message.instance_group:
         if group.kind not in _DEVICES:
             raise ConfigurationError(f"{where}: instance_group.kind must be KIND_AUTO, KIND_CPU or KIND_GPU here")
@@ -171,7 +175,7 @@ def _tensor_spec(tensor: Any, where: str) -> TensorSpec:
         served = ", ".join(pb.DataType.Name(number) for number in _DATATYPES)
         raise ConfigurationError(
             f"{where}: the data_type of '{tensor.name}', {pb.DataType.Name(tensor.data_type)}, is not one that is "
-            f"served ({served})"
+            f"served; export the graph with one of {served}"
         )
     if not tensor.dims:
         raise ConfigurationError(f"{where}: '{tensor.name}' has no dims; give one number for each image dims: [ 1 ]")

@@ -7,7 +7,7 @@ there is left out, and logged once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,8 +20,11 @@ from topfive.repository.leftovers import Leftovers
 from topfive.repository.misplaced import (
     CONFIG,
     how_to_get_a_graph,
+    how_to_get_a_model,
+    how_to_get_a_repository,
     how_to_get_a_version,
     is_version,
+    why_no_folder,
     why_no_model,
     why_no_version,
 )
@@ -30,6 +33,7 @@ from topfive.repository.model_config import ModelConfig, parse_model_config
 _EXPECTED: Final = frozenset({CONFIG, "labels.txt", "SHA256SUMS"})
 """Files that belong beside the models or the versions; they are not logged as left out."""
 
+_BESIDE_VERSIONS: Final = f"it is neither {CONFIG} nor the folder of a version"
 _NEEDED_BY_TRITON: Final = LeftOut(
     "it is not there; make this folder, empty, if Triton is to serve the ensemble too", suspect=True
 )
@@ -150,10 +154,10 @@ class Repository:
             entries = read_entries(self._folder)
         except OSError as error:
             raise ConfigurationError(
-                f"model repository '{shown(self._folder)}' is not a folder that can be read ({reason_of(error)}); set "
-                "TOPFIVE_MODEL_REPOSITORY"
+                f"model repository '{shown(self._folder)}' is not a folder that can be read ({reason_of(error)}); "
+                f"{how_to_get_a_repository(self._folder)}"
             ) from error
-        self._leave_out(self._folder, entries, files="it is a file, and models are folders")
+        self._leave_out(self._folder, entries, why_no_folder)
         return entries
 
     def _model(self, folder: Path) -> StoredModel | LeftOut:
@@ -165,11 +169,11 @@ class Repository:
         path = folder / CONFIG
         if CONFIG not in entries.files:
             if CONFIG in entries.folders:
-                raise ConfigurationError(f"{shown(path)}: it is a folder, not a file")
+                raise ConfigurationError(f"{shown(path)}: it is a folder, not a file; put the configuration there")
             if CONFIG in entries.left_out:
                 raise ConfigurationError(f"{shown(path)}: {entries.left_out[CONFIG].reason}")
             return self._no_model(folder, why_no_model(folder, entries))
-        self._leave_out(folder, entries, files=f"it is neither {CONFIG} nor the folder of a version")
+        self._leave_out(folder, entries, lambda _: LeftOut(_BESIDE_VERSIONS, suspect=False))
         for name in entries.folders:
             if not is_version(name):
                 self._leftovers.add(folder / name, why_no_version(name, entries.folders))
@@ -214,18 +218,17 @@ class Repository:
         self._leftovers.add(folder, why)
         return why
 
-    def _leave_out(self, folder: Path, entries: Entries, *, files: str) -> None:
+    def _leave_out(self, folder: Path, entries: Entries, why_file: Callable[[Path], LeftOut]) -> None:
         for name, why in entries.left_out.items():
             self._leftovers.add(folder / name, why)
         for name in entries.files:
             if name not in _EXPECTED:
-                self._leftovers.add(folder / name, LeftOut(files, suspect=False))
+                self._leftovers.add(folder / name, why_file(folder / name))
 
     def _why_empty(self, top: Entries) -> str:
-        message = f"model repository '{shown(self._folder)}' holds no <model>/{CONFIG}"
-        if CONFIG in top.files:
-            return f"{message}, but is the folder of a model; set TOPFIVE_MODEL_REPOSITORY to the folder above it"
-        return "; ".join([message, *self._leftovers.suspects()[:3]])
+        suspects = self._leftovers.suspects()[:3] if CONFIG not in top.files else []
+        advice = [*suspects] or [how_to_get_a_model(self._folder, top)]
+        return "; ".join([f"model repository '{shown(self._folder)}' holds no <model>/{CONFIG}", *advice])
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigurationError:

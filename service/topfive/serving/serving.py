@@ -25,6 +25,7 @@ from topfive.models.control import ModelControl
 from topfive.models.live import LiveModels
 from topfive.models.loading import Loader
 from topfive.models.served import Models
+from topfive.models.settling import SETTLE_SECONDS, Settling
 from topfive.observe.metrics import Metrics
 from topfive.repository.reading import Repository, StoredModel
 from topfive.request.admission import Admission
@@ -101,6 +102,7 @@ class Serving:
         self.control = ModelControl(
             mode=settings.model_control,
             repository=repository,
+            settling=Settling(repository, clock=clock, seconds=min(SETTLE_SECONDS, settings.poll_seconds)),
             lifecycle=self.lifecycle,
             live=self._live,
         )

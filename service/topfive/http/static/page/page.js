@@ -7,7 +7,7 @@ import { Refusal, choosableModels, classify, classifyAddress, sample } from "./a
 import { Camera, hasCamera, whyNoCamera } from "./camera.js";
 import { curlCommand } from "./curl.js";
 import { recallKey, storeKey } from "./key.js";
-import { percent, showAnswer, showCaption, showCommand, showModels, showRefusal, showShape, showWaiting } from "./view.js";
+import { sentence, showAnswer, showCaption, showCommand, showModels, showRefusal, showShape, showWaiting } from "./view.js";
 
 const element = (id) => document.getElementById(id);
 const frame = element("frame");
@@ -48,7 +48,7 @@ async function ask() {
     const result = await classify(photo.file, { model: element("model").value, key: recallKey(), signal });
     if (signal.aborted) return;
     showAnswer(result);
-    say(result.answer.predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", "));
+    say(sentence(result.answer));
     if (!modelsKnown) offerModels(result.answer.model);
   } catch (error) {
     if (!signal.aborted) refused(error, { again: ask });

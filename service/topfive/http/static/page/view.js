@@ -1,6 +1,7 @@
 // What is shown of an answer, a refusal and a photo. Labels, names and messages are text, never markup.
 
-const HEADINGS = { empty: "Five labels", busy: "Classifying…", answer: "Five labels", refused: "No answer" };
+const HEADINGS = { empty: "Five labels", busy: "Classifying…", answer: "", refused: "No answer" };
+const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"];
 const STAGES = ["decode", "resize", "queue", "inference"];
 const element = (id) => document.getElementById(id);
 
@@ -16,6 +17,17 @@ function made(tag, className, ...children) {
 export function percent(probability) {
   const hundredths = probability * 100;
   return hundredths > 0 && hundredths < 0.05 ? "< 0.1 %" : `${hundredths.toFixed(1)} %`;
+}
+
+/** How many labels an answer has, as its heading says it; of a model that puts out all above a threshold perhaps none. */
+function headingOf({ predictions: { length } }) {
+  return `${NUMBERS[length] ?? length} ${length === 1 ? "label" : "labels"}`;
+}
+
+/** An answer in a sentence. */
+export function sentence({ predictions }) {
+  if (!predictions.length) return element("none").textContent;
+  return predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", ");
 }
 
 function milliseconds(value) {
@@ -65,13 +77,15 @@ export function showWaiting(state) {
   element("answer").setAttribute("aria-busy", String(state === "busy"));
   element("bars").replaceChildren(...[72, 46, 33, 24, 16].map((width) => bar("", "", width)));
   element("bars").setAttribute("aria-hidden", "true");
-  for (const id of ["refusal", "key-form", "again", "timing", "facts"]) element(id).hidden = true;
+  for (const id of ["refusal", "key-form", "again", "none", "timing", "facts"]) element(id).hidden = true;
   element("refusal").replaceChildren();
 }
 
 /** The labels and where the time went. */
 export function showAnswer({ answer, timing, requestId, seenMilliseconds }) {
   showWaiting("answer");
+  element("answer-heading").textContent = headingOf(answer);
+  element("none").hidden = answer.predictions.length > 0;
   const bars = element("bars");
   bars.replaceChildren(...answer.predictions.map(({ label, probability }) => bar(label, percent(probability), 0)));
   bars.removeAttribute("aria-hidden");
