@@ -43,7 +43,13 @@ def add_opennsfw(out: Path) -> None:
     inputs = np.stack([preprocess(photo, jpeg_reencode=False) for photo in pictures(out)])
     words = "--resize squash:256 --crop 224 --interpolation bilinear --colour bgr --mean 104,117,123 --std 1 --scale 1"
     said = [*words.split(), "--labels", write_labels(folder / "labels.txt", ["sfw", "nsfw"])]
-    save(out, "opennsfw", Recipe(arguments=said, tolerance=TRAINED), probabilities=run(folder / MODEL, inputs), inputs=inputs)
+    save(
+        out,
+        "opennsfw",
+        Recipe(arguments=said, tolerance=TRAINED),
+        probabilities=run(folder / MODEL, inputs),
+        inputs=inputs,
+    )
 
 
 def add_angle(out: Path) -> None:

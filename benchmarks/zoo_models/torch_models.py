@@ -20,7 +20,6 @@ from PIL import Image
 
 from benchmarks.zoo_models.saving import (
     MODEL,
-    TOLERANCE,
     Recipe,
     folder_of,
     pictures,
@@ -133,7 +132,6 @@ class Zoo:
         labels_file: str,
         export: Export = in_one_file,
         probabilities: Callable[[NDArray[Any]], NDArray[Any]] = softmax,
-        tolerance: float = TOLERANCE,
         half: bool = False,
         embedding: bool = False,
     ) -> None:
@@ -154,7 +152,7 @@ class Zoo:
         save(
             self._out,
             name,
-            Recipe(arguments=said, tolerance=tolerance),
+            Recipe(arguments=said),
             probabilities=probabilities(scores),
             inputs=inputs.numpy(),
             embedding=features if embedding else None,
