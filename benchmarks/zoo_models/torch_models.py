@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,46 +116,43 @@ class Zoo:
     """Writes models into the folder `out`, which has the pictures."""
 
     def __init__(self, out: Path) -> None:
-        self._out = out
+        self.out = out
         self._photos = pictures(out)
 
     def add(
         self,
         name: str,
         model: Any,
-        last: Any,
         *,
+        last: Any,
         prepare: Callable[[Image.Image], Any],
-        arguments: Sequence[str],
-        labels: Sequence[str],
-        labels_file: str,
+        said: str,
         export: Export = in_one_file,
         probabilities: Callable[[NDArray[Any]], NDArray[Any]] = softmax,
         half: bool = False,
         embedding: bool = False,
     ) -> None:
-        """Settle a model, export it and write down its answers; `prepare` makes its input of a picture."""
+        """Settle a model, export it and write down its answers.
+
+        `last` is its last layer, `prepare` makes its input of a picture, and `said` are the arguments of the import, at
+        the end the file of labels.
+        """
         inputs = torch.stack([prepare(photo) for photo in self._photos])
         if not getattr(model, "settled", False):
             settle(model, last, inputs[:32])
             model.settled = True
         if half:
             model, inputs = model.half(), inputs.half()
-        folder = folder_of(self._out, name)
+        folder = folder_of(self.out, name)
         export(model, inputs[:1], folder / MODEL)
         scores, features = answers(model, last, inputs)
-        if not (folder / labels_file).exists():  # Hugging Face's config.json has them
-            write_labels(folder / labels_file, labels)
-        said = [*arguments, "--labels", labels_file]
-        said += ["--embedding", _value_before(folder / MODEL)] if embedding else []
-        save(
-            self._out,
-            name,
-            Recipe(arguments=said),
-            probabilities=probabilities(scores),
-            inputs=inputs.numpy(),
-            embedding=features if embedding else None,
-        )
+        classes = scores.shape[1]
+        if not (labels := folder / said.rsplit(maxsplit=1)[-1]).exists():  # Hugging Face's config.json has them
+            write_labels(labels, IMAGENET if classes == 1000 else [f"class {number}" for number in range(classes)])
+        words = [*(("--embedding", _value_before(folder / MODEL)) if embedding else ()), *said.split()]
+        kept = features if embedding else None
+        found = probabilities(scores)
+        save(self.out, name, Recipe(arguments=words), probabilities=found, inputs=inputs.numpy(), embedding=kept)
 
 
 def _value_before(path: Path) -> str:
@@ -170,105 +166,66 @@ def _value_before(path: Path) -> str:
 def add_torchvision(zoo: Zoo) -> None:
     """A ResNet-18 and a MobileNetV3, in three exports each; torchvision's own transforms."""
     resnet, mobilenet = models.resnet18(), models.mobilenet_v3_small()
-    for name, model, last, weights in (
+    for name, net, last, weights in (
         ("resnet18", resnet, resnet.fc, models.ResNet18_Weights.IMAGENET1K_V1),
         ("mobilenet_v3", mobilenet, mobilenet.classifier[-1], models.MobileNet_V3_Small_Weights.IMAGENET1K_V1),
     ):
-        for ending, export in (("legacy", legacy), ("dynamo", dynamo), ("default", default)):
-            zoo.add(
-                f"{name}_{ending}",
-                model,
-                last,
-                prepare=weights.transforms(),
-                export=export,
-                arguments=["--preset", "torchvision"],
-                labels=IMAGENET,
-                labels_file={"legacy": "labels.txt", "dynamo": "labels.csv", "default": "labels.json"}[ending],
-            )
+        for export, ending in ((legacy, "txt"), (dynamo, "csv"), (default, "json")):
+            said = f"--preset torchvision --labels labels.{ending}"
+            prepare = weights.transforms()
+            zoo.add(f"{name}_{export.__name__}", net, last=last, prepare=prepare, said=said, export=export)
 
 
 def add_variants(zoo: Zoo) -> None:
-    """One ResNet-18 each: external data, several labels at once, an embedding put out, half precision."""
-    transform = models.ResNet18_Weights.IMAGENET1K_V1.transforms()
-    resnet = partial(models.resnet18, num_classes=10)
-    twenty = [f"tag {number}" for number in range(20)]
-    ten = [f"class {number}" for number in range(10)]
-    plain = {"prepare": transform, "arguments": ["--preset", "torchvision"]}
-    net = resnet()
-    zoo.add("external", net, net.fc, **plain, labels=ten, labels_file="labels.txt", export=with_external_data)
+    """External data, several labels at once, an embedding put out, half precision."""
+    plain = "--preset torchvision --labels labels.txt"
+    common: dict[str, Any] = {"prepare": models.ResNet18_Weights.IMAGENET1K_V1.transforms(), "said": plain}
+    net = models.resnet18(num_classes=10)
+    zoo.add("external", net, last=net.fc, **common, export=with_external_data)
+    net = models.resnet18(num_classes=10)
+    zoo.add("embedding", net, last=net.fc, **common, embedding=True)
     net = models.resnet18(num_classes=20)
-    plain["arguments"] = ["--preset", "torchvision", "--scores", "sigmoid"]
-    zoo.add("multilabel", net, net.fc, **plain, labels=twenty, labels_file="tags.txt", probabilities=sigmoid)
-    plain["arguments"] = ["--preset", "torchvision"]
-    net = resnet()
-    zoo.add("embedding", net, net.fc, **plain, labels=ten, labels_file="labels.txt", embedding=True)
+    zoo.add("multilabel", net, last=net.fc, **{**common, "said": f"--scores sigmoid {plain}"}, probabilities=sigmoid)
     net = models.mobilenet_v3_small(num_classes=10)
-    last = net.classifier[-1]
-    plain["arguments"] = ["--preset", "torchvision", "--tolerance", "0.01"]  # half precision is no more precise
-    zoo.add("half", net, last, **plain, labels=ten, labels_file="labels.txt", half=True)
+    common["said"] = f"--tolerance 0.01 {plain}"  # half precision is no more precise
+    zoo.add("half", net, last=net.classifier[-1], **common, half=True)
 
 
 def add_grey(zoo: Zoo) -> None:
     """A small network for grey pictures of 28 x 28, prepared as the MNIST example does."""
-    layers = torch.nn.Sequential(
-        *(torch.nn.Conv2d(1, 16, 3, padding=1), torch.nn.BatchNorm2d(16), torch.nn.ReLU(), torch.nn.MaxPool2d(2)),
-        *(
-            torch.nn.Conv2d(16, 32, 3, padding=1),
-            torch.nn.ReLU(),
-            torch.nn.Flatten(),
-            torch.nn.Linear(32 * 14 * 14, 10),
-        ),
+    nn = torch.nn
+    beginning = [nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)]
+    net = nn.Sequential(
+        *beginning, nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 14 * 14, 10)
     )
-    steps = [
-        *(transforms.Resize((28, 28)), transforms.Grayscale(), transforms.ToTensor()),
-        transforms.Normalize((0.1307,), (0.3081,)),
-    ]
-    words = (
-        "--resize squash --crop 28x28 --interpolation bilinear --colour grey --mean 0.1307 --std 0.3081 --scale 1/255"
-    )
-    zoo.add(
-        "grey",
-        layers,
-        layers[-1],
-        prepare=transforms.Compose(steps),
-        arguments=words.split(),
-        labels=[f"digit {number}" for number in range(10)],
-        labels_file="labels.csv",
-    )
+    resize = [transforms.Resize((28, 28)), transforms.Grayscale(), transforms.ToTensor()]
+    prepare = transforms.Compose([*resize, transforms.Normalize((0.1307,), (0.3081,))])
+    said = "--resize squash --crop 28x28 --interpolation bilinear --colour grey --mean 0.1307 --std 0.3081"
+    zoo.add("grey", net, last=net[-1], prepare=prepare, said=f"{said} --scale 1/255 --labels labels.csv")
 
 
-def add_timm(zoo: Zoo, out: Path) -> None:
+def add_timm(zoo: Zoo) -> None:
     """A convolutional network and a transformer of timm, with the config.json that its hub holds."""
-    from timm.models import save_for_hf  # writes config.json beside the weights
-
     for name in ("mobilenetv3_small_050", "vit_tiny_patch16_224"):
         net = timm.create_model(name, pretrained=False)
-        folder = folder_of(out, f"timm_{name}")
-        save_for_hf(net, str(folder), safe_serialization=False)
-        for file in folder.glob("pytorch_model*"):
-            file.unlink()
-        config = timm.data.resolve_model_data_config(net)
-        zoo.add(
-            f"timm_{name}",
-            net,
-            net.get_classifier(),
-            prepare=timm.data.create_transform(**config, is_training=False),
-            arguments=["--from", "config.json"],
-            labels=IMAGENET,
-            labels_file="labels.txt",
-        )
+        folder = folder_of(zoo.out, f"timm_{name}")
+        timm.models.save_for_hf(net, str(folder), safe_serialization=False)
+        for weights in folder.glob("pytorch_model*"):
+            weights.unlink()
+        prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(net), is_training=False)
+        said = "--from config.json --labels labels.txt"
+        zoo.add(folder.name, net, last=net.get_classifier(), prepare=prepare, said=said)
 
 
-def add_hugging_face(zoo: Zoo, out: Path) -> None:
+def add_hugging_face(zoo: Zoo) -> None:
     """A small ViT; its labels are in config.json, its preprocessing in preprocessor_config.json."""
     from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-    labels = [f"breed {number}" for number in range(12)]
+    labels = {number: f"breed {number}" for number in range(12)}
     size = {"hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 192}
-    config = ViTConfig(**size, id2label=dict(enumerate(labels)), label2id={label: i for i, label in enumerate(labels)})
-    net = ViTForImageClassification(config)
-    processor = ViTImageProcessor()
-    folder = folder_of(out, "hf_vit")
+    config = ViTConfig(**size, id2label=labels, label2id={label: number for number, label in labels.items()})
+    net, processor = ViTForImageClassification(config), ViTImageProcessor()
+    folder = folder_of(zoo.out, "hf_vit")
     processor.save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=1, default=str) + "\n")
 
@@ -276,28 +233,22 @@ def add_hugging_face(zoo: Zoo, out: Path) -> None:
         def forward(self, pixels: Any) -> Any:
             return net(pixels).logits
 
-    zoo.add(
-        "hf_vit",
-        Logits(),
-        net.classifier,
-        prepare=lambda photo: processor(photo, return_tensors="pt")["pixel_values"][0],
-        export=dynamo,
-        arguments=["--from", "preprocessor_config.json"],
-        labels=labels,
-        labels_file="config.json",
-    )
+    def prepare(photo: Image.Image) -> Any:
+        return processor(photo, return_tensors="pt")["pixel_values"][0]
+
+    said = "--from preprocessor_config.json --labels config.json"
+    zoo.add(folder.name, Logits(), last=net.classifier, prepare=prepare, said=said, export=dynamo)
 
 
 def main(out: Path) -> None:
-    """Write all models; what is there stays."""
+    """Write all models."""
     torch.manual_seed(SEED)
-    torch.set_num_threads(2)
     zoo = Zoo(out)
     add_torchvision(zoo)
-    add_timm(zoo, out)
+    add_timm(zoo)
     add_variants(zoo)
     add_grey(zoo)
-    add_hugging_face(zoo, out)
+    add_hugging_face(zoo)
 
 
 if __name__ == "__main__":
