@@ -164,7 +164,7 @@ def carry_out(
                 written,
                 original(planned),
                 photos,
-                tolerance=tolerance or (_HALF_TOLERANCE if planned.network.input.dtype == "float16" else _TOLERANCE),
+                tolerance=_tolerance(planned) if tolerance is None else tolerance,
                 progress=progress,
                 named=Named(from_file=wanted.from_file, preset=wanted.preset, said=frozenset(wanted.said)),
                 tritonserver=tritonserver,
@@ -179,6 +179,10 @@ def carry_out(
         freed.how,
         (*planned.resolved.warnings, *doubts(wanted.labels or ()), *freed.warnings),
     )
+
+
+def _tolerance(planned: Plan) -> float:
+    return _HALF_TOLERANCE if planned.network.input.dtype == "float16" else _TOLERANCE
 
 
 def build_entry(planned: Plan, network: Network) -> Entry:

@@ -119,6 +119,7 @@ def import_model(
     """
     screen = Screen(quiet=as_json)
     number = _version(version)
+    _check_tolerance(tolerance)
     start = beginning(
         str(model),
         {
@@ -217,9 +218,14 @@ def _photos(folder: Path | None, labels: Sequence[str] | None, *, most: int | No
 def _version(text: str) -> int | None:
     if text == "next":
         return None
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
         raise ConfigurationError(f"--version {text}: a version is next, or a number from 1 on")
     return int(text)
+
+
+def _check_tolerance(tolerance: float | None) -> None:
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise ConfigurationError(f"--tolerance {tolerance:g}: probabilities differ by more than 0 and less than 1")
 
 
 def _show(planned: Plan, screen: Screen) -> None:

@@ -96,7 +96,7 @@ def read(path: Path, *, layout: LayoutChoice = "auto") -> Network:
             f"{weights_are_inputs} weights were declared as inputs, as old exporters do; they are constants now"
         )
     if model.functions and not external:
-        model = onnx.inliner.inline_local_functions(model)
+        model = _inlined(model, path)
     taken = _input(model, path)
     pixels = taken_as(model.graph, taken.shape, layout=layout, where=f"{path}: its input {taken.described()}")
     _set_batch_name(model.graph)
@@ -125,13 +125,16 @@ def shown(shape: Sequence[int | None]) -> str:
 def value_of(info: Any) -> Value:
     """The declared name, elements and shape of an input or output; a missing shape has no dimensions."""
     tensor = info.type.tensor_type
-    dtype = _DTYPES.get(tensor.elem_type) or onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    names = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
+    dtype = _DTYPES.get(tensor.elem_type) or names.get(tensor.elem_type, "of an unknown type")
     lengths = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim)
     return Value(name=info.name, dtype=dtype, shape=lengths)
 
 
 def _loaded(path: Path) -> Any:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ConfigurationError(f"{path}: it is a device or a pipe; name the network's ONNX file")
         model = onnx.ModelProto.FromString(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(
@@ -144,6 +147,13 @@ def _loaded(path: Path) -> Any:
         why = why_not_loaded(path, ValueError("Protobuf parsing failed: there is no graph in it"))
         raise ConfigurationError(f"{path}: this is no network in ONNX: {why}")
     return model
+
+
+def _inlined(model: Any, path: Path) -> Any:
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:
+        raise ConfigurationError(f"{path}: its own functions cannot be put into its graph: {error}") from error
 
 
 def _opset(model: Any, path: Path) -> int:

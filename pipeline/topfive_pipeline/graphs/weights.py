@@ -37,7 +37,7 @@ def take_in(model: Any, path: Path) -> External:
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
         file = _inside(location, path)
-        offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
+        offset, length = (_number(entries.get(key, "0"), path) for key in ("offset", "length"))
         size = file.stat().st_size
         if offset + length > size:
             raise ConfigurationError(
@@ -51,6 +51,12 @@ def take_in(model: Any, path: Path) -> External:
     for tensor in external:
         _load(tensor, files)
     return {}
+
+
+def _number(text: str, path: Path) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ConfigurationError(f"{path}: it does not say where its weights are: {text[:40]!r} is no place in a file")
+    return int(text)
 
 
 def _load(tensor: Any, files: External) -> None:

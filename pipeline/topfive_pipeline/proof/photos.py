@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,16 @@ from PIL import Image
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.preprocessing.reference import decode
+from topfive_pipeline.preprocessing.text_files import read_text
 
 _SHIPPED: Final = Path(__file__).parent / "photos"
 _ENDINGS: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 _LISTING: Final = "labels.csv"
 _ODD_SIZES: Final = ((1, 1), (1, 64), (64, 1), (3, 900), (900, 3), (255, 257), (31, 33))
+
+
+class Unreadable(ConfigurationError):
+    """A file is no picture, so that nothing is proven by it, nor disproven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +39,11 @@ class Photo:
         return self.path.name
 
     def image(self) -> Image.Image:
-        """The picture, upright, mode RGB; raises `ConfigurationError` if the file is none."""
+        """The picture, upright, mode RGB; raises `Unreadable` if the file is none."""
         try:
             return decode(self.path)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise ConfigurationError(f"{self.path}: it cannot be read as a picture ({error}); remove it") from error
+        except (OSError, ValueError, SyntaxError, struct.error, MemoryError, Image.DecompressionBombError) as error:
+            raise Unreadable(f"{self.path}: it cannot be read as a picture ({error}); remove it") from error
 
 
 def shipped() -> list[Photo]:
@@ -91,18 +97,26 @@ def _in_folders(folder: Path, labels: Sequence[str]) -> list[Photo]:
 def _listed(folder: Path, labels: Sequence[str]) -> Iterator[Photo]:
     listing = folder / _LISTING
     index_of = {label: index for index, label in enumerate(labels)}
-    with listing.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
+    reader = csv.DictReader(read_text(listing).splitlines(keepends=True))
+    try:
         fields = set(reader.fieldnames or ())
         if "file" not in fields or not fields & {"index", "label"}:
-            raise ConfigurationError(f"{listing}: its first line must name the columns file, and index or label")
+            raise ConfigurationError(
+                f"{listing}: its first line must name the columns file, and index or label, with commas between them"
+            )
         for line, row in enumerate(reader, start=2):
-            yield Photo(folder / row["file"], _label_of(row, index_of, where=f"{listing}, line {line}"))
+            where = f"{listing}, line {line}"
+            path = folder / (row["file"] or "")
+            if "\0" in row["file"] or not path.is_file():
+                raise ConfigurationError(f"{where}: there is no file {row['file']!r}; add it, or remove the line")
+            yield Photo(path, _label_of(row, index_of, where=where))
+    except csv.Error as error:
+        raise ConfigurationError(f"{listing}: it cannot be read as CSV ({error}); check its quotes") from error
 
 
 def _label_of(row: Mapping[str, str], index_of: Mapping[str, int], *, where: str) -> int:
     index, label = row.get("index") or "", row.get("label") or ""
-    if index.isascii() and index.isdigit():
+    if index.isascii() and index.isdigit() and len(index) < 10:
         if index_of and int(index) >= len(index_of):
             raise ConfigurationError(f"{where}: index {index} is beyond the model's {len(index_of)} classes")
         return int(index)
