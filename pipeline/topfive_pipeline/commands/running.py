@@ -65,7 +65,7 @@ def _code(command: Callable[[], int], name: str) -> int:
         return _complain(name, f"there is not enough memory ({str(error) or 'the system gave no more'})")
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
-        return _complain(name, f"{where}{error.strerror or error}; nothing was written")
+        return _complain(name, f"{where}{error.strerror or error}")
     except UnicodeEncodeError as error:
         return _complain(name, f"{error.object[error.start : error.end]!r} is no text that can be written ({error})")
     except Exception as error:  # noqa: BLE001 # people shall not have to read a traceback
