@@ -125,9 +125,12 @@ def put_in_place(aside: Path, repository: Path, *, name: str, version: int, repl
     All of it or nothing: what was renamed is renamed back if something fails or somebody stops it. Raises
     `ConfigurationError` if another import has written the same meanwhile.
     """
-    with locked(repository), _Renames() as renames:
+    with locked(repository), ExitStack() as stack:
         if replace:
             gone = Path(mkdtemp(prefix=f".{name}{_REPLACED}", dir=repository))
+            stack.callback(_remove_empty, [gone])
+        renames = stack.enter_context(_Renames())
+        if replace:
             for model in reversed(folders(name)):  # the ensemble first
                 if (repository / model).exists():
                     renames.rename(repository / model, gone / model)
@@ -170,7 +173,7 @@ class _Renames:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for source, target in reversed(self._done if kind is not None else []):
-            if not source.exists():
+            if target.exists() and not source.exists():
                 target.rename(source)
 
 
