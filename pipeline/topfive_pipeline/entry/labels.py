@@ -55,6 +55,11 @@ def read_labels(path: Path) -> list[str]:
     return _checked(_of_lines(text, path), path)
 
 
+def served_labels(path: Path) -> list[str] | None:
+    """The lines of a served model's labels.txt, as they are; None if it has none. Raises `ConfigurationError`."""
+    return read_text(path).rstrip("\n").split("\n") if path.exists() else None
+
+
 def labels_in(source: str | Path) -> list[str] | None:
     """The names in a JSON file that was named for its preprocessing: `id2label`, `label_names`; None if it has none.
 

@@ -126,9 +126,8 @@ def put_in_place(aside: Path, repository: Path, *, name: str, version: int, repl
     `ConfigurationError` if another import has written the same meanwhile.
     """
     with locked(repository), ExitStack() as stack:
-        if replace:
-            gone = Path(mkdtemp(prefix=f".{name}{_REPLACED}", dir=repository))
-            stack.callback(_remove_empty, [gone])
+        gone = Path(mkdtemp(prefix=f".{name}{_REPLACED}", dir=repository))
+        stack.callback(_remove_empty, [gone])
         renames = stack.enter_context(_Renames())
         if replace:
             for model in reversed(folders(name)):  # the ensemble first

@@ -32,7 +32,11 @@ class Graph:
             raise ConfigurationError(
                 f"{path}: onnxruntime cannot load this graph: {why_not_loaded(path, error)}"
             ) from error
-        (only,) = self._session.get_inputs()
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            names = ", ".join(f"'{each.name}'" for each in inputs) or "none"
+            raise ConfigurationError(f"{path}: this graph takes {len(inputs)} inputs ({names}), and one is an image")
+        (only,) = inputs
         self.path = path
         self.input_name: str = only.name
         self.shape: list[int | str | None] = only.shape

@@ -26,6 +26,15 @@ def command() -> int:
     return 0
 sys.exit(run(command, "import", [], needs_arguments=False))
 """
+_PARENT = """
+import os, subprocess, time
+from topfive_pipeline.proof.programs import ending_with
+child = subprocess.Popen(ending_with(os.getpid(), ["sleep", "60"]))
+while not open(f"/proc/{child.pid}/cmdline", "rb").read().startswith(b"sleep"):
+    time.sleep(0.01)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
 
 
 def started(work: str) -> subprocess.Popen[str]:
@@ -77,14 +86,7 @@ def test_nobody_who_reads_is_no_error() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tell a process that its parent has ended")
 def test_a_program_of_the_proof_ends_when_the_import_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import os, subprocess, time; from topfive_pipeline.proof.programs import ending_with\n"
-            "child = subprocess.Popen(ending_with(os.getpid(), ['sleep', '60']))\n"
-            "while b'sleep' not in open(f'/proc/{child.pid}/cmdline', 'rb').read().split(b'\\0')[:1]: time.sleep(0.01)\n"
-            "print(child.pid, flush=True); time.sleep(60)",
-        ],
+        [sys.executable, "-c", _PARENT],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
