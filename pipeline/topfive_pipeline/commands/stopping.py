@@ -16,6 +16,7 @@ from typing import Any, Final
 STOPPED: Final = 130
 """The exit code after SIGINT, SIGTERM or SIGHUP."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STANDARD_ERROR: Final = 2
 _GRACE_SECONDS: Final = 15.0
 """For a server of the proof to end, and for files to be removed."""
 
@@ -58,6 +59,7 @@ def _watch(reader: socket.socket) -> None:
             while reader.recv(1):
                 pass
         except TimeoutError:
+            os.write(_STANDARD_ERROR, b"topfive: stopped\n")
             os._exit(STOPPED)
 
 

@@ -57,6 +57,8 @@ def free_batch(network: Network, *, size: Size | None = None) -> Freed:
     try:
         running = session(network.model, network.external)
         singles, single_ms = _run_singles(running, network, images)
+    except ConfigurationError:
+        raise
     except Exception as error:  # the runtime raises a dozen unrelated types
         raise ConfigurationError(f"onnxruntime cannot run the network on one image: {error}") from error
     failed = ""

@@ -232,10 +232,9 @@ def _with_outputs(network: Network, path: Path) -> Network:
 
 def _as_run(outputs: Sequence[Value], network: Network, path: Path) -> list[Value]:
     """`outputs` with the shapes of a run; the first dimension stays free where the input's is."""
-    taken = network.input
+    feeds = {network.input.name: noise(network.input_shape(1), network.input.dtype)}
     try:
-        running = session(network.model, network.external)
-        arrays = run(running, {taken.name: noise(network.input_shape(1), taken.dtype)})
+        arrays = run(session(network.model, network.external), feeds)
     except Exception as error:  # the runtime raises a dozen unrelated types
         raise ConfigurationError(
             f"{path}: onnxruntime cannot run this network on an input {shown(network.input_shape(1))}: "

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from topfive_pipeline.graphs.patience import patience
 from topfive_pipeline.graphs.weights import External
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -41,9 +42,10 @@ def session(model: Any, external: External | None = None) -> onnxruntime.Inferen
 
 
 def run(running: onnxruntime.InferenceSession, feeds: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-    """All outputs by name."""
+    """All outputs by name; raises what the runtime raises, and `ConfigurationError` if it takes too long."""
     names = [output.name for output in running.get_outputs()]
-    return dict(zip(names, running.run(names, dict(feeds)), strict=True))
+    with patience() as options:
+        return dict(zip(names, running.run(names, dict(feeds), options), strict=True))
 
 
 def noise(shape: Sequence[int], dtype: str, *, seed: int = 0) -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import onnx
 import pytest
 
@@ -15,6 +16,7 @@ from tests.pipeline.commands.conftest import Run
 from tests.pipeline.graphs import networks
 from tests.pipeline.importing import SAID, contents
 from topfive_pipeline.commands.importing import main
+from topfive_pipeline.graphs import patience
 from topfive_pipeline.proof.photos import Photo
 
 FLAGS: Final = [word for flag, value in SAID.items() for word in (f"--{flag}", value)]
@@ -118,6 +120,20 @@ def test_broken_networks(run: Run, start: list[str], spoil: Callable[[Any], None
     spoil(model)
     Path("model.onnx").write_bytes(model.SerializeToString())
     assert said in refused(run, *start)
+
+
+def test_a_loop_without_end_is_ended(run: Run, start: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "SECONDS", 0.2)
+    model = networks.parsed(
+        "net (float[N,3,4,4] image) => (float[N,3] scores) { flat = Flatten<axis=1>(image) raw = MatMul(flat, w) "
+        "scores = Loop (n, c, raw) <body = b (int64 i, bool ci, float[N,3] x) => (bool co, float[N,3] y) "
+        "{ co = Identity(ci) y = Identity(x) }> }",
+        n=np.array(2**62, np.int64),
+        c=np.array(True),
+        w=networks.matrix(48, 3),
+    )
+    networks.saved(model, Path())
+    assert "does it have a loop without end?" in refused(run, *start)
 
 
 def test_a_pipe_is_not_waited_for(run: Run, start: list[str]) -> None:

@@ -70,7 +70,7 @@ def test_one_that_cannot_end_in_order_is_ended(monkeypatch: pytest.MonkeyPatch) 
     assert process.stdout is not None
     assert process.stdout.readline() == "busy\n"
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=_SECONDS) == ("busy\n", "")
+    assert process.communicate(timeout=_SECONDS) == ("busy\n", "topfive: stopped\n")
     assert process.returncode == 130
 
 
