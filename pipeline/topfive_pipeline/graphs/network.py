@@ -19,7 +19,7 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.graphs.layouts import Layout, LayoutChoice, taken_as
 from topfive_pipeline.graphs.nodes import ELEMENT_TYPES
 from topfive_pipeline.graphs.running import noise, run, session
-from topfive_pipeline.graphs.weights import External, take_in
+from topfive_pipeline.graphs.weights import External, linked, take_in
 from topfive_pipeline.preprocessing.rules import Size
 
 Shape = tuple[int | None, ...]
@@ -51,8 +51,8 @@ class Network:
     """A network of one input, as it was read; no weight of `model` is an input of it, and its IR version is at least 4.
 
     `layout`, and `layout_because` in words, say how the input holds pixels: `channels` of them, `size` where it is
-    fixed. `external` are the files of weights that are too many to be taken into `model`. `said` is what was done to
-    the graph while it was read, a sentence each.
+    fixed. `external` are the files of weights that are too many to be taken into `model`; `links` all files of weights,
+    if links are among them. `said` is what was done to the graph while it was read, a sentence each.
     """
 
     model: Any
@@ -65,6 +65,7 @@ class Network:
     size: Size | None
     outputs: tuple[Value, ...]
     external: External = field(default_factory=dict)
+    links: External = field(default_factory=dict)
     said: tuple[str, ...] = ()
 
     @property
@@ -87,6 +88,7 @@ def read(path: Path, *, layout: LayoutChoice = "auto") -> Network:
     """The network in the ONNX file at `path`; raises `ConfigurationError` if it cannot be a classifier of images."""
     model = _loaded(path)
     opset = _opset(model, path)
+    links = linked(model, path)
     external = take_in(model, path)
     said = []
     if external:
@@ -111,6 +113,7 @@ def read(path: Path, *, layout: LayoutChoice = "auto") -> Network:
         size=pixels.size,
         outputs=(),
         external=external,
+        links=links,
         said=tuple(said),
     )
     return _with_outputs(network, path)
@@ -136,10 +139,8 @@ def _loaded(path: Path) -> Any:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise ConfigurationError(f"{path}: it is a device or a pipe; name the network's ONNX file")
         model = onnx.ModelProto.FromString(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: it cannot be read ({error.strerror}); name the network's ONNX file"
-        ) from error
+    except OSError as no:
+        raise ConfigurationError(f"{path}: it cannot be read ({no.strerror}); name the network's ONNX file") from no
     except google.protobuf.message.DecodeError as error:
         why = why_not_loaded(path, ValueError(f"Protobuf parsing failed: {error}"))
         raise ConfigurationError(f"{path}: this is no network in ONNX: {why}") from error

@@ -32,7 +32,7 @@ def take_in(model: Any, path: Path) -> External:
     """
     total = path.stat().st_size
     files: dict[str, Path] = {}
-    external = [tensor for tensor in _tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    external = _external(model)
     for tensor in external:
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
@@ -51,6 +51,17 @@ def take_in(model: Any, path: Path) -> External:
     for tensor in external:
         _load(tensor, files)
     return {}
+
+
+def linked(model: Any, path: Path) -> External:
+    """The files of the external weights of `model`, read from `path`, if any is a link, as in Hugging Face's cache."""
+    locations = {entry.value for each in _external(model) for entry in each.external_data if entry.key == "location"}
+    files = {location: _inside(location, path) for location in sorted(locations)}
+    return files if any(file.is_symlink() for file in files.values()) else {}
+
+
+def _external(model: Any) -> list[Any]:
+    return [tensor for tensor in _tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
 
 
 def _number(text: str, path: Path) -> int:

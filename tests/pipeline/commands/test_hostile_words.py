@@ -122,6 +122,15 @@ def test_broken_networks(run: Run, start: list[str], spoil: Callable[[Any], None
     assert said in refused(run, *start)
 
 
+def test_weights_may_be_links_as_in_the_cache_of_hugging_face(run: Run, start: list[str]) -> None:
+    onnx.save(networks.linear(), "model.onnx", save_as_external_data=True, location="weights", size_threshold=0)
+    Path("blobs").mkdir()
+    for name in ("model.onnx", "weights"):
+        Path(name).rename(Path("blobs", name))
+        Path(name).symlink_to(Path("blobs", name).absolute())
+    assert run(main, *start).code == 0
+
+
 def test_a_loop_without_end_is_ended(run: Run, start: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "SECONDS", 0.2)
     model = networks.parsed(
