@@ -154,7 +154,8 @@ def _difference(found: list[Arrays], singles: Arrays) -> float | None:
             got = outputs[name]
             if got.shape != (rows, *wanted.shape[1:]):
                 return None
-            unlike = got != wanted[:rows]  # the same infinities have no difference that is a number
+            # The same infinities and NaN have no difference that is a number; that they are none, the proof says.
+            unlike = (got != wanted[:rows]) & ~(np.isnan(got) & np.isnan(wanted[:rows]))
             apart = float(np.abs(got[unlike].astype(np.float64) - wanted[:rows][unlike]).max(initial=0.0))
             if not (apart <= _TOLERANCES[str(wanted.dtype)] * scale and apart <= _MIXED * spread):
                 return None

@@ -131,6 +131,13 @@ def test_weights_may_be_links_as_in_the_cache_of_hugging_face(run: Run, start: l
     assert run(main, *start).code == 0
 
 
+def test_what_is_no_number_fails_the_proof(run: Run, start: list[str]) -> None:
+    networks.saved(networks.linear(end="z = Sub(raw, raw) scores = Div(z, z)"), Path())
+    ran = run(main, *start)
+    assert (ran.code, ran.err) == (1, "")
+    assert "a probability is not a finite number" in ran.words
+
+
 def test_a_loop_without_end_is_ended(run: Run, start: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "SECONDS", 0.2)
     model = networks.parsed(
