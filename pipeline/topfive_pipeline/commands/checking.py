@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from rich.markup import escape
 from typer import Argument, Option
 
 from topfive_pipeline.checker import Checked, check
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.entry.labels import read_labels
+from topfive_pipeline.entry.names import LABELS
+from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.photos import read_photos, shipped
 
 
@@ -21,7 +25,11 @@ def check_repository(
         Option(help="A folder of pictures; with their classes (labels.csv), other preprocessings are compared too."),
     ] = None,
     labels: Annotated[
-        Path | None, Option(help="The class names of folders of --photos, if they are not in labels.csv.")
+        Path | None, Option(help="The class names for --photos, if the models have several labels.txt.")
+    ] = None,
+    tritonserver: Annotated[
+        Path | None,
+        Option(metavar="PATH", help="Load it by this Triton too.", show_default="the one of the PATH, if any"),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
 ) -> int:
@@ -33,10 +41,10 @@ def check_repository(
     Exit code: 0 all hold (perhaps with warnings), 1 one does not, 2 the repository cannot be read.
     """
     screen = Screen(quiet=as_json)
-    names = labels.read_text(encoding="utf-8").splitlines() if labels is not None else ()
+    names = _names_in(repository) if labels is None else read_labels(labels)
     pictures = shipped() if photos is None else read_photos(photos, labels=names)
     with screen.working() as progress:
-        checked = check(repository, pictures, progress=progress)
+        checked = check(repository, pictures, progress=progress, tritonserver=on_triton.find(tritonserver))
     failed = any(each.proof.failure is not None for each in checked)
     if as_json:
         print_json([{"name": each.name, **each.proof.as_json(), "warnings": each.warnings} for each in checked])
@@ -50,8 +58,14 @@ def main(arguments: Sequence[str]) -> int:
     return run(check_repository, "check", arguments)
 
 
+def _names_in(repository: Path) -> list[str]:
+    """The class names of the models, if all have the same; else none."""
+    listed = {path.read_text(encoding="utf-8") for path in repository.glob(f"*/{LABELS}")}
+    return listed.pop().splitlines() if len(listed) == 1 else []
+
+
 def _show(checked: Checked, screen: Screen) -> None:
-    screen.say(f"\n[bold]{checked.name}[/]")
+    screen.say(f"\n[bold]{escape(checked.name)}[/]")
     screen.proof(checked.proof)
     for warning in checked.warnings:
-        screen.say(f"[yellow]warning[/]  {warning}")
+        screen.warn(warning)

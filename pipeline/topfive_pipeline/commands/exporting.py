@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final
 
+from rich.markup import escape
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
@@ -57,7 +58,7 @@ def _export(name: str, repository: Path, screen: Screen) -> int:
         done = export(name, repository, shipped(), progress=progress)
     screen.proof(done.proof)
     for folder in done.folders:
-        screen.say(f"written: {folder}")
+        screen.say(f"written: {escape(str(folder))}")
     return 0 if done.proof.failure is None else FAILED
 
 
@@ -67,8 +68,8 @@ def _verify(name: str, repository: Path, screen: Screen) -> int:
     with screen.working() as progress:
         verdict = verify(name, repository, progress=progress)
     for note in verdict.notes:
-        screen.say(note)
+        screen.say(escape(note))
     for reason in verdict.reasons:
-        screen.say(f"[red]differs[/]  {reason}")
-    screen.say(f"{repository} is {'NOT ' if verdict.reasons else ''}what the recipe makes")
+        screen.say(f"[red]differs[/]  {escape(reason)}")
+    screen.say(f"{escape(str(repository))} is {'NOT ' if verdict.reasons else ''}what the recipe makes")
     return FAILED if verdict.reasons else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,19 +11,18 @@ from typing import Annotated, Any, Final
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.commands.facts import in_order, preprocessing_facts
+from topfive_pipeline.commands.finding import find_best
+from topfive_pipeline.commands.lines import beginning, customary, flags
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.entry.labels import IMAGENET, labels_in, read_labels
 from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.scores import ScoresChoice
-from topfive_pipeline.importer import Fact, Imported, Plan, Wanted, carry_out, must_have_labels, plan
-from topfive_pipeline.preprocessing.candidates import candidates
-from topfive_pipeline.preprocessing.choices import Choices, Origin
-from topfive_pipeline.preprocessing.flags import choices_said, command_line, scale_text
-from topfive_pipeline.preprocessing.rules import Preprocessing
+from topfive_pipeline.importer import Imported, Plan, Wanted, carry_out, must_have_labels, plan
+from topfive_pipeline.preprocessing.flags import choices_said
+from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.photos import Photo, read_photos, shipped
-from topfive_pipeline.proof.ranking import MOST, Ranked, labelled, rank, try_out
-from topfive_pipeline.proof.running import Graph
 
 _REPOSITORY: Final = Path("my_models")
 _PROVEN_ON: Final = 40
@@ -93,6 +92,15 @@ def import_model(
         float | None,
         Option(help="The most that a probability may differ from the network's.", show_default="1e-4; FP16: 2e-3"),
     ] = None,
+    tritonserver: Annotated[
+        Path | None,
+        Option(
+            metavar="PATH",
+            help="Prove it on this Triton too.",
+            show_default="the one of the PATH, if any",
+            rich_help_panel=_PROOF,
+        ),
+    ] = None,
     find: Annotated[
         bool, Option("--find", help="Rank the customary preprocessings on labelled photos; write nothing.")
     ] = False,
@@ -110,7 +118,8 @@ def import_model(
     Exit code: 0 written, 1 the proof failed, 2 something must be said or cannot be used.
     """
     screen = Screen(quiet=as_json)
-    start = _start(
+    number = _version(version)
+    start = beginning(
         str(model),
         {
             "name": name,
@@ -125,6 +134,10 @@ def import_model(
             "photos": photos,
             "source": source,
             "licence": licence,
+            "version": None if version == "next" else version,
+            "tolerance": tolerance,
+            "replace": replace,
+            "dry-run": dry_run,
         },
     )
     said = choices_said(
@@ -158,21 +171,23 @@ def import_model(
     )
     planned = plan(wanted)
     if find:
-        return _find(planned, _photos(photos, names, most=None), screen, as_json=as_json, start=start)
+        return find_best(planned, _photos(photos, names, most=None), screen, as_json=as_json, start=start)
     _show(planned, screen)
     if planned.resolved.rules is None:
         return _must_be_said(planned, screen, as_json=as_json, start=start)
     must_have_labels(planned)
+    pictures = _photos(photos, names, most=_PROVEN_ON)
     with screen.working() as progress:
         done = carry_out(
             planned,
             repository,
-            _photos(photos, names, most=_PROVEN_ON),
+            pictures,
             tolerance=tolerance,
             progress=progress,
-            version=_version(version),
+            version=number,
             replace=replace,
             dry_run=dry_run,
+            tritonserver=on_triton.find(tritonserver),
         )
     if as_json:
         print_json(_document(planned, done))
@@ -208,53 +223,13 @@ def _version(text: str) -> int | None:
 
 
 def _show(planned: Plan, screen: Screen) -> None:
-    facts = [*planned.facts, *_preprocessing_facts(planned.resolved.choices)]
-    facts.sort(key=lambda fact: _ORDER.index(fact.origin))
-    screen.facts(facts, [(each.flag, each.hint) for each in planned.resolved.missing])
-
-
-def _preprocessing_facts(choices: Choices) -> list[Fact]:
-    """A line for each step and each place that says something of it."""
-    facts = []
-    for step, fields in _STEPS.items():
-        said: dict[tuple[Origin, str], list[str]] = {}
-        for field in fields:
-            if (choice := choices.get(field)) is not None:
-                said.setdefault((choice.origin, choice.where), []).append(_WORDS[field](choice.value))
-        facts += [Fact(origin, step, ", ".join(words), where) for (origin, where), words in said.items()]
-    return facts
-
-
-def _numbers(values: Sequence[float]) -> str:
-    return " ".join(f"{value:g}" for value in values)
-
-
-_ORDER: Final[Sequence[Origin]] = ("found", "said", "read", "assumed")
-_STEPS: Final = {
-    "resize": ("resize", "short_side", "resize_to", "interpolation", "antialias", "fill"),
-    "crop": ("crop", "crop_rounding"),
-    "colour": ("colour",),
-    "normalise": ("scale", "mean", "std"),
-}
-_WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
-    "resize": str,
-    "short_side": lambda value: f"short side {value}",
-    "resize_to": lambda value: f"to {value[0]} x {value[1]}",
-    "interpolation": str,
-    "antialias": lambda value: "antialias" if value else "no antialias",
-    "fill": lambda value: f"fill {value}",
-    "crop": lambda value: f"{value[0]} x {value[1]}",
-    "crop_rounding": lambda value: f"odd margins {value}",
-    "colour": str,
-    "scale": lambda value: f"scale {scale_text(value)}",
-    "mean": lambda value: f"mean {_numbers(value)}",
-    "std": lambda value: f"std {_numbers(value)}",
-}
+    facts = [*planned.facts, *preprocessing_facts(planned.resolved.choices)]
+    screen.facts(in_order(facts), [(each.flag, each.hint) for each in planned.resolved.missing])
 
 
 def _must_be_said(planned: Plan, screen: Screen, *, as_json: bool, start: str) -> int:
     missing = [asdict(each) for each in planned.resolved.missing]
-    lines = [(name, f"{start} {_flags(planned, rules)}") for name, rules in _candidates(planned)]
+    lines = [(name, f"{start} {flags(planned, rules)}") for name, rules in customary(planned)]
     if as_json:
         print_json({"refused": "must be said", "missing": missing, "candidates": dict(lines)})
         return REFUSED
@@ -265,69 +240,6 @@ def _must_be_said(planned: Plan, screen: Screen, *, as_json: bool, start: str) -
         screen.command(line)
     screen.say("\nWith 50 photos whose class is known, --find --photos DIR ranks them.")
     return REFUSED
-
-
-def _start(model: str, said: Mapping[str, object]) -> str:
-    """The beginning of a command line like this one, without what it says of the preprocessing."""
-    flags = [word for flag, value in said.items() if value is not None for word in (f"--{flag}", str(value))]
-    return shlex.join(["topfive", "import", model, *flags])
-
-
-def _flags(planned: Plan, rules: Preprocessing) -> str:
-    return command_line(rules, network_crop=planned.network.size)
-
-
-def _candidates(planned: Plan) -> list[tuple[str, Any]]:
-    crop = planned.network.size
-    if crop is None:
-        said = planned.resolved.choices.get("crop")
-        crop = said.value if said is not None else (224, 224)
-    return candidates(crop=crop, channels=planned.network.channels)
-
-
-def _find(planned: Plan, photos: Sequence[Photo], screen: Screen, *, as_json: bool, start: str) -> int:
-    must_have_labels(planned)
-    known = labelled(photos, what_for="--find")
-    tried = _candidates(planned)
-    if planned.resolved.rules is not None:
-        tried.insert(0, ("as said", planned.resolved.rules))
-    with screen.counting("photos") as progress:
-        ranked = rank(
-            try_out(
-                Graph(planned.wanted.model),
-                planned.output.name,
-                tried,
-                known,
-                layout=planned.network.layout,
-                scores=planned.scores,
-                progress=progress,
-            )
-        )
-    if as_json:
-        print_json({"photos": len(known), "ranked": [asdict(each) | {"clear": each.clear} for each in ranked]})
-        return 0
-    screen.table(
-        f"{ranked[0].photos} photos (the hopeless got fewer); loss is -log of the true label's probability, in nats",
-        ("preprocessing", "loss", "behind the best", "top-1", ""),
-        [_row(each, first=place == 0) for place, each in enumerate(ranked)],
-    )
-    together = [each.name for each in ranked[1:] if not each.clear]
-    if together:
-        screen.say(
-            f"\nThese photos cannot tell it from: {'; '.join(together)}. Take the one that the network was trained "
-            f"with, or give more photos (at most {MOST} are used)."
-        )
-    best = ranked[0].rules
-    assert best is not None
-    screen.say("\nTo import with the best:\n")
-    screen.command(f"{start} {_flags(planned, best)}")
-    return 0
-
-
-def _row(each: Ranked, *, first: bool) -> tuple[str, ...]:
-    behind = "" if first else f"{each.behind:+.3f} ± {each.error:.3f}"
-    verdict = "" if first else "clearly worse" if each.clear else "cannot be told apart"
-    return each.name, f"{each.loss:.3f}", behind, f"{each.top_1:.1%}", verdict
 
 
 def _document(planned: Plan, done: Imported) -> dict[str, Any]:
@@ -344,7 +256,7 @@ def _document(planned: Plan, done: Imported) -> dict[str, Any]:
 
 def _tell(planned: Plan, done: Imported, screen: Screen, *, repository: Path, dry_run: bool) -> None:
     for warning in done.warnings:
-        screen.say(f"[yellow]warning[/]  {warning}")
+        screen.warn(warning)
     screen.proof(done.proof)
     if (failure := done.proof.failure) is not None:
         screen.say(f"\n[red]Nothing was written:[/] the first step that differs is '{failure.step}'.")
@@ -354,7 +266,7 @@ def _tell(planned: Plan, done: Imported, screen: Screen, *, repository: Path, dr
         return
     screen.say(f"\nWritten: '{planned.wanted.name}' version {done.version}, in")
     for folder in done.folders:
-        screen.say(f"  {folder}")
+        screen.command(str(folder))
     screen.say("\nServe it, and ask it:\n")
-    screen.command(f"topfive --model-repository {repository}")
+    screen.command(f"topfive --model-repository {shlex.quote(str(repository))}")
     screen.command(f"curl --data-binary @photo.jpg 'http://127.0.0.1:8000/v1/classify?model={planned.wanted.name}'")

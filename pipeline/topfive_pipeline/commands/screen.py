@@ -25,12 +25,17 @@ class Screen:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._out = Console(quiet=quiet, highlight=False, soft_wrap=False)
-        self._progress = Console(stderr=True, quiet=quiet)
+        self._out = Console(quiet=quiet, highlight=False, soft_wrap=False, emoji=False)
+        self._progress = Console(stderr=True, quiet=quiet, emoji=False)
+        self._is_watched = not quiet and self._progress.is_terminal
 
     def say(self, text: str) -> None:
         """A line; may have Rich's markup."""
         self._out.print(text)
+
+    def warn(self, warning: str) -> None:
+        """A line that people should read."""
+        self._out.print(f"[yellow]warning[/]  {escape(warning)}")
 
     def command(self, text: str) -> None:
         """A line that people copy: it is never wrapped."""
@@ -79,7 +84,7 @@ class Screen:
     def working(self) -> Iterator[Callable[[str], None]]:
         """A spinner with what is being done; call the result with each step."""
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=self._progress, transient=True, disable=self._quiet) as progress:
+        with Progress(*columns, console=self._progress, transient=True, disable=not self._is_watched) as progress:
             task = progress.add_task("reading", total=None)
             yield lambda step: progress.update(task, description=escape(step))
 
@@ -87,7 +92,7 @@ class Screen:
     def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:
         """A bar; call the result with how many are done, of how many."""
         columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._progress, transient=True, disable=self._quiet) as progress:
+        with Progress(*columns, console=self._progress, transient=True, disable=not self._is_watched) as progress:
             task = progress.add_task(what, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
 

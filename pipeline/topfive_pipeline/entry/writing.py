@@ -38,8 +38,9 @@ class Entry:
 
 
 def next_version(repository: Path, name: str) -> int:
-    """One more than the highest version of the model `name` in `repository`; 1 if there is none."""
-    return max(versions(repository / classify_name(name)), default=0) + 1
+    """One more than the highest version of either graph of the model `name` in `repository`; 1 if there is none."""
+    graphs = (resize_name(name), classify_name(name))
+    return max((version for graph in graphs for version in versions(repository / graph)), default=0) + 1
 
 
 def versions(folder: Path) -> list[int]:
@@ -59,11 +60,12 @@ def check_place(entry: Entry, repository: Path, *, version: int, replace: bool) 
             f"{repository} has {', '.join(there)}, which is not the whole of a model '{entry.name}'; choose another "
             "--name, or --replace to write all of it anew"
         )
-    if version in versions(repository / classify_name(entry.name)):
-        raise ConfigurationError(
-            f"{repository / classify_name(entry.name) / str(version)} is there already; leave --version out to take "
-            f"the next, {next_version(repository, entry.name)}, or --replace to write the model anew"
-        )
+    for model in (classify_name(entry.name), resize_name(entry.name)):
+        if version in versions(repository / model):
+            raise ConfigurationError(
+                f"{repository / model / str(version)} is there already; leave --version out to take the next, "
+                f"{next_version(repository, entry.name)}, or --replace to write the model anew"
+            )
     for model, text in config_texts(entry.name, entry.shape).items():
         path = repository / model / CONFIG
         if not path.is_file():

@@ -25,6 +25,7 @@ class Graph:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # which takes CPU of others
         try:
             self._session: Any = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
@@ -43,10 +44,18 @@ class Graph:
         self._half = only.type == "tensor(float16)"
 
     def run(self, tensor: NDArray[Any], *names: str) -> list[NDArray[Any]]:
-        """The outputs `names`, or all, for `tensor`; FP32 is rounded to FP16 for a graph that takes that."""
+        """The outputs `names`, or all, for `tensor`; FP32 is rounded to FP16 for a graph that takes that.
+
+        Raises `ConfigurationError` if it cannot be run on it.
+        """
         if self._half and tensor.dtype == np.float32:
             tensor = tensor.astype(np.float16)
-        outputs: list[NDArray[Any]] = self._session.run(list(names) or None, {self.input_name: tensor})
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(list(names) or None, {self.input_name: tensor})
+        except Exception as error:  # as above
+            raise ConfigurationError(
+                f"{self.path}: onnxruntime cannot run this graph on {tensor.dtype} {list(tensor.shape)}: {error}"
+            ) from error
         return outputs
 
     def named(self, tensor: NDArray[Any]) -> Mapping[str, NDArray[Any]]:

@@ -29,6 +29,10 @@ _START_SECONDS: Final = 180.0
 _STOP_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 60.0
 _OK: Final = 200
+_SMALL: Final = ("--no-grpc", "--cores", "1", "--alone-threads", "1", "--prepare-threads", "1")
+"""One session for each graph: a warm-up of two takes twice as long, and a few requests gain nothing by it."""
+_GRAVE: Final = frozenset({"error", "critical"})
+"""Levels of log lines that say why a server ends."""
 
 
 class Served:
@@ -62,7 +66,7 @@ class Served:
 @contextmanager
 def serve(repository: Path) -> Iterator[Served]:
     """Serve `repository` while the context lasts; raises `ConfigurationError` with what the server said."""
-    command = [sys.executable, "-m", "topfive", "--model-repository", str(repository), "--port", "0", "--no-grpc"]
+    command = [sys.executable, "-m", "topfive", "--model-repository", str(repository), "--port", "0", *_SMALL]
     # Settings of another service, and the telemetry's switch, are not this one's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
     process = subprocess.Popen(  # noqa: S603  # our own server
@@ -71,10 +75,12 @@ def serve(repository: Path) -> Iterator[Served]:
     assert process.stderr is not None
     watchdog = Timer(_START_SECONDS, process.kill)
     watchdog.start()
+    reader: Thread | None = None
     try:
         port = _port(process.stderr, repository)
         watchdog.cancel()
-        Thread(target=deque, args=(process.stderr, 0), daemon=True).start()  # read on, so that it never blocks
+        reader = Thread(target=deque, args=(process.stderr, 0), daemon=True)  # reads on, so that it never blocks
+        reader.start()
         yield Served(port)
     finally:
         watchdog.cancel()
@@ -84,13 +90,27 @@ def serve(repository: Path) -> Iterator[Served]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if reader is not None:
+            reader.join(_STOP_SECONDS)
+        process.stderr.close()
 
 
 def _port(log: IO[str], repository: Path) -> int:
     """The port that the server announces once its models are warm."""
-    last: deque[str] = deque(maxlen=3)
+    said: list[tuple[str, str]] = []
     for line in log:
         if found := _ADDRESS.search(line):
             return int(found[1])
-        last.append(line.strip())
-    raise ConfigurationError(f"the server cannot serve {repository}: {' / '.join(last) or 'it said nothing'}")
+        said.append(_level_and_message(line))
+    grave = [message for level, message in said if level in _GRAVE]
+    reason = (grave or [message for _, message in said] or ["it said nothing"])[-1]
+    raise ConfigurationError(f"the server cannot serve {repository}: {reason}")
+
+
+def _level_and_message(line: str) -> tuple[str, str]:
+    """Of a line of its log in JSON; what it says before that is one message too, and the last that it says."""
+    try:
+        entry = json.loads(line)
+        return str(entry["level"]), str(entry["message"])
+    except (ValueError, TypeError, KeyError):
+        return "critical", line.strip()

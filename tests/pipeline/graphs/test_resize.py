@@ -7,21 +7,18 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.runtime import Graph, samples
-from tests.pipeline.conftest import needs_export
+from tests.pipeline.graphs.networks import pictures
+from topfive_pipeline.graphs.resize import build
 from topfive_pipeline.preprocessing import reference
 from topfive_pipeline.preprocessing.rules import Preprocessing
-
-needs_export()
-import onnxruntime  # noqa: E402
-
-from topfive_pipeline.graphs.resize import build  # noqa: E402
+from topfive_pipeline.proof.running import Graph
 
 pytestmark = pytest.mark.untraced
 
@@ -176,7 +173,7 @@ def test_crop_is_not_shifted(width: int, height: int) -> None:
 @pytest.mark.parametrize(("width", "height"), [(333, 120), (1300, 300)])
 def test_images_of_one_size_stack(width: int, height: int) -> None:
     """Images resized together come out as they do one by one."""
-    images = samples(3, height, width)
+    images = pictures(3, height, width)
     for said in (FILTERED | SAMPLED).values():
         together = graph(said)(images)
         for image, pixels in zip(images, together, strict=True):
@@ -186,8 +183,8 @@ def test_images_of_one_size_stack(width: int, height: int) -> None:
 @pytest.mark.parametrize(("width", "height"), [(500, 375), (333, 777), (300, 640), (64, 64), (1600, 1300)])
 def test_the_reference_model_keeps_its_pixels(width: int, height: int, resize: Graph) -> None:
     """The graph that is committed and the one built from its rules agree to the last bit."""
-    images = samples(1, height, width)
-    (committed,) = resize(images)
+    images = pictures(1, height, width)
+    (committed,) = resize.run(images)
     assert (graph(REFERENCE_MODEL)(images) == committed).all()
 
 

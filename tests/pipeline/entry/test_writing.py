@@ -1,0 +1,156 @@
+"""Writing goes aside first, then into place by renames; nothing is left of it, whatever happens between."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.graphs import networks
+from tests.pipeline.importing import contents
+from topfive.ground.errors import ConfigurationError
+from topfive.repository.reading import Repository
+from topfive_pipeline.entry.configs import Shape
+from topfive_pipeline.entry.writing import (
+    Entry,
+    check_place,
+    next_version,
+    put_in_place,
+    versions,
+    written_aside,
+)
+
+
+def entry(*, resize: int = 17, classify: int = 17, external: dict[str, Path] | None = None) -> Entry:
+    """A model whose graphs are told apart by their opsets."""
+    return Entry(
+        name="pets",
+        graphs={
+            "pets_resize": networks.linear(opset=resize),
+            "pets_classify": networks.linear(opset=classify),
+        },
+        labels=("ant", "bee", "cat"),
+        shape=Shape(crop=(4, 4), labels=3),
+        external=external or {},
+    )
+
+
+def write(repository: Path, version: int = 1, *, replace: bool = False, **graphs: int) -> list[Path]:
+    made = entry(**graphs)
+    check_place(made, repository, version=version, replace=replace)
+    with written_aside(made, repository, version=version) as aside:
+        return put_in_place(aside, repository, name="pets", version=version, replace=replace)
+
+
+def test_aside_is_a_whole_repository_where_no_server_looks(tmp_path: Path) -> None:
+    repository = tmp_path / "deep" / "repository"
+    write(repository)
+    before = set(Repository(repository).read())
+    with written_aside(entry(), repository, version=7) as aside:
+        assert aside.parent == repository
+        assert aside.name.startswith(".pets.importing-")
+        assert set(Repository(aside).read()) == {"pets", "pets_resize", "pets_classify"}
+        assert (aside / "pets_classify" / "7" / "model.onnx").is_file()
+        assert set(Repository(repository).read()) == before
+        assert stat.S_IMODE(aside.stat().st_mode) == 0o755
+    assert [path for path in contents(repository) if path.startswith(".")] == []
+
+
+def test_nothing_is_left_of_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), written_aside(entry(), tmp_path / "repository", version=1):
+        raise ZeroDivisionError
+    assert not (tmp_path / "repository").exists()
+    write(tmp_path / "repository")
+    before = contents(tmp_path / "repository")
+    with pytest.raises(ZeroDivisionError), written_aside(entry(), tmp_path / "repository", version=2):
+        raise ZeroDivisionError
+    assert contents(tmp_path / "repository") == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with (
+        pytest.raises(ConfigurationError, match="cannot be written"),
+        written_aside(entry(), tmp_path / "repository", version=1),
+    ):
+        pass
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(ConfigurationError, match=r"--repository .*file/repository: cannot be written"),
+        written_aside(entry(), tmp_path / "file" / "repository", version=1),
+    ):
+        pass
+
+
+def test_a_first_version_is_three_folders_the_ensemble_last(tmp_path: Path) -> None:
+    assert write(tmp_path) == [tmp_path / name for name in ("pets_resize", "pets_classify", "pets")]
+    assert set(Repository(tmp_path).read()) == {"pets", "pets_resize", "pets_classify"}
+
+
+def test_a_first_version_may_have_any_number(tmp_path: Path) -> None:
+    write(tmp_path, 5)
+    assert versions(tmp_path / "pets_classify") == [5]
+    assert versions(tmp_path / "pets") == [1]
+    assert next_version(tmp_path, "pets") == 6
+
+
+def test_a_further_version_leaves_alone_what_is_there(tmp_path: Path) -> None:
+    write(tmp_path)
+    before = contents(tmp_path)
+    assert write(tmp_path, 2, classify=13) == [tmp_path / "pets_classify" / "2"]
+    after = contents(tmp_path)
+    assert {path: after[path] for path in before} == before
+    assert sorted(after.keys() - before.keys()) == ["pets_classify/2", "pets_classify/2/model.onnx"]
+
+
+def test_a_resize_graph_comes_only_where_it_is_another_than_the_latest(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert write(tmp_path, 2, resize=13) == [tmp_path / "pets_resize" / "2", tmp_path / "pets_classify" / "2"]
+    assert write(tmp_path, 3, resize=13) == [tmp_path / "pets_classify" / "3"]
+    assert write(tmp_path, 4) == [tmp_path / "pets_resize" / "4", tmp_path / "pets_classify" / "4"]
+
+
+def test_next_is_beyond_the_versions_of_both_graphs(tmp_path: Path) -> None:
+    assert next_version(tmp_path / "none", "pets") == 1
+    write(tmp_path)
+    (tmp_path / "pets_resize" / "9").mkdir()
+    for stray in ("pets_classify/old", "pets_classify/007", "pets_classify/.12"):
+        (tmp_path / stray).mkdir()
+    assert next_version(tmp_path, "pets") == 10
+
+
+def test_replacing_takes_all_versions_away_and_no_other_model(tmp_path: Path) -> None:
+    write(tmp_path)
+    write(tmp_path, 2, resize=13)
+    (tmp_path / "dogs").mkdir()
+    write(tmp_path, 1, replace=True, classify=13)
+    assert versions(tmp_path / "pets_resize") == versions(tmp_path / "pets_classify") == [1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dogs", "pets", "pets_classify", "pets_resize"]
+
+
+def test_replacing_completes_a_part_of_a_model(tmp_path: Path) -> None:
+    (tmp_path / "pets_classify" / "4").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match="which is not the whole of a model 'pets'"):
+        write(tmp_path)
+    write(tmp_path, replace=True)
+    assert versions(tmp_path / "pets_classify") == [1]
+
+
+def test_weights_that_stay_outside_are_copied_beside_the_graph(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.bin"
+    weights.write_bytes(b"123")
+    with written_aside(entry(external={"parts/w.bin": weights}), tmp_path / "repository", version=2) as aside:
+        assert (aside / "pets_classify" / "2" / "parts" / "w.bin").read_bytes() == b"123"
+    assert weights.is_file()
+
+
+def test_the_same_entry_is_the_same_bytes(tmp_path: Path) -> None:
+    write(tmp_path / "one")
+    write(tmp_path / "two")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
