@@ -37,8 +37,10 @@ def entry(*, resize: int = 17, classify: int = 17, external: dict[str, Path] | N
     )
 
 
-def write(repository: Path, version: int = 1, *, replace: bool = False, **graphs: int) -> list[Path]:
-    made = entry(**graphs)
+def write(
+    repository: Path, version: int = 1, *, replace: bool = False, resize: int = 17, classify: int = 17
+) -> list[Path]:
+    made = entry(resize=resize, classify=classify)
     check_place(made, repository, version=version, replace=replace)
     with written_aside(made, repository, version=version) as aside:
         return put_in_place(aside, repository, name="pets", version=version, replace=replace)
