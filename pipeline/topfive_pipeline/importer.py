@@ -160,7 +160,7 @@ def carry_out(
                 written,
                 original(planned),
                 photos,
-                tolerance=tolerance or (_HALF_TOLERANCE if planned.network.input.dtype == "float16" else _TOLERANCE),
+                tolerance=_usual_tolerance(planned.network) if tolerance is None else tolerance,
                 progress=progress,
             )
             folders: list[Path] = []
@@ -217,6 +217,10 @@ def written_model(repository: Path, entry: Entry, version: int, *, threshold: fl
         Graph(graph_path(repository, model, version)) for model in (resize_name(entry.name), classify_name(entry.name))
     )
     return Written(repository, entry.name, resizing, classifying, entry.labels, threshold)
+
+
+def _usual_tolerance(network: Network) -> float:
+    return _HALF_TOLERANCE if network.input.dtype == "float16" else _TOLERANCE
 
 
 def _found(network: Network) -> Choices:
