@@ -6,7 +6,7 @@ flags and screens (`commands`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,8 @@ from topfive_pipeline.proof.verdict import Proof
 
 _TOLERANCE = 1e-4
 _HALF_TOLERANCE = 2e-3
+_LEVELS: Mapping[str, Any] = {"scale": 1.0, "mean": (0.0,), "std": (1.0,)}
+"""No normalisation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +231,8 @@ def _found(network: Network) -> Choices:
     found: dict[str, Choice] = {}
     if network.size is not None:
         found["crop"] = Choice(network.size, "found", where)
+    if network.input.dtype == "uint8":  # nothing but levels fits into bytes
+        found |= {name: Choice(value, "found", where) for name, value in _LEVELS.items()}
     return found
 
 
