@@ -404,7 +404,7 @@ def test_warnings_of_the_rules_and_the_labels_are_handed_on(
     given = wanted(tmp_path, said=said(scale="1"), labels=("cat", "Cat", "cow"))
     warnings = imported(given, tmp_path / "repository", small_photos).warnings
     assert any("is the scale 1/255?" in warning for warning in warnings)
-    assert any("1 names stand for more than one class: 'cat' for 0, 1" in warning for warning in warnings)
+    assert any("1 name stands for more than one class: 'cat' for 0, 1" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../up", "-x", "x" * 101])

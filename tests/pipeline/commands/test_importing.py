@@ -208,7 +208,7 @@ def test_names_with_markup_are_shown_as_they_are(run: Run, start: list[str], uns
     ran = run(main, *start, *FLAGS, "--repository", "[bold]models")
     assert ran.code == 0
     assert "3: a [red], :cat: [/], :CAT: [/]" in ran.words
-    assert "warning 1 names stand for more than one class: ':cat: [/]' for 1, 2" in ran.words
+    assert "warning 1 name stands for more than one class: ':cat: [/]' for 1, 2" in ran.words
     assert "[bold]models/pets_resize" in ran.words
 
 

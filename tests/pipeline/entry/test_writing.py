@@ -144,6 +144,39 @@ def test_replacing_completes_a_part_of_a_model(tmp_path: Path) -> None:
     assert versions(tmp_path / "pets_classify") == [1]
 
 
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_rename_that_fails_undoes_the_ones_before_it(
+    which: int, replace: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where somebody else imports at the same time, or a disk fails."""
+    write(tmp_path)
+    before = contents(tmp_path)
+    renamed: list[Path] = []
+    rename = Path.replace
+
+    def failing(source: Path, target: Path) -> Path:
+        renamed.append(source)
+        if len(renamed) > which:
+            raise OSError(28, "No space left on device")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(ConfigurationError, match=r"cannot be written \(.*No space left on device\); it is as it was"):
+        write(tmp_path, 2, replace=replace, resize=13)
+    assert len(renamed) == which + 1
+    assert contents(tmp_path) == before
+
+
+def test_a_file_in_the_place_of_a_version_is_refused(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "pets_classify" / "2").touch()
+    before = contents(tmp_path)
+    with pytest.raises(ConfigurationError, match="it is as it was"):
+        write(tmp_path, 2, resize=13)
+    assert contents(tmp_path) == before
+
+
 def test_weights_that_stay_outside_are_copied_beside_the_graph(tmp_path: Path) -> None:
     weights = tmp_path / "weights.bin"
     weights.write_bytes(b"123")
