@@ -52,6 +52,8 @@ def check_place(entry: Entry, repository: Path, *, version: int, replace: bool) 
     """Raise `ConfigurationError` if `entry` cannot be written into `repository` as `version`."""
     if repository.exists() and not repository.is_dir():
         raise ConfigurationError(f"--repository {repository}: it is a file; name a folder of models, or a new one")
+    for other in (path.name for path in repository.glob("*/") if entry.name in folders(path.name)[:-1]):
+        raise ConfigurationError(f"--name {entry.name}: it is a part of the model '{other}'; choose another name")
     there = [model for model in folders(entry.name) if (repository / model).exists()]
     if not there or replace:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,10 +145,18 @@ def test_replacing_completes_a_part_of_a_model(tmp_path: Path) -> None:
     assert versions(tmp_path / "pets_classify") == [1]
 
 
-@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("part", ["pets_resize", "pets_classify"])
+def test_a_part_of_another_model_is_not_replaced(part: str, tmp_path: Path) -> None:
+    """It would take the other model's graph away."""
+    write(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"--name {part}: it is a part of the model 'pets'"):
+        check_place(replace(entry(), name=part), tmp_path, version=1, replace=True)
+
+
+@pytest.mark.parametrize("anew", [False, True])
 @pytest.mark.parametrize("which", [1, 2])
 def test_a_rename_that_fails_undoes_the_ones_before_it(
-    which: int, replace: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    which: int, anew: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where somebody else imports at the same time, or a disk fails."""
     write(tmp_path)
@@ -163,7 +172,7 @@ def test_a_rename_that_fails_undoes_the_ones_before_it(
 
     monkeypatch.setattr(Path, "replace", failing)
     with pytest.raises(ConfigurationError, match=r"cannot be written \(.*No space left on device\); it is as it was"):
-        write(tmp_path, 2, replace=replace, resize=13)
+        write(tmp_path, 2, replace=anew, resize=13)
     assert len(renamed) == which + 1
     assert contents(tmp_path) == before
 
