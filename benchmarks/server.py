@@ -78,7 +78,14 @@ class Endpoint:
 class Service(Endpoint):
     """A service as a child process, on a free port or the given one; ready once constructed."""
 
-    def __init__(self, repository: Path, *flags: str, backend: str = "embedded", port: int = 0) -> None:
+    def __init__(
+        self,
+        repository: Path,
+        *flags: str,
+        backend: str = "embedded",
+        port: int = 0,
+        within_seconds: float = START_SECONDS,
+    ) -> None:
         self._log = tempfile.NamedTemporaryFile(prefix="topfive-")  # noqa: SIM115 - lives as long as the process
         options = ["--port", str(port), "--backend", backend, "--model-repository", str(repository), *flags]
         if not any(flag.startswith("--grpc") for flag in flags):
@@ -88,7 +95,7 @@ class Service(Endpoint):
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log)
         super().__init__("127.0.0.1", port)
         while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > began + START_SECONDS:
+            if self._process.poll() is not None or time.monotonic() > began + within_seconds:
                 self.close()
                 raise SystemExit(f"the service did not get ready; the end of its log:\n{self.log()}")
             time.sleep(POLL_SECONDS)  # polling another process; often, because its start is measured

@@ -11,6 +11,8 @@ from deploy.site.decisions import decisions_page
 from deploy.site.errors import errors_page
 from deploy.site.http_api import http_api_page
 from deploy.site.metrics import metrics_page
+from deploy.site.offline_commands import offline_commands_page
+from deploy.site.refusals import refusals_page
 from deploy.site.settings import settings_page
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
@@ -20,6 +22,8 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "http-api.md": http_api_page,
     "errors.md": errors_page,
     "metrics.md": metrics_page,
+    "import.md": offline_commands_page,
+    "import-messages.md": refusals_page,
     "life-of-a-request.svg": architecture.life_of_a_request,
     "states-of-an-item.svg": architecture.states_of_an_item,
     "states-of-the-service.svg": architecture.states_of_the_service,

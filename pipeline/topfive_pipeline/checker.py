@@ -24,15 +24,17 @@ from topfive_pipeline.entry.provenance import properties_of, stamped_rules
 from topfive_pipeline.graphs.cutting import Cut, cut
 from topfive_pipeline.preprocessing.candidates import candidates
 from topfive_pipeline.preprocessing.reference import pixels
+from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.answers import fault_of
 from topfive_pipeline.proof.photos import Photo, odd_images
 from topfive_pipeline.proof.ranking import CLEAR, FEWEST, Tried, labelled, losses, rank, standard_error, try_out
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.served import serve
-from topfive_pipeline.proof.verdict import Finding, Proof
+from topfive_pipeline.proof.verdict import LEVELS, Finding, Proof
 
-_LEVELS: Final = 2
 _BATCH: Final = 4
+_ASKED: Final = 3
+"""Photos that Triton is asked for."""
 _TOLERANCE: Final = 1e-3
 """Between a batch and its single images; wide enough for FP16 and int8."""
 
@@ -65,8 +67,12 @@ class Chain:
         return made
 
 
-def check(repository: Path, photos: Sequence[Photo], *, progress: Progress) -> list[Checked]:
+def check(
+    repository: Path, photos: Sequence[Photo], *, progress: Progress, tritonserver: Path | None = None
+) -> list[Checked]:
     """Check every model of `repository` that clients can call, on `photos`; then load all by the server itself.
+
+    And by the program `tritonserver`, if there is one.
 
     Raises `ConfigurationError` if the folder holds no model that can be read.
     """
@@ -87,7 +93,11 @@ def check(repository: Path, photos: Sequence[Photo], *, progress: Progress) -> l
             checked.append(_check_model(model, served, photos, progress))
     if all(each.proof.failure is None for each in checked):
         progress("loading all by the server itself")
-        checked.append(Checked("all of them", Proof((_loaded(repository),))))
+        findings = [_loaded(repository)]
+        if tritonserver is not None and findings[0].passed:
+            progress("loading all by Triton")
+            findings.append(_on_triton(tritonserver, repository, served, photos))
+        checked.append(Checked("all of them", Proof(tuple(findings))))
     return checked
 
 
@@ -140,7 +150,7 @@ def _crops(chain: Chain, photos: Sequence[Photo]) -> Finding:
             )
         if rules is not None:
             worst = max(worst, int(np.abs(crop[0].astype(np.int16) - pixels(image, rules)).max()))
-            if worst > _LEVELS:
+            if worst > LEVELS:
                 return Finding(
                     "resize", False, f"{name}: {worst} grey levels from the preprocessing that the graph states"
                 )
@@ -232,6 +242,17 @@ def _loaded(repository: Path) -> Finding:
             return Finding("server", True, "the server loads the whole repository")
     except ConfigurationError as error:
         return Finding("server", False, str(error))
+
+
+def _on_triton(program: Path, repository: Path, served: Mapping[str, StoredModel], photos: Sequence[Photo]) -> Finding:
+    """Triton's answers of all ensembles, against their graphs."""
+    images = [np.asarray(photo.image()) for photo in photos[:_ASKED]]
+    asked = {}
+    for name, model in served.items():
+        if model.config.steps:
+            chain = _chain(model, served)
+            asked[name] = [(image, chain.classify.named(chain.crop(image))) for image in images]
+    return on_triton.compare(program, repository, asked, tolerance=_TOLERANCE)
 
 
 def _images(photos: Sequence[Photo]) -> list[tuple[str, NDArray[np.uint8]]]:

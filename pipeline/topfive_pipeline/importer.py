@@ -30,8 +30,10 @@ from topfive_pipeline.preprocessing import files
 from topfive_pipeline.preprocessing.choices import Choice, Choices, Origin, Resolved, crop_known, resolve
 from topfive_pipeline.preprocessing.presets import preset
 from topfive_pipeline.preprocessing.rules import Preprocessing
+from topfive_pipeline.proof.frameworks import Named
+from topfive_pipeline.proof.models import Original, Progress, Written
 from topfive_pipeline.proof.photos import Photo
-from topfive_pipeline.proof.proving import Original, Progress, Written, prove
+from topfive_pipeline.proof.proving import prove
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.verdict import Proof
 
@@ -140,10 +142,12 @@ def carry_out(
     version: int | None = None,
     replace: bool = False,
     dry_run: bool = False,
+    tritonserver: Path | None = None,
 ) -> Imported:
     """Build, prove, and write into `repository`, unless the proof fails or it is a `dry_run`.
 
     `version`: None for the next. `tolerance`: None for 1e-4, or 2e-3 for a network in FP16, which has three digits.
+    `tritonserver`: a program to prove it on too.
 
     Raises `ConfigurationError` if the graphs cannot be built or written.
     """
@@ -164,6 +168,8 @@ def carry_out(
                 photos,
                 tolerance=_usual_tolerance(planned.network) if tolerance is None else tolerance,
                 progress=progress,
+                named=Named(from_file=wanted.from_file, preset=wanted.preset, said=frozenset(wanted.said)),
+                tritonserver=tritonserver,
             )
             folders: list[Path] = []
             if proof.failure is None and not dry_run:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,7 @@ from topfive.observe.metrics import Metrics
 from topfive.repository.honoured_fields import HONOURED
 
 SERVICE_SOURCES: Final = DOCS.parent / "service"
+OFFLINE_SOURCES: Final = DOCS.parent / "pipeline" / "topfive_pipeline"
 MADE_BY_HAND: Final = {"not_found", "method_not_allowed", "request_timeout", "head_too_large", "foreign_page"}
 """Codes of errors that have no class: HTTP's own."""
 
@@ -64,6 +67,23 @@ def test_every_rpc_is_described_or_refused() -> None:
     assert sorted(set(named) & {method.name for method in SERVICE.methods}) == sorted(m.name for m in SERVICE.methods)
 
 
+def test_every_refusal_of_an_import_is_listed_under_a_topic() -> None:
+    topics = page("import-messages.md").partition("\n## The commands\n")
+    assert topics[2].count("\n- ") < 10, "give the new module a topic: deploy/site/refusals.py"
+    raised = sum(
+        path.read_text(encoding="utf-8").count("raise ConfigurationError(") for path in OFFLINE_SOURCES.rglob("*.py")
+    )
+    assert raised - 15 < topics[0].count("\n- ") + topics[2].count("\n- ") <= raised + 15
+
+
+def test_every_flag_of_an_import_is_listed() -> None:
+    flags = re.findall(r"^\| `(--[\w-]+)`", page("import.md").partition("\n## topfive check\n")[0], re.MULTILINE)
+    shown = subprocess.run(
+        [sys.executable, "-m", "topfive", "import", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert sorted({*flags, "--help"}) == sorted(set(re.findall(r"^ +(--[\w-]+)", shown, re.MULTILINE)))
+
+
 def page(name: str) -> str:
     return Path(DOCS, name).read_text(encoding="utf-8")
 
@@ -71,7 +91,7 @@ def page(name: str) -> str:
 def test_the_glossary_names_types_that_there_are() -> None:
     glossary = page("architecture.md").partition("\n## Glossary\n")[2]
     named = set(re.findall(r"`([A-Z]\w+)`", glossary))
-    sources = SERVICE_SOURCES.rglob("*.py")
+    sources = [*SERVICE_SOURCES.rglob("*.py"), *OFFLINE_SOURCES.rglob("*.py")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     types = re.findall(r"^(?:class ([A-Z]\w+)|([A-Z]\w+) = )", text, re.MULTILINE)
     assert named

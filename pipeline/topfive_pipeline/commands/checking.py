@@ -14,6 +14,7 @@ from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.entry.labels import read_labels
 from topfive_pipeline.entry.names import LABELS
+from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.photos import read_photos, shipped
 
 
@@ -25,6 +26,10 @@ def check_repository(
     ] = None,
     labels: Annotated[
         Path | None, Option(help="The class names for --photos, if the models have several labels.txt.")
+    ] = None,
+    tritonserver: Annotated[
+        Path | None,
+        Option(metavar="PATH", help="Load it by this Triton too.", show_default="the one of the PATH, if any"),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
 ) -> int:
@@ -39,7 +44,7 @@ def check_repository(
     names = _names_in(repository) if labels is None else read_labels(labels)
     pictures = shipped() if photos is None else read_photos(photos, labels=names)
     with screen.working() as progress:
-        checked = check(repository, pictures, progress=progress)
+        checked = check(repository, pictures, progress=progress, tritonserver=on_triton.find(tritonserver))
     failed = any(each.proof.failure is not None for each in checked)
     if as_json:
         print_json([{"name": each.name, **each.proof.as_json(), "warnings": each.warnings} for each in checked])

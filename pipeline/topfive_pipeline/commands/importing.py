@@ -21,6 +21,7 @@ from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.scores import ScoresChoice
 from topfive_pipeline.importer import Imported, Plan, Wanted, carry_out, must_have_labels, plan
 from topfive_pipeline.preprocessing.flags import choices_said
+from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.photos import Photo, read_photos, shipped
 
 _REPOSITORY: Final = Path("my_models")
@@ -90,6 +91,15 @@ def import_model(
     tolerance: Annotated[
         float | None,
         Option(help="The most that a probability may differ from the network's.", show_default="1e-4; FP16: 2e-3"),
+    ] = None,
+    tritonserver: Annotated[
+        Path | None,
+        Option(
+            metavar="PATH",
+            help="Prove it on this Triton too.",
+            show_default="the one of the PATH, if any",
+            rich_help_panel=_PROOF,
+        ),
     ] = None,
     find: Annotated[
         bool, Option("--find", help="Rank the customary preprocessings on labelled photos; write nothing.")
@@ -177,6 +187,7 @@ def import_model(
             version=number,
             replace=replace,
             dry_run=dry_run,
+            tritonserver=on_triton.find(tritonserver),
         )
     if as_json:
         print_json(_document(planned, done))

@@ -55,13 +55,16 @@ def free_batch(network: Network, *, size: Size | None = None) -> Freed:
         )
     images = _images(network, size)
     try:
-        singles, single_ms = _run_singles(network, images)
+        running = session(network.model, network.external)
+        singles, single_ms = _run_singles(running, network, images)
     except Exception as error:  # the runtime raises a dozen unrelated types
         raise ConfigurationError(f"onnxruntime cannot run the network on one image: {error}") from error
     failed = ""
     for candidate, by, how in _candidates(network, images[0]):
         try:
-            found, batch_ms = _run_batch(candidate, images)
+            if candidate is not network:
+                running = session(candidate.model, candidate.external)
+            found, batch_ms = _run_batch(running, candidate, images)
         except Exception as error:  # noqa: BLE001 # likewise; and the next candidate may run
             failed = failed or str(error)
             continue
@@ -116,9 +119,8 @@ def _images(network: Network, size: Size | None) -> list[npt.NDArray[Any]]:
     return [(noise(shape, dtype, seed=seed) * (0.5 + seed) + (seed - 1) * 0.5).astype(dtype) for seed in range(_IMAGES)]
 
 
-def _run_singles(network: Network, images: list[npt.NDArray[Any]]) -> tuple[Arrays, float]:
+def _run_singles(running: Any, network: Network, images: list[npt.NDArray[Any]]) -> tuple[Arrays, float]:
     """The outputs for all images, one by one, and milliseconds for each."""
-    running = session(network.model, network.external)
     run(running, {network.input.name: images[0]})
     start = time.perf_counter()
     rows = [run(running, {network.input.name: image}) for image in images]
@@ -126,9 +128,8 @@ def _run_singles(network: Network, images: list[npt.NDArray[Any]]) -> tuple[Arra
     return {name: np.concatenate([row[name] for row in rows]) for name in _floats(rows[0])}, taken
 
 
-def _run_batch(network: Network, images: list[npt.NDArray[Any]]) -> tuple[list[Arrays], float]:
+def _run_batch(running: Any, network: Network, images: list[npt.NDArray[Any]]) -> tuple[list[Arrays], float]:
     """The outputs for all images at once, and for the first one alone; milliseconds for each image of the batch."""
-    running = session(network.model, network.external)
     batch = np.concatenate(images)
     alone = run(running, {network.input.name: images[0]})
     run(running, {network.input.name: batch})

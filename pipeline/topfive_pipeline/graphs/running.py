@@ -22,6 +22,7 @@ def session(model: Any, external: External | None = None) -> onnxruntime.Inferen
     """A session of `model`, whose weights may lie in the files `external`; raises what the runtime raises."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised; warnings of others' graphs are noise
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # which takes CPU of others
     providers = ["CPUExecutionProvider"]
     if not external:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)

@@ -32,10 +32,8 @@ def read(path_or_name: str | Path, *, crop: Size | None = None, said: Collection
     Raises `ConfigurationError`: the file cannot be read, is none of `SUPPORTED`, or says something of its pixels that
     `Preprocessing` cannot. Then the message names the flag that says it differently.
     """
-    name, path = str(path_or_name), Path(path_or_name)
-    if path.is_dir():
-        path = _in_folder(path)
-    elif not path.is_file():
+    name, path = str(path_or_name), file_of(path_or_name)
+    if path is None:
         if keras_names.is_keras(name):
             return keras_names.read(name, crop=crop)
         if torchvision_names.is_torchvision(name):
@@ -49,6 +47,17 @@ def read(path_or_name: str | Path, *, crop: Size | None = None, said: Collection
     if hugging_face_files.is_hugging_face(content):
         return hugging_face_files.read(content, path=path, said=said)
     raise ConfigurationError(f"{path}: {_what_else(content)}; give {SUPPORTED}")
+
+
+def file_of(path_or_name: str | Path) -> Path | None:
+    """The file that is meant, also by its folder; None if there is none, so that it is a name.
+
+    Raises `ConfigurationError` for a folder without such a file.
+    """
+    path = Path(path_or_name)
+    if path.is_dir():
+        return _in_folder(path)
+    return path if path.is_file() else None
 
 
 def _in_folder(folder: Path) -> Path:

@@ -36,8 +36,7 @@ def read(content: Mapping[str, Any], *, path: Path, crop: Size | None, said: Col
     Of its two sizes, that of training and `test_input_size`, it is the second only if `crop` is that: timm too takes
     the first unless it is asked (`use_test_size`).
     """
-    inner = content.get("pretrained_cfg")
-    fields = Fields({**inner, **_of_model(content)} if isinstance(inner, Mapping) else content, path)
+    fields = Fields(pretrained_of(content), path)
     channels, size, fraction = _sizes(fields, crop)
     found: dict[str, Any] = {"antialias": True, "crop_rounding": "half-even", "fill": 0, "crop": size}
     if channels == 3:
@@ -53,6 +52,12 @@ def read(content: Mapping[str, Any], *, path: Path, crop: Size | None, said: Col
             found[field] = fields.numbers(field, default)
     found["scale"] = 1 / 255
     return {field: Choice(value, "read", f"{path.name} (timm)") for field, value in found.items()}
+
+
+def pretrained_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The `pretrained_cfg` of a file, with what the arguments of its network change."""
+    inner = content.get("pretrained_cfg")
+    return {**inner, **_of_model(content)} if isinstance(inner, Mapping) else content
 
 
 def _of_model(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,14 +31,10 @@ def read(name: str) -> Choices:
     `ImageClassification`: the shorter side is resized with antialias, then the centre is cropped, its odd pixel rounded
     half to even; levels become 0..1. Raises `ConfigurationError` for weights of no classifier.
     """
-    table = _table()
-    asked = name.removeprefix(_PREFIX)
-    weights = table["networks"].get(asked.lower(), asked)
-    if weights.endswith(".DEFAULT"):
-        of_it = weights.removesuffix("DEFAULT")
-        weights = next((one for one in table["networks"].values() if one.startswith(of_it)), weights)
+    table, weights = _table(), weights_of(name)
     row = table["weights"].get(weights)
     if row is None:
+        asked = name.removeprefix(_PREFIX)
         known = [*table["networks"], *table["weights"]]
         near = difflib.get_close_matches(asked, known, n=3, cutoff=0.5)
         did = f"did you mean {', '.join(near)}?" if near else "resnet50 is one, for example"
@@ -59,6 +55,17 @@ def read(name: str) -> Choices:
         "std": tuple(row["std"]),
     }
     return {field: Choice(value, "read", f"torchvision {weights}") for field, value in fields.items()}
+
+
+def weights_of(name: str) -> str:
+    """Torchvision's own name of the weights that `name` means; `name` itself, without its prefix, if it knows none."""
+    networks = _table()["networks"]
+    asked = name.removeprefix(_PREFIX)
+    weights: str = networks.get(asked.lower(), asked)
+    if weights.endswith(".DEFAULT"):
+        of_it = weights.removesuffix("DEFAULT")
+        weights = next((one for one in networks.values() if one.startswith(of_it)), weights)
+    return weights
 
 
 @cache

@@ -34,3 +34,13 @@ def fault_of(answer: Mapping[str, NDArray[Any]], labels: Sequence[str] | None) -
         if label != NO_LABEL and (chosen[place] >= len(labels) or label != labels[chosen[place]]):
             return f"index {chosen[place]} bears the label {label!r}, which is not that line of labels.txt"
     return None
+
+
+def difference(answer: Mapping[str, NDArray[Any]], expected: NDArray[np.float64]) -> float:
+    """The largest difference of a probability: of the answer's labels, and of the best that should be there."""
+    chosen, found, classes = answer["indices"][0], answer["probabilities"][0], answer["classes"][0]
+    present = np.array([label != NO_LABEL for label in classes.tolist()])
+    best = np.sort(expected)[::-1][: len(found)]
+    own = np.abs(expected[chosen] - found)[present]
+    ranked = np.abs(best - found)[present]
+    return float(max(own.max(initial=0.0), ranked.max(initial=0.0)))

@@ -27,6 +27,7 @@ class Graph:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # which takes CPU of others
         try:
             self._session: Any = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime raises a dozen unrelated types for a bad file

@@ -29,6 +29,8 @@ _START_SECONDS: Final = 180.0
 _STOP_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 60.0
 _OK: Final = 200
+_SMALL: Final = ("--no-grpc", "--cores", "1", "--alone-threads", "1", "--prepare-threads", "1")
+"""One session for each graph: a warm-up of two takes twice as long, and a few requests gain nothing by it."""
 _GRAVE: Final = frozenset({"error", "critical"})
 """Levels of log lines that say why a server ends."""
 
@@ -64,7 +66,7 @@ class Served:
 @contextmanager
 def serve(repository: Path) -> Iterator[Served]:
     """Serve `repository` while the context lasts; raises `ConfigurationError` with what the server said."""
-    command = [sys.executable, "-m", "topfive", "--model-repository", str(repository), "--port", "0", "--no-grpc"]
+    command = [sys.executable, "-m", "topfive", "--model-repository", str(repository), "--port", "0", *_SMALL]
     # Settings of another service, and the telemetry's switch, are not this one's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
     process = subprocess.Popen(  # noqa: S603  # our own server

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
+
+LEVELS: Final = 2
+"""The most grey levels: a value between two may be rounded either way, after each of the two passes."""
+RARE: Final = 1e-3
+"""The largest share of the values that may differ by more than one level."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from topfive_pipeline.entry.names import folders
 from topfive_pipeline.entry.provenance import sha256
 from topfive_pipeline.importer import Imported, Wanted, carry_out, plan
 from topfive_pipeline.preprocessing.choices import Choice, Choices
+from topfive_pipeline.proof.models import Progress
 from topfive_pipeline.proof.photos import Photo
-from topfive_pipeline.proof.proving import Progress
 from topfive_pipeline.reference_model import labels
 from topfive_pipeline.reference_model.networks import NETWORKS, Trained
 

@@ -15,8 +15,8 @@ from google.protobuf.message import DecodeError
 
 from topfive_pipeline.entry.names import LABELS
 from topfive_pipeline.entry.provenance import sha256
+from topfive_pipeline.proof.models import Progress
 from topfive_pipeline.proof.photos import shipped
-from topfive_pipeline.proof.proving import Progress
 from topfive_pipeline.reference_model.compare import graph_differences, output_differences
 from topfive_pipeline.reference_model.export import SUMS, artefacts, export
 
