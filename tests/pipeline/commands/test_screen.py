@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from topfive_pipeline.commands.screen import Screen, print_json
-from topfive_pipeline.importer import Fact
+from topfive_pipeline.facts import Fact
 from topfive_pipeline.proof.verdict import Finding, Proof
 
 MARKUP = "a [red]b[/] [/nothing] :cat: [1, 2]"

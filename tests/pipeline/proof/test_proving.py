@@ -15,8 +15,9 @@ from tests.pipeline.importing import LABELS, edit, imported, said, wanted
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.importer import original, plan
 from topfive_pipeline.proof import proving
+from topfive_pipeline.proof.models import Original, Written
 from topfive_pipeline.proof.photos import Photo
-from topfive_pipeline.proof.proving import Original, Written, prove
+from topfive_pipeline.proof.proving import prove
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.verdict import Proof
 
