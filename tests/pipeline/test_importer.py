@@ -18,7 +18,7 @@ from tests.pipeline.graphs import networks
 from tests.pipeline.importing import LABELS, contents, imported, said, wanted
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline import importer
-from topfive_pipeline.entry import writing
+from topfive_pipeline.entry import configs, writing
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.entry.provenance import properties_of, sha256, stamped_rules
 from topfive_pipeline.graphs import classify, resize
@@ -89,12 +89,12 @@ def test_source_and_licence_are_kept_in_the_graph(tmp_path: Path, small_photos: 
 
 def _resized_otherwise(patch: pytest.MonkeyPatch, **fields: Any) -> None:
     build = resize.build
-    patch.setattr(importer.resize, "build", lambda rules, **named: build(replace(rules, **fields), **named))
+    patch.setattr(resize, "build", lambda rules, **named: build(replace(rules, **fields), **named))
 
 
 def _joined_otherwise(patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     build = classify.build
-    patch.setattr(importer.classify, "build", lambda network, **named: build(network, **named | change(named)))
+    patch.setattr(classify, "build", lambda network, **named: build(network, **named | change(named)))
 
 
 def _with_rules(**fields: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -114,7 +114,7 @@ def _edited(patch: pytest.MonkeyPatch, change: Callable[[Any], None]) -> None:
         change(model)
         return model
 
-    patch.setattr(importer.classify, "build", built)
+    patch.setattr(classify, "build", built)
 
 
 def _mix_rows(model: Any) -> None:
@@ -196,7 +196,7 @@ def test_a_model_that_the_server_refuses_is_not_written(
     tmp_path: Path, small_photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last step is a server as users start it."""
-    texts = writing.config_texts
+    texts = configs.config_texts
     monkeypatch.setattr(
         writing,
         "config_texts",
@@ -404,7 +404,7 @@ def test_warnings_of_the_rules_and_the_labels_are_handed_on(
     given = wanted(tmp_path, said=said(scale="1"), labels=("cat", "Cat", "cow"))
     warnings = imported(given, tmp_path / "repository", small_photos).warnings
     assert any("is the scale 1/255?" in warning for warning in warnings)
-    assert any("1 names stand for more than one class: 'cat' for 0, 1" in warning for warning in warnings)
+    assert any("1 name stands for more than one class: 'cat' for 0, 1" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../up", "-x", "x" * 101])

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Final
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.commands.facts import in_order, preprocessing_facts
 from topfive_pipeline.commands.finding import find_best
 from topfive_pipeline.commands.lines import beginning, customary, flags
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.entry.labels import IMAGENET, labels_in, read_labels
+from topfive_pipeline.facts import in_order, preprocessing_facts
 from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.scores import ScoresChoice
 from topfive_pipeline.importer import Imported, Plan, Wanted, carry_out, must_have_labels, plan
