@@ -83,10 +83,8 @@ def doubts_of_version(entry: Entry, repository: Path) -> list[str]:
     there = path.read_text(encoding="utf-8").splitlines()
     if there == list(entry.labels):
         return []
-    return [
-        f"this version has other labels ({len(entry.labels)}) than the one before ({len(there)}); {path} has those of the "
-        "newest version"
-    ]
+    counts = f"{len(entry.labels)} and {len(there)}"
+    return [f"this version and the one before have other labels ({counts}); {path} has those of the newest"]
 
 
 @contextmanager
