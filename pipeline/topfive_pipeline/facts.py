@@ -26,7 +26,7 @@ class Fact:
 
 def network_facts(network: Network, *, model: Path) -> list[Fact]:
     """What was found in the `network` that was read from the file `model`."""
-    megabytes = sum(path.stat().st_size for path in (model, *network.external.values())) / 1e6
+    megabytes = (network.model.ByteSize() + sum(path.stat().st_size for path in network.external.values())) / 1e6
     batch = "any number of images" if network.batch is None else f"always {network.batch}: it will be freed"
     return [
         Fact("found", "network", f"{model.name}, {megabytes:.1f} MB, opset {network.opset}"),

@@ -18,7 +18,14 @@ from topfive_pipeline.entry import provenance
 from topfive_pipeline.entry.configs import Shape
 from topfive_pipeline.entry.labels import check_count, doubts
 from topfive_pipeline.entry.names import check_name, classify_name, graph_path, resize_name
-from topfive_pipeline.entry.writing import Entry, check_place, next_version, put_in_place, written_aside
+from topfive_pipeline.entry.writing import (
+    Entry,
+    check_place,
+    doubts_of_version,
+    next_version,
+    put_in_place,
+    written_aside,
+)
 from topfive_pipeline.facts import Fact, label_facts, network_facts, output_facts
 from topfive_pipeline.graphs import classify, resize
 from topfive_pipeline.graphs.batch import free_batch
@@ -153,6 +160,7 @@ def carry_out(
     progress("building the graphs")
     entry = build_entry(planned, freed.network)
     check_place(entry, repository, version=number, replace=replace)
+    others = [] if replace else doubts_of_version(entry, repository)
     with TemporaryDirectory() as elsewhere:
         place = Path(elsewhere) / "repository" if dry_run else repository
         with written_aside(entry, place, version=number) as aside:
@@ -174,7 +182,7 @@ def carry_out(
         proof,
         tuple(folders),
         freed.how,
-        (*planned.resolved.warnings, *doubts(wanted.labels or ()), *freed.warnings),
+        (*planned.resolved.warnings, *doubts(wanted.labels or ()), *others, *freed.warnings),
     )
 
 

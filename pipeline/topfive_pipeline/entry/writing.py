@@ -75,6 +75,18 @@ def check_place(entry: Entry, repository: Path, *, version: int, replace: bool) 
         check_same_interface(path.read_text(encoding="utf-8"), text, name=model, where=str(path))
 
 
+def doubts_of_version(entry: Entry, repository: Path) -> list[str]:
+    """A sentence if a further version has other labels than the versions that are there."""
+    path = repository / entry.name / LABELS
+    if not path.is_file():
+        return []
+    there = path.read_text(encoding="utf-8").splitlines()
+    if there == list(entry.labels):
+        return []
+    counts = f"{len(entry.labels)} and {len(there)}"
+    return [f"this version and the one before have other labels ({counts}); {path} has those of the newest"]
+
+
 @contextmanager
 def written_aside(entry: Entry, repository: Path, *, version: int) -> Iterator[Path]:
     """Write `entry` into a repository of its own inside `repository`, where no server sees it; yield that folder.
