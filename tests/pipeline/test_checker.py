@@ -181,6 +181,23 @@ def test_graphs_that_cannot_be_run_or_loaded(tmp_path: Path, pets: Path, small_p
     assert "onnxruntime cannot load this graph" in said
 
 
+def test_images_of_a_batch_that_change_each_other(pets: Path, small_photos: list[Photo]) -> None:
+    def mix(model: Any) -> None:
+        """Of several images the scores are no numbers: the root of what lies below 0."""
+        (softmax,) = (node for node in model.graph.node if node.op_type == "Softmax")
+        place, scores = list(model.graph.node).index(softmax), softmax.input[0]
+        steps = [("ReduceMean", [scores]), ("Sub", [scores, "0"]), ("Abs", ["1"]), ("Neg", ["2"]), ("Sqrt", ["3"])]
+        for number, (name, inputs) in enumerate([*steps, ("Add", [scores, "4"])]):
+            axes = {"axes": [0]} if name == "ReduceMean" else {}
+            model.graph.node.insert(place + number, onnx.helper.make_node(name, inputs, [str(number)], **axes))
+        softmax.input[0] = "5"
+
+    edit(graph_path(pets, "pets_classify", 1), mix)
+    step, said = failure(pets, small_photos)
+    assert step == "answers"
+    assert "a batch differs by nan from each alone" in said
+
+
 def test_a_folder_without_models_is_refused(tmp_path: Path, small_photos: list[Photo]) -> None:
     for folder in (tmp_path / "none", tmp_path):
         with pytest.raises(ConfigurationError):

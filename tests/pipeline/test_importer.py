@@ -117,17 +117,26 @@ def _edited(patch: pytest.MonkeyPatch, change: Callable[[Any], None]) -> None:
     patch.setattr(classify, "build", built)
 
 
-def _mix_rows(model: Any) -> None:
-    """Each image's scores depend on the others of its batch; alone it answers as before."""
+def _mix_rows(model: Any, *, more: Sequence[str] = ()) -> None:
+    """Each image's scores depend on the others of its batch, by way of `more` operators; alone it answers as before."""
     (softmax,) = (node for node in model.graph.node if node.op_type == "Softmax")
     scores = softmax.input[0]
-    mean = onnx.helper.make_node("ReduceMean", [scores], ["mean"], axes=[0])
-    apart = onnx.helper.make_node("Sub", [scores, "mean"], ["apart"])
-    mixed = onnx.helper.make_node("Add", [scores, "apart"], ["mixed"])
+    added = [
+        onnx.helper.make_node("ReduceMean", [scores], ["mean"], axes=[0]),
+        onnx.helper.make_node("Sub", [scores, "mean"], ["apart"]),
+    ]
+    for name in more:
+        added.append(onnx.helper.make_node(name, [added[-1].output[0]], [name]))
+    added.append(onnx.helper.make_node("Add", [scores, added[-1].output[0]], ["mixed"]))
     place = list(model.graph.node).index(softmax)
     softmax.input[0] = "mixed"
-    for number, node in enumerate((mean, apart, mixed)):
+    for number, node in enumerate(added):
         model.graph.node.insert(place + number, node)
+
+
+def _spoil_batches(model: Any) -> None:
+    """Numbers that are none, in batches only: the root of what lies below 0."""
+    _mix_rows(model, more=("Abs", "Neg", "Sqrt"))
 
 
 def _first_row_only(model: Any) -> None:
@@ -161,6 +170,7 @@ DAMAGE: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = {
         "they are no probabilities",
     ),
     "a batch mixes rows": (lambda patch: _edited(patch, _mix_rows), "batch", "together differ by"),
+    "a batch spoils rows": (lambda patch: _edited(patch, _spoil_batches), "batch", "not a finite number"),
     "a batch loses rows": (lambda patch: _edited(patch, _first_row_only), "batch", "in a batch of 4"),
 }
 
