@@ -171,10 +171,11 @@ def _answers(chain: Chain, photos: Sequence[Photo]) -> Finding:
         alone.append(answer)
     crops = np.concatenate([chain.crop(image) for image in images[:_BATCH]])
     together = chain.classify.named(crops)
-    worst = max(
-        float(np.abs(answer["probabilities"][0] - together["probabilities"][place]).max())
+    differences = [
+        np.abs(answer["probabilities"][0] - together["probabilities"][place]).max()
         for place, answer in enumerate(alone[:_BATCH])
-    )
+    ]
+    worst = float(np.max(differences))  # not a number, if one is none
     totals = [float(answer["probabilities"].sum()) for answer in alone]
     said = (
         f"labels in order, sums from {min(totals):.3f} to {max(totals):.3f}; a batch differs by {worst:.1e} from each "

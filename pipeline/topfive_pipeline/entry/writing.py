@@ -57,12 +57,11 @@ def check_place(entry: Entry, repository: Path, *, version: int, replace: bool) 
     """Raise `ConfigurationError` if `entry` cannot be written into `repository` as `version`."""
     if repository.exists() and not repository.is_dir():
         raise ConfigurationError(f"--repository {repository}: it is a file; name a folder of models, or a new one")
+    for other in (path.name for path in repository.glob("*/") if entry.name in folders(path.name)[:-1]):
+        raise ConfigurationError(f"--name {entry.name}: it is a part of the model '{other}'; choose another name")
     there = [model for model in folders(entry.name) if (repository / model).exists()]
-    for model in there if replace else ():
-        if users := _users(repository, model, besides=entry.name):
-            raise ConfigurationError(
-                f"--replace would remove {repository / model}, a step of {', '.join(users)}; choose another --name"
-            )
+    if replace:
+        _check_users(repository, there, name=entry.name)
     if not there or replace:
         return
     if len(there) < len(folders(entry.name)):
@@ -83,11 +82,32 @@ def check_place(entry: Entry, repository: Path, *, version: int, replace: bool) 
         check_same_interface(path.read_text(encoding="utf-8"), text, name=model, where=str(path))
 
 
+def _check_users(repository: Path, there: Sequence[str], *, name: str) -> None:
+    """Raise `ConfigurationError` if a model other than `name` needs one of the folders `there`."""
+    for model in there:
+        if users := _users(repository, model, besides=name):
+            raise ConfigurationError(
+                f"--replace would remove {repository / model}, a step of {', '.join(users)}; choose another --name"
+            )
+
+
 def _users(repository: Path, model: str, *, besides: str) -> list[str]:
     """The models of `repository` that have `model` as a step, without that called `besides`."""
     step = re.compile(rf'model_name\s*:\s*["\']{re.escape(model)}["\']')
     configs = [path for path in sorted(repository.glob(f"*/{CONFIG}")) if path.parent.name not in (besides, model)]
     return [path.parent.name for path in configs if step.search(path.read_text(encoding="utf-8", errors="replace"))]
+
+
+def doubts_of_version(entry: Entry, repository: Path) -> list[str]:
+    """A sentence if a further version has other labels than the versions that are there."""
+    path = repository / entry.name / LABELS
+    if not path.is_file():
+        return []
+    there = path.read_text(encoding="utf-8").splitlines()
+    if there == list(entry.labels):
+        return []
+    counts = f"{len(entry.labels)} and {len(there)}"
+    return [f"this version and the one before have other labels ({counts}); {path} has those of the newest"]
 
 
 @contextmanager
@@ -125,18 +145,21 @@ def put_in_place(aside: Path, repository: Path, *, name: str, version: int, repl
     All of it or nothing: what was renamed is renamed back if something fails or somebody stops it. Raises
     `ConfigurationError` if another import has written the same meanwhile.
     """
-    with locked(repository), ExitStack() as stack:
-        gone = Path(mkdtemp(prefix=f".{name}{_REPLACED}", dir=repository))
-        stack.callback(_remove_empty, [gone])
-        renames = stack.enter_context(_Renames())
-        if replace:
-            for model in reversed(folders(name)):  # the ensemble first
-                if (repository / model).exists():
-                    renames.rename(repository / model, gone / model)
-        if replace or not (repository / name).exists():
-            made = [renames.rename(aside / model, repository / model) for model in folders(name)]
-        else:
-            made = _add_version(aside, repository, name=name, version=version, renames=renames)
+    try:
+        with locked(repository), ExitStack() as stack:
+            gone = Path(mkdtemp(prefix=f".{name}{_REPLACED}", dir=repository))
+            stack.callback(_remove_empty, [gone])
+            renames = stack.enter_context(_Renames())
+            if replace:  # the present folders leave the sight of servers, the ensemble first
+                for model in reversed(folders(name)):
+                    if (repository / model).exists():
+                        renames.rename(repository / model, gone / model)
+            if replace or not (repository / name).exists():
+                made = [renames.rename(aside / model, repository / model) for model in folders(name)]
+            else:
+                made = _add_version(aside, repository, name=name, version=version, renames=renames)
+    except OSError as error:
+        raise ConfigurationError(f"{repository}: cannot be written ({error}); it is as it was") from error
     for left in repository.glob(f".{name}{_REPLACED}*"):
         shutil.rmtree(left, ignore_errors=True)
     return made
@@ -162,9 +185,11 @@ class _Renames:
     def rename(self, source: Path, target: Path) -> Path:
         """Rename a folder; return `target`. Raises `ConfigurationError` if that is there."""
         if target.exists():
-            raise ConfigurationError(f"{target}: another import has written it meanwhile; import again")
+            raise ConfigurationError(
+                f"{target}: another import has written it meanwhile, and it is as it was; import again"
+            )
         self._done.append((source, target))
-        source.rename(target)
+        source.replace(target)
         return target
 
     def __enter__(self) -> Self:

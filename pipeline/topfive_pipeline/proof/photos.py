@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def _in_folders(folder: Path, labels: Sequence[str]) -> list[Photo]:
 def _listed(folder: Path, labels: Sequence[str]) -> Iterator[Photo]:
     listing = folder / _LISTING
     index_of = {label: index for index, label in enumerate(labels)}
-    reader = csv.DictReader(read_text(listing).splitlines(keepends=True))
+    reader = csv.DictReader(io.StringIO(read_text(listing)))
     try:
         fields = set(reader.fieldnames or ())
         if "file" not in fields or not fields & {"index", "label"}:
@@ -106,7 +107,9 @@ def _listed(folder: Path, labels: Sequence[str]) -> Iterator[Photo]:
             )
         for line, row in enumerate(reader, start=2):
             where = f"{listing}, line {line}"
-            path = folder / (row["file"] or "")
+            if not row["file"]:
+                raise ConfigurationError(f"{where}: it names no file")
+            path = folder / row["file"]
             if "\0" in row["file"] or not path.is_file():
                 raise ConfigurationError(f"{where}: there is no file {row['file']!r}; add it, or remove the line")
             yield Photo(path, _label_of(row, index_of, where=where))
