@@ -16,7 +16,7 @@ from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.importer import original, plan
 from topfive_pipeline.proof import proving
 from topfive_pipeline.proof.models import Original, Written
-from topfive_pipeline.proof.photos import Photo
+from topfive_pipeline.proof.photos import Photo, Unreadable
 from topfive_pipeline.proof.proving import prove
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.verdict import Proof
@@ -109,10 +109,8 @@ def test_a_photo_that_cannot_be_read_is_named(
     unserved: None, proof: Proof, tmp_path: Path, small_photos: Photos
 ) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"none")
-    failure = again(tmp_path, [*small_photos, Photo(tmp_path / "broken.jpg")]).failure
-    assert failure is not None
-    assert failure.step == "resize"
-    assert "broken.jpg: it cannot be read as a picture" in failure.said
+    with pytest.raises(Unreadable, match=r"broken\.jpg: it cannot be read as a picture"):  # proves nothing
+        again(tmp_path, [*small_photos, Photo(tmp_path / "broken.jpg")])
 
 
 def test_a_graph_that_fails_on_a_size_is_a_finding(
