@@ -235,7 +235,8 @@ def _found(network: Network) -> Choices:
 
 
 def _facts(wanted: Wanted, network: Network, output: Value, kind: str, scores: Scores) -> list[Fact]:
-    megabytes = sum(path.stat().st_size for path in (wanted.model, *network.external.values())) / 1e6
+    weights = sum(path.stat().st_size for path in network.external.values())
+    megabytes = (network.model.ByteSize() + weights) / 1e6
     classes = max(2, classes_of(output))
     batch = "any number of images" if network.batch is None else f"always {network.batch}: it will be freed"
     facts = [

@@ -38,19 +38,22 @@ def test_the_layout_is_told_by_the_shape(
 @pytest.mark.parametrize(
     ("shape", "first", "layout"),
     [
-        ("N,3,h,w", "Conv(image, kernel)", "NCHW"),
-        ("N,c,h,w", "Conv(image, kernel)", "NCHW"),
-        ("N,3,4,3", "Conv(image, kernel)", "NCHW"),
-        ("N,3,4,3", "Transpose<perm=[0,3,1,2]>(image)", "NHWC"),
+        ("N,3,h,w", "a = Conv(image, kernel)", "NCHW"),
+        ("N,c,h,w", "a = Conv(image, kernel)", "NCHW"),
+        ("N,3,4,3", "a = Conv(image, kernel)", "NCHW"),
+        ("N,3,4,3", "a = Transpose<perm=[0,3,1,2]>(image)", "NHWC"),
+        # Hugging Face's networks look at the lengths of the dimensions first; and a quantised one.
+        ("N,c,h,w", "lengths = Shape(image) a = Conv(image, kernel)", "NCHW"),
+        ("N,c,h,w", "q = QuantizeLinear(image, step) d = DequantizeLinear(q, step) a = Conv(d, kernel)", "NCHW"),
     ],
 )
 def test_where_the_shape_tells_nothing_the_first_operator_does(
     shape: str, first: str, layout: str, tmp_path: Path
 ) -> None:
     model = networks.parsed(
-        f"net (float[{shape}] image) => (float[N,k] scores) "
-        f"{{ a = {first} b = GlobalAveragePool(a) scores = Flatten(b) }}",
+        f"net (float[{shape}] image) => (float[N,k] scores) {{ {first} b = GlobalAveragePool(a) scores = Flatten(b) }}",
         kernel=networks.matrix(2, 3, 1, 1),
+        step=np.array(0.1, np.float32),
     )
     found = networks.network(model, tmp_path)
     assert (found.layout, found.channels) == (layout, 3)
