@@ -182,9 +182,9 @@ def table(models: Sequence[Imported], compared: dict[str, Compared]) -> tables.T
 
 
 def short(model: Imported) -> str:
-    """What the import of a model that is not served said, in a cell of a table."""
-    word = "refused" if model.recipe.refused else "failed"
-    return f"{word}: {' '.join(model.said.split())[-200:]}" if not model.done else "imported"
+    """What the import of a model that is not served said last, in a cell of a table."""
+    last = model.said.strip().split("\n\n")[-1]
+    return f"{'refused' if model.recipe.refused else 'failed'}: {' '.join(last.split())}"
 
 
 def main(

@@ -71,7 +71,10 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("Labels", ("importer.py", "entry/labels.py", "entry/label_tables.py", "preprocessing/text_files.py")),
     ("Photos", ("proof/photos.py", "proof/ranking.py")),
     ("Name, version and repository", ("entry/names.py", "entry/writing.py", "entry/configs.py")),
-    ("Proof, check and the server", ("proof/running.py", "proof/served.py", "checker.py", "graphs/cutting.py")),
+    (
+        "Proof, check and the server",
+        ("proof/running.py", "proof/served.py", "proof/on_triton.py", "checker.py", "graphs/cutting.py"),
+    ),
 )
 """Headings, and the modules whose messages stand below them; those of all other modules are below the last heading."""
 _REST: Final = "The commands"

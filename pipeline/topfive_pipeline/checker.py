@@ -90,7 +90,7 @@ def check(
     for name, model in served.items():
         if model.config.steps or (classifies(model) and name not in steps):
             progress(f"checking {name}")
-            checked.append(_check_model(_chain(model, served), photos, progress))
+            checked.append(_check_model(model, served, photos, progress))
     if all(each.proof.failure is None for each in checked):
         progress("loading all by the server itself")
         findings = [_loaded(repository)]
@@ -113,11 +113,14 @@ def _chain(model: StoredModel, stored: Mapping[str, StoredModel]) -> Chain:
     return Chain(model.config.name, graphs[0], graphs[1], labels)
 
 
-def _check_model(chain: Chain, photos: Sequence[Photo], progress: Progress) -> Checked:
+def _check_model(
+    model: StoredModel, stored: Mapping[str, StoredModel], photos: Sequence[Photo], progress: Progress
+) -> Checked:
     findings: list[Finding] = []
     warnings: list[str] = []
     known = [photo for photo in photos if photo.label is not None]
     try:
+        chain = _chain(model, stored)
         findings.append(_crops(chain, photos))
         if findings[-1].passed is not False:
             findings.append(_answers(chain, photos))
@@ -126,7 +129,7 @@ def _check_model(chain: Chain, photos: Sequence[Photo], progress: Progress) -> C
             findings.append(finding)
     except ConfigurationError as error:
         findings.append(Finding("graphs", False, str(error)))
-    return Checked(chain.name, Proof(tuple(findings)), tuple(warnings))
+    return Checked(model.config.name, Proof(tuple(findings)), tuple(warnings))
 
 
 def _crops(chain: Chain, photos: Sequence[Photo]) -> Finding:
@@ -166,10 +169,11 @@ def _answers(chain: Chain, photos: Sequence[Photo]) -> Finding:
         alone.append(answer)
     crops = np.concatenate([chain.crop(image) for image in images[:_BATCH]])
     together = chain.classify.named(crops)
-    worst = max(
-        float(np.abs(answer["probabilities"][0] - together["probabilities"][place]).max())
+    differences = [
+        np.abs(answer["probabilities"][0] - together["probabilities"][place]).max()
         for place, answer in enumerate(alone[:_BATCH])
-    )
+    ]
+    worst = float(np.max(differences))  # not a number, if one is none
     totals = [float(answer["probabilities"].sum()) for answer in alone]
     said = (
         f"labels in order, sums from {min(totals):.3f} to {max(totals):.3f}; a batch differs by {worst:.1e} from each "

@@ -6,7 +6,7 @@ flags and screens (`commands`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,15 @@ from topfive_pipeline.entry import provenance
 from topfive_pipeline.entry.configs import Shape
 from topfive_pipeline.entry.labels import check_count, doubts
 from topfive_pipeline.entry.names import check_name, classify_name, graph_path, resize_name
-from topfive_pipeline.entry.writing import Entry, check_place, next_version, put_in_place, written_aside
+from topfive_pipeline.entry.writing import (
+    Entry,
+    check_place,
+    doubts_of_version,
+    next_version,
+    put_in_place,
+    written_aside,
+)
+from topfive_pipeline.facts import Fact, label_facts, network_facts, output_facts
 from topfive_pipeline.graphs import classify, resize
 from topfive_pipeline.graphs.batch import free_batch
 from topfive_pipeline.graphs.layouts import LayoutChoice
@@ -27,7 +35,7 @@ from topfive_pipeline.graphs.outputs import choose_output, classes_of, expose
 from topfive_pipeline.graphs.scores import Scores, ScoresChoice, resolve_scores, scores_kind
 from topfive_pipeline.graphs.tail import EMBEDDING, Ranking
 from topfive_pipeline.preprocessing import files
-from topfive_pipeline.preprocessing.choices import Choice, Choices, Origin, Resolved, crop_known, resolve
+from topfive_pipeline.preprocessing.choices import Choice, Choices, Resolved, crop_known, resolve
 from topfive_pipeline.preprocessing.presets import preset
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.frameworks import Named
@@ -39,6 +47,8 @@ from topfive_pipeline.proof.verdict import Proof
 
 _TOLERANCE = 1e-4
 _HALF_TOLERANCE = 2e-3
+_LEVELS: Mapping[str, Any] = {"scale": 1.0, "mean": (0.0,), "std": (1.0,)}
+"""No normalisation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +73,6 @@ class Wanted:
     threshold: float | None = None
     source: str | None = None
     licence: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One line of what is told before anything is built: who says so, what it is about, and what it is."""
-
-    origin: Origin
-    about: str
-    value: str
-    where: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,11 @@ def plan(wanted: Wanted) -> Plan:
         output=output,
         scores=scores,
         resolved=resolved,
-        facts=tuple(_facts(wanted, network, output, kind, scores)),
+        facts=(
+            *network_facts(network, model=wanted.model),
+            *output_facts(output, kind=kind, asked=wanted.scores, done=scores),
+            *label_facts(wanted.labels, where=wanted.labels_from),
+        ),
     )
 
 
@@ -156,6 +160,7 @@ def carry_out(
     progress("building the graphs")
     entry = build_entry(planned, freed.network)
     check_place(entry, repository, version=number, replace=replace)
+    others = [] if replace else doubts_of_version(entry, repository)
     with TemporaryDirectory() as elsewhere:
         place = Path(elsewhere) / "repository" if dry_run else repository
         with written_aside(entry, place, version=number) as aside:
@@ -164,7 +169,7 @@ def carry_out(
                 written,
                 original(planned),
                 photos,
-                tolerance=tolerance or (_HALF_TOLERANCE if planned.network.input.dtype == "float16" else _TOLERANCE),
+                tolerance=_usual_tolerance(planned.network) if tolerance is None else tolerance,
                 progress=progress,
                 named=Named(from_file=wanted.from_file, preset=wanted.preset, said=frozenset(wanted.said)),
                 tritonserver=tritonserver,
@@ -177,7 +182,7 @@ def carry_out(
         proof,
         tuple(folders),
         freed.how,
-        (*planned.resolved.warnings, *doubts(wanted.labels or ()), *freed.warnings),
+        (*planned.resolved.warnings, *doubts(wanted.labels or ()), *others, *freed.warnings),
     )
 
 
@@ -225,44 +230,19 @@ def written_model(repository: Path, entry: Entry, version: int, *, threshold: fl
     return Written(repository, entry.name, resizing, classifying, entry.labels, threshold)
 
 
+def _usual_tolerance(network: Network) -> float:
+    return _HALF_TOLERANCE if network.input.dtype == "float16" else _TOLERANCE
+
+
 def _found(network: Network) -> Choices:
     """What the network itself says of its preprocessing."""
     where = f"the network's input, {network.input.described()}"
     found: dict[str, Choice] = {}
     if network.size is not None:
         found["crop"] = Choice(network.size, "found", where)
+    if network.input.dtype == "uint8":  # nothing but levels fits into bytes
+        found |= {name: Choice(value, "found", where) for name, value in _LEVELS.items()}
     return found
-
-
-def _facts(wanted: Wanted, network: Network, output: Value, kind: str, scores: Scores) -> list[Fact]:
-    weights = sum(path.stat().st_size for path in network.external.values())
-    megabytes = (network.model.ByteSize() + weights) / 1e6
-    classes = max(2, classes_of(output))
-    batch = "any number of images" if network.batch is None else f"always {network.batch}: it will be freed"
-    facts = [
-        Fact("found", "network", f"{wanted.model.name}, {megabytes:.1f} MB, opset {network.opset}"),
-        *(Fact("found", "network", sentence) for sentence in network.said),
-        Fact("found", "input", f"{network.input.described()}: {network.layout}, {network.layout_because}"),
-        Fact("found", "batch", batch),
-        Fact("found", "output", f"{output.described()}: {classes} classes"),
-        Fact(
-            "found",
-            "scores",
-            _SCORES[kind] if wanted.scores == "auto" else f"{kind}; as said, {scores} makes probabilities",
-        ),
-    ]
-    if wanted.labels is not None:
-        shown = ", ".join(wanted.labels[:3]) + (", …" if len(wanted.labels) > 3 else "")
-        facts.append(Fact("read", "labels", f"{len(wanted.labels)}: {shown}", wanted.labels_from))
-    return facts
-
-
-_SCORES = {
-    "softmax": "probabilities already: the network ends in a softmax, so none is added",
-    "sigmoid": "probabilities already: the network ends in a sigmoid, so none is added",
-    "log-softmax": "logarithms of probabilities: exp is added",
-    "logits": "logits: what makes probabilities of them is added",
-}
 
 
 def _properties(planned: Plan) -> dict[str, str]:

@@ -207,7 +207,7 @@ def test_nothing_is_installed_but_what_is_locked_and_our_wheel() -> None:
     locked = [
         found[1] for rest in installed if (found := re.search(r"--require-hashes --requirement /tmp/(\S+)", rest))
     ]
-    assert sorted(locked) == ["build.txt", "gpu.txt", "loadtest.txt", "serve.txt"]
+    assert sorted(locked) == ["build.txt", "gpu.txt", "image.txt", "loadtest.txt"]
     ours = [rest for rest in installed if "--require-hashes" not in rest]
     assert [rest.split(" install ")[1].split(" \\")[0].split(" &&")[0].strip() for rest in ours] == [
         "--no-deps /wheels/*.whl"

@@ -18,7 +18,7 @@ from tests.pipeline.graphs import networks
 from tests.pipeline.importing import LABELS, contents, imported, said, wanted
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline import importer
-from topfive_pipeline.entry import writing
+from topfive_pipeline.entry import configs, writing
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.entry.provenance import properties_of, sha256, stamped_rules
 from topfive_pipeline.graphs import classify, resize
@@ -89,12 +89,12 @@ def test_source_and_licence_are_kept_in_the_graph(tmp_path: Path, small_photos: 
 
 def _resized_otherwise(patch: pytest.MonkeyPatch, **fields: Any) -> None:
     build = resize.build
-    patch.setattr(importer.resize, "build", lambda rules, **named: build(replace(rules, **fields), **named))
+    patch.setattr(resize, "build", lambda rules, **named: build(replace(rules, **fields), **named))
 
 
 def _joined_otherwise(patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     build = classify.build
-    patch.setattr(importer.classify, "build", lambda network, **named: build(network, **named | change(named)))
+    patch.setattr(classify, "build", lambda network, **named: build(network, **named | change(named)))
 
 
 def _with_rules(**fields: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -114,20 +114,29 @@ def _edited(patch: pytest.MonkeyPatch, change: Callable[[Any], None]) -> None:
         change(model)
         return model
 
-    patch.setattr(importer.classify, "build", built)
+    patch.setattr(classify, "build", built)
 
 
-def _mix_rows(model: Any) -> None:
-    """Each image's scores depend on the others of its batch; alone it answers as before."""
+def _mix_rows(model: Any, *, more: Sequence[str] = ()) -> None:
+    """Each image's scores depend on the others of its batch, by way of `more` operators; alone it answers as before."""
     (softmax,) = (node for node in model.graph.node if node.op_type == "Softmax")
     scores = softmax.input[0]
-    mean = onnx.helper.make_node("ReduceMean", [scores], ["mean"], axes=[0])
-    apart = onnx.helper.make_node("Sub", [scores, "mean"], ["apart"])
-    mixed = onnx.helper.make_node("Add", [scores, "apart"], ["mixed"])
+    added = [
+        onnx.helper.make_node("ReduceMean", [scores], ["mean"], axes=[0]),
+        onnx.helper.make_node("Sub", [scores, "mean"], ["apart"]),
+    ]
+    for name in more:
+        added.append(onnx.helper.make_node(name, [added[-1].output[0]], [name]))
+    added.append(onnx.helper.make_node("Add", [scores, added[-1].output[0]], ["mixed"]))
     place = list(model.graph.node).index(softmax)
     softmax.input[0] = "mixed"
-    for number, node in enumerate((mean, apart, mixed)):
+    for number, node in enumerate(added):
         model.graph.node.insert(place + number, node)
+
+
+def _spoil_batches(model: Any) -> None:
+    """Numbers that are none, in batches only: the root of what lies below 0."""
+    _mix_rows(model, more=("Abs", "Neg", "Sqrt"))
 
 
 def _first_row_only(model: Any) -> None:
@@ -161,6 +170,7 @@ DAMAGE: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = {
         "they are no probabilities",
     ),
     "a batch mixes rows": (lambda patch: _edited(patch, _mix_rows), "batch", "together differ by"),
+    "a batch spoils rows": (lambda patch: _edited(patch, _spoil_batches), "batch", "not a finite number"),
     "a batch loses rows": (lambda patch: _edited(patch, _first_row_only), "batch", "in a batch of 4"),
 }
 
@@ -196,7 +206,7 @@ def test_a_model_that_the_server_refuses_is_not_written(
     tmp_path: Path, small_photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last step is a server as users start it."""
-    texts = writing.config_texts
+    texts = configs.config_texts
     monkeypatch.setattr(
         writing,
         "config_texts",
@@ -411,7 +421,7 @@ def test_warnings_of_the_rules_and_the_labels_are_handed_on(
     given = wanted(tmp_path, said=said(scale="1"), labels=("cat", "Cat", "cow"))
     warnings = imported(given, tmp_path / "repository", small_photos).warnings
     assert any("is the scale 1/255?" in warning for warning in warnings)
-    assert any("1 names stand for more than one class: 'cat' for 0, 1" in warning for warning in warnings)
+    assert any("1 name stands for more than one class: 'cat' for 0, 1" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../up", "-x", "x" * 101])

@@ -53,6 +53,16 @@ def _dense(classes: int, *, shape: str = "N,3,4,4", end: str = "scores = Identit
     )
 
 
+def _bytes() -> Any:
+    """Normalises by itself, as Keras' networks do that begin with a `Rescaling`."""
+    return parsed(
+        "net (uint8[N,4,4,3] image) => (float[N,3] scores) { levels = Cast<to=1>(image) "
+        "most = Constant<value = float {255.0}>() parts = Div(levels, most) flat = Flatten<axis=1>(parts) "
+        "scores = MatMul(flat, weights) }",
+        weights=matrix(48, 3),
+    )
+
+
 def _with_embedding() -> Any:
     return parsed(
         "net (float[N,3,4,4] image) => (float[N,3] scores) "
@@ -100,6 +110,12 @@ KINDS: Final[dict[str, Kind]] = {
     "old": _kind(lambda: networks.linear(opset=9, ir=4), THREE, _linear()),
     "softmax_inside": _kind(lambda: networks.linear(end="scores = Softmax<axis=1>(raw)"), THREE, _linear()),
     "log_softmax": _kind(lambda: networks.linear(end="scores = LogSoftmax<axis=1>(raw)"), THREE, _linear()),
+    "bytes": _kind(
+        _bytes,
+        THREE,
+        lambda crop: softmax((crop * 0.25 + 0.5).reshape(1, -1) @ matrix(48, 3)),
+        flags={"scale": None, "mean": None, "std": None},
+    ),
     "two": _kind(lambda: _dense(2), TWO, lambda crop: softmax(_planes(crop) @ matrix(48, 2))),
     "ten": _kind(lambda: _dense(10), TEN, lambda crop: softmax(_planes(crop) @ matrix(48, 10)), fields={"top": 10}),
     "five_of_ten": _kind(lambda: _dense(10), TEN, lambda crop: softmax(_planes(crop) @ matrix(48, 10))),

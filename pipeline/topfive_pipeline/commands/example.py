@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -54,7 +55,7 @@ def example(
     height, width = tensor.shape[1:3]
     Screen().command_block(
         _TEXT.format(
-            repository=repository,
+            repository=shlex.quote(str(repository)),
             name=name,
             url=url.rstrip("/"),
             host=url.rstrip("/").partition("://")[2],

@@ -11,16 +11,17 @@ from typing import Annotated, Any, Final
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.commands.facts import in_order, preprocessing_facts
 from topfive_pipeline.commands.finding import find_best
 from topfive_pipeline.commands.lines import beginning, customary, flags
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.entry.labels import IMAGENET, labels_in, read_labels
+from topfive_pipeline.facts import in_order, preprocessing_facts
 from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.scores import ScoresChoice
 from topfive_pipeline.importer import Imported, Plan, Wanted, carry_out, must_have_labels, plan
 from topfive_pipeline.preprocessing.flags import choices_said
+from topfive_pipeline.preprocessing.presets import PRESETS
 from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.photos import Photo, read_photos, shipped
 
@@ -55,7 +56,7 @@ def import_model(
     preset: Annotated[
         str | None,
         Option(
-            help="torchvision, torchvision-v2, timm, hf-vit, keras-tf or keras-caffe; flags override it.",
+            help=f"{', '.join(PRESETS)}; flags override it.",
             rich_help_panel=_PREPROCESSING,
         ),
     ] = None,
@@ -206,7 +207,7 @@ def _labels(said: str | None, source: str | None) -> tuple[list[str] | None, str
     if said is not None:
         return read_labels(Path(said)), Path(said).name
     if source is not None and (found := labels_in(Path(source))) is not None:
-        return found, Path(source).name
+        return found, "config.json" if Path(source).is_dir() else Path(source).name
     return None, ""
 
 

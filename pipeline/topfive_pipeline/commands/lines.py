@@ -33,4 +33,7 @@ def customary(planned: Plan) -> list[tuple[str, Preprocessing]]:
     if crop is None:
         said = planned.resolved.choices.get("crop")
         crop = said.value if said is not None else (224, 224)
-    return candidates(crop=crop, channels=planned.network.channels)
+    found = candidates(crop=crop, channels=planned.network.channels)
+    if planned.network.input.dtype == "uint8":  # such a network normalises by itself
+        return [(name, rules) for name, rules in found if (rules.scale, rules.mean, rules.std) == (1.0, (0.0,), (1.0,))]
+    return found

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from topfive_pipeline.importer import Fact
+from topfive_pipeline.facts import Fact
 from topfive_pipeline.proof.verdict import Finding, Proof
 
 _COLOURS: Final = {"found": "cyan", "read": "blue", "said": "green", "assumed": "yellow", "must be said": "red"}

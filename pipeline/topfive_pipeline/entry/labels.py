@@ -84,8 +84,9 @@ def doubts(labels: Sequence[str]) -> list[str]:
     equal = [label for label in dict.fromkeys(labels) if uses[label.casefold()] > 1]
     if equal:
         numbers = [str(number) for number, label in enumerate(labels) if label.casefold() == equal[0].casefold()]
+        count = len([1 for count in uses.values() if count > 1])
         found.append(
-            f"{len([1 for count in uses.values() if count > 1])} names stand for more than one class: '{equal[0]}' for "
+            f"{count} {'name stands' if count == 1 else 'names stand'} for more than one class: '{equal[0]}' for "
             f"{', '.join(numbers)}. Clients tell them apart by index only."
         )
     if labels and all(map(_PLACEHOLDER.fullmatch, labels)):

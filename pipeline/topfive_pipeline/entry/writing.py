@@ -52,6 +52,8 @@ def check_place(entry: Entry, repository: Path, *, version: int, replace: bool) 
     """Raise `ConfigurationError` if `entry` cannot be written into `repository` as `version`."""
     if repository.exists() and not repository.is_dir():
         raise ConfigurationError(f"--repository {repository}: it is a file; name a folder of models, or a new one")
+    for other in (path.name for path in repository.glob("*/") if entry.name in folders(path.name)[:-1]):
+        raise ConfigurationError(f"--name {entry.name}: it is a part of the model '{other}'; choose another name")
     there = [model for model in folders(entry.name) if (repository / model).exists()]
     if not there or replace:
         return
@@ -71,6 +73,18 @@ def check_place(entry: Entry, repository: Path, *, version: int, replace: bool) 
         if not path.is_file():
             raise ConfigurationError(f"{path} is missing; --replace writes the model anew")
         check_same_interface(path.read_text(encoding="utf-8"), text, name=model, where=str(path))
+
+
+def doubts_of_version(entry: Entry, repository: Path) -> list[str]:
+    """A sentence if a further version has other labels than the versions that are there."""
+    path = repository / entry.name / LABELS
+    if not path.is_file():
+        return []
+    there = path.read_text(encoding="utf-8").splitlines()
+    if there == list(entry.labels):
+        return []
+    counts = f"{len(entry.labels)} and {len(there)}"
+    return [f"this version and the one before have other labels ({counts}); {path} has those of the newest"]
 
 
 @contextmanager
@@ -100,37 +114,50 @@ def put_in_place(aside: Path, repository: Path, *, name: str, version: int, repl
 
     A model's first version comes as whole folders, the ensemble last. A further one comes as version folders beside
     those that are there, whose configurations stay as they are; a resize graph that has not changed gets none.
+
+    Raises `ConfigurationError` if it cannot be done; then `repository` is as it was.
     """
-    if replace:
-        _move_away(repository, name)
-    if not (repository / name).exists():
-        for model in folders(name):
-            (aside / model).rename(repository / model)
-        return [repository / model for model in folders(name)]
-    made = []
-    resize = repository / resize_name(name)
-    latest = graph_path(repository, resize.name, max(versions(resize), default=0))
-    if not latest.is_file() or latest.read_bytes() != graph_path(aside, resize.name, version).read_bytes():
-        made.append(_version_into_place(aside, resize, version))
-    made.append(_version_into_place(aside, repository / classify_name(name), version))
-    labels = repository / name / LABELS
-    (aside / name / LABELS).replace(labels)
+    gone = Path(mkdtemp(prefix=f".{name}.replaced-", dir=repository))
+    moves: list[tuple[Path, Path]] = []
+    if replace:  # the present folders leave the sight of servers, the ensemble first
+        there = [model for model in reversed(folders(name)) if (repository / model).exists()]
+        moves += [(repository / model, gone / model) for model in there]
+    if replace or not (repository / name).exists():
+        made = [repository / model for model in folders(name)]
+        moves += [(aside / model.name, model) for model in made]
+    else:
+        made = _new_versions(aside, repository, name, version)
+        moves += [(aside / folder.relative_to(repository), folder) for folder in made]
+        moves += [(aside / name / LABELS, repository / name / LABELS)]
+    try:
+        _move_all(moves)
+    except OSError as error:
+        raise ConfigurationError(f"{repository}: cannot be written ({error}); it is as it was") from error
+    finally:
+        shutil.rmtree(gone)
     return made
 
 
-def _version_into_place(aside: Path, model: Path, version: int) -> Path:
-    target = model / str(version)
-    (aside / model.name / str(version)).rename(target)
-    return target
+def _new_versions(aside: Path, repository: Path, name: str, version: int) -> list[Path]:
+    """The version folders that a further version needs."""
+    resize = repository / resize_name(name)
+    latest = graph_path(repository, resize.name, max(versions(resize), default=0))
+    same = latest.is_file() and latest.read_bytes() == graph_path(aside, resize.name, version).read_bytes()
+    classify = repository / classify_name(name) / str(version)
+    return [classify] if same else [resize / str(version), classify]
 
 
-def _move_away(repository: Path, name: str) -> None:
-    """Take the present folders of `name` out of servers' sight, the ensemble first, and remove them."""
-    gone = Path(mkdtemp(prefix=f".{name}.replaced-", dir=repository))
-    for model in reversed(folders(name)):
-        if (repository / model).exists():
-            (repository / model).rename(gone / model)
-    shutil.rmtree(gone)
+def _move_all(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Rename each first path to its second; if one cannot be, the ones before it are undone. Raises OSError."""
+    done: list[tuple[Path, Path]] = []
+    try:
+        for source, target in moves:
+            source.replace(target)
+            done.append((source, target))
+    except OSError:
+        for source, target in reversed(done):
+            target.rename(source)
+        raise
 
 
 def _write(entry: Entry, repository: Path, version: int) -> None:

@@ -15,7 +15,10 @@ import onnx
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.preprocessing.reference import Layout
 
-_HEAD: Final = frozenset({"Cast", "Transpose", "Sub", "Add", "Mul", "Div", "Gather", "Identity"})
+_HEAD: Final = frozenset(
+    {"Cast", "Transpose", "Sub", "Add", "Mul", "Div", "Gather", "Identity"} | {"ReduceSum", "Floor"}
+)
+"""Operators that colours are normalised and ordered by; the last two make them grey."""
 _FLOATS: Final = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 _RANK: Final = 4
 _COLOURS: Final = 3

@@ -45,7 +45,7 @@ def add_head(nodes: Nodes, rules: Preprocessing, taker: Taker) -> str:
     if taker.dtype == "uint8":
         if middle.any() or (step != 1).any():
             raise ConfigurationError(
-                "the network takes bytes, so it normalises them itself; leave out --mean and --std, and say --scale 1"
+                "the network takes bytes, so it normalises them itself; say --scale 1 --mean 0 --std 1"
             )
         if rules.colour == "grey":
             value = nodes.cast(_grey(nodes, value), "uint8")

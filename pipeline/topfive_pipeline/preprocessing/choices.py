@@ -63,7 +63,8 @@ class Resolved:
 def resolve(layers: Sequence[Choices], *, network: Choices, channels: int | None = None) -> Resolved:
     """Merge `layers`, the first of which wins (flags, then a file or preset), with what was found in the network.
 
-    `network`: `crop`, if the graph fixes height and width, and the colour `grey` if it takes one channel. `channels`:
+    `network`: `crop`, if the graph fixes height and width, the colour `grey` if it takes one channel, and no
+    normalisation if it takes bytes. `channels`:
     how many it takes; None: not known. The order of a layer's mean and std is that of its own colour: where another
     layer changes rgb to bgr or back, they are reversed.
 

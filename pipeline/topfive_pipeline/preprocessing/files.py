@@ -12,6 +12,7 @@ from typing import Final
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.preprocessing import hugging_face_files, keras_names, timm_files, torchvision_names
 from topfive_pipeline.preprocessing.choices import Choices
+from topfive_pipeline.preprocessing.presets import PRESETS
 from topfive_pipeline.preprocessing.rules import Size
 from topfive_pipeline.preprocessing.text_files import read_json
 
@@ -38,6 +39,8 @@ def read(path_or_name: str | Path, *, crop: Size | None = None, said: Collection
             return keras_names.read(name, crop=crop)
         if torchvision_names.is_torchvision(name):
             return torchvision_names.read(name)
+        if name in PRESETS:
+            raise ConfigurationError(f"--from {name}: there is no such file; it is a preset: say --preset {name}")
         raise ConfigurationError(f"--from {name}: there is no such file, and it is no known name; give {SUPPORTED}")
     content = read_json(path)
     if not isinstance(content, Mapping):

@@ -1,4 +1,6 @@
-"""Keras' applications by name, `keras:ResNet50`: which mode of `preprocess_input` each uses, and its usual input.
+"""Keras by name: an application (`keras:ResNet50`), its module (`keras:resnet50`), or a mode (`keras:caffe`).
+
+An application has a mode of `preprocess_input`, and a usual input.
 
 Source: `keras.applications` of Keras 3, each module's `preprocess_input` and the default of `input_shape`. How images
 are resized is not said there; see `presets.KERAS_MODES`.
@@ -16,6 +18,8 @@ from topfive_pipeline.preprocessing.presets import KERAS_MODES
 from topfive_pipeline.preprocessing.rules import Size
 
 _PREFIX: Final = "keras:"
+_SIZE: Final = (224, 224)
+"""The usual input of most applications."""
 APPLICATIONS: Final[Mapping[str, tuple[str, int]]] = {
     **dict.fromkeys(("VGG16", "VGG19", "ResNet50", "ResNet101", "ResNet152"), ("caffe", 224)),
     **dict.fromkeys(("ResNet50V2", "ResNet101V2", "ResNet152V2", "MobileNet", "MobileNetV2"), ("tf", 224)),
@@ -30,6 +34,11 @@ APPLICATIONS: Final[Mapping[str, tuple[str, int]]] = {
     **{f"EfficientNetV2{size}": ("raw", side) for size, side in (("S", 384), ("M", 480), ("L", 480))},
 }
 """The mode, and the height and width of the input unless `input_shape` says another."""
+_MODULES: Final[Mapping[str, str]] = {
+    "resnet": "caffe", "resnetv2": "tf", "nasnet": "tf", "densenet": "torch",
+    **dict.fromkeys(("mobilenetv3", "convnext", "efficientnet", "efficientnetv2"), "raw"),
+}
+"""The mode of those modules of `keras.applications` whose name is no application's too."""
 
 
 def is_keras(name: str) -> bool:
@@ -38,18 +47,26 @@ def is_keras(name: str) -> bool:
 
 
 def read(name: str, *, crop: Size | None) -> Choices:
-    """What Keras does for the application that `name` names; its usual input, unless the network's is `crop`.
+    """What Keras does for the application, module or mode that `name` names; the usual input, unless it is `crop`.
 
-    Raises `ConfigurationError` for an application that is not known.
+    Raises `ConfigurationError` for a name that is not known.
     """
-    asked = name[len(_PREFIX) :]
+    asked = name[len(_PREFIX) :].strip()
+    plain = asked.lower().replace("_", "")
     known = {application.lower(): application for application in APPLICATIONS}
-    application = known.get(asked.strip().lower())
+    application = known.get(plain)
+    if application is None and (mode := plain if plain in KERAS_MODES else _MODULES.get(plain)):
+        return _choices(mode, crop or _SIZE, where=f"keras:{asked}, mode {mode}")
     if application is None:
         near = difflib.get_close_matches(asked.lower(), known, n=3, cutoff=0.5)
         did = f"did you mean {', '.join(known[one] for one in near)}?" if near else "ResNet50 is one, for example"
-        raise ConfigurationError(f"--from {name}: Keras has no application of this name; {did}")
+        modes = ", ".join(KERAS_MODES)
+        raise ConfigurationError(f"--from {name}: Keras has no application and no mode ({modes}) of this name; {did}")
     mode, side = APPLICATIONS[application]
     where = f"keras:{application}, mode {mode}" if mode != "raw" else f"keras:{application}, which normalises inside"
-    fields = {**KERAS_MODES[mode], "crop": crop or (side, side)}
+    return _choices(mode, crop or (side, side), where=where)
+
+
+def _choices(mode: str, crop: Size, *, where: str) -> Choices:
+    fields = {**KERAS_MODES[mode], "crop": crop}
     return {field: Choice(value, "read", where) for field, value in fields.items()}

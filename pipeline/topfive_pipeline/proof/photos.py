@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.preprocessing.reference import decode
+from topfive_pipeline.preprocessing.text_files import read_text
 
 _SHIPPED: Final = Path(__file__).parent / "photos"
 _ENDINGS: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
@@ -91,13 +93,15 @@ def _in_folders(folder: Path, labels: Sequence[str]) -> list[Photo]:
 def _listed(folder: Path, labels: Sequence[str]) -> Iterator[Photo]:
     listing = folder / _LISTING
     index_of = {label: index for index, label in enumerate(labels)}
-    with listing.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        fields = set(reader.fieldnames or ())
-        if "file" not in fields or not fields & {"index", "label"}:
-            raise ConfigurationError(f"{listing}: its first line must name the columns file, and index or label")
-        for line, row in enumerate(reader, start=2):
-            yield Photo(folder / row["file"], _label_of(row, index_of, where=f"{listing}, line {line}"))
+    reader = csv.DictReader(io.StringIO(read_text(listing)))
+    fields = set(reader.fieldnames or ())
+    if "file" not in fields or not fields & {"index", "label"}:
+        raise ConfigurationError(f"{listing}: its first line must name the columns file, and index or label")
+    for line, row in enumerate(reader, start=2):
+        where = f"{listing}, line {line}"
+        if not row["file"]:
+            raise ConfigurationError(f"{where}: it names no file")
+        yield Photo(folder / row["file"], _label_of(row, index_of, where=where))
 
 
 def _label_of(row: Mapping[str, str], index_of: Mapping[str, int], *, where: str) -> int:

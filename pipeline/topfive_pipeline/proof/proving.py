@@ -162,6 +162,9 @@ def _batched(bench: _Bench) -> Iterator[Finding]:
     images = (image for _, _, image in islice(_images(bench.photos), _BATCH))
     crops = np.concatenate([written.resize.run(image[np.newaxis])[0] for image in images])
     together = written.classify.named(crops)
+    if not np.isfinite(together["probabilities"]).all():
+        yield Finding("batch", False, "a probability in a batch is not a finite number")
+        return
     worst = 0.0
     for place in range(len(crops)):
         alone = written.classify.named(crops[place : place + 1])
@@ -223,6 +226,8 @@ def _fault(answer: Mapping[str, NDArray[Any]], expected: NDArray[np.float64], wr
     """What is wrong with the classify graph's `answer` for one image, beside its numbers; None if nothing is."""
     if len(expected) != len(written.labels):
         return f"the network puts out {len(expected)} classes, but there are {len(written.labels)} labels"
+    if not np.isfinite(expected).all():
+        return "a probability of the original network is not a finite number"
     if NO_LABEL in answer["classes"][0].tolist() and written.threshold is None:
         return "a place has no label, though no threshold was set"
     return fault_of(answer, written.labels)

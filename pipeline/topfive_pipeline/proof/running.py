@@ -14,6 +14,8 @@ from topfive.backends.onnx_runtime import runtime
 from topfive.ground.errors import ConfigurationError
 
 _ERRORS_ONLY = 3
+_TAKES: Mapping[str, type[np.generic]] = {"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+"""What FP32 becomes for an input of these types."""
 
 
 class Graph:
@@ -41,15 +43,15 @@ class Graph:
         self.output_shapes: dict[str, list[int | str | None]] = {
             output.name: output.shape for output in self._session.get_outputs()
         }
-        self._half = only.type == "tensor(float16)"
+        self._takes = _TAKES.get(only.type, np.float32)
 
     def run(self, tensor: NDArray[Any], *names: str) -> list[NDArray[Any]]:
-        """The outputs `names`, or all, for `tensor`; FP32 is rounded to FP16 for a graph that takes that.
+        """The outputs `names`, or all, for `tensor`; FP32 is rounded to FP16 or to bytes for a graph that takes these.
 
         Raises `ConfigurationError` if it cannot be run on it.
         """
-        if self._half and tensor.dtype == np.float32:
-            tensor = tensor.astype(np.float16)
+        if tensor.dtype == np.float32:
+            tensor = tensor.astype(self._takes)
         try:
             outputs: list[NDArray[Any]] = self._session.run(list(names) or None, {self.input_name: tensor})
         except Exception as error:  # as above

@@ -139,6 +139,21 @@ def test_a_candidate_line_imports(run: Run, start: list[str], unserved: None) ->
     assert (Path("my_models") / "pets_classify" / "1" / "model.onnx").is_file()
 
 
+def test_a_network_of_bytes_needs_no_normalisation_said(run: Run, start: list[str], unserved: None) -> None:
+    """It normalises by itself; the lines that are offered say nothing else, and a preset that does is refused."""
+    text = "net (uint8[N,4,4,3] image) => (float[N,3] scores) { x = Cast<to=1>(image) flat = Flatten<axis=1>(x) "
+    model = networks.parsed(text + "scores = MatMul(flat, weights) }", weights=networks.matrix(48, 3) / 255)
+    networks.saved(model, Path.cwd())
+    document = json.loads(run(main, *start, "--json").out)
+    assert [each["flag"] for each in document["missing"]] == ["--resize", "--interpolation"]
+    assert document["candidates"]
+    for line in document["candidates"].values():
+        assert run(main, *shlex.split(line)[2:], "--dry-run").code == 0
+    refused = run(main, *start, "--preset", "torchvision")
+    assert (refused.code, "so it normalises them itself; say --scale 1" in refused.err) == (2, True)
+    assert run(main, *start, "--preset", "torchvision", "--scale", "1", "--mean", "0", "--std", "1").code == 0
+
+
 def test_candidate_lines_keep_all_that_was_said_of_other_things(run: Run, start: list[str]) -> None:
     others = ["--repository", "my models", "--top", "2", "--version", "3", "--tolerance", "0.01", "--replace"]
     candidates = json.loads(run(main, *start, *others, "--licence", "MIT", "--json").out)["candidates"]
@@ -193,7 +208,7 @@ def test_names_with_markup_are_shown_as_they_are(run: Run, start: list[str], uns
     ran = run(main, *start, *FLAGS, "--repository", "[bold]models")
     assert ran.code == 0
     assert "3: a [red], :cat: [/], :CAT: [/]" in ran.words
-    assert "warning 1 names stand for more than one class: ':cat: [/]' for 1, 2" in ran.words
+    assert "warning 1 name stands for more than one class: ':cat: [/]' for 1, 2" in ran.words
     assert "[bold]models/pets_resize" in ran.words
 
 

@@ -20,5 +20,5 @@ def test_names_that_can_be_folders_and_parts_of_urls(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".a", "_a", "-a", "a b", "a/b", "a\\b", "ä", "a\n", "a%20", "x" * 101])
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="a name has letters, digits, '_', '-' and '.'"):
+    with pytest.raises(ConfigurationError, match="a name has letters, digits"):
         check_name(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,10 @@ def entry(*, resize: int = 17, classify: int = 17, external: dict[str, Path] | N
     )
 
 
-def write(repository: Path, version: int = 1, *, replace: bool = False, **graphs: int) -> list[Path]:
-    made = entry(**graphs)
+def write(
+    repository: Path, version: int = 1, *, replace: bool = False, resize: int = 17, classify: int = 17
+) -> list[Path]:
+    made = entry(resize=resize, classify=classify)
     check_place(made, repository, version=version, replace=replace)
     with written_aside(made, repository, version=version) as aside:
         return put_in_place(aside, repository, name="pets", version=version, replace=replace)
@@ -140,6 +143,47 @@ def test_replacing_completes_a_part_of_a_model(tmp_path: Path) -> None:
         write(tmp_path)
     write(tmp_path, replace=True)
     assert versions(tmp_path / "pets_classify") == [1]
+
+
+@pytest.mark.parametrize("part", ["pets_resize", "pets_classify"])
+def test_a_part_of_another_model_is_not_replaced(part: str, tmp_path: Path) -> None:
+    """It would take the other model's graph away."""
+    write(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"--name {part}: it is a part of the model 'pets'"):
+        check_place(replace(entry(), name=part), tmp_path, version=1, replace=True)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_rename_that_fails_undoes_the_ones_before_it(
+    which: int, anew: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where somebody else imports at the same time, or a disk fails."""
+    write(tmp_path)
+    before = contents(tmp_path)
+    renamed: list[Path] = []
+    rename = Path.replace
+
+    def failing(source: Path, target: Path) -> Path:
+        renamed.append(source)
+        if len(renamed) > which:
+            raise OSError(28, "No space left on device")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(ConfigurationError, match=r"cannot be written \(.*No space left on device\); it is as it was"):
+        write(tmp_path, 2, replace=anew, resize=13)
+    assert len(renamed) == which + 1
+    assert contents(tmp_path) == before
+
+
+def test_a_file_in_the_place_of_a_version_is_refused(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "pets_classify" / "2").touch()
+    before = contents(tmp_path)
+    with pytest.raises(ConfigurationError, match="it is as it was"):
+        write(tmp_path, 2, resize=13)
+    assert contents(tmp_path) == before
 
 
 def test_weights_that_stay_outside_are_copied_beside_the_graph(tmp_path: Path) -> None:

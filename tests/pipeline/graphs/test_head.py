@@ -106,7 +106,7 @@ def test_bytes_stay_bytes_and_are_never_normalised() -> None:
     got = result(head(rules(colour="bgr", **AS_IS), dtype="uint8", layout="NHWC"), pixels())
     assert got.dtype == np.uint8
     assert (got == pixels()[..., ::-1]).all()
-    with pytest.raises(ConfigurationError, match="leave out --mean and --std, and say --scale 1"):
+    with pytest.raises(ConfigurationError, match="say --scale 1 --mean 0 --std 1"):
         head(rules(**IMAGENET), dtype="uint8")
 
 

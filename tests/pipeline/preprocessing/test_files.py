@@ -336,6 +336,9 @@ def test_a_folder_without_such_a_file_is_refused(tmp_path: Path) -> None:
         ("keras:ResNet50", {"colour": "bgr", "scale": 1.0, "resize_to": (224, 224), "antialias": False}),
         ("keras:mobilenetv2", {"scale": 1 / 127.5, "mean": (1.0,)}),
         ("keras:EfficientNetB3", {"scale": 1.0, "mean": (0.0,), "crop": (300, 300)}),
+        ("keras:caffe", {"colour": "bgr", "scale": 1.0, "resize_to": (224, 224)}),
+        ("keras:mobilenet_v2", {"scale": 1 / 127.5, "mean": (1.0,)}),
+        ("keras:resnet", {"colour": "bgr", "scale": 1.0}),
         ("keras:DenseNet121", {"scale": 1 / 255, **IMAGENET}),
     ],
 )
@@ -349,8 +352,9 @@ def test_names(name: str, expected: dict[str, Any]) -> None:
     [
         ("torchvision:resnet51", "no classifier or weights of this name; did you mean resnet5"),
         ("FCN_ResNet50_Weights.DEFAULT", "no classifier or weights of this name"),
-        ("keras:ResNet5", r"no application of this name; did you mean ResNet50, "),
+        ("keras:ResNet5", r"no application and no mode \(.*\) of this name; did you mean ResNet50, "),
         ("keras:", "ResNet50 is one"),
+        ("torchvision", "it is a preset: say --preset torchvision"),
         ("absent.json", "there is no such file, and it is no known name; give timm's"),
     ],
 )

