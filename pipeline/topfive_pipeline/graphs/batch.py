@@ -16,6 +16,7 @@ from topfive_pipeline.graphs.batch_axes import GUESSES, Rewriting, as_shape, wit
 from topfive_pipeline.graphs.network import Network
 from topfive_pipeline.graphs.running import Arrays, noise, run, session
 from topfive_pipeline.graphs.scan import scanned
+from topfive_pipeline.graphs.strides import gathers_as_reshapes
 from topfive_pipeline.preprocessing.rules import Size
 
 _IMAGES: Final = 4
@@ -178,6 +179,7 @@ def _candidates(
     tried: list[Any] = []
     for guess in GUESSES if shapes else ():
         model = _declared_free(network)
+        gathers_as_reshapes(model.graph, shapes)
         rewriting = Rewriting(model, shapes, opset=network.opset, guess=guess)
         rewriting.run()
         if any(model.graph.node == other.graph.node for other in tried):

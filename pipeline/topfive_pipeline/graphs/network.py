@@ -19,6 +19,7 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.graphs.layouts import Layout, LayoutChoice, taken_as
 from topfive_pipeline.graphs.nodes import ELEMENT_TYPES
 from topfive_pipeline.graphs.running import noise, run, session
+from topfive_pipeline.graphs.training import must_not_train
 from topfive_pipeline.graphs.weights import External, linked, take_in
 from topfive_pipeline.preprocessing.rules import Size
 
@@ -99,6 +100,7 @@ def read(path: Path, *, layout: LayoutChoice = "auto") -> Network:
         )
     if model.functions and not external:
         model = _inlined(model, path)
+    must_not_train(model, path)
     taken = _input(model, path)
     pixels = taken_as(model.graph, taken.shape, layout=layout, where=f"{path}: its input {taken.described()}")
     _set_batch_name(model.graph)
