@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -72,6 +73,23 @@ def test_the_tolerance_is_the_users(unserved: None, tmp_path: Path, small_photos
     assert strict.proof.failure is not None
     assert "more than 0 (--tolerance)" in strict.proof.failure.said
     assert not (tmp_path / "strict").exists()
+
+
+@pytest.mark.parametrize(
+    ("end", "tolerance"),
+    [
+        ("scores = Identity(raw)", 1e-4),
+        ("q, step, zero = DynamicQuantizeLinear(raw) scores = DequantizeLinear(q, step, zero)", 1e-2),
+        ("q = QuantizeLinear(raw, one) scores = DequantizeLinear(q, one)", 1e-2),
+    ],
+)
+def test_a_network_in_8_bits_may_differ_by_one_of_its_steps(
+    end: str, tolerance: float, unserved: None, tmp_path: Path, small_photos: Photos
+) -> None:
+    model = networks.linear(end=end)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0.1, np.float32), "one"))
+    done = imported(wanted(tmp_path, model), tmp_path / "out", small_photos, dry_run=True)
+    assert done.proof.figures["tolerance"] == tolerance
 
 
 def test_weights_that_changed_after_the_export_are_found_out(
