@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from topfive_pipeline.graphs.patience import patience
+from topfive_pipeline.patience import patience
 from topfive_pipeline.graphs.weights import External
 
 Arrays = dict[str, npt.NDArray[Any]]
