@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -17,6 +18,7 @@ STOPPED: Final = 130
 """The exit code after SIGINT, SIGTERM or SIGHUP."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STANDARD_ERROR: Final = 2
+_AGAIN_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 15.0
 """For a server of the proof to end, and for files to be removed."""
 
@@ -52,20 +54,31 @@ def _interrupt(*_: Any) -> None:
 
 def _watch(reader: socket.socket) -> None:
     with reader:
-        if not _signalled(reader):
+        number = _signalled(reader)
+        if number is None:
             return
-        reader.settimeout(_GRACE_SECONDS)
-        try:
-            while reader.recv(1):
-                pass
-        except TimeoutError:
-            os.write(_STANDARD_ERROR, b"topfive: stopped\n")
-            os._exit(STOPPED)
+        reader.settimeout(_AGAIN_SECONDS)
+        latest = time.monotonic() + _GRACE_SECONDS
+        while time.monotonic() < latest:
+            try:
+                if not reader.recv(1):
+                    return
+            except TimeoutError:
+                # A signal that came just before a wait of the main thread did not end that wait: it does now.
+                signal.pthread_kill(_main_thread(), number)
+        os.write(_STANDARD_ERROR, b"topfive: stopped\n")
+        os._exit(STOPPED)
 
 
-def _signalled(reader: socket.socket) -> bool:
-    """Wait for one of the signals; false if the command has ended before."""
+def _main_thread() -> int:
+    ident = threading.main_thread().ident
+    assert ident is not None
+    return ident
+
+
+def _signalled(reader: socket.socket) -> int | None:
+    """Wait for one of the signals, and return its number; None if the command has ended before."""
     while number := reader.recv(1):
         if number[0] in _SIGNALS:
-            return True
-    return False
+            return number[0]
+    return None

@@ -59,6 +59,16 @@ def test_a_signal_ends_a_command_in_order(number: signal.Signals) -> None:
     assert process.returncode == 130
 
 
+def test_a_signal_that_did_not_end_a_wait_ends_it_soon() -> None:
+    """As one that comes just before the wait: Python has noted it, and the main thread waits on."""
+    process = started(
+        "import signal, threading\n"
+        "        kill = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+        "        threading.Timer(0.2, kill).start(); time.sleep(60)"
+    )
+    assert process.communicate(timeout=_SECONDS) == ("put away\n", "topfive import: stopped\n")
+
+
 def test_one_that_cannot_end_in_order_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the runtime computes for ever: the handler of Python never runs."""
     process = started(

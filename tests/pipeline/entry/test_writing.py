@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,12 +73,11 @@ def test_nothing_is_left_of_an_error(tmp_path: Path) -> None:
     assert contents(tmp_path / "repository") == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+@pytest.mark.skipif(sys.platform != "linux", reason="where even root may not write differs by system")
+def test_a_folder_that_cannot_be_written_is_refused() -> None:
     with (
         pytest.raises(ConfigurationError, match="cannot be written"),
-        written_aside(entry(), tmp_path / "repository", version=1),
+        written_aside(entry(), Path("/proc/repository"), version=1),
     ):
         pass
 
