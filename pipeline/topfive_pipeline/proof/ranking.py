@@ -25,10 +25,10 @@ FEWEST: Final = 50
 """Fewer labelled photos tell little apart."""
 MOST: Final = 300
 """More would take minutes, and tell little more apart."""
-_FIRST: Final = 60
-"""Photos that every preprocessing gets; those that are hopeless by then get no more."""
-_HOPELESS: Final = 6.0
-"""Standard errors behind the best after `_FIRST` photos."""
+_AT_A_TIME: Final = 60
+"""Photos after which the hopeless preprocessings are given up, again and again."""
+_HOPELESS: Final = 4.0
+"""Standard errors behind the best: by chance one time in 30000."""
 CLEAR: Final = 3.0
 """Standard errors between two preprocessings of which one is clearly better: by chance one time in 700."""
 _LEAST: Final = 1e-9
@@ -102,13 +102,14 @@ def try_out(
 ) -> list[Tried]:
     """Send `photos` through each of `candidates` and then through `network`; `progress` gets photos done and all.
 
-    After the first photos the hopeless ones are given up, so theirs are the first of the others' losses.
+    Now and then the hopeless ones are given up, so theirs are the first of the others' losses.
     """
     tried = [Tried(name, rules, np.zeros(0), np.zeros(0, bool)) for name, rules in candidates]
     alive = list(range(len(candidates)))
     for done, photo in enumerate(photos):
-        if done == _FIRST:
-            alive = _hopeful(tried)
+        if done and done % _AT_A_TIME == 0:
+            hopeful = _hopeful(tried)
+            alive = [place for place in alive if place in hopeful]
         image = photo.image()
         crops: dict[Preprocessing, NDArray[np.uint8]] = {}
         for place in alive:
@@ -123,8 +124,8 @@ def try_out(
     return tried
 
 
-def _hopeful(tried: Sequence[Tried]) -> list[int]:
-    return [place for place, each in enumerate(rank_in_place(tried)) if each.behind <= _HOPELESS * each.error]
+def _hopeful(tried: Sequence[Tried]) -> set[int]:
+    return {place for place, each in enumerate(rank_in_place(tried)) if each.behind <= _HOPELESS * each.error}
 
 
 def losses(chances: NDArray[np.float64]) -> Losses:
