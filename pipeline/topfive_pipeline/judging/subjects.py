@@ -69,7 +69,7 @@ def find(asked: Sequence[str], repository: Path) -> list[Subject]:
 
 
 def other_labels(subjects: Sequence[Subject]) -> list[str]:
-    """For each subject whose labels are not those of the first, a warning: sources write the same classes differently."""
+    """A warning for each subject with other labels than the first: sources write the same classes differently."""
     first = subjects[0]
     warnings = []
     for other in subjects[1:]:
@@ -77,7 +77,7 @@ def other_labels(subjects: Sequence[Subject]) -> list[str]:
         if differ:
             warnings.append(
                 f"{differ} of {len(first.labels)} labels of {other.title} are written otherwise than those of "
-                f"{first.title}: are they the same classes in the same order? Photos are judged by the order of the first"
+                f"{first.title}: are they the same classes in the same order?"
             )
     return warnings
 
@@ -85,9 +85,7 @@ def other_labels(subjects: Sequence[Subject]) -> list[str]:
 def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]]) -> Subject:
     said = _ASKED.fullmatch(asked)
     if said is None:
-        raise ConfigurationError(
-            f"{asked!r} names no model; say NAME, NAME:VERSION, or FOLDER/NAME of another repository"
-        )
+        raise ConfigurationError(f"{asked!r} is no model; say NAME, NAME:VERSION, or FOLDER/NAME of another repository")
     folder = Path(said["where"]) if said["where"] else repository
     if folder not in read:
         read[folder] = apply({}, Repository(folder).read())
@@ -122,13 +120,12 @@ def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int
 
 def _check_takes_any_size(model: StoredModel, stored: Mapping[str, StoredModel]) -> None:
     """Raise `ConfigurationError` if photos would have to have one size."""
+    name = model.config.name
     if -1 in model.config.inputs[0].shape[1:3]:
         return
-    joined = [
-        each for each, other in stored.items() if model.config.name in {step.model for step in other.config.steps}
-    ]
+    joined = [each for each, other in stored.items() if any(step.model == name for step in other.config.steps)]
     advice = f"name the ensemble that resizes for it: {joined[0]}" if joined else "it needs an ensemble that resizes"
-    raise ConfigurationError(f"'{model.config.name}' takes images of one size only; {advice}")
+    raise ConfigurationError(f"'{name}' takes images of one size only; {advice}")
 
 
 def _labels(model: StoredModel) -> tuple[str, ...]:
