@@ -8,7 +8,7 @@ from topfive_pipeline.judging.accuracy import POINTS, Difference
 from topfive_pipeline.judging.intervals import Interval
 from topfive_pipeline.judging.judge import Judgement
 from topfive_pipeline.judging.limits import MB, MS, Choice
-from topfive_pipeline.judging.results import Judged
+from topfive_pipeline.judging.results import Judged, short_names
 from topfive_pipeline.judging.speed import ALONE, Pace, Spread
 from topfive_pipeline.judging.tables import NOTHING, Section, Table, figure, percent, rounded, signed
 
@@ -43,19 +43,20 @@ def _chosen(judgement: Judgement) -> Iterator[Section]:
         ("memory, MB", limits.mb, lambda model: figure(model.footprint.memory_bytes * MB)),
     ]
     asked = [(title, cell) for title, limit, cell in shown if limit is not None]
+    what, names = short_names(judgement.models)
     rows = tuple(
         (
-            model.title,
+            name,
             *(cell(model) for _, cell in asked),
             _verdict(choice, model.title),
         )
-        for model in judgement.models
+        for name, model in zip(names, judgement.models, strict=True)
     )
     yield Section(
         key="choice",
         title="What remains",
         lead=choice.sentence,
-        tables=(Table(("model", *(title for title, _ in asked), "within the limits"), rows),),
+        tables=(Table((what, *(title for title, _ in asked), "within the limits"), rows),),
     )
 
 
@@ -67,63 +68,67 @@ def _verdict(choice: Choice, title: str) -> str:
 
 def _accuracy(judgement: Judgement) -> Section:
     rows = []
-    for model in judgement.models:
+    what, names = short_names(judgement.models)
+    for name, model in zip(names, judgement.models, strict=True):
         found = model.accuracy
         five = (NOTHING, "") if found.top_5 is None else (percent(found.top_5.share), _between(found.top_5.interval))
-        rows.append(
-            (model.title, percent(found.top_1.share), _between(found.top_1.interval), *five, f"{found.loss:.3f}")
-        )
+        rows.append((name, percent(found.top_1.share), _between(found.top_1.interval), *five, f"{found.loss:.3f}"))
     return Section(
         key="accuracy",
         title="Accuracy",
         lead="95 %: where the share lies that all photos like these would get; from the posterior of the errors, "
         "Beta(errors + 1, right + 1). Loss: mean of −log of the true class' probability, in nats.",
-        tables=(Table(("model", "top-1, %", "95 %", "top-5, %", "95 %", "loss"), tuple(rows)),),
+        tables=(Table((what, "top-1, %", "95 %", "top-5, %", "95 %", "loss"), tuple(rows)),),
     )
 
 
 def _differences(judgement: Judgement) -> Iterator[Section]:
-    compared = [(model.title, model.difference) for model in judgement.models if model.difference is not None]
+    what, names = short_names(judgement.models)
+    compared = [
+        (name, model.difference)
+        for name, model in zip(names, judgement.models, strict=True)
+        if model.difference is not None
+    ]
     if not compared:
         return
     answers = [
         (
-            title,
+            name,
             signed(found.top_1 * POINTS, 2),
             f"[{signed(found.interval.low * POINTS, 2)}, {signed(found.interval.high * POINTS, 2)}]",
             f"{signed(found.relative * POINTS, 2)} %",
             f"{found.lost} / {found.won}",
             f"{signed(found.loss, 4)} ± {found.loss_error:.4f}",
         )
-        for title, found in compared
+        for name, found in compared
     ]
     changes = [
-        (title, percent(found.agreement), f"{found.mean_change:.4f}", f"{found.largest_change:.3f}")
-        for title, found in compared
+        (name, percent(found.agreement), f"{found.mean_change:.4f}", f"{found.largest_change:.3f}")
+        for name, found in compared
     ]
     yield Section(
         key="difference",
-        title=f"Against {judgement.models[0].title}",
+        title=f"Against {names[0]}",
         lead="Top-1 in points; below 0 is worse. Its interval of 95 % is of paired answers (Bonett and Price 2012): "
         "only photos count that one of the two lost or won. Agreement: the same first label. |Δp|: of each photo the "
         "largest change of a probability.",
         tables=(
-            Table(("model", "top-1", "95 %", "relative", "lost / won", "loss ± error"), tuple(answers)),
-            Table(("model", "agreement, %", "mean |Δp|", "largest |Δp|"), tuple(changes)),
+            Table((what, "top-1", "95 %", "relative", "lost / won", "loss ± error"), tuple(answers)),
+            Table((what, "agreement, %", "mean |Δp|", "largest |Δp|"), tuple(changes)),
         ),
-        notes=tuple(_decided(title, found, judgement) for title, found in compared),
+        notes=tuple(_decided(name, found, judgement) for name, found in compared),
     )
 
 
-def _decided(title: str, found: Difference, judgement: Judgement) -> str:
+def _decided(name: str, found: Difference, judgement: Judgement) -> str:
     """What these photos decide, and how many would decide the rest."""
-    worse = "worse" if found.top_1 < 0 else "better"
+    first = short_names(judgement.models)[1][0]
     said = [
         _decision(
             found.decides_sign,
             judgement.photos,
-            decided=f"it is {worse} than {judgement.models[0].title}",
-            question="whether it differs at all",
+            decided=f"it is {'worse' if found.top_1 < 0 else 'better'} than {first}",
+            question=f"it is worse or better than {first}",
         )
     ]
     budget = judgement.limits.loss
@@ -134,30 +139,32 @@ def _decided(title: str, found: Difference, judgement: Judgement) -> str:
                 found.decides_budget,
                 judgement.photos,
                 decided=f"it loses {within} than {budget:g} points",
-                question=f"whether it loses more than {budget:g} points",
+                question=f"it loses more than {budget:g} points",
             )
         )
-    return f"{title}: {'; '.join(said)}"
+    return f"{name}: {'; '.join(said)}."
 
 
 def _decision(needed: int | None, photos: int, *, decided: str, question: str) -> str:
     if needed is None:
-        return f"no number of photos like these would decide {question}"
+        return f"no number of photos like these would tell whether {question}"
     if needed <= photos:
-        return f"these photos decide that {decided}"
-    return f"{question} is open; about {rounded(needed)} photos like these would decide it"
+        return f"these photos tell that {decided}"
+    return f"about {rounded(needed)} photos like these would tell whether {question}"
 
 
 def _speed(judgement: Judgement) -> Iterator[Section]:
     models = judgement.models
     if not models[0].paces:
         return
-    titles = tuple(_case(pace) for pace in models[0].paces)
-    ratios = [(model.title, *(_ratio(pace.ratio) for pace in model.paces)) for model in models[1:]]
-    own = [(model.title, *(_own(pace) for pace in model.paces)) for model in models]
-    tables = [Table(("model", *titles), tuple(own))]
+    _, names = short_names(models)
+    titles = [_case(pace) for pace in models[0].paces]
+    ratios = [[_ratio(pace.ratio) for pace in model.paces] for model in models[1:]]
+    own = [[_own(pace) for pace in model.paces] for model in models]
+    tables = [Table(("", *names), tuple(zip(titles, *own, strict=True)))]
     if ratios:
-        tables.insert(0, Table((f"times as fast as {models[0].title}", *titles), tuple(ratios)))
+        head = (f"times as fast as {names[0]}", *names[1:])
+        tables.insert(0, Table(head, tuple(zip(titles, *ratios, strict=True))))
     slots = "one batch at a time" if judgement.slots == 1 else f"{judgement.slots} batches side by side, one a slot"
     yield Section(
         key="speed",
@@ -187,12 +194,13 @@ def _own(pace: Pace) -> str:
 
 def _footprint(judgement: Judgement) -> Section:
     first = judgement.models[0].footprint
+    what, names = short_names(judgement.models)
     rows = []
-    for model in judgement.models:
+    for name, model in zip(names, judgement.models, strict=True):
         found = model.footprint
         rows.append(
             (
-                model.title,
+                name,
                 f"{found.size_bytes * MB:.1f}",
                 f"{found.size_bytes / first.size_bytes:.2f}",
                 f"{found.load_seconds:.2f}",
@@ -205,7 +213,7 @@ def _footprint(judgement: Judgement) -> Section:
         title="Size, load, memory",
         lead="Load and memory: medians of three processes, each of which opens all sessions as the server does; memory "
         "is by how much such a process has grown when it has answered one image. ×: of the first model's.",
-        tables=(Table(("model", "on disk, MB", "×", "load, s", "memory, MB", "×"), tuple(rows)),),
+        tables=(Table((what, "on disk, MB", "×", "load, s", "memory, MB", "×"), tuple(rows)),),
     )
 
 

@@ -144,10 +144,12 @@ def _that_fit(
     left = memory_left()
     if left is None:
         return list(batches), []
+    # All models keep the memory of their largest batch until all are timed.
     slots = [planned(subject.classify.config, cores=cores).slots for subject in subjects]
+    an_image = sum(each.image_bytes * count for each, count in zip(footprints, slots, strict=True))
     fit, warnings = [], []
     for batch in batches:
-        needed = max(each.image_bytes * batch * count for each, count in zip(footprints, slots, strict=True))
+        needed = an_image * batch
         if needed <= left * _SPARE:
             fit.append(batch)
         else:

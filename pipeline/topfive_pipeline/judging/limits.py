@@ -13,6 +13,7 @@ from typing import Final, Literal
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.judging.accuracy import POINTS
 from topfive_pipeline.judging.results import Judged
+from topfive_pipeline.judging.tables import rounded, signed
 
 Wish = Literal["speed", "accuracy"]
 
@@ -102,11 +103,17 @@ def _sentence(
     allowed = _allowed(limits)
     if best is None:
         return f"No model is within {allowed}: {why}."
-    what = "fastest" if limits.wish == "speed" and best.fastest is not None else "most accurate"
-    kept = "All models remain" if not out else f"{', '.join(model.title for model in remain)} of {len(models)} remain"
-    if len(remain) == 1 and out:
+    if not out:
+        kept = "All models remain" if len(models) > 1 else "It remains"
+    elif len(remain) == 1:
         kept = f"Only {best.title} remains"
-    said = f"{kept} within {allowed}, and the {what} is {best.title}{_how(best, models[0], limits)}"
+    else:
+        kept = f"{len(remain)} of {len(models)} models remain"
+    said = f"{kept} within {allowed}"
+    if len(remain) > 1:
+        what = "fastest" if limits.wish == "speed" and best.fastest is not None else "most accurate"
+        said += f"; the {what} of them is {best.title}"
+    said += _how(best, models[0], limits)
     return f"{said}; out: {why}." if out else f"{said}."
 
 
@@ -118,18 +125,18 @@ def _allowed(limits: Limits) -> str:
         said.append(f"{limits.ms:g} ms for an image alone")
     if limits.mb is not None:
         said.append(f"{limits.mb:g} MB of memory")
-    return " and ".join(said) if said else "no limit"
+    return " and ".join(filter(None, [", ".join(said[:-1]), said[-1]]))
 
 
 def _how(best: Judged, reference: Judged, limits: Limits) -> str:
     """What is gained and lost by the best, and whether the photos prove that it is within the limit."""
     if best.difference is None:
-        return ", the first model itself"
+        return ""
     difference, fastest = best.difference, best.fastest
     speed = "" if fastest is None else f", {fastest.ratio.median:.2f} times as fast as {reference.title}"
-    low, high = difference.interval.low * POINTS, difference.interval.high * POINTS
+    low, high = (signed(end * POINTS, 2) for end in (difference.interval.low, difference.interval.high))
     proof = ""
-    if limits.loss is not None and low < -limits.loss:
+    if limits.loss is not None and difference.interval.low * POINTS < -limits.loss:
         more = difference.decides_budget
-        proof = f", so these photos do not prove it{'' if more is None else f': about {more} would'}"
-    return f"{speed} at {difference.top_1 * POINTS:+.2f} points of top-1 ({low:+.2f} to {high:+.2f}{proof})"
+        proof = f"; these photos do not prove it{'' if more is None else f', about {rounded(more)} would'}"
+    return f"{speed}, top-1 {signed(difference.top_1 * POINTS, 2)} points ({low} to {high}{proof})"

@@ -7,7 +7,7 @@ lines are drawn in stand-ins that become variables of the page's style, so they 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from topfive_pipeline.judging.accuracy import POINTS
 from topfive_pipeline.judging.judge import Judgement
-from topfive_pipeline.judging.results import Judged
+from topfive_pipeline.judging.results import short_names
 from topfive_pipeline.judging.speed import ALONE, Spread
 
 COLOURS: Final = ("#868e96", "#1098ad", "#f76707", "#7950f2", "#37b24d", "#e64980", "#4dabf7", "#94d82d")
@@ -62,6 +62,7 @@ def _speed_against_loss(judgement: Judgement) -> Figure | None:
     if len(models) < 2:
         return None
     figure, axes = _empty(3.6)
+    _, names = short_names(judgement.models)
     for place, model in enumerate(judgement.models):
         assert model.fastest is not None
         ratio, difference = model.fastest.ratio, model.difference
@@ -75,7 +76,7 @@ def _speed_against_loss(judgement: Judgement) -> Figure | None:
             xerr=_bars(ratio),
             yerr=[[max(0.0, points - low)], [max(0.0, high - points)]],
             **_mark(place),
-            label=model.title,
+            label=names[place],
         )
     if judgement.limits.loss is not None:
         axes.axhline(-judgement.limits.loss, color=_INK, linestyle="--", linewidth=1)
@@ -89,7 +90,7 @@ def _speed_against_loss(judgement: Judgement) -> Figure | None:
             va="top",
             fontsize=8,
         )
-    axes.set_xlabel(f"times as fast as {judgement.models[0].title}")
+    axes.set_xlabel(f"times as fast as {names[0]}")
     axes.set_ylabel("top-1, points")
     axes.set_xlim(left=0)
     _legend(figure, axes)
@@ -105,7 +106,7 @@ def _accuracies(judgement: Judgement) -> Figure:
         low, high = found.interval.low * POINTS, found.interval.high * POINTS
         axes.errorbar([share], [-place], xerr=[[max(0.0, share - low)], [max(0.0, high - share)]], **_mark(place))
     axes.yaxis.set_major_locator(FixedLocator([-place for place in range(len(judgement.models))]))
-    axes.yaxis.set_major_formatter(_names(judgement.models))
+    axes.yaxis.set_major_formatter(_words(short_names(judgement.models)[1]))
     axes.set_ylim(-len(judgement.models) + 0.5, 0.5)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("top-1, %")
@@ -118,6 +119,7 @@ def _speeds(judgement: Judgement) -> Figure | None:
     if not compared or not judgement.models[0].paces:
         return None
     figure, axes = _empty(3.2)
+    _, names = short_names(judgement.models)
     cases = [pace.case.removeprefix("batch ") for pace in judgement.models[0].paces]
     width = 0.8 / len(compared)
     for number, (place, model) in enumerate(compared):
@@ -132,15 +134,15 @@ def _speeds(judgement: Judgement) -> Figure | None:
             color=COLOURS[place % len(COLOURS)],
             ecolor=_INK,
             capsize=2,
-            label=model.title,
+            label=names[place],
         )
     axes.axhline(1, color=_INK, linewidth=1)
     axes.xaxis.set_major_locator(FixedLocator(list(range(len(cases)))))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda _, place: cases[place or 0]))
+    axes.xaxis.set_major_formatter(_words(cases))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("images in a batch" if cases[0] != ALONE else "one image alone, or images in a batch")
-    axes.set_ylabel(f"times as fast as {judgement.models[0].title}", fontsize=8)
+    axes.set_ylabel(f"times as fast as {names[0]}", fontsize=8)
     _legend(figure, axes)
     return figure
 
@@ -167,8 +169,9 @@ def _bars(spread: Spread) -> Any:
     return np.array([[spread.median - spread.low], [spread.high - spread.median]])
 
 
-def _names(models: tuple[Judged, ...]) -> FuncFormatter:
-    return FuncFormatter(lambda value, _: models[round(-value)].title)
+def _words(words: Sequence[str]) -> FuncFormatter:
+    """The first of `words` at 0, and so on, in whichever direction the axis goes."""
+    return FuncFormatter(lambda value, _: words[round(abs(value))])
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
