@@ -90,9 +90,10 @@ def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]]
     if folder not in read:
         read[folder] = apply({}, Repository(folder).read())
     stored, name = read[folder], said["name"]
-    called = [each for each, model in stored.items() if model.config.steps or classifies(model)]
+    steps = {step.model for model in stored.values() for step in model.config.steps}
+    called = [each for each, model in stored.items() if each not in steps and (model.config.steps or classifies(model))]
     if name not in called:
-        raise ConfigurationError(f"{folder} has no model '{name}' that classifies; it has {', '.join(called)}")
+        raise ConfigurationError(f"{folder} has no model '{name}' that clients can ask; it has {', '.join(called)}")
     version = None if said["version"] is None else int(said["version"])
     return _subject(stored[name], stored, version, prefix=said["where"] or "")
 
@@ -106,7 +107,7 @@ def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int
         served = version_of_step(second, classifier.versions, model)
     else:
         served = max(model.versions)
-        _check_takes_any_size(model, stored)
+        _check_takes_any_size(model)
     version = served if version is None else version
     path = classifier.graph_path(version)
     if not path.is_file():
@@ -118,14 +119,13 @@ def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int
     return Subject(f"{prefix}{model.config.name}:{version}", _labels(model), resize, Part(path, classifier.config))
 
 
-def _check_takes_any_size(model: StoredModel, stored: Mapping[str, StoredModel]) -> None:
+def _check_takes_any_size(model: StoredModel) -> None:
     """Raise `ConfigurationError` if photos would have to have one size."""
-    name = model.config.name
-    if -1 in model.config.inputs[0].shape[1:3]:
-        return
-    joined = [each for each, other in stored.items() if any(step.model == name for step in other.config.steps)]
-    advice = f"name the ensemble that resizes for it: {joined[0]}" if joined else "it needs an ensemble that resizes"
-    raise ConfigurationError(f"'{name}' takes images of one size only; {advice}")
+    if -1 not in model.config.inputs[0].shape[1:3]:
+        raise ConfigurationError(
+            f"'{model.config.name}' takes images of one size only, so photos cannot judge it; it needs an ensemble with "
+            "a model that resizes"
+        )
 
 
 def _labels(model: StoredModel) -> tuple[str, ...]:
