@@ -123,8 +123,8 @@ def _check_takes_any_size(model: StoredModel) -> None:
     """Raise `ConfigurationError` if photos would have to have one size."""
     if -1 not in model.config.inputs[0].shape[1:3]:
         raise ConfigurationError(
-            f"'{model.config.name}' takes images of one size only, so photos cannot judge it; it needs an ensemble with "
-            "a model that resizes"
+            f"'{model.config.name}' takes images of one size only, so photos cannot judge it; it needs an "
+            "ensemble with a model that resizes"
         )
 
 
