@@ -17,7 +17,15 @@ from topfive_pipeline.facts import Fact
 from topfive_pipeline.proof.verdict import Finding, Proof
 
 _COLOURS: Final = {"found": "cyan", "read": "blue", "said": "green", "assumed": "yellow", "must be said": "red"}
-_MARKS: Final = {True: "[green]ok[/]", False: "[red]FAILED[/]", None: "[yellow]not tried[/]"}
+_MARKS: Final = {True: "[green]ok[/]", False: "[red]FAILED[/]", None: "[dim]--[/]"}
+
+
+class _Console(Console):
+    """Rich's console, which would end the process itself if nobody reads on."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to who runs the command."""
+        raise BrokenPipeError
 
 
 class Screen:
@@ -25,8 +33,8 @@ class Screen:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._out = Console(quiet=quiet, highlight=False, soft_wrap=False, emoji=False)
-        self._progress = Console(stderr=True, quiet=quiet, emoji=False)
+        self._out = _Console(quiet=quiet, highlight=False, soft_wrap=False, emoji=False)
+        self._progress = _Console(stderr=True, quiet=quiet, emoji=False)
         self._is_watched = not quiet and self._progress.is_terminal
 
     def say(self, text: str) -> None:

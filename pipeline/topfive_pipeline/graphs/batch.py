@@ -14,8 +14,10 @@ import onnx
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.graphs.batch_axes import GUESSES, Rewriting, as_shape, with_shapes
 from topfive_pipeline.graphs.network import Network
+from topfive_pipeline.graphs.nodes import nodes_in
 from topfive_pipeline.graphs.running import Arrays, noise, run, session
 from topfive_pipeline.graphs.scan import scanned
+from topfive_pipeline.graphs.strides import gathers_as_reshapes
 from topfive_pipeline.preprocessing.rules import Size
 
 _IMAGES: Final = 4
@@ -57,6 +59,8 @@ def free_batch(network: Network, *, size: Size | None = None) -> Freed:
     try:
         running = session(network.model, network.external)
         singles, single_ms = _run_singles(running, network, images)
+    except ConfigurationError:
+        raise
     except Exception as error:  # the runtime raises a dozen unrelated types
         raise ConfigurationError(f"onnxruntime cannot run the network on one image: {error}") from error
     failed = ""
@@ -89,7 +93,7 @@ def _freed(
     batch_ms: float,
     failed: str,
 ) -> Freed:
-    warnings = (_cost(single_ms, batch_ms, failed),) if by == "scan" else ()
+    warnings = (_cost(network, single_ms, batch_ms, failed),) if by == "scan" else ()
     proven = f"; {_IMAGES} images at once give what they give alone (difference {difference:.0e})"
     return Freed(
         network=network,
@@ -102,12 +106,14 @@ def _freed(
     )
 
 
-def _cost(single_ms: float, batch_ms: float, failed: str) -> str:
+def _cost(network: Network, single_ms: float, batch_ms: float, failed: str) -> str:
+    remedy = "export it again with a batch dimension that is free"
+    if any(node.op_type == "DynamicQuantizeLinear" for node in nodes_in(network.model)):
+        remedy = "quantise it statically: dynamic quantisation takes its range from a whole batch"
     reason = failed.splitlines()[0] if failed else "there is no rule for it"
     return (
         f"the network runs image by image: {batch_ms:.1f} ms for each of {_IMAGES} images at once, {single_ms:.1f} ms "
-        f"for one alone, so batches gain nothing; a batch as such fails ({reason}); export it again with a batch "
-        "dimension that is free"
+        f"for one alone, so batches gain nothing; a batch as such fails ({reason}); {remedy}"
     )
 
 
@@ -152,7 +158,7 @@ def _difference(found: list[Arrays], singles: Arrays) -> float | None:
             got = outputs[name]
             if got.shape != (rows, *wanted.shape[1:]):
                 return None
-            # the same infinities have no difference that is a number; nor has what is none, which the proof finds
+            # The same infinities and NaN have no difference that is a number; that they are none, the proof says.
             unlike = (got != wanted[:rows]) & ~(np.isnan(got) & np.isnan(wanted[:rows]))
             apart = float(np.abs(got[unlike].astype(np.float64) - wanted[:rows][unlike]).max(initial=0.0))
             if not (apart <= _TOLERANCES[str(wanted.dtype)] * scale and apart <= _MIXED * spread):
@@ -176,6 +182,7 @@ def _candidates(
     tried: list[Any] = []
     for guess in GUESSES if shapes else ():
         model = _declared_free(network)
+        gathers_as_reshapes(model.graph, shapes)
         rewriting = Rewriting(model, shapes, opset=network.opset, guess=guess)
         rewriting.run()
         if any(model.graph.node == other.graph.node for other in tried):
