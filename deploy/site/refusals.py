@@ -87,6 +87,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "judging/footprint.py",
             "judging/limits.py",
             "judging/reports.py",
+            "commands/evaluating.py",
         ),
     ),
 )

@@ -130,7 +130,7 @@ def _photos(asked: Asked, reference: Subject) -> list[Photo]:
         )
     chosen = known if asked.part == "all" else in_part(known, "judge")
     if len(chosen) < FEWEST:
-        half = "" if asked.part == "all" else f" of its {len(known)} the half that judges; --part all takes all"
+        half = "" if asked.part == "all" else f" (of its {len(known)}, those that may judge; --part all takes all)"
         raise ConfigurationError(
             f"--photos {asked.photos}: {len(chosen)} photos tell nothing{half}; give at least {FEWEST}, better hundreds"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.pipeline import colours
 from tests.pipeline.conftest import no_servers
 from tests.pipeline.importing import edit, imported, wanted
 from topfive_pipeline.entry.names import graph_path
+from topfive_pipeline.judging.footprint import footprint_of
 from topfive_pipeline.judging.judge import Asked, Judgement, judge
 from topfive_pipeline.judging.limits import Limits
 from topfive_pipeline.preprocessing.choices import Choice, Choices
@@ -67,9 +69,10 @@ def asked(judged_folder: Path) -> Asked:
 
 @pytest.fixture(scope="session")
 def judgement(asked: Asked) -> Judgement:
-    """What is found of them: made once, for nine processes load the models."""
+    """What is found of them: made once, for a process for each loads the models."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("topfive_pipeline.judging.speed.SLICE_SECONDS", 0.002)
+        patch.setattr("topfive_pipeline.judging.judge.footprint_of", partial(footprint_of, loads=1))
         return judge(asked, lambda _: None)
 
 

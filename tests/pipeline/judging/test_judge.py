@@ -71,7 +71,9 @@ def test_too_few_photos_are_refused(asked: Asked, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(asked.photos, tmp_path / "few"))
     lines = (folder / "labels.csv").read_text(encoding="utf-8").splitlines()[:12]
     (folder / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=r"few: \d photos tell nothing of its 11 the half that judges; --part"):
+    with pytest.raises(
+        ConfigurationError, match=r"\d photos tell nothing \(of its 11, those that may judge; --part all"
+    ):
         judge(replace(asked, photos=folder, part="judge"), lambda _: None)
 
 
