@@ -98,23 +98,28 @@ def _differences(judgement: Judgement) -> Iterator[Section]:
             f"[{signed(found.interval.low * POINTS, 2)}, {signed(found.interval.high * POINTS, 2)}]",
             f"{signed(found.relative * POINTS, 2)} %",
             f"{found.lost} / {found.won}",
-            f"{signed(found.loss, 4)} ± {found.loss_error:.4f}",
         )
         for name, found in compared
     ]
     changes = [
-        (name, percent(found.agreement), f"{found.mean_change:.4f}", f"{found.largest_change:.3f}")
+        (
+            name,
+            f"{signed(found.loss, 4)} ± {found.loss_error:.4f}",
+            percent(found.agreement),
+            f"{found.mean_change:.3f}",
+            f"{found.largest_change:.3f}",
+        )
         for name, found in compared
     ]
     yield Section(
         key="difference",
         title=f"Against {names[0]}",
         lead="Top-1 in points; below 0 is worse. Its interval of 95 % is of paired answers (Bonett and Price 2012): "
-        "only photos count that one of the two lost or won. Agreement: the same first label. |Δp|: of each photo the "
-        "largest change of a probability.",
+        "only photos count that one of the two lost or won. Loss in nats, above 0 is worse. Agreement: the same first "
+        "label. |Δp|: of each photo the largest change of a probability.",
         tables=(
-            Table((what, "top-1", "95 %", "relative", "lost / won", "loss ± error"), tuple(answers)),
-            Table((what, "agreement, %", "mean |Δp|", "largest |Δp|"), tuple(changes)),
+            Table((what, "top-1", "95 %", "relative", "lost / won"), tuple(answers)),
+            Table((what, "loss ± error", "agreement, %", "mean |Δp|", "largest |Δp|"), tuple(changes)),
         ),
         notes=tuple(_decided(name, found, judgement) for name, found in compared),
     )
