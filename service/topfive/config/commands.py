@@ -22,6 +22,7 @@ _PURPOSES: Final = {
     "import": "makes a servable model of a trained network (ONNX), and proves it",
     "check": "holds a model repository to the same proof",
     "example": "shows how a client calls a model",
+    "evaluate": "judges models on labelled photos: accuracy, speed, size",
     "export": "builds the reference model from its published weights",
 }
 _USAGE: Final = 2
