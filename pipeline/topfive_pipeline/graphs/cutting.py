@@ -42,7 +42,7 @@ def cut(model: Any) -> Cut:
     inferred = onnx.shape_inference.infer_shapes(model)
     graph = inferred.graph
     begin, skipped = _end_of_head(graph)
-    output = _all_probabilities(graph)
+    output = all_probabilities(graph)
     layout, shape = _layout(graph, begin)
     channels = shape[0] if layout == "NCHW" else shape[2]
     result = onnx.ModelProto()
@@ -80,8 +80,8 @@ def _end_of_head(graph: Any) -> tuple[str, set[int]]:
     return value, skipped
 
 
-def _all_probabilities(graph: Any) -> str:
-    """The value that the `TopK` chooses from."""
+def all_probabilities(graph: Any) -> str:
+    """The value that the one `TopK` of a classify graph chooses from; raises `ConfigurationError` if there is none."""
     chosen = [node for node in graph.node if node.op_type == "TopK"]
     if len(chosen) != 1:
         raise ConfigurationError(

@@ -1,0 +1,136 @@
+"""The models that are judged: found in repositories by name and version, with the files that the server would run.
+
+What does not live here: running them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from topfive.ground.errors import ConfigurationError
+from topfive.models.wiring import apply, classifies, version_of_step
+from topfive.repository.misplaced import is_version
+from topfive.repository.model_config import ModelConfig
+from topfive.repository.reading import Repository, StoredModel
+from topfive_pipeline.entry.names import LABELS
+
+_ASKED: Final = re.compile(r"(?P<where>.+/)?(?P<name>[^/:]+)(:(?P<version>\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One graph as the server would load it: its file, and its configuration."""
+
+    path: Path
+    config: ModelConfig
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the graph and all files beside it, where its weights may be."""
+        return sum(file.stat().st_size for file in self.path.parent.rglob("*") if file.is_file())
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One version of a model: what it is called here, its labels if known, and its graphs.
+
+    `resize`: None if the classifier takes images of any size.
+    """
+
+    title: str
+    labels: tuple[str, ...]
+    resize: Part | None
+    classify: Part
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its graphs in the order in which an image passes them."""
+        return (self.classify,) if self.resize is None else (self.resize, self.classify)
+
+
+def find(asked: Sequence[str], repository: Path) -> list[Subject]:
+    """The models that are `asked` for, as NAME or NAME:VERSION, of `repository` or of another: FOLDER/NAME.
+
+    Without a version it is the one that the server would serve. A version that is asked for need not be one that the
+    `version_policy` lets be served. Raises `ConfigurationError` if one is not there, or is asked for
+    twice.
+    """
+    read: dict[Path, dict[str, StoredModel]] = {}
+    subjects = [_find(each, repository, read) for each in asked]
+    titles = [subject.title for subject in subjects]
+    for title in titles:
+        if titles.count(title) > 1:
+            raise ConfigurationError(f"{title} is asked for twice; name each version once")
+    return subjects
+
+
+def other_labels(subjects: Sequence[Subject]) -> list[str]:
+    """For each subject whose labels are not those of the first, a warning: sources write the same classes differently."""
+    first = subjects[0]
+    warnings = []
+    for other in subjects[1:]:
+        differ = sum(one != another for one, another in zip(first.labels, other.labels, strict=False))
+        if differ:
+            warnings.append(
+                f"{differ} of {len(first.labels)} labels of {other.title} are written otherwise than those of "
+                f"{first.title}: are they the same classes in the same order? Photos are judged by the order of the first"
+            )
+    return warnings
+
+
+def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]]) -> Subject:
+    said = _ASKED.fullmatch(asked)
+    if said is None:
+        raise ConfigurationError(
+            f"{asked!r} names no model; say NAME, NAME:VERSION, or FOLDER/NAME of another repository"
+        )
+    folder = Path(said["where"]) if said["where"] else repository
+    if folder not in read:
+        read[folder] = apply({}, Repository(folder).read())
+    stored, name = read[folder], said["name"]
+    called = [each for each, model in stored.items() if model.config.steps or classifies(model)]
+    if name not in called:
+        raise ConfigurationError(f"{folder} has no model '{name}' that classifies; it has {', '.join(called)}")
+    version = None if said["version"] is None else int(said["version"])
+    return _subject(stored[name], stored, version, prefix=said["where"] or "")
+
+
+def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int | None, *, prefix: str) -> Subject:
+    resize, classifier = None, model
+    if model.config.steps:
+        first, second = model.config.steps
+        preparing, classifier = stored[first.model], stored[second.model]
+        resize = Part(preparing.graph_path(version_of_step(first, preparing.versions, model)), preparing.config)
+        served = version_of_step(second, classifier.versions, model)
+    else:
+        served = max(model.versions)
+        _check_takes_any_size(model, stored)
+    version = served if version is None else version
+    path = classifier.graph_path(version)
+    if not path.is_file():
+        there = sorted(int(each.name) for each in classifier.folder.iterdir() if is_version(each.name))
+        raise ConfigurationError(
+            f"'{model.config.name}' has no version {version}: {path} is missing; versions that are there: "
+            f"{', '.join(map(str, there))}"
+        )
+    return Subject(f"{prefix}{model.config.name}:{version}", _labels(model), resize, Part(path, classifier.config))
+
+
+def _check_takes_any_size(model: StoredModel, stored: Mapping[str, StoredModel]) -> None:
+    """Raise `ConfigurationError` if photos would have to have one size."""
+    if -1 in model.config.inputs[0].shape[1:3]:
+        return
+    joined = [
+        each for each, other in stored.items() if model.config.name in {step.model for step in other.config.steps}
+    ]
+    advice = f"name the ensemble that resizes for it: {joined[0]}" if joined else "it needs an ensemble that resizes"
+    raise ConfigurationError(f"'{model.config.name}' takes images of one size only; {advice}")
+
+
+def _labels(model: StoredModel) -> tuple[str, ...]:
+    listed = model.folder / LABELS
+    return tuple(listed.read_text(encoding="utf-8").splitlines()) if listed.is_file() else ()
