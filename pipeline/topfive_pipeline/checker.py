@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from topfive.ground.errors import ConfigurationError
 from topfive.models.wiring import apply, classifies, version_of_step
 from topfive.repository.reading import Repository, StoredModel
+from topfive_pipeline.entry.labels import served_labels
 from topfive_pipeline.entry.names import LABELS
 from topfive_pipeline.entry.provenance import properties_of, stamped_rules
 from topfive_pipeline.graphs.cutting import Cut, cut
@@ -26,7 +27,7 @@ from topfive_pipeline.preprocessing.candidates import candidates
 from topfive_pipeline.preprocessing.reference import pixels
 from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.answers import fault_of
-from topfive_pipeline.proof.photos import Photo, odd_images
+from topfive_pipeline.proof.photos import Photo, Unreadable, odd_images
 from topfive_pipeline.proof.ranking import CLEAR, FEWEST, Tried, labelled, losses, rank, standard_error, try_out
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.served import serve
@@ -102,8 +103,7 @@ def check(
 
 
 def _chain(model: StoredModel, stored: Mapping[str, StoredModel]) -> Chain:
-    listed = model.folder / LABELS
-    labels = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else None
+    labels = served_labels(model.folder / LABELS)
     if not model.config.steps:
         return Chain(model.config.name, None, Graph(model.graph_path(max(model.versions))), labels)
     graphs = [
@@ -127,6 +127,8 @@ def _check_model(
         if findings[-1].passed is not False and len(known) >= FEWEST and chain.resize is not None:
             finding, warnings = _against_others(chain, labelled(known, what_for="check"), progress)
             findings.append(finding)
+    except Unreadable:
+        raise
     except ConfigurationError as error:
         findings.append(Finding("graphs", False, str(error)))
     return Checked(model.config.name, Proof(tuple(findings)), tuple(warnings))
@@ -233,6 +235,10 @@ def _as_served(chain: Chain, served: Any, network: Cut, photos: Sequence[Photo])
         graph = Graph(path)
     rows = [graph.run(chain.crop(np.asarray(photo.image())), network.output)[0][0] for photo in photos]
     true = np.array([photo.label for photo in photos])
+    if true.max() >= len(rows[0]):
+        raise ConfigurationError(
+            f"a photo's class is {true.max()}, and the network has {len(rows[0])}: correct the list"
+        )
     chances = np.array([row[label] for row, label in zip(rows, true, strict=True)], np.float64)
     return Tried("as served", None, losses(chances), np.array([int(row.argmax()) for row in rows]) == true)
 

@@ -32,6 +32,7 @@ from topfive_pipeline.graphs.batch import free_batch
 from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.network import Network, Value, read
 from topfive_pipeline.graphs.outputs import choose_output, classes_of, expose
+from topfive_pipeline.graphs.running import gathered
 from topfive_pipeline.graphs.scores import Scores, ScoresChoice, resolve_scores, scores_kind
 from topfive_pipeline.graphs.tail import EMBEDDING, Ranking
 from topfive_pipeline.preprocessing import files
@@ -214,12 +215,21 @@ def build_entry(planned: Plan, network: Network) -> Entry:
 def original(planned: Plan) -> Original:
     """The network as it was given, to compare with."""
     return Original(
-        graph=Graph(planned.wanted.model),
+        graph=original_graph(planned),
         output=planned.output.name,
         rules=planned.rules,
         layout=planned.network.layout,
         scores=planned.scores,
     )
+
+
+def original_graph(planned: Plan) -> Graph:
+    """The network's file, loaded."""
+    path, links = planned.wanted.model, planned.network.links
+    if not links:
+        return Graph(path)
+    with gathered({path.name: path, **links}) as folder:
+        return Graph(folder / path.name)
 
 
 def written_model(repository: Path, entry: Entry, version: int, *, threshold: float | None) -> Written:

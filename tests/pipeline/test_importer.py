@@ -359,6 +359,13 @@ def test_facts_name_what_was_found_and_read(tmp_path: Path) -> None:
     assert (by_name["labels"].value, by_name["labels"].where) == ("3: ant, bee, cat", "pets.txt")
 
 
+def test_the_size_of_a_network_is_that_with_the_weights_beside_it(tmp_path: Path) -> None:
+    given = wanted(tmp_path)
+    model = networks.linear(shape="N,3,128,128")
+    onnx.save(model, given.model, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert importer.plan(given).facts[0].value == "model.onnx, 0.6 MB, opset 17"
+
+
 def test_what_nobody_said_is_missing_and_never_assumed(tmp_path: Path) -> None:
     planned = importer.plan(wanted(tmp_path, said={}))
     assert planned.resolved.rules is None

@@ -9,10 +9,11 @@ from typing import Annotated
 from rich.markup import escape
 from typer import Argument, Option
 
+from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.checker import Checked, check
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
-from topfive_pipeline.entry.labels import read_labels
+from topfive_pipeline.entry.labels import read_labels, served_labels
 from topfive_pipeline.entry.names import LABELS
 from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.photos import read_photos, shipped
@@ -40,6 +41,8 @@ def check_repository(
 
     Exit code: 0 all hold (perhaps with warnings), 1 one does not, 2 the repository cannot be read.
     """
+    if not repository.is_dir():
+        raise ConfigurationError(f"{repository}: there is no such folder; name a model repository")
     screen = Screen(quiet=as_json)
     names = _names_in(repository) if labels is None else read_labels(labels)
     pictures = shipped() if photos is None else read_photos(photos, labels=names)
@@ -60,8 +63,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _names_in(repository: Path) -> list[str]:
     """The class names of the models, if all have the same; else none."""
-    listed = {path.read_text(encoding="utf-8") for path in repository.glob(f"*/{LABELS}")}
-    return listed.pop().splitlines() if len(listed) == 1 else []
+    listed = {tuple(served_labels(path) or ()) for path in repository.glob(f"*/{LABELS}") if path.is_file()}
+    return list(listed.pop()) if len(listed) == 1 else []
 
 
 def _show(checked: Checked, screen: Screen) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from topfive.repository.reading import Repository, StoredModel
 from topfive_pipeline.commands.running import run
 from topfive_pipeline.commands.screen import Screen
 
+_URL: Final = re.compile(r"https?://[^\s'\"\\]+")
 _TEXT: Final = """\
 # Serve it
 topfive --model-repository {repository}
@@ -50,6 +52,8 @@ def example(
     url: Annotated[str, Option(help="Where it is served.")] = "http://127.0.0.1:8000",
 ) -> int:
     """Show how to serve a model and how to ask it, ready to be copied."""
+    if not _URL.fullmatch(url):
+        raise ConfigurationError(f"--url {url}: it is no address of a service; say http://127.0.0.1:8000")
     model = _model(repository, name)
     tensor = model.config.inputs[0]
     height, width = tensor.shape[1:3]
@@ -73,6 +77,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _model(repository: Path, name: str) -> StoredModel:
+    if not repository.is_dir():
+        raise ConfigurationError(f"--repository {repository}: there is no such folder; name a model repository")
     models = apply({}, Repository(repository).read())
     called = {each: model for each, model in models.items() if model.config.steps or classifies(model)}
     if name not in called:

@@ -7,10 +7,9 @@ from dataclasses import asdict
 
 from topfive_pipeline.commands.lines import customary, flags
 from topfive_pipeline.commands.screen import Screen, print_json
-from topfive_pipeline.importer import Plan, must_have_labels
+from topfive_pipeline.importer import Plan, must_have_labels, original_graph
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.ranking import MOST, Ranked, labelled, rank, try_out
-from topfive_pipeline.proof.running import Graph
 
 
 def find_best(planned: Plan, photos: Sequence[Photo], screen: Screen, *, as_json: bool, start: str) -> int:
@@ -25,7 +24,7 @@ def find_best(planned: Plan, photos: Sequence[Photo], screen: Screen, *, as_json
     with screen.counting("photos") as progress:
         ranked = rank(
             try_out(
-                Graph(planned.wanted.model),
+                original_graph(planned),
                 planned.output.name,
                 tried,
                 known,

@@ -16,7 +16,7 @@ from topfive_pipeline.commands.lines import beginning, customary, flags
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.entry.labels import IMAGENET, labels_in, read_labels
-from topfive_pipeline.facts import in_order, preprocessing_facts
+from topfive_pipeline.facts import Fact, in_order, preprocessing_facts
 from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.scores import ScoresChoice
 from topfive_pipeline.importer import Imported, Plan, Wanted, carry_out, must_have_labels, plan
@@ -120,6 +120,7 @@ def import_model(
     """
     screen = Screen(quiet=as_json)
     number = _version(version)
+    _check_tolerance(tolerance)
     start = beginning(
         str(model),
         {
@@ -218,9 +219,14 @@ def _photos(folder: Path | None, labels: Sequence[str] | None, *, most: int | No
 def _version(text: str) -> int | None:
     if text == "next":
         return None
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
         raise ConfigurationError(f"--version {text}: a version is next, or a number from 1 on")
     return int(text)
+
+
+def _check_tolerance(tolerance: float | None) -> None:
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise ConfigurationError(f"--tolerance {tolerance:g}: probabilities differ by more than 0 and less than 1")
 
 
 def _show(planned: Plan, screen: Screen) -> None:
@@ -249,6 +255,7 @@ def _document(planned: Plan, done: Imported) -> dict[str, Any]:
         "version": done.version,
         "facts": [asdict(fact) for fact in planned.facts],
         "preprocessing": {field: asdict(choice) for field, choice in planned.resolved.choices.items()},
+        "batch": done.how_batched,
         "warnings": done.warnings,
         "proof": done.proof.as_json(),
         "written": [str(folder) for folder in done.folders],
@@ -258,6 +265,8 @@ def _document(planned: Plan, done: Imported) -> dict[str, Any]:
 def _tell(planned: Plan, done: Imported, screen: Screen, *, repository: Path, dry_run: bool) -> None:
     for warning in done.warnings:
         screen.warn(warning)
+    if planned.network.batch is not None:
+        screen.facts([Fact("found", "batch", done.how_batched)])
     screen.proof(done.proof)
     if (failure := done.proof.failure) is not None:
         screen.say(f"\n[red]Nothing was written:[/] the first step that differs is '{failure.step}'.")

@@ -20,13 +20,21 @@ _COLOURS: Final = {"found": "cyan", "read": "blue", "said": "green", "assumed": 
 _MARKS: Final = {True: "[green]ok[/]", False: "[red]FAILED[/]", None: "[yellow]not tried[/]"}
 
 
+class _Console(Console):
+    """Rich's console, which would end the process itself if nobody reads on."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to who runs the command."""
+        raise BrokenPipeError
+
+
 class Screen:
     """The terminal of one command. `quiet`: nothing is shown, for `--json` prints one document at the end."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._out = Console(quiet=quiet, highlight=False, soft_wrap=False, emoji=False)
-        self._progress = Console(stderr=True, quiet=quiet, emoji=False)
+        self._out = _Console(quiet=quiet, highlight=False, soft_wrap=False, emoji=False)
+        self._progress = _Console(stderr=True, quiet=quiet, emoji=False)
         self._is_watched = not quiet and self._progress.is_terminal
 
     def say(self, text: str) -> None:

@@ -85,6 +85,8 @@ def from_columns(text: str, path: Path) -> Table:
         ]
     except csv.Error as error:
         raise ConfigurationError(f"{path}: it cannot be read as CSV ({error}); check its quotes") from error
+    if not rows:
+        raise ConfigurationError(f"{path}: it names no class")
     width = len(rows[0])
     for number, row in enumerate(rows, start=1):
         if len(row) != width:

@@ -18,7 +18,8 @@ from topfive_pipeline.preprocessing.text_files import read_json, read_text
 _PLACEHOLDER: Final = re.compile(r"LABEL_\d+")
 """What Hugging Face writes where nobody has given names."""
 _NUMBERED: Final = re.compile(r"(\d+)[\s:,;.)-]+(\S.*)", re.ASCII)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Also what ends a line in Unicode, for labels.txt has a line for each, and halves of characters, from JSON."""
 
 
 IMAGENET: Final = Path(__file__).with_name("imagenet-1k.txt")
@@ -54,6 +55,11 @@ def read_labels(path: Path) -> list[str]:
     return _checked(_of_lines(text, path), path)
 
 
+def served_labels(path: Path) -> list[str] | None:
+    """The lines of a served model's labels.txt, as they are; None if it has none. Raises `ConfigurationError`."""
+    return read_text(path).rstrip("\n").split("\n") if path.exists() else None
+
+
 def labels_in(source: str | Path) -> list[str] | None:
     """The names in a JSON file that was named for its preprocessing: `id2label`, `label_names`; None if it has none.
 
@@ -62,11 +68,19 @@ def labels_in(source: str | Path) -> list[str] | None:
     `ConfigurationError` for names with gaps.
     """
     path = Path(source)
-    folder = path if path.is_dir() else path.parent
-    for file in (path, folder / "config.json"):
-        if file.is_file() and (found := _names_beside(file)) is not None:
+    for file in _places(path):
+        if (found := _names_beside(file)) is not None:
             return found
     return None
+
+
+def _places(path: Path) -> list[Path]:
+    """The files that may have names; none if `path` is not even possible as one, which its reader says."""
+    try:
+        folder = path if path.is_dir() else path.parent
+        return [file for file in (path, folder / "config.json") if file.is_file()]
+    except OSError:
+        return []
 
 
 def _names_beside(path: Path) -> list[str] | None:
@@ -139,7 +153,9 @@ def _of_json(content: Any, path: Path) -> list[str] | None:
 
 def _described(names: Sequence[Any], descriptions: Any, path: Path) -> list[str]:
     """The names in timm's files, which are synsets for ImageNet; the descriptions instead where each has one."""
-    if isinstance(descriptions, Mapping) and all(isinstance(descriptions.get(name), str) for name in names):
+    if isinstance(descriptions, Mapping) and all(
+        isinstance(name, str) and isinstance(descriptions.get(name), str) for name in names
+    ):
         names = [descriptions[name] for name in names]
     return _checked(Table(dict(enumerate(names))), path)
 

@@ -12,6 +12,8 @@ GRAPH: Final = "model.onnx"
 LABELS: Final = "labels.txt"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
+_DEVICE: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
 
 def resize_name(name: str) -> str:
     """The model that makes crops of images."""
@@ -34,9 +36,16 @@ def graph_path(repository: Path, model: str, version: int) -> Path:
 
 
 def check_name(name: str) -> None:
-    """Raise `ConfigurationError` unless `name` can be a folder and a part of a URL everywhere."""
+    """Raise `ConfigurationError` unless `name` can be a folder and a part of a URL everywhere, and is no step's."""
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"--name {name!r}: a name has letters, digits, '_', '-' and '.', begins with a letter or digit, and has at "
             "most 100 characters"
         )
+    if name.endswith(".") or _DEVICE.fullmatch(name):
+        raise ConfigurationError(f"--name {name!r}: Windows takes no folder of this name; choose another")
+    for step in (resize_name(""), classify_name("")):
+        if name.endswith(step):
+            raise ConfigurationError(
+                f"--name {name!r}: names that end in {step!r} are for the steps of other models; choose another"
+            )

@@ -50,9 +50,17 @@ def properties_of(model: Any) -> dict[str, str]:
 
 
 def stamped_rules(properties: Mapping[str, str]) -> Preprocessing | None:
-    """The preprocessing that a graph with these `properties` was made for, if `topfive import` made it."""
+    """The preprocessing that a graph with these `properties` was made for, if `topfive import` made it.
+
+    None too if it is not said as this version of it does.
+    """
     if properties.get("producer") != PRODUCER or PREPROCESSING not in properties:
         return None
-    fields: dict[str, Any] = json.loads(properties[PREPROCESSING])
-    values: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in fields.items()}
-    return Preprocessing(**values)
+    try:
+        fields: dict[str, Any] = json.loads(properties[PREPROCESSING])
+        values: dict[str, Any] = {
+            name: tuple(each) if isinstance(each, list) else each for name, each in fields.items()
+        }
+        return Preprocessing(**values)
+    except (ValueError, TypeError, AttributeError):
+        return None

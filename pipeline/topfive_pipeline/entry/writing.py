@@ -5,22 +5,27 @@ What lives here: folders, files and versions. What does not: what the graphs are
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Final, Self
 
 import onnx
 
 from topfive.ground.errors import ConfigurationError
 from topfive.repository.misplaced import CONFIG, is_version
 from topfive_pipeline.entry.configs import Shape, check_same_interface, config_texts
+from topfive_pipeline.entry.locking import is_in_use, locked
 from topfive_pipeline.entry.names import GRAPH, LABELS, classify_name, folders, graph_path, resize_name
 
 _EMPTY = ".gitkeep"
 """Git keeps no empty folder, and Triton wants a version folder of an ensemble."""
+_IMPORTING: Final = ".importing-"
+_REPLACED: Final = ".replaced-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +60,14 @@ def check_place(entry: Entry, repository: Path, *, version: int, replace: bool) 
     for other in (path.name for path in repository.glob("*/") if entry.name in folders(path.name)[:-1]):
         raise ConfigurationError(f"--name {entry.name}: it is a part of the model '{other}'; choose another name")
     there = [model for model in folders(entry.name) if (repository / model).exists()]
+    if replace:
+        _check_users(repository, there, name=entry.name)
     if not there or replace:
         return
     if len(there) < len(folders(entry.name)):
         raise ConfigurationError(
             f"{repository} has {', '.join(there)}, which is not the whole of a model '{entry.name}'; choose another "
-            "--name, or --replace to write all of it anew"
+            "--name, or --replace to remove that and write all of it anew"
         )
     for model in (classify_name(entry.name), resize_name(entry.name)):
         if version in versions(repository / model):
@@ -73,6 +80,22 @@ def check_place(entry: Entry, repository: Path, *, version: int, replace: bool) 
         if not path.is_file():
             raise ConfigurationError(f"{path} is missing; --replace writes the model anew")
         check_same_interface(path.read_text(encoding="utf-8"), text, name=model, where=str(path))
+
+
+def _check_users(repository: Path, there: Sequence[str], *, name: str) -> None:
+    """Raise `ConfigurationError` if a model other than `name` needs one of the folders `there`."""
+    for model in there:
+        if users := _users(repository, model, besides=name):
+            raise ConfigurationError(
+                f"--replace would remove {repository / model}, a step of {', '.join(users)}; choose another --name"
+            )
+
+
+def _users(repository: Path, model: str, *, besides: str) -> list[str]:
+    """The models of `repository` that have `model` as a step, without that called `besides`."""
+    step = re.compile(rf'model_name\s*:\s*["\']{re.escape(model)}["\']')
+    configs = [path for path in sorted(repository.glob(f"*/{CONFIG}")) if path.parent.name not in (besides, model)]
+    return [path.parent.name for path in configs if step.search(path.read_text(encoding="utf-8", errors="replace"))]
 
 
 def doubts_of_version(entry: Entry, repository: Path) -> list[str]:
@@ -91,22 +114,26 @@ def doubts_of_version(entry: Entry, repository: Path) -> list[str]:
 def written_aside(entry: Entry, repository: Path, *, version: int) -> Iterator[Path]:
     """Write `entry` into a repository of its own inside `repository`, where no server sees it; yield that folder.
 
-    What is left of it is removed afterwards, and `repository` too if it is new and stayed empty.
+    What is left of it is removed afterwards, and `repository` too if it is new and stayed empty. What imports left that
+    were killed is removed first.
     """
-    is_new = not repository.exists()
-    try:
-        repository.mkdir(parents=True, exist_ok=True)
-        aside = Path(mkdtemp(prefix=f".{entry.name}.importing-", dir=repository))
-    except OSError as error:
-        raise ConfigurationError(f"--repository {repository}: cannot be written ({error.strerror or error})") from error
-    try:
-        aside.chmod(0o755)  # mkdtemp makes it for this user only, and servers run as others
-        _write(entry, aside, version)
+    new = [folder for folder in (repository, *repository.parents) if not folder.exists()]
+    with ExitStack() as stack:
+        stack.callback(_remove_empty, new)
+        try:
+            repository.mkdir(parents=True, exist_ok=True)
+            with locked(repository):
+                _remove_abandoned(repository)
+                aside = Path(mkdtemp(prefix=f".{entry.name}{_IMPORTING}", dir=repository))
+                stack.callback(shutil.rmtree, aside, ignore_errors=True)
+                stack.enter_context(locked(aside))
+            aside.chmod(0o755)  # mkdtemp makes it for this user only, and servers run as others
+            _write(entry, aside, version)
+        except OSError as error:
+            raise ConfigurationError(
+                f"--repository {repository}: cannot be written ({error.strerror or error})"
+            ) from error
         yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        if is_new and not any(repository.iterdir()):
-            repository.rmdir()
 
 
 def put_in_place(aside: Path, repository: Path, *, name: str, version: int, replace: bool) -> list[Path]:
@@ -115,49 +142,77 @@ def put_in_place(aside: Path, repository: Path, *, name: str, version: int, repl
     A model's first version comes as whole folders, the ensemble last. A further one comes as version folders beside
     those that are there, whose configurations stay as they are; a resize graph that has not changed gets none.
 
-    Raises `ConfigurationError` if it cannot be done; then `repository` is as it was.
+    All of it or nothing: what was renamed is renamed back if something fails or somebody stops it. Raises
+    `ConfigurationError` if another import has written the same meanwhile.
     """
-    gone = Path(mkdtemp(prefix=f".{name}.replaced-", dir=repository))
-    moves: list[tuple[Path, Path]] = []
-    if replace:  # the present folders leave the sight of servers, the ensemble first
-        there = [model for model in reversed(folders(name)) if (repository / model).exists()]
-        moves += [(repository / model, gone / model) for model in there]
-    if replace or not (repository / name).exists():
-        made = [repository / model for model in folders(name)]
-        moves += [(aside / model.name, model) for model in made]
-    else:
-        made = _new_versions(aside, repository, name, version)
-        moves += [(aside / folder.relative_to(repository), folder) for folder in made]
-        moves += [(aside / name / LABELS, repository / name / LABELS)]
     try:
-        _move_all(moves)
+        with locked(repository), ExitStack() as stack:
+            gone = Path(mkdtemp(prefix=f".{name}{_REPLACED}", dir=repository))
+            stack.callback(_remove_empty, [gone])
+            renames = stack.enter_context(_Renames())
+            if replace:  # the present folders leave the sight of servers, the ensemble first
+                for model in reversed(folders(name)):
+                    if (repository / model).exists():
+                        renames.rename(repository / model, gone / model)
+            if replace or not (repository / name).exists():
+                made = [renames.rename(aside / model, repository / model) for model in folders(name)]
+            else:
+                made = _add_version(aside, repository, name=name, version=version, renames=renames)
     except OSError as error:
         raise ConfigurationError(f"{repository}: cannot be written ({error}); it is as it was") from error
-    finally:
-        shutil.rmtree(gone)
+    for left in repository.glob(f".{name}{_REPLACED}*"):
+        shutil.rmtree(left, ignore_errors=True)
     return made
 
 
-def _new_versions(aside: Path, repository: Path, name: str, version: int) -> list[Path]:
-    """The version folders that a further version needs."""
-    resize = repository / resize_name(name)
+def _add_version(aside: Path, repository: Path, *, name: str, version: int, renames: _Renames) -> list[Path]:
+    resize, classify = (repository / model for model in (resize_name(name), classify_name(name)))
     latest = graph_path(repository, resize.name, max(versions(resize), default=0))
-    same = latest.is_file() and latest.read_bytes() == graph_path(aside, resize.name, version).read_bytes()
-    classify = repository / classify_name(name) / str(version)
-    return [classify] if same else [resize / str(version), classify]
+    made = [classify]
+    if not latest.is_file() or latest.read_bytes() != graph_path(aside, resize.name, version).read_bytes():
+        made.insert(0, resize)
+    places = [renames.rename(aside / model.name / str(version), model / str(version)) for model in made]
+    (aside / name / LABELS).replace(repository / name / LABELS)
+    return places
 
 
-def _move_all(moves: Sequence[tuple[Path, Path]]) -> None:
-    """Rename each first path to its second; if one cannot be, the ones before it are undone. Raises OSError."""
-    done: list[tuple[Path, Path]] = []
-    try:
-        for source, target in moves:
-            source.replace(target)
-            done.append((source, target))
-    except OSError:
-        for source, target in reversed(done):
-            target.rename(source)
-        raise
+class _Renames:
+    """Renames that are taken back, the last first, if the context ends with an error."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[Path, Path]] = []
+
+    def rename(self, source: Path, target: Path) -> Path:
+        """Rename a folder; return `target`. Raises `ConfigurationError` if that is there."""
+        if target.exists():
+            raise ConfigurationError(
+                f"{target}: another import has written it meanwhile, and it is as it was; import again"
+            )
+        self._done.append((source, target))
+        source.replace(target)
+        return target
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for source, target in reversed(self._done if kind is not None else []):
+            if target.exists() and not source.exists():
+                target.rename(source)
+
+
+def _remove_abandoned(repository: Path) -> None:
+    """Remove what imports wrote aside that did not live to remove it; the lock of `repository` is held."""
+    for left in repository.glob(f".*{_IMPORTING}*"):
+        if not is_in_use(left):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove these, the innermost first, as far as they are empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _write(entry: Entry, repository: Path, version: int) -> None:

@@ -16,6 +16,7 @@ from topfive_pipeline.graphs.batch_axes import GUESSES, Rewriting, as_shape, wit
 from topfive_pipeline.graphs.network import Network
 from topfive_pipeline.graphs.running import Arrays, noise, run, session
 from topfive_pipeline.graphs.scan import scanned
+from topfive_pipeline.graphs.strides import gathers_as_reshapes
 from topfive_pipeline.preprocessing.rules import Size
 
 _IMAGES: Final = 4
@@ -57,6 +58,8 @@ def free_batch(network: Network, *, size: Size | None = None) -> Freed:
     try:
         running = session(network.model, network.external)
         singles, single_ms = _run_singles(running, network, images)
+    except ConfigurationError:
+        raise
     except Exception as error:  # the runtime raises a dozen unrelated types
         raise ConfigurationError(f"onnxruntime cannot run the network on one image: {error}") from error
     failed = ""
@@ -152,7 +155,7 @@ def _difference(found: list[Arrays], singles: Arrays) -> float | None:
             got = outputs[name]
             if got.shape != (rows, *wanted.shape[1:]):
                 return None
-            # the same infinities have no difference that is a number; nor has what is none, which the proof finds
+            # The same infinities and NaN have no difference that is a number; that they are none, the proof says.
             unlike = (got != wanted[:rows]) & ~(np.isnan(got) & np.isnan(wanted[:rows]))
             apart = float(np.abs(got[unlike].astype(np.float64) - wanted[:rows][unlike]).max(initial=0.0))
             if not (apart <= _TOLERANCES[str(wanted.dtype)] * scale and apart <= _MIXED * spread):
@@ -176,6 +179,7 @@ def _candidates(
     tried: list[Any] = []
     for guess in GUESSES if shapes else ():
         model = _declared_free(network)
+        gathers_as_reshapes(model.graph, shapes)
         rewriting = Rewriting(model, shapes, opset=network.opset, guess=guess)
         rewriting.run()
         if any(model.graph.node == other.graph.node for other in tried):

@@ -88,7 +88,12 @@ def build(
         graph, ir_version=network.ir_version, opset_imports=model.opset_import, functions=model.functions
     )
     if not network.external:  # the checker would look for the files in the working directory
-        onnx.checker.check_model(joined)
+        try:
+            onnx.checker.check_model(joined)
+        except onnx.checker.ValidationError as error:  # the runtime is not as strict
+            raise ConfigurationError(
+                f"the network is no valid ONNX graph, though onnxruntime runs it: {error}; export it again"
+            ) from error
     return joined
 
 

@@ -16,7 +16,9 @@ Layout = Literal["NCHW", "NHWC", "flat"]
 LayoutChoice = Literal["auto", "NCHW", "NHWC", "flat"]
 _CHANNELS: Final = (1, 3)
 """How many channels a network may take: grey, or three colours."""
-_KEEPING: Final = frozenset({"Add", "Sub", "Mul", "Div", "Cast", "Identity", "BatchNormalization", "QuantizeLinear"})
+_KEEPING: Final = frozenset(
+    {"Add", "Sub", "Mul", "Div", "Cast", "Identity", "BatchNormalization", "QuantizeLinear", "DequantizeLinear"}
+)
 """Operators that may stand before the first one that tells a layout, and do not change it."""
 
 
@@ -79,7 +81,7 @@ def _first_telling(graph: Any) -> Any:
     """The first node on the input's way that is not an operator for single elements."""
     value = graph.input[0].name
     for node in graph.node:
-        if value in node.input:
+        if value in node.input and node.op_type != "Shape":  # whose result is no image
             if node.op_type not in _KEEPING:
                 return node
             value = node.output[0]

@@ -19,7 +19,8 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.graphs.layouts import Layout, LayoutChoice, taken_as
 from topfive_pipeline.graphs.nodes import ELEMENT_TYPES
 from topfive_pipeline.graphs.running import noise, run, session
-from topfive_pipeline.graphs.weights import External, take_in
+from topfive_pipeline.graphs.training import must_not_train
+from topfive_pipeline.graphs.weights import External, linked, take_in
 from topfive_pipeline.preprocessing.rules import Size
 
 Shape = tuple[int | None, ...]
@@ -51,8 +52,8 @@ class Network:
     """A network of one input, as it was read; no weight of `model` is an input of it, and its IR version is at least 4.
 
     `layout`, and `layout_because` in words, say how the input holds pixels: `channels` of them, `size` where it is
-    fixed. `external` are the files of weights that are too many to be taken into `model`. `said` is what was done to
-    the graph while it was read, a sentence each.
+    fixed. `external` are the files of weights that are too many to be taken into `model`; `links` all files of weights,
+    if links are among them. `said` is what was done to the graph while it was read, a sentence each.
     """
 
     model: Any
@@ -65,6 +66,7 @@ class Network:
     size: Size | None
     outputs: tuple[Value, ...]
     external: External = field(default_factory=dict)
+    links: External = field(default_factory=dict)
     said: tuple[str, ...] = ()
 
     @property
@@ -87,6 +89,7 @@ def read(path: Path, *, layout: LayoutChoice = "auto") -> Network:
     """The network in the ONNX file at `path`; raises `ConfigurationError` if it cannot be a classifier of images."""
     model = _loaded(path)
     opset = _opset(model, path)
+    links = linked(model, path)
     external = take_in(model, path)
     said = []
     if external:
@@ -96,7 +99,8 @@ def read(path: Path, *, layout: LayoutChoice = "auto") -> Network:
             f"{weights_are_inputs} weights were declared as inputs, as old exporters do; they are constants now"
         )
     if model.functions and not external:
-        model = onnx.inliner.inline_local_functions(model)
+        model = _inlined(model, path)
+    must_not_train(model, path)
     taken = _input(model, path)
     pixels = taken_as(model.graph, taken.shape, layout=layout, where=f"{path}: its input {taken.described()}")
     _set_batch_name(model.graph)
@@ -111,6 +115,7 @@ def read(path: Path, *, layout: LayoutChoice = "auto") -> Network:
         size=pixels.size,
         outputs=(),
         external=external,
+        links=links,
         said=tuple(said),
     )
     return _with_outputs(network, path)
@@ -125,18 +130,19 @@ def shown(shape: Sequence[int | None]) -> str:
 def value_of(info: Any) -> Value:
     """The declared name, elements and shape of an input or output; a missing shape has no dimensions."""
     tensor = info.type.tensor_type
-    dtype = _DTYPES.get(tensor.elem_type) or onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    names = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
+    dtype = _DTYPES.get(tensor.elem_type) or names.get(tensor.elem_type, "of an unknown type")
     lengths = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim)
     return Value(name=info.name, dtype=dtype, shape=lengths)
 
 
 def _loaded(path: Path) -> Any:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ConfigurationError(f"{path}: it is a device or a pipe; name the network's ONNX file")
         model = onnx.ModelProto.FromString(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: it cannot be read ({error.strerror}); name the network's ONNX file"
-        ) from error
+    except OSError as no:
+        raise ConfigurationError(f"{path}: it cannot be read ({no.strerror}); name the network's ONNX file") from no
     except google.protobuf.message.DecodeError as error:
         why = why_not_loaded(path, ValueError(f"Protobuf parsing failed: {error}"))
         raise ConfigurationError(f"{path}: this is no network in ONNX: {why}") from error
@@ -144,6 +150,13 @@ def _loaded(path: Path) -> Any:
         why = why_not_loaded(path, ValueError("Protobuf parsing failed: there is no graph in it"))
         raise ConfigurationError(f"{path}: this is no network in ONNX: {why}")
     return model
+
+
+def _inlined(model: Any, path: Path) -> Any:
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:
+        raise ConfigurationError(f"{path}: its own functions cannot be put into its graph: {error}") from error
 
 
 def _opset(model: Any, path: Path) -> int:
@@ -222,10 +235,9 @@ def _with_outputs(network: Network, path: Path) -> Network:
 
 def _as_run(outputs: Sequence[Value], network: Network, path: Path) -> list[Value]:
     """`outputs` with the shapes of a run; the first dimension stays free where the input's is."""
-    taken = network.input
+    feeds = {network.input.name: noise(network.input_shape(1), network.input.dtype)}
     try:
-        running = session(network.model, network.external)
-        arrays = run(running, {taken.name: noise(network.input_shape(1), taken.dtype)})
+        arrays = run(session(network.model, network.external), feeds)
     except Exception as error:  # the runtime raises a dozen unrelated types
         raise ConfigurationError(
             f"{path}: onnxruntime cannot run this network on an input {shown(network.input_shape(1))}: "

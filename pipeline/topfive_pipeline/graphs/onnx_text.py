@@ -37,7 +37,8 @@ def model(parts: Iterable[Part], *, name: str, inputs: str, outputs: str) -> onn
     values = ", ".join(f"{declared} = {{{value}}}" for declared, value in constants.items())
     text = (
         f'<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>\n'
-        f"{name} ({inputs}) => ({outputs})\n<{values}>\n{{\n{''.join(lines)}}}\n"
+        f"graph ({inputs}) => ({outputs})\n<{values}>\n{{\n{''.join(lines)}}}\n"
     )
     parsed: Any = onnx.parser.parse_model(text)
+    parsed.graph.name = name  # in the text it could not begin with a digit, or have a point
     return parsed

@@ -14,7 +14,7 @@ import onnx
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.graphs.network import Network, Value, shown
 from topfive_pipeline.graphs.nodes import ELEMENT_TYPES
-from topfive_pipeline.graphs.running import noise, session
+from topfive_pipeline.graphs.running import noise, run, session
 
 _NEAR: Final = 5
 """How many names a message lists when there is none as asked for."""
@@ -90,7 +90,7 @@ def _with_output(network: Network, name: str) -> Network:
     images = network.batch or 2
     try:
         running = session(model, network.external)
-        array = running.run([name], {taken.name: noise(network.input_shape(images), taken.dtype)})[0]
+        array = run(running, {taken.name: noise(network.input_shape(images), taken.dtype)})[name]
     except Exception as error:  # the runtime raises a dozen unrelated types
         raise ConfigurationError(
             f"onnxruntime cannot compute the value '{name}' of {images} images: {error}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from topfive_pipeline.graphs.patience import patience
 from topfive_pipeline.graphs.weights import External
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -26,24 +28,34 @@ def session(model: Any, external: External | None = None) -> onnxruntime.Inferen
     providers = ["CPUExecutionProvider"]
     if not external:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
-    # The runtime wants the weights in the graph's folder, and follows no symbolic link that leads out of it.
+    with gathered(external) as folder:
+        path = folder / "model.onnx"
+        path.write_bytes(model.SerializeToString())
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+
+
+@contextmanager
+def gathered(files: External) -> Iterator[Path]:
+    """A folder with `files` under their names.
+
+    The runtime wants weights in the graph's folder, and follows no symbolic link that leads out of it.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        for location, file in external.items():
+        for location, file in files.items():
             there = Path(folder, location)
             there.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(file.resolve(), there)
             except OSError:
                 shutil.copyfile(file, there)
-        path = Path(folder, "model.onnx")
-        path.write_bytes(model.SerializeToString())
-        return onnxruntime.InferenceSession(path, options, providers=providers)
+        yield Path(folder)
 
 
 def run(running: onnxruntime.InferenceSession, feeds: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-    """All outputs by name."""
+    """All outputs by name; raises what the runtime raises, and `ConfigurationError` if it takes too long."""
     names = [output.name for output in running.get_outputs()]
-    return dict(zip(names, running.run(names, dict(feeds)), strict=True))
+    with patience() as options:
+        return dict(zip(names, running.run(names, dict(feeds), options), strict=True))
 
 
 def noise(shape: Sequence[int], dtype: str, *, seed: int = 0) -> npt.NDArray[Any]:

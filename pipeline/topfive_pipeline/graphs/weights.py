@@ -32,12 +32,12 @@ def take_in(model: Any, path: Path) -> External:
     """
     total = path.stat().st_size
     files: dict[str, Path] = {}
-    external = [tensor for tensor in _tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    external = _external(model)
     for tensor in external:
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
         file = _inside(location, path)
-        offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
+        offset, length = (_number(entries.get(key, "0"), path) for key in ("offset", "length"))
         size = file.stat().st_size
         if offset + length > size:
             raise ConfigurationError(
@@ -51,6 +51,23 @@ def take_in(model: Any, path: Path) -> External:
     for tensor in external:
         _load(tensor, files)
     return {}
+
+
+def linked(model: Any, path: Path) -> External:
+    """The files of the external weights of `model`, read from `path`, if any is a link, as in Hugging Face's cache."""
+    locations = {entry.value for each in _external(model) for entry in each.external_data if entry.key == "location"}
+    files = {location: _inside(location, path) for location in sorted(locations)}
+    return files if any(file.is_symlink() for file in files.values()) else {}
+
+
+def _external(model: Any) -> list[Any]:
+    return [tensor for tensor in _tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+
+
+def _number(text: str, path: Path) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ConfigurationError(f"{path}: it does not say where its weights are: {text[:40]!r} is no place in a file")
+    return int(text)
 
 
 def _load(tensor: Any, files: External) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from topfive.ground.errors import ConfigurationError
+
+_LARGEST: Final = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ class Fields:
 
 
 def is_number(value: object) -> bool:
-    """Whether `value` is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether `value` is a finite number, and one that float32 can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST  # no NaN is
 
 
 def is_size(value: object) -> bool:

@@ -58,9 +58,12 @@ def file_of(path_or_name: str | Path) -> Path | None:
     Raises `ConfigurationError` for a folder without such a file.
     """
     path = Path(path_or_name)
-    if path.is_dir():
-        return _in_folder(path)
-    return path if path.is_file() else None
+    try:
+        if path.is_dir():
+            return _in_folder(path)
+        return path if path.is_file() else None
+    except OSError as error:
+        raise ConfigurationError(f"--from {path}: cannot be read ({error.strerror}); give {SUPPORTED}") from error
 
 
 def _in_folder(folder: Path) -> Path:

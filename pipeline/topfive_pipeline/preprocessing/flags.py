@@ -20,6 +20,9 @@ from topfive_pipeline.preprocessing.rules import Colour, CropRounding, Interpola
 RESIZE_FORMS: Final = "short-side:256, squash, squash:256x256, letterbox, letterbox:114 or none"
 _MAX_SIDE: Final = 8192
 """Pixels: above this it is a slip of the hand."""
+_SMALLEST: Final = 1e-9
+_LARGEST: Final = 1e9
+"""Of means and factors; beyond these, float32 soon has no number for a level."""
 _WHOLE: Final = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -65,7 +68,10 @@ def parse_resize(text: str) -> dict[str, Any]:
     if rule == "short-side" and colon:
         return {"resize": rule, "short_side": _side(argument, f"--resize {text}", "--resize short-side:256")}
     if rule == "squash":
-        return {"resize": rule, **({"resize_to": parse_size(argument, "--resize squash:")} if colon else {})}
+        return {
+            "resize": rule,
+            **({"resize_to": parse_size(argument, "--resize squash:", between="")} if colon else {}),
+        }
     if rule == "letterbox":
         return {"resize": rule, **({"fill": _level(argument, text)} if colon else {})}
     if rule == "none" and not colon:
@@ -74,12 +80,13 @@ def parse_resize(text: str) -> dict[str, Any]:
     raise _wrong(f"--resize {text}", what, RESIZE_FORMS)
 
 
-def parse_size(text: str, flag: str) -> Size:
-    """Height and width, from `224` (both) or `48x192`."""
+def parse_size(text: str, flag: str, *, between: str = " ") -> Size:
+    """Height and width, from `224` (both) or `48x192`, which follows `flag` and `between`."""
     height, cross, width = text.strip().lower().partition("x")
+    said = f"{flag}{between}{text}"
     forms = "224 for a square, 48x192 for height x width"
-    size = _side(height, f"{flag} {text}", forms)
-    return size, _side(width, f"{flag} {text}", forms) if cross else size
+    size = _side(height, said, forms)
+    return size, _side(width, said, forms) if cross else size
 
 
 def parse_scale(text: str) -> float:
@@ -89,6 +96,8 @@ def parse_scale(text: str) -> float:
         scale = float(above) / float(below) if slash else float(text)
     except (ValueError, ZeroDivisionError, OverflowError):
         scale = math.nan
+    if math.isfinite(scale) and scale > 0 and not _SMALLEST <= scale <= _LARGEST:
+        raise _wrong(f"--scale {text}", "is a number that nobody means", "1/255, 1/127.5, 1 or 0.0039")
     if not (math.isfinite(scale) and scale > 0):
         raise _wrong(f"--scale {text}", "is no number above 0", "1/255, 1/127.5, 1 or 0.0039")
     return scale
@@ -102,7 +111,9 @@ def parse_numbers(text: str, flag: str, *, positive: bool = False) -> tuple[floa
         numbers = ()
     if not numbers or not all(math.isfinite(number) for number in numbers):
         raise _wrong(f"{flag} {text}", "is no list of numbers", "0.485,0.456,0.406, or one number for all channels")
-    if positive and min(numbers) <= 0:
+    if max(map(abs, numbers)) > _LARGEST:
+        raise _wrong(f"{flag} {text}", "has a number that nobody means", "0.485,0.456,0.406, or 123.675,116.28,103.53")
+    if positive and min(numbers) < _SMALLEST:
         raise _wrong(
             f"{flag} {text}", "divides by a number that is not above 0", "0.229,0.224,0.225, or 1 for no division"
         )

@@ -66,9 +66,10 @@ def _interpolation(fields: Fields, processor: Processor) -> str:
     number = fields.get("resample", processor.resample)
     if number is None:
         raise ConfigurationError(f"{fields.path}: resample is missing; say --interpolation, bicubic or bilinear")
-    if number in _RESAMPLES and not isinstance(number, bool):
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if is_number and number in _RESAMPLES:
         return _RESAMPLES[number]
-    name = f" (Pillow's {_NOT_HERE[number]} filter)" if number in _NOT_HERE else ""
+    name = f" (Pillow's {_NOT_HERE[number]} filter)" if is_number and number in _NOT_HERE else ""
     raise ConfigurationError(
         f"{fields.path}: resample is {shown(number)}{name}, which cannot be done here; say --interpolation bicubic, "
         "the nearest to it, and check it on photos"

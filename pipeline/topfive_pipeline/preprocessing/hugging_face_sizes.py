@@ -83,7 +83,7 @@ def _size(fields: Fields, processor: Processor) -> Size | int:
                 f"{fields.path}: size is {shown(size)}, which leaves images at different sizes; say --resize letterbox "
                 "and --crop, if the network was trained on padded images, or what it was trained on"
             )
-    if isinstance(size, list) and len(set(size)) == 1 and is_size(size[0]):
+    if isinstance(size, list) and size and is_size(size[0]) and size == size[:1] * len(size):
         return size[0], size[0]
     if size is None:
         raise ConfigurationError(f"{fields.path}: size is missing; say --resize and --crop")
@@ -96,7 +96,7 @@ def _crop(fields: Fields, processor: Processor) -> Size:
         return size, size
     if isinstance(size, Mapping) and is_size(size.get("height")) and is_size(size.get("width")):
         return size["height"], size["width"]
-    if isinstance(size, list) and len(set(size)) == 1 and is_size(size[0]):
+    if isinstance(size, list) and size and is_size(size[0]) and size == size[:1] * len(size):
         return size[0], size[0]
     if size is None:
         raise ConfigurationError(f"{fields.path}: do_center_crop is true, but crop_size is missing; say --crop")

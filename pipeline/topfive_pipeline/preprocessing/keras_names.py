@@ -35,7 +35,10 @@ APPLICATIONS: Final[Mapping[str, tuple[str, int]]] = {
 }
 """The mode, and the height and width of the input unless `input_shape` says another."""
 _MODULES: Final[Mapping[str, str]] = {
-    "resnet": "caffe", "resnetv2": "tf", "nasnet": "tf", "densenet": "torch",
+    "resnet": "caffe",
+    "resnetv2": "tf",
+    "nasnet": "tf",
+    "densenet": "torch",
     **dict.fromkeys(("mobilenetv3", "convnext", "efficientnet", "efficientnetv2"), "raw"),
 }
 """The mode of those modules of `keras.applications` whose name is no application's too."""

@@ -29,6 +29,8 @@ def read_text(path: Path) -> str:
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror or error}); name a file that can") from error
+    except ValueError as error:  # a name with a zero byte in it
+        raise ConfigurationError(f"{str(path)!r}: cannot be read ({error}); name a file that can") from error
     if len(data) > _MAX_BYTES:
         raise ConfigurationError(f"{path}: it is longer than {_MAX_BYTES >> 20} MiB; is it the right file?")
     for mark, encoding in _OTHER_MARKS:
@@ -67,5 +69,7 @@ def read_json(path: Path) -> Any:
         raise ConfigurationError(
             f"{path}: it is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         ) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise ConfigurationError(f"{path}: it holds a number that nobody can mean; is it the right file?") from error
     except RecursionError:
         raise ConfigurationError(f"{path}: its JSON is nested too deeply; is it the right file?") from None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 NO_LABEL: Final = ""
 """Stands where the probability is below a threshold; such a place is no answer."""
+_OUTPUTS: Final = ("indices", "probabilities", "classes")
 _ROUNDING: Final = 1e-3
 
 
@@ -18,7 +19,9 @@ def fault_of(answer: Mapping[str, NDArray[Any]], labels: Sequence[str] | None) -
 
     `labels`: all labels in the order of the indices, if they are known.
     """
-    chosen, found, classes = answer["indices"][0], answer["probabilities"][0], answer["classes"][0]
+    if missing := [name for name in _OUTPUTS if name not in answer]:
+        return f"the graph has no output '{missing[0]}'"
+    chosen, found, classes = (answer[name][0] for name in _OUTPUTS)
     if not np.isfinite(found).all():
         return "a probability is not a finite number"
     if found.min() < -_ROUNDING or found.max() > 1 + _ROUNDING:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.proof.programs import ending_with
 from topfive_pipeline.proof.verdict import Finding
 
 STEP: Final = "triton"
@@ -97,7 +98,7 @@ def serving(program: Path, repository: Path) -> Iterator[Any]:
     with TemporaryFile() as log:
         command = [str(program), *(f"--{name}={value}" for name, value in options.items())]
         process = subprocess.Popen(  # noqa: S603  # the program that the user named, or has in the PATH
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
+            ending_with(os.getpid(), command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
         )
         try:
             with closing(_client(f"{_LOCAL}:{grpc}")) as client:

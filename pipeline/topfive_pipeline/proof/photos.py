@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ _LISTING: Final = "labels.csv"
 _ODD_SIZES: Final = ((1, 1), (1, 64), (64, 1), (3, 900), (900, 3), (255, 257), (31, 33))
 
 
+class Unreadable(ConfigurationError):
+    """A file is no picture, so that nothing is proven by it, nor disproven."""
+
+
 @dataclass(frozen=True, slots=True)
 class Photo:
     """A picture's file; `label` is the index of its class, or None if it is not known."""
@@ -35,11 +40,11 @@ class Photo:
         return self.path.name
 
     def image(self) -> Image.Image:
-        """The picture, upright, mode RGB; raises `ConfigurationError` if the file is none."""
+        """The picture, upright, mode RGB; raises `Unreadable` if the file is none."""
         try:
             return decode(self.path)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise ConfigurationError(f"{self.path}: it cannot be read as a picture ({error}); remove it") from error
+        except (OSError, ValueError, SyntaxError, struct.error, MemoryError, Image.DecompressionBombError) as error:
+            raise Unreadable(f"{self.path}: it cannot be read as a picture ({error}); remove it") from error
 
 
 def shipped() -> list[Photo]:
@@ -94,19 +99,27 @@ def _listed(folder: Path, labels: Sequence[str]) -> Iterator[Photo]:
     listing = folder / _LISTING
     index_of = {label: index for index, label in enumerate(labels)}
     reader = csv.DictReader(io.StringIO(read_text(listing)))
-    fields = set(reader.fieldnames or ())
-    if "file" not in fields or not fields & {"index", "label"}:
-        raise ConfigurationError(f"{listing}: its first line must name the columns file, and index or label")
-    for line, row in enumerate(reader, start=2):
-        where = f"{listing}, line {line}"
-        if not row["file"]:
-            raise ConfigurationError(f"{where}: it names no file")
-        yield Photo(folder / row["file"], _label_of(row, index_of, where=where))
+    try:
+        fields = set(reader.fieldnames or ())
+        if "file" not in fields or not fields & {"index", "label"}:
+            raise ConfigurationError(
+                f"{listing}: its first line must name the columns file, and index or label, with commas between them"
+            )
+        for line, row in enumerate(reader, start=2):
+            where = f"{listing}, line {line}"
+            if not row["file"]:
+                raise ConfigurationError(f"{where}: it names no file")
+            path = folder / row["file"]
+            if "\0" in row["file"] or not path.is_file():
+                raise ConfigurationError(f"{where}: there is no file {row['file']!r}; add it, or remove the line")
+            yield Photo(path, _label_of(row, index_of, where=where))
+    except csv.Error as error:
+        raise ConfigurationError(f"{listing}: it cannot be read as CSV ({error}); check its quotes") from error
 
 
 def _label_of(row: Mapping[str, str], index_of: Mapping[str, int], *, where: str) -> int:
     index, label = row.get("index") or "", row.get("label") or ""
-    if index.isascii() and index.isdigit():
+    if index.isascii() and index.isdigit() and len(index) < 10:
         if index_of and int(index) >= len(index_of):
             raise ConfigurationError(f"{where}: index {index} is beyond the model's {len(index_of)} classes")
         return int(index)

@@ -21,7 +21,7 @@ from topfive_pipeline.preprocessing.reference import pixels
 from topfive_pipeline.proof import frameworks, on_triton
 from topfive_pipeline.proof.answers import NO_LABEL, difference, fault_of
 from topfive_pipeline.proof.models import Original, Progress, Written
-from topfive_pipeline.proof.photos import Photo, odd_images
+from topfive_pipeline.proof.photos import Photo, Unreadable, odd_images
 from topfive_pipeline.proof.served import serve
 from topfive_pipeline.proof.verdict import LEVELS, RARE, Finding, Proof
 
@@ -78,6 +78,8 @@ def prove(
     for name, step in steps:
         try:
             findings += step(bench)
+        except Unreadable:
+            raise
         except ConfigurationError as error:
             findings.append(Finding(name, passed=False, said=str(error)))
         if findings[-1].passed is False:

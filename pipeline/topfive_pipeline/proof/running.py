@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from topfive.backends.graph_files import why_not_loaded
 from topfive.backends.onnx_runtime import runtime
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.graphs.patience import patience
 
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4
+"""What goes wrong is raised; the runtime would write it to standard error too."""
 _TAKES: Mapping[str, type[np.generic]] = {"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 """What FP32 becomes for an input of these types."""
 
@@ -26,7 +28,7 @@ class Graph:
         ort = runtime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL_ONLY
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # which takes CPU of others
         try:
             self._session: Any = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -34,7 +36,11 @@ class Graph:
             raise ConfigurationError(
                 f"{path}: onnxruntime cannot load this graph: {why_not_loaded(path, error)}"
             ) from error
-        (only,) = self._session.get_inputs()
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            names = ", ".join(f"'{each.name}'" for each in inputs) or "none"
+            raise ConfigurationError(f"{path}: this graph takes {len(inputs)} inputs ({names}), and one is an image")
+        (only,) = inputs
         self.path = path
         self.input_name: str = only.name
         self.shape: list[int | str | None] = only.shape
@@ -53,7 +59,10 @@ class Graph:
         if tensor.dtype == np.float32:
             tensor = tensor.astype(self._takes)
         try:
-            outputs: list[NDArray[Any]] = self._session.run(list(names) or None, {self.input_name: tensor})
+            with patience() as limited:
+                outputs: list[NDArray[Any]] = self._session.run(list(names) or None, {self.input_name: tensor}, limited)
+        except ConfigurationError:
+            raise
         except Exception as error:  # as above
             raise ConfigurationError(
                 f"{self.path}: onnxruntime cannot run this graph on {tensor.dtype} {list(tensor.shape)}: {error}"

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.proof.programs import ending_with
 
 _ADDRESS: Final = re.compile(r"classifying at http://[^:]+:(\d+)")
 _START_SECONDS: Final = 180.0
@@ -70,7 +71,11 @@ def serve(repository: Path) -> Iterator[Served]:
     # Settings of another service, and the telemetry's switch, are not this one's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
     process = subprocess.Popen(  # noqa: S603  # our own server
-        [*command, "--log-format", "json"], env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        ending_with(os.getpid(), [*command, "--log-format", "json"]),
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
     )
     assert process.stderr is not None
     watchdog = Timer(_START_SECONDS, process.kill)

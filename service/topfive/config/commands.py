@@ -34,6 +34,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     if name not in found:
         return _complain(f"topfive: {_unknown(name, sorted(found))}")
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # `__main__` has it end a start that has begun nothing with 0
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback out of an import; a command that has begun sets its own
     try:
         command = found[name].load()
     except ModuleNotFoundError as error:

@@ -21,7 +21,7 @@ from topfive_pipeline.proof.photos import Photo
 FLAGS: Final = [word for flag, value in SAID.items() for word in (f"--{flag}", value)]
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     """Raised in place of an import."""
 
 

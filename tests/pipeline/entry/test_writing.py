@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -198,3 +199,42 @@ def test_the_same_entry_is_the_same_bytes(tmp_path: Path) -> None:
     write(tmp_path / "one")
     write(tmp_path / "two")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_what_a_killed_import_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    left = tmp_path / ".dogs.importing-x"
+    (left / "dogs").mkdir(parents=True)
+    with written_aside(entry(), tmp_path, version=1) as aside:
+        assert not left.exists()
+        write(tmp_path)
+        assert aside.is_dir()  # that of an import that lives
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pets", "pets_classify", "pets_resize"]
+
+
+def test_of_two_imports_at_once_the_second_is_refused(tmp_path: Path) -> None:
+    with written_aside(entry(classify=13), tmp_path, version=1) as aside:
+        write(tmp_path)
+        before = contents(tmp_path / "pets_classify")
+        with pytest.raises(ConfigurationError, match="pets_classify/1: another import has written it meanwhile"):
+            put_in_place(aside, tmp_path, name="pets", version=1, replace=False)
+        assert contents(tmp_path / "pets_classify") == before
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_model_is_written_as_a_whole_or_not_at_all(tmp_path: Path, replace: bool) -> None:
+    if replace:
+        write(tmp_path)
+    before = contents(tmp_path)
+    with written_aside(entry(classify=13), tmp_path, version=1) as aside:
+        shutil.rmtree(aside / "pets")  # the last of the three that are renamed
+        with pytest.raises(ConfigurationError, match="it is as it was"):
+            put_in_place(aside, tmp_path, name="pets", version=1, replace=replace)
+    assert contents(tmp_path) == before
+    write(tmp_path, 1, replace=replace)
+    assert [path for path in contents(tmp_path) if path.startswith(".")] == []
+
+
+def test_new_folders_above_the_repository_are_removed_too(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), written_aside(entry(), tmp_path / "a" / "b", version=1):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []

@@ -110,6 +110,15 @@ FIXED = {
         opset=13,
     ),
     "expanded": fixed("x = Expand(image, s) f = Flatten(x) scores = MatMul(f, w)", s=ints(1, 3, 4, 4)),
+    # torch's exporter writes a pooling over channels that lie last (as ConvNeXt has them) like this: `as_strided`.
+    "gathered as they lie": fixed(
+        "p = GlobalAveragePool(image) r = Reshape(p, row) g = Gather<axis=0>(r, places) f = Reshape(g, s) "
+        "scores = MatMul(f, v)",
+        row=ints(-1),
+        places=np.arange(3).reshape(1, 3, 1, 1),
+        s=ints(1, 3),
+        v=networks.matrix(3, 3),
+    ),
     "channels last": fixed("f = Reshape(image, s) scores = MatMul(f, w)", shape="1,4,4,3", s=ints(1, 48)),
 }
 

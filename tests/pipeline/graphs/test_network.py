@@ -38,19 +38,22 @@ def test_the_layout_is_told_by_the_shape(
 @pytest.mark.parametrize(
     ("shape", "first", "layout"),
     [
-        ("N,3,h,w", "Conv(image, kernel)", "NCHW"),
-        ("N,c,h,w", "Conv(image, kernel)", "NCHW"),
-        ("N,3,4,3", "Conv(image, kernel)", "NCHW"),
-        ("N,3,4,3", "Transpose<perm=[0,3,1,2]>(image)", "NHWC"),
+        ("N,3,h,w", "a = Conv(image, kernel)", "NCHW"),
+        ("N,c,h,w", "a = Conv(image, kernel)", "NCHW"),
+        ("N,3,4,3", "a = Conv(image, kernel)", "NCHW"),
+        ("N,3,4,3", "a = Transpose<perm=[0,3,1,2]>(image)", "NHWC"),
+        # Hugging Face's networks look at the lengths of the dimensions first; and a quantised one.
+        ("N,c,h,w", "lengths = Shape(image) a = Conv(image, kernel)", "NCHW"),
+        ("N,c,h,w", "q = QuantizeLinear(image, step) d = DequantizeLinear(q, step) a = Conv(d, kernel)", "NCHW"),
     ],
 )
 def test_where_the_shape_tells_nothing_the_first_operator_does(
     shape: str, first: str, layout: str, tmp_path: Path
 ) -> None:
     model = networks.parsed(
-        f"net (float[{shape}] image) => (float[N,k] scores) "
-        f"{{ a = {first} b = GlobalAveragePool(a) scores = Flatten(b) }}",
+        f"net (float[{shape}] image) => (float[N,k] scores) {{ {first} b = GlobalAveragePool(a) scores = Flatten(b) }}",
         kernel=networks.matrix(2, 3, 1, 1),
+        step=np.array(0.1, np.float32),
     )
     found = networks.network(model, tmp_path)
     assert (found.layout, found.channels) == (layout, 3)
@@ -192,3 +195,45 @@ def test_domains_listed_twice_are_listed_once(tmp_path: Path) -> None:
     model = networks.linear()
     model.opset_import.append(onnx.helper.make_opsetid("ai.onnx", 17))
     assert len(networks.network(model, tmp_path).model.opset_import) == 1
+
+
+PER_CHANNEL = "scale, scale, scale, scale"
+
+
+@pytest.mark.parametrize(
+    ("opset", "node"),
+    [
+        (13, f"a, mean, var, saved_mean, saved_var = BatchNormalization(image, {PER_CHANNEL})"),
+        (17, f"a, mean, var = BatchNormalization<training_mode=1>(image, {PER_CHANNEL})"),
+        (17, "a = Dropout(image, ratio, yes)"),
+    ],
+)
+def test_a_network_exported_in_training_mode_is_refused(opset: int, node: str, tmp_path: Path) -> None:
+    path = networks.saved(with_first(node, opset=opset), tmp_path)
+    with pytest.raises(ConfigurationError, match=r"exported in training mode.*\.eval\(\)"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        f"a = BatchNormalization<training_mode=0>(image, {PER_CHANNEL})",
+        "a = Dropout(image)",
+        "a = Dropout(image, ratio)",
+        "a, mask = Dropout(image, ratio, no)",
+    ],
+)
+def test_what_does_nothing_in_evaluation_is_no_training(node: str, tmp_path: Path) -> None:
+    assert networks.network(with_first(node, opset=17), tmp_path).channels == 3
+
+
+def with_first(node: str, *, opset: int) -> Any:
+    """A network that begins with `node`, which makes `a` of `image`."""
+    return networks.parsed(
+        f"net (float[N,3,4,4] image) => (float[N,3] scores) {{ {node} b = GlobalAveragePool(a) scores = Flatten(b) }}",
+        opset=opset,
+        scale=np.ones(3, np.float32),
+        ratio=np.array(0.5, np.float32),
+        yes=np.array(True),
+        no=np.array(False),
+    )
