@@ -79,7 +79,7 @@ def distance(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> Dis
     sqnr = 10 * float(np.log10(max(signal, 1e-30) / max(noise, 1e-30)))
     chances, wanted = _softmax(scores), _softmax(reference)
     logs = np.log(np.maximum(wanted, 1e-30)) - np.log(np.maximum(chances, 1e-30))
-    same = _best(scores) == _best(reference)
+    same = best_classes(scores) == best_classes(reference)
     return Distance(
         sqnr=sqnr,
         divergence=float((wanted * logs).sum(axis=1).mean()),
@@ -135,6 +135,6 @@ def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def _best(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+def best_classes(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """The best class of each row; one column stands for yes against no."""
     return scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(np.int64)

@@ -99,7 +99,7 @@ def constants(model: Any) -> dict[str, Any]:
 
 def _check(model: Any, path: Path) -> None:
     if any(node.op_type in {"QuantizeLinear", "DequantizeLinear"} for node in model.graph.node):
-        raise ConfigurationError(f"{path}: it is quantised already; say --from-version with one in floating point")
+        raise ConfigurationError(f"{path}: it is quantised already; name a version in floating point, as in NAME:1")
     if any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer):
         raise ConfigurationError(
             f"{path}: its weights are FP16, which ONNX Runtime computes as FP32 on a CPU and cannot quantise; import "
