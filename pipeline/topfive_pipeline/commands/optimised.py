@@ -48,18 +48,19 @@ def show(done: Optimised, screen: Screen, *, budget: float) -> None:
 def verdict(judged: Judged, *, budget: float) -> list[str]:
     """What the judging photos say, in sentences."""
     far = judged.distance
-    lines = [
+    first = (
         f"On {judged.photos} photos that had no part in choosing: the same first label on {far.agreement:.1%}, "
         f"{far.sqnr:.1f} dB, largest change of a probability {far.largest:.3f}"
-    ]
+    )
     if judged.loss is None or judged.interval is None or judged.before is None or judged.after is None:
         most = (1 - far.agreement) * 100
-        return [*lines, f"They have no labels, so the loss is unknown: at most {most:.1f} points, and likely less"]
+        return [first, f"They have no labels, so the loss is unknown: at most {most:.1f} points, and likely less"]
     low, high = judged.interval.low * 100, judged.interval.high * 100
-    lines.append(
+    second = (
         f"Top-1 {judged.before:.1%} before, {judged.after:.1%} after: loss {judged.loss * 100:+.1f} points "
         f"({low:+.1f} to {high:+.1f} at 95 %; {judged.lost} photos lost, {judged.won} won)"
     )
+    lines = [first, second]
     if low <= budget <= high:
         needed = "no number of photos" if judged.decides is None else f"some {judged.decides} photos like these"
         lines.append(f"Whether it is within {budget:g} points is not sure yet: {needed} would tell")

@@ -65,7 +65,7 @@ def optimise_model(
     """
     screen = Screen(quiet=as_json)
     seconds = _seconds(time)
-    if not 0 <= budget <= 100:  # noqa: PLR2004
+    if not 0 <= budget <= 100:
         raise ConfigurationError(f"--budget {budget:g}: points of accuracy are from 0 to 100")
     if plot is not None:
         plots.check(plot)

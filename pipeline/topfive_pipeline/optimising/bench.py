@@ -42,8 +42,11 @@ def cropped(photos: Sequence[Photo], resize: Graph, progress: Progress) -> Pictu
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """`held` are the photos of the calibrating half that did not calibrate: trials are compared on them. `reference`
-    are the source's scores of them; `until` is when trials must end, by `time.monotonic`."""
+    """What trials are compared on.
+
+    `held` are the photos of the calibrating half that did not calibrate, `reference` the source's scores of them;
+    `until` is when trials must end, by `time.monotonic`.
+    """
 
     source: Source
     held: Pictures

@@ -26,7 +26,7 @@ _USEFUL: Final = 0.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One mixture of precisions: its trial, and the share of the held-back photos that it loses, if they are labelled."""
+    """One mixture of precisions: its trial, and the share of held-back photos that it loses, if they are labelled."""
 
     trial: Trial
     loss: float | None
@@ -43,7 +43,9 @@ def mixtures(best: Trial, sensitive: Sequence[Sensitivity], layers: int) -> list
     return [frozenset[str](), *(frozenset(useful[:count]) for count in counts)]
 
 
-def measure(bench: Bench, ranges: Mapping[Method, Ranges], best: Trial, floats: Sequence[frozenset[str]]) -> list[Point]:
+def measure(
+    bench: Bench, ranges: Mapping[Method, Ranges], best: Trial, floats: Sequence[frozenset[str]]
+) -> list[Point]:
     """A point for each of `floats`: all beside the source in the same rounds."""
     source, held = bench.source, bench.held
     models, scores = [], []
@@ -92,4 +94,5 @@ def knee(points: Sequence[Point], *, budget: float, pays: float) -> Point:
 
 def _scaled(values: Sequence[float]) -> NDArray[np.float64]:
     array = np.array(values, np.float64)
-    return (array - array.min()) / max(float(np.ptp(array)), 1e-9)
+    scaled: NDArray[np.float64] = (array - array.min()) / max(float(np.ptp(array)), 1e-9)
+    return scaled

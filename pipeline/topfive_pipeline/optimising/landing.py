@@ -78,7 +78,8 @@ def properties(source: Source, told: Optimised, calibrating: Sequence[Photo]) ->
 def written(repository: Path, landed: Entry, version: int) -> Written:
     """The graphs of `landed` as they lie in `repository`."""
     resizing, classifying = (
-        Graph(graph_path(repository, model, version)) for model in (resize_name(landed.name), classify_name(landed.name))
+        Graph(graph_path(repository, model, version))
+        for model in (resize_name(landed.name), classify_name(landed.name))
     )
     return Written(repository, landed.name, resizing, classifying, landed.labels)
 

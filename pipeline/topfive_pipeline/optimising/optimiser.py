@@ -23,6 +23,7 @@ from topfive_pipeline.judging.subjects import Subject, find
 from topfive_pipeline.optimising import calibration, curve, landing, machine, proving, sensitivity, trials
 from topfive_pipeline.optimising.bench import Bench, Pictures, Progress, cropped
 from topfive_pipeline.optimising.calibration import METHODS, Method, Ranges
+from topfive_pipeline.optimising.curve import Point
 from topfive_pipeline.optimising.judged import Judged, judge, why_refused
 from topfive_pipeline.optimising.measuring import Speed, scores_of, speeds
 from topfive_pipeline.optimising.quantising import quantised
@@ -46,8 +47,11 @@ _LAYERS_LEAVE: Final = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the user said. `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, a
-    version's number, or the name of a model of its own. `seconds`: for trials; judging and proving come after."""
+    """What the user said.
+
+    `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, a version's number, or
+    the name of a model of its own. `seconds`: for trials; judging and proving come after.
+    """
 
     model: str
     repository: Path
@@ -73,8 +77,8 @@ class Optimised:
     held: int
     trials: tuple[trials.Trial, ...]
     sensitive: tuple[sensitivity.Sensitivity, ...] = ()
-    curve: tuple[curve.Point, ...] = ()
-    chosen: curve.Point | None = None
+    curve: tuple[Point, ...] = ()
+    chosen: Point | None = None
     speed: dict[int, Speed] = field(default_factory=dict)
     megabytes: tuple[float, float] = (0.0, 0.0)
     judged: Judged | None = None

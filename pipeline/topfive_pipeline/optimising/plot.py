@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from topfive.ground.errors import ConfigurationError
@@ -17,10 +18,8 @@ def check(path: Path) -> None:
         raise ConfigurationError(f"--plot {path}: the file's name must end in {', '.join(_ENDINGS)}")
     if not path.absolute().parent.is_dir():
         raise ConfigurationError(f"--plot {path}: there is no such folder; make it first")
-    try:
-        import matplotlib as _
-    except ImportError as error:
-        raise ConfigurationError("--plot needs Matplotlib: pip install 'topfive[optimise]'") from error
+    if find_spec("matplotlib") is None:
+        raise ConfigurationError("--plot needs Matplotlib: pip install 'topfive[optimise]'")
 
 
 def save(points: Sequence[Point], chosen: Point, path: Path, *, title: str) -> None:

@@ -30,15 +30,15 @@ def prove(written: Written, source: Written, pictures: Pictures, *, progress: Pr
     """Prove `written` on `pictures`; its outputs must have the shapes of `source`'s."""
     figures: dict[str, float] = {"photos": len(pictures.photos), "batch_bound": BATCH_BOUND}
     findings: list[Finding] = []
-    steps = (
-        ("answers", lambda: _answers(written, source, pictures)),
-        ("batch", lambda: _batch(written, pictures.crops, figures)),
-        ("server", lambda: _server(written, pictures)),
-    )
-    for name, step in steps:
+    steps = {
+        "answers": _answers(written, source, pictures),
+        "batch": _batch(written, pictures.crops, figures),
+        "server": _server(written, pictures),
+    }
+    for name, step in steps.items():
         progress(f"proving: {name}")
         try:
-            findings += step()
+            findings += step  # a step begins here, when its findings are taken
         except ConfigurationError as error:
             findings.append(Finding(name, passed=False, said=str(error)))
         if findings[-1].passed is False:

@@ -28,8 +28,11 @@ _QUANTISE: Final = "QuantizeLinear"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to quantise. `floats`: the layers that stay in floating point; `folds_pixels`: the crop's bytes are taken as
-    the first quantised value, if the source allows it, instead of normalising and quantising them anew."""
+    """How to quantise.
+
+    `floats`: the layers that stay in floating point. `folds_pixels`: the crop's bytes are taken as the first quantised
+    value, if the source allows it, instead of normalising and quantising them anew.
+    """
 
     kind: Kind
     method: Method

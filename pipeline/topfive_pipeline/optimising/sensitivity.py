@@ -18,6 +18,9 @@ from topfive_pipeline.optimising.measuring import distance, scores_of
 from topfive_pipeline.optimising.source import Source, constants
 
 
+_OWN = "sensitivity/"
+
+
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
     """A layer, and by how many dB the scores' SQNR rises if it alone is in floating point."""
@@ -58,12 +61,12 @@ def left_in_float(model: Any, source: Source, layer: str) -> Any:
     given = constants(source.model)
     original = next(node for node in source.model.graph.node if node.name == layer)
     node = next(node for node in result.graph.node if node.name == layer)
-    there = {tensor.name for tensor in result.graph.initializer}
     for place, name in enumerate(original.input):
         if name in given:
-            node.input[place] = name
-            if name not in there:
-                result.graph.initializer.append(given[name])
+            # The tool may have given the old name to what it made of the old value.
+            node.input[place] = f"{_OWN}{name}"
+            result.graph.initializer.append(given[name])
+            result.graph.initializer[-1].name = node.input[place]
     _restore_output(result, source, original.output[0])
     prune(result.graph, [output.name for output in result.graph.output])
     return result

@@ -88,7 +88,9 @@ def prepare(path: Path) -> Source:
         path=path, model=model, begin=begin, scores=scores, nodes=nodes, pixels=pixels, zero=zero, step=step
     )
     if not source.layers:
-        raise ConfigurationError(f"{path}: the network has no layer that could be quantised ({', '.join(sorted(LAYERS))})")
+        raise ConfigurationError(
+            f"{path}: the network has no layer that could be quantised ({', '.join(sorted(LAYERS))})"
+        )
     return source
 
 

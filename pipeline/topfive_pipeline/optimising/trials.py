@@ -25,7 +25,7 @@ _SAME: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One recipe, measured. `speed` by batch size, beside the source. `verdict` says in words why it lost, if it did."""
+    """One recipe, measured. `speed` is by batch size, beside the source; `verdict` says why it lost, if it did."""
 
     recipe: Recipe
     speed: Mapping[int, Speed]
