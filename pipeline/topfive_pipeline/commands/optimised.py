@@ -128,7 +128,7 @@ def _trial(trial: Trial) -> dict[str, Any]:
 
 
 def _point(point: Point, *, chosen: bool) -> dict[str, Any]:
-    return {"floats": point.floats, "loss": point.loss, "chosen": chosen, **_trial(point.trial)}
+    return {"layers_in_float": point.floats, "loss": point.loss, "chosen": chosen, **_trial(point.trial)}
 
 
 def _speeds(speed: Mapping[int, Speed]) -> dict[str, dict[str, float]]:

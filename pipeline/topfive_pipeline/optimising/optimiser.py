@@ -17,7 +17,7 @@ import onnx
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry.names import check_name, folders
-from topfive_pipeline.entry.writing import check_place, next_version, put_in_place, written_aside
+from topfive_pipeline.entry.writing import check_place, next_version, put_in_place, versions, written_aside
 from topfive_pipeline.judging import split
 from topfive_pipeline.judging.subjects import Subject, find
 from topfive_pipeline.optimising import calibration, curve, landing, machine, proving, sensitivity, trials
@@ -235,6 +235,11 @@ def _place(wanted: Wanted, subject: Subject) -> tuple[str, int]:
     if wanted.place == "next":
         return name, next_version(wanted.repository, name)
     if wanted.place.isascii() and wanted.place.isdigit() and int(wanted.place) > 0:
+        if int(wanted.place) in versions(wanted.repository / subject.classify.config.name):
+            raise ConfigurationError(
+                f"--as {wanted.place}: '{name}' has that version already; leave --as out to take the next, "
+                f"{next_version(wanted.repository, name)}"
+            )
         return name, int(wanted.place)
     check_name(wanted.place)
     return wanted.place, next_version(wanted.repository, wanted.place)

@@ -17,7 +17,6 @@ from topfive_pipeline.optimising.bench import Bench, Pictures, Scores
 from topfive_pipeline.optimising.measuring import distance, scores_of
 from topfive_pipeline.optimising.source import Source, constants
 
-
 _OWN = "sensitivity/"
 
 
