@@ -76,7 +76,9 @@ def document(done: Optimised) -> dict[str, Any]:
         "cpu": done.features,
         "photos": {"calibrating": done.calibrated_on, "comparing": done.held},
         "tried": [_trial(trial) for trial in done.trials],
-        "sensitivity": [asdict(each) for each in done.sensitive],
+        "sensitivity": [
+            {"layer": each.layer, "unit": sorted(each.unit), "gain_db": each.gain} for each in done.sensitive
+        ],
         "curve": [_point(point, chosen=point is done.chosen) for point in done.curve],
         "speed": _speeds(done.speed),
         "megabytes": dict(zip(("before", "after"), done.megabytes, strict=True)),

@@ -20,7 +20,7 @@ from topfive_pipeline.optimising.sensitivity import Sensitivity
 from topfive_pipeline.optimising.trials import Trial
 
 _FLOATS: Final = (1, 2, 3, 5, 8, 13, 21, 34)
-_USEFUL: Final = 0.0
+_USEFUL: Final = 0.05
 """dB: a layer whose return gains nothing stays quantised."""
 
 
@@ -36,11 +36,15 @@ class Point:
         return len(self.trial.recipe.floats)
 
 
-def mixtures(best: Trial, sensitive: Sequence[Sensitivity], layers: int) -> list[frozenset[str]]:
+def mixtures(sensitive: Sequence[Sensitivity], layers: int) -> list[frozenset[str]]:
     """The sets of layers to leave in floating point: none, then more and more of those that gain; at most half."""
-    useful = [each.layer for each in sensitive if each.gain > _USEFUL]
-    counts = [count for count in _FLOATS if count <= min(len(useful), layers // 2)]
-    return [frozenset[str](), *(frozenset(useful[:count]) for count in counts)]
+    useful = [each.unit for each in sensitive if each.gain > _USEFUL]
+    found = [frozenset[str]()]
+    for count in _FLOATS:
+        union = frozenset[str]().union(*useful[:count])
+        if count <= len(useful) and len(union) <= layers // 2 and union != found[-1]:
+            found.append(union)
+    return found
 
 
 def measure(

@@ -137,7 +137,7 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     if best.pace < trials.PAYS:
         return _with(told, bench, refused=_does_not_pay(best))
     sensitive = _sensitive(bench, ranges, best, wanted)
-    points = curve.measure(bench, ranges, best, curve.mixtures(best, sensitive, len(source.layers)))
+    points = curve.measure(bench, ranges, best, curve.mixtures(sensitive, len(source.layers)))
     chosen = curve.knee(points, budget=wanted.budget / 100, pays=trials.PAYS)
     told = _with(told, bench, sensitive=tuple(sensitive), curve=tuple(points), chosen=chosen)
     return _finish(task, told, quantised(source, ranges[chosen.trial.recipe.method], chosen.trial.recipe), bench)
@@ -168,9 +168,9 @@ def _sensitive(
     few = bench.held.first(_SENSITIVE)
     return sensitivity.sensitivities(
         bench,
-        quantised(bench.source, ranges[best.recipe.method], best.recipe),
-        few,
-        bench.reference[: len(few.crops)],
+        ranges[best.recipe.method],
+        best.recipe,
+        (few, bench.reference[: len(few.crops)]),
         may_go_on=lambda: bench.share_left(_LAYERS_LEAVE, of=wanted.seconds),
     )
 

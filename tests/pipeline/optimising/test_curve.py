@@ -57,9 +57,15 @@ def test_a_curve_of_one_point_has_its_knee_there() -> None:
 
 
 def test_layers_that_gain_nothing_stay_quantised_and_at_most_half_return() -> None:
-    sensitive = [Sensitivity(str(number), 1.0 - number / 4) for number in range(8)]
-    assert [len(each) for each in mixtures(_trial(2, 20), sensitive, 16)] == [0, 1, 2, 3]
-    assert [len(each) for each in mixtures(_trial(2, 20), sensitive, 4)] == [0, 1, 2]
+    sensitive = [Sensitivity(str(number), frozenset({str(number)}), 1.0 - number / 4) for number in range(8)]
+    assert [len(each) for each in mixtures(sensitive, 16)] == [0, 1, 2, 3]
+    assert [len(each) for each in mixtures(sensitive, 4)] == [0, 1, 2]
+
+
+def test_units_that_are_in_others_add_no_point() -> None:
+    both = frozenset({"first", "second"})
+    sensitive = [Sensitivity("second", both, 2.0), Sensitivity("first", frozenset({"first"}), 1.0)]
+    assert mixtures(sensitive, 8) == [frozenset(), both]
 
 
 def test_points_are_measured_with_their_loss_if_photos_are_labelled(
