@@ -17,17 +17,18 @@ from topfive_pipeline.optimising.trials import Trial
 def show(done: Optimised, screen: Screen, *, budget: float) -> None:
     """The tables: what was tried, the curve, the verdict of photos that had no part in choosing, and the proof."""
     cpu = ", ".join(done.features) or "no instructions for dot products of bytes"
-    screen.say(f"This processor has {cpu}. {done.calibrated_on} photos calibrate, {done.held} compare trials.\n")
+    screen.say(f"This processor has {cpu}. {done.calibrated_on} photos calibrate, {done.held} compare trials:")
+    screen.say("dB is the SQNR of the scores, same the share of photos with the same first label.\n")
     screen.table(
-        "What was tried, beside floating point on one thread",
-        ("integers and calibration", "batch 1", "batch 8", "SQNR", "KL", "agreement", "MB", ""),
+        "What was tried, how many times as fast as floating point on one thread (quartiles)",
+        ("", "batch 1", "batch 8", "dB", "same", ""),
         [_row(trial) for trial in done.trials],
     )
     if done.curve:
         screen.say("")
         screen.table(
             "The most sensitive layers in floating point",
-            ("layers in float", "batch 1", "batch 8", "SQNR", "agreement", "loss", ""),
+            ("layers", "batch 1", "batch 8", "dB", "same", "loss", ""),
             [_point_row(point, chosen=point is done.chosen) for point in done.curve],
         )
         best = ", ".join(f"{each.layer} {each.gain:+.1f} dB" for each in done.sensitive[:3])
@@ -92,12 +93,10 @@ def document(done: Optimised) -> dict[str, Any]:
 def _row(trial: Trial) -> tuple[str, ...]:
     far = trial.distance
     return (
-        trial.title + ("" if trial.recipe.folds_pixels else ", normalised first"),
-        *(str(speed) for speed in trial.speed.values()),
-        f"{far.sqnr:.1f} dB",
-        f"{far.divergence:.4f}",
+        trial.title + ("" if trial.recipe.folds_pixels else ", bytes normalised"),
+        *(_short(speed) for speed in trial.speed.values()),
+        f"{far.sqnr:.1f}",
         f"{far.agreement:.1%}",
-        f"{trial.megabytes:.1f}",
         trial.verdict or "← best",
     )
 
@@ -106,12 +105,16 @@ def _point_row(point: Point, *, chosen: bool) -> tuple[str, ...]:
     far = point.trial.distance
     return (
         str(point.floats),
-        *(str(speed) for speed in point.trial.speed.values()),
-        f"{far.sqnr:.1f} dB",
+        *(_short(speed) for speed in point.trial.speed.values()),
+        f"{far.sqnr:.1f}",
         f"{far.agreement:.1%}",
         "" if point.loss is None else f"{point.loss * 100:+.1f} points",
         "← chosen" if chosen else "",
     )
+
+
+def _short(speed: Speed) -> str:
+    return f"{speed.ratio:.2f} ({speed.low:.2f}–{speed.high:.2f})"
 
 
 def _trial(trial: Trial) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Speed:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.ratio:.2f} × [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.ratio:.2f} × ({self.low:.2f} to {self.high:.2f})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Trial:
         recipe = self.recipe
         scope = "" if recipe.scope == "all" else ", layers only"
         floats = f", {len(recipe.floats)} layers in float" if recipe.floats else ""
-        return f"{recipe.kind.name}, {recipe.method}{scope}{floats}"
+        return f"{recipe.kind.name} {recipe.method}{scope}{floats}"
 
     @property
     def pace(self) -> float:
@@ -106,7 +106,7 @@ def choose_scope(bench: Bench, ranges: Mapping[Method, Ranges], best: Trial) -> 
 
 def _judged_kind(trial: Trial, best: Trial) -> Trial:
     if trial.pace < 1:
-        return replace(trial, verdict="refused: slower than floating point on this machine")
+        return replace(trial, verdict="refused: slower than FP32")
     return trial if trial is best else replace(trial, verdict=f"slower than {best.recipe.kind.name}")
 
 

@@ -52,7 +52,7 @@ def _flags(folder: Path, *more: object) -> tuple[object, ...]:
 def test_it_shows_what_was_tried_the_curve_the_verdict_and_the_folders(run: Run, copy: Path, fast: None) -> None:
     ran = run(main, *_flags(copy, "--plot", copy / "curve.svg"))
     assert (ran.code, ran.err) == (0, "")
-    for said in ("What was tried", "U8S8, max", "← chosen", "They have no labels, so the loss is unknown"):
+    for said in ("What was tried", "U8S8 max", "← chosen", "They have no labels, so the loss is unknown"):
         assert said in ran.words
     assert (copy / "curve.svg").is_file()
     assert (copy / "repository" / "pets_classify" / "2" / "model.onnx").is_file()

@@ -44,7 +44,7 @@ def test_the_fastest_kind_wins_and_slower_than_floating_point_is_refused_by_name
     assert (best.recipe.kind.name, best.verdict) == ("U8S8", "")
     assert [(each.recipe.kind.name, each.verdict) for each in others] == [
         ("S8S8", "slower than U8S8"),
-        ("U8U8", "refused: slower than floating point on this machine"),
+        ("U8U8", "refused: slower than FP32"),
     ]
 
 
