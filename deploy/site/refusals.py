@@ -39,7 +39,9 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "graphs/layouts.py",
             "graphs/batch.py",
             "graphs/batch_axes.py",
+            "patience.py",
             "graphs/scan.py",
+            "graphs/training.py",
         ),
     ),
     (

@@ -31,6 +31,7 @@ from topfive_pipeline.graphs import classify, resize
 from topfive_pipeline.graphs.batch import free_batch
 from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.network import Network, Value, read
+from topfive_pipeline.graphs.nodes import nodes_in
 from topfive_pipeline.graphs.outputs import choose_output, classes_of, expose
 from topfive_pipeline.graphs.running import gathered
 from topfive_pipeline.graphs.scores import Scores, ScoresChoice, resolve_scores, scores_kind
@@ -48,6 +49,9 @@ from topfive_pipeline.proof.verdict import Proof
 
 _TOLERANCE = 1e-4
 _HALF_TOLERANCE = 2e-3
+_BYTES_TOLERANCE = 1e-2
+"""Where values are rounded to 8 bits, the last bit of one before them may turn into a step of 1/255 of their range."""
+_TO_BYTES = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
 _LEVELS: Mapping[str, Any] = {"scale": 1.0, "mean": (0.0,), "std": (1.0,)}
 """No normalisation."""
 
@@ -149,7 +153,8 @@ def carry_out(
 ) -> Imported:
     """Build, prove, and write into `repository`, unless the proof fails or it is a `dry_run`.
 
-    `version`: None for the next. `tolerance`: None for 1e-4, or 2e-3 for a network in FP16, which has three digits.
+    `version`: None for the next. `tolerance`: None for 1e-4, or 2e-3 for a network in FP16, which has three digits,
+    or 1e-2 for one that is quantised to 8 bits.
     `tritonserver`: a program to prove it on too.
 
     Raises `ConfigurationError` if the graphs cannot be built or written.
@@ -241,6 +246,8 @@ def written_model(repository: Path, entry: Entry, version: int, *, threshold: fl
 
 
 def _usual_tolerance(network: Network) -> float:
+    if any(node.op_type in _TO_BYTES for node in nodes_in(network.model)):
+        return _BYTES_TOLERANCE
     return _HALF_TOLERANCE if network.input.dtype == "float16" else _TOLERANCE
 
 

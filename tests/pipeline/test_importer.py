@@ -63,7 +63,7 @@ def test_what_is_proven_is_written_and_says_what_it_is_made_of(stated: Path, tmp
 def test_a_proof_has_every_step_and_its_figures(proven: tuple[Path, Imported]) -> None:
     proof = proven[1].proof
     assert [finding.step for finding in proof.findings] == ["resize", "network", "end to end", "batch", "server"]
-    assert all(finding.passed for finding in proof.findings)
+    assert [finding.passed for finding in proof.findings] == [True, True, None, True, True]
     assert proof.figures["photos"] == 3
     assert proof.figures["tolerance"] == 1e-4
     assert proof.figures["pixel_levels_max"] <= 1

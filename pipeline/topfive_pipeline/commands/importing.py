@@ -91,7 +91,10 @@ def import_model(
     ] = None,
     tolerance: Annotated[
         float | None,
-        Option(help="The most that a probability may differ from the network's.", show_default="1e-4; FP16: 2e-3"),
+        Option(
+            help="The most that a probability may differ from the network's.",
+            show_default="1e-4; FP16: 2e-3; 8 bits: 1e-2",
+        ),
     ] = None,
     tritonserver: Annotated[
         Path | None,

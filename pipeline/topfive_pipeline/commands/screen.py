@@ -17,7 +17,7 @@ from topfive_pipeline.facts import Fact
 from topfive_pipeline.proof.verdict import Finding, Proof
 
 _COLOURS: Final = {"found": "cyan", "read": "blue", "said": "green", "assumed": "yellow", "must be said": "red"}
-_MARKS: Final = {True: "[green]ok[/]", False: "[red]FAILED[/]", None: "[yellow]not tried[/]"}
+_MARKS: Final = {True: "[green]ok[/]", False: "[red]FAILED[/]", None: "[dim]--[/]"}
 
 
 class _Console(Console):

@@ -14,6 +14,7 @@ import onnx
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.graphs.batch_axes import GUESSES, Rewriting, as_shape, with_shapes
 from topfive_pipeline.graphs.network import Network
+from topfive_pipeline.graphs.nodes import nodes_in
 from topfive_pipeline.graphs.running import Arrays, noise, run, session
 from topfive_pipeline.graphs.scan import scanned
 from topfive_pipeline.graphs.strides import gathers_as_reshapes
@@ -92,7 +93,7 @@ def _freed(
     batch_ms: float,
     failed: str,
 ) -> Freed:
-    warnings = (_cost(single_ms, batch_ms, failed),) if by == "scan" else ()
+    warnings = (_cost(network, single_ms, batch_ms, failed),) if by == "scan" else ()
     proven = f"; {_IMAGES} images at once give what they give alone (difference {difference:.0e})"
     return Freed(
         network=network,
@@ -105,12 +106,14 @@ def _freed(
     )
 
 
-def _cost(single_ms: float, batch_ms: float, failed: str) -> str:
+def _cost(network: Network, single_ms: float, batch_ms: float, failed: str) -> str:
+    remedy = "export it again with a batch dimension that is free"
+    if any(node.op_type == "DynamicQuantizeLinear" for node in nodes_in(network.model)):
+        remedy = "quantise it statically: dynamic quantisation takes its range from a whole batch"
     reason = failed.splitlines()[0] if failed else "there is no rule for it"
     return (
         f"the network runs image by image: {batch_ms:.1f} ms for each of {_IMAGES} images at once, {single_ms:.1f} ms "
-        f"for one alone, so batches gain nothing; a batch as such fails ({reason}); export it again with a batch "
-        "dimension that is free"
+        f"for one alone, so batches gain nothing; a batch as such fails ({reason}); {remedy}"
     )
 
 

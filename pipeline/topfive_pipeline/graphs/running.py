@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from topfive_pipeline.graphs.patience import patience
 from topfive_pipeline.graphs.weights import External
+from topfive_pipeline.patience import patience
 
 Arrays = dict[str, npt.NDArray[Any]]
 

@@ -22,7 +22,13 @@ def must_not_train(model: Any, path: Path) -> None:
     `training_mode`, and before opset 14 by having outputs for these. `Dropout` drops other values each time.
     """
     known = constants(model.graph)
-    trained = Counter(node.op_type for node in model.graph.node if _is_training(node, known))
+    of_image = {value.name for value in model.graph.input}
+    trained: Counter[str] = Counter()
+    for node in model.graph.node:
+        if of_image & set(node.input):  # else it standardises weights, as timm's BiT does
+            of_image.update(node.output)
+            trained[node.op_type] += _is_training(node, known)
+    trained = +trained
     if trained:
         shown = ", ".join(f"{count} {op}" for op, count in sorted(trained.items()))
         raise ConfigurationError(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from topfive.backends.graph_files import why_not_loaded
 from topfive.backends.onnx_runtime import runtime
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.graphs.patience import patience
+from topfive_pipeline.patience import patience
 
 _FATAL_ONLY = 4
 """What goes wrong is raised; the runtime would write it to standard error too."""

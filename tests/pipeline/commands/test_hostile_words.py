@@ -15,8 +15,8 @@ import pytest
 from tests.pipeline.commands.conftest import Run
 from tests.pipeline.graphs import networks
 from tests.pipeline.importing import SAID, contents
+from topfive_pipeline import patience
 from topfive_pipeline.commands.importing import main
-from topfive_pipeline.graphs import patience
 from topfive_pipeline.proof.photos import Photo
 
 FLAGS: Final = [word for flag, value in SAID.items() for word in (f"--{flag}", value)]

@@ -37,7 +37,7 @@ def test_facts_are_told_once_for_each_origin(capsys: pytest.CaptureFixture[str])
 
 def test_every_verdict_has_its_word(capsys: pytest.CaptureFixture[str]) -> None:
     Screen().proof(Proof((Finding("a", True, "1"), Finding("b", None, "2"), Finding("c", False, "3"))))
-    assert said(capsys) == "proof a ok 1 b not tried 2 c FAILED 3"
+    assert said(capsys) == "proof a ok 1 b -- 2 c FAILED 3"
 
 
 def test_lines_to_copy_are_never_wrapped(capsys: pytest.CaptureFixture[str]) -> None:

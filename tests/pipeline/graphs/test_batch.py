@@ -194,3 +194,13 @@ def test_what_does_not_run_is_refused(tmp_path: Path) -> None:
     model = fixed("f = Reshape(image, s) scores = MatMul(f, w)", s=ints(1, 47))
     with pytest.raises(ConfigurationError, match="onnxruntime cannot run the network on one image"):
         free_batch(networks.network(model, tmp_path))
+
+
+def test_the_remedy_for_dynamic_quantisation_is_a_static_one(tmp_path: Path) -> None:
+    """Its range is that of the whole batch, so a free batch dimension would not help."""
+    model = networks.linear(end="q, step, zero = DynamicQuantizeLinear(raw) scores = DequantizeLinear(q, step, zero)")
+    result = free_batch(networks.network(model, tmp_path))
+    assert result.by == "scan"
+    assert result.warnings[0].endswith(
+        "quantise it statically: dynamic quantisation takes its range from a whole batch"
+    )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -16,7 +17,7 @@ from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.importer import original, plan
 from topfive_pipeline.proof import proving
 from topfive_pipeline.proof.models import Original, Written
-from topfive_pipeline.proof.photos import Photo
+from topfive_pipeline.proof.photos import Photo, Unreadable
 from topfive_pipeline.proof.proving import prove
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.verdict import Proof
@@ -74,6 +75,23 @@ def test_the_tolerance_is_the_users(unserved: None, tmp_path: Path, small_photos
     assert not (tmp_path / "strict").exists()
 
 
+@pytest.mark.parametrize(
+    ("end", "tolerance"),
+    [
+        ("scores = Identity(raw)", 1e-4),
+        ("q, step, zero = DynamicQuantizeLinear(raw) scores = DequantizeLinear(q, step, zero)", 1e-2),
+        ("q = QuantizeLinear(raw, one) scores = DequantizeLinear(q, one)", 1e-2),
+    ],
+)
+def test_a_network_in_8_bits_may_differ_by_one_of_its_steps(
+    end: str, tolerance: float, unserved: None, tmp_path: Path, small_photos: Photos
+) -> None:
+    model = networks.linear(end=end)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0.1, np.float32), "one"))
+    done = imported(wanted(tmp_path, model), tmp_path / "out", small_photos, dry_run=True)
+    assert done.proof.figures["tolerance"] == tolerance
+
+
 def test_weights_that_changed_after_the_export_are_found_out(
     unserved: None, proof: Proof, tmp_path: Path, small_photos: Photos
 ) -> None:
@@ -109,10 +127,8 @@ def test_a_photo_that_cannot_be_read_is_named(
     unserved: None, proof: Proof, tmp_path: Path, small_photos: Photos
 ) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"none")
-    failure = again(tmp_path, [*small_photos, Photo(tmp_path / "broken.jpg")]).failure
-    assert failure is not None
-    assert failure.step == "resize"
-    assert "broken.jpg: it cannot be read as a picture" in failure.said
+    with pytest.raises(Unreadable, match=r"broken\.jpg: it cannot be read as a picture"):  # proves nothing
+        again(tmp_path, [*small_photos, Photo(tmp_path / "broken.jpg")])
 
 
 def test_a_graph_that_fails_on_a_size_is_a_finding(
