@@ -69,7 +69,7 @@ def find(asked: Sequence[str], repository: Path) -> list[Subject]:
 
 
 def other_labels(subjects: Sequence[Subject]) -> list[str]:
-    """For each subject whose labels are not those of the first, a warning: sources write the same classes differently."""
+    """A warning for each subject with other labels than the first: sources write the same classes differently."""
     first = subjects[0]
     warnings = []
     for other in subjects[1:]:
@@ -77,7 +77,7 @@ def other_labels(subjects: Sequence[Subject]) -> list[str]:
         if differ:
             warnings.append(
                 f"{differ} of {len(first.labels)} labels of {other.title} are written otherwise than those of "
-                f"{first.title}: are they the same classes in the same order? Photos are judged by the order of the first"
+                f"{first.title}: are they the same classes in the same order?"
             )
     return warnings
 
@@ -85,16 +85,15 @@ def other_labels(subjects: Sequence[Subject]) -> list[str]:
 def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]]) -> Subject:
     said = _ASKED.fullmatch(asked)
     if said is None:
-        raise ConfigurationError(
-            f"{asked!r} names no model; say NAME, NAME:VERSION, or FOLDER/NAME of another repository"
-        )
+        raise ConfigurationError(f"{asked!r} is no model; say NAME, NAME:VERSION, or FOLDER/NAME of another repository")
     folder = Path(said["where"]) if said["where"] else repository
     if folder not in read:
         read[folder] = apply({}, Repository(folder).read())
     stored, name = read[folder], said["name"]
-    called = [each for each, model in stored.items() if model.config.steps or classifies(model)]
+    steps = {step.model for model in stored.values() for step in model.config.steps}
+    called = [each for each, model in stored.items() if each not in steps and (model.config.steps or classifies(model))]
     if name not in called:
-        raise ConfigurationError(f"{folder} has no model '{name}' that classifies; it has {', '.join(called)}")
+        raise ConfigurationError(f"{folder} has no model '{name}' that clients can ask; it has {', '.join(called)}")
     version = None if said["version"] is None else int(said["version"])
     return _subject(stored[name], stored, version, prefix=said["where"] or "")
 
@@ -108,7 +107,7 @@ def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int
         served = version_of_step(second, classifier.versions, model)
     else:
         served = max(model.versions)
-        _check_takes_any_size(model, stored)
+        _check_takes_any_size(model)
     version = served if version is None else version
     path = classifier.graph_path(version)
     if not path.is_file():
@@ -120,15 +119,13 @@ def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int
     return Subject(f"{prefix}{model.config.name}:{version}", _labels(model), resize, Part(path, classifier.config))
 
 
-def _check_takes_any_size(model: StoredModel, stored: Mapping[str, StoredModel]) -> None:
+def _check_takes_any_size(model: StoredModel) -> None:
     """Raise `ConfigurationError` if photos would have to have one size."""
-    if -1 in model.config.inputs[0].shape[1:3]:
-        return
-    joined = [
-        each for each, other in stored.items() if model.config.name in {step.model for step in other.config.steps}
-    ]
-    advice = f"name the ensemble that resizes for it: {joined[0]}" if joined else "it needs an ensemble that resizes"
-    raise ConfigurationError(f"'{model.config.name}' takes images of one size only; {advice}")
+    if -1 not in model.config.inputs[0].shape[1:3]:
+        raise ConfigurationError(
+            f"'{model.config.name}' takes images of one size only, so photos cannot judge it; it needs an ensemble with "
+            "a model that resizes"
+        )
 
 
 def _labels(model: StoredModel) -> tuple[str, ...]:
