@@ -17,7 +17,8 @@ from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.judging.subjects import find
 from topfive_pipeline.optimising import plot as plots
-from topfive_pipeline.optimising.optimiser import Optimised, Wanted, optimise
+from topfive_pipeline.optimising.asked import Wanted
+from topfive_pipeline.optimising.optimiser import Optimised, optimise
 from topfive_pipeline.proof.photos import read_photos
 
 _TIME: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)")

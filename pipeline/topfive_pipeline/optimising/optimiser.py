@@ -7,20 +7,18 @@ screens (`commands`).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import onnx
 
-from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.entry.names import check_name, folders
-from topfive_pipeline.entry.writing import check_place, next_version, put_in_place, versions, written_aside
-from topfive_pipeline.judging import split
-from topfive_pipeline.judging.subjects import Subject, find
+from topfive_pipeline.entry.writing import check_place, put_in_place, written_aside
+from topfive_pipeline.judging.subjects import Subject
 from topfive_pipeline.optimising import calibration, curve, landing, machine, proving, sensitivity, trials
+from topfive_pipeline.optimising.asked import Wanted, halves, place_of, subject_of
 from topfive_pipeline.optimising.bench import Bench, Pictures, Progress, cropped
 from topfive_pipeline.optimising.calibration import METHODS, Method, Ranges
 from topfive_pipeline.optimising.curve import Point
@@ -32,34 +30,12 @@ from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.verdict import Proof
 
-_CALIBRATES: Final = 128
-"""Photos: ranges hardly change with more."""
-_HELD: Final = 256
 _SENSITIVE: Final = 64
 """Photos that the sensitivity of each layer is found on."""
-_FEWEST: Final = 8
-"""Photos in each half: with fewer, ranges are those of single pictures, and judging says nothing."""
 _PROVEN_ON: Final = 40
 _TRIALS_LEAVE: Final = 0.35
 _LAYERS_LEAVE: Final = 0.25
 """Shares of the time that are kept for what comes after: for the layers and the curve, and for the curve."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What the user said.
-
-    `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, a version's number, or
-    the name of a model of its own. `seconds`: for trials; judging and proving come after.
-    """
-
-    model: str
-    repository: Path
-    budget: float = 0.5
-    place: str = "next"
-    method: Method | Literal["auto"] = "auto"
-    seconds: float = 600.0
-    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +83,14 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     Raises `ConfigurationError` if it cannot be quantised or written, or the photos are too few.
     """
     progress("reading the model")
-    subject = _subject(wanted)
-    name, version = _place(wanted, subject)
+    subject = subject_of(wanted)
+    name, version = place_of(wanted, subject)
+    entry = landing.entry(subject, onnx.load(subject.classify.path), name=name, properties={})
+    check_place(entry, wanted.repository, version=version, replace=False)  # before it takes minutes
     source = prepare(subject.classify.path)
     assert subject.resize is not None
     resize = Graph(subject.resize.path)
-    calibrating, held, judging = _halves(photos)
+    calibrating, held, judging = halves(photos)
     pictures = cropped(calibrating, resize, progress)
     until = time.monotonic() + wanted.seconds
     methods: tuple[Method, ...] = METHODS if wanted.method == "auto" else (wanted.method,)
@@ -135,7 +113,7 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
         trials=tuple(tried),
     )
     if best.pace < trials.PAYS:
-        return _with(told, bench, refused=_does_not_pay(best))
+        return _with(told, bench, refused=_does_not_pay(f"the best that was tried, {best.title},", best.speed))
     sensitive = _sensitive(bench, ranges, best, wanted)
     points = curve.measure(bench, ranges, best, curve.mixtures(sensitive, len(source.layers)))
     chosen = curve.knee(points, budget=wanted.budget / 100, pays=trials.PAYS)
@@ -196,6 +174,8 @@ def _finish(task: _Task, told: Optimised, model: Any, bench: Bench) -> Optimised
         megabytes=(task.subject.classify.size_bytes / 1e6, model.ByteSize() / 1e6),
         refused=why_refused(judged, budget=wanted.budget / 100),
     )
+    if trials.pace(speed) < trials.PAYS:
+        told = _with(told, bench, refused=_does_not_pay("what was chosen", speed))
     if told.refused is not None:
         return told
     entry = landing.entry(
@@ -218,51 +198,11 @@ def _finish(task: _Task, told: Optimised, model: Any, bench: Bench) -> Optimised
     return _with(told, bench, proof=proof, folders=tuple(made), refused=refused)
 
 
-def _subject(wanted: Wanted) -> Subject:
-    (subject,) = find([wanted.model], wanted.repository)
-    name = subject.title.rpartition(":")[0]
-    usual = folders(name)[:2]
-    if subject.resize is None or (subject.resize.config.name, subject.classify.config.name) != usual:
-        raise ConfigurationError(
-            f"'{name}' is not made of {usual[0]} and {usual[1]}, as `topfive import` writes a model; import it first"
-        )
-    return subject
-
-
-def _place(wanted: Wanted, subject: Subject) -> tuple[str, int]:
-    """The name and the version to write."""
-    name = subject.title.rpartition(":")[0]
-    if wanted.place == "next":
-        return name, next_version(wanted.repository, name)
-    if wanted.place.isascii() and wanted.place.isdigit() and int(wanted.place) > 0:
-        if int(wanted.place) in versions(wanted.repository / subject.classify.config.name):
-            raise ConfigurationError(
-                f"--as {wanted.place}: '{name}' has that version already; leave --as out to take the next, "
-                f"{next_version(wanted.repository, name)}"
-            )
-        return name, int(wanted.place)
-    check_name(wanted.place)
-    return wanted.place, next_version(wanted.repository, wanted.place)
-
-
-def _halves(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo], list[Photo]]:
-    """Photos that calibrate, those that trials are compared on, and those that judge: no file is in two of them."""
-    half, judging = split.in_part(photos, "calibrate"), split.in_part(photos, "judge")
-    count = min(_CALIBRATES, (len(half) + 1) // 2)
-    calibrating, held = half[::2][:count], half[1::2][:_HELD]
-    if min(len(calibrating), len(held), len(judging)) < _FEWEST:
-        raise ConfigurationError(
-            f"--photos: of {len(photos)} photos, {len(calibrating)} may calibrate, {len(held)} compare trials, and "
-            f"{len(judging)} judge; {_FEWEST} of each are needed, so give at least {5 * _FEWEST}, better 500"
-        )
-    return calibrating, held, judging
-
-
-def _does_not_pay(best: trials.Trial) -> str:
-    ratios = ", ".join(f"{speed} at batch {batch}" for batch, speed in best.speed.items())
+def _does_not_pay(title: str, speed: Mapping[int, Speed]) -> str:
+    ratios = ", ".join(f"{each} at batch {batch}" for batch, each in speed.items())
     return (
-        f"int8 does not pay for this network on this machine: the best that was tried, {best.title}, is {ratios} as "
-        "fast as floating point; another engine or more threads may help, or a processor with VNNI"
+        f"int8 does not pay for this network on this machine: {title} is {ratios} as fast "
+        f"as floating point, and {trials.PAYS:g} is the least; another engine may help, or a processor with VNNI"
     )
 
 

@@ -18,9 +18,10 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.entry.provenance import properties_of, sha256
 from topfive_pipeline.judging.split import part_of
-from topfive_pipeline.optimising import curve, optimiser, proving, trials
+from topfive_pipeline.optimising import asked, curve, optimiser, proving, trials
+from topfive_pipeline.optimising.asked import Wanted
 from topfive_pipeline.optimising.measuring import Speed
-from topfive_pipeline.optimising.optimiser import Optimised, Wanted, optimise
+from topfive_pipeline.optimising.optimiser import Optimised, optimise
 from topfive_pipeline.proof.photos import Photo, read_photos
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.verdict import Finding
@@ -148,7 +149,7 @@ def _all_lost(pictures: Any, scores: Any, reference: Any, *, budget: float) -> A
 
 
 def test_photos_that_calibrate_or_choose_never_judge(photos: Path) -> None:
-    calibrating, held, judging = optimiser._halves(read_photos(photos))
+    calibrating, held, judging = asked.halves(read_photos(photos))
     paths = [photo.path for photo in (*calibrating, *held, *judging)]
     assert len(paths) == len(set(paths))
     assert {part_of(photo.path) for photo in (*calibrating, *held)} == {"calibrate"}
@@ -165,7 +166,7 @@ def test_too_few_photos_are_refused(repository: Path, photos: Path) -> None:
 )
 def test_as_says_where_it_lands(place: str, name: str, version: int, repository: Path) -> None:
     wanted = Wanted(model="pets", repository=repository, place=place)
-    assert optimiser._place(wanted, optimiser._subject(wanted)) == (name, version)
+    assert asked.place_of(wanted, asked.subject_of(wanted)) == (name, version)
 
 
 def test_a_version_that_is_there_is_not_written_over(repository: Path, photos: Path) -> None:
