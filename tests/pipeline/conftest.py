@@ -17,6 +17,7 @@ from tests.testkit.photos import sample
 from tests.testkit.serving_process import serving
 from topfive_pipeline import checker
 from topfive_pipeline.entry.names import graph_path
+from topfive_pipeline.optimising import proving as optimising_proving
 from topfive_pipeline.proof import proving
 from topfive_pipeline.proof.photos import Photo, shipped
 from topfive_pipeline.proof.running import Graph
@@ -89,6 +90,7 @@ def warm_servers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(proving, "serve", serve)
         patch.setattr(checker, "serve", serve)
+        patch.setattr(optimising_proving, "serve", serve)
         yield
 
 

@@ -1,0 +1,120 @@
+"""`topfive optimise`: an int8 version of a model, for the machine at hand, with the table of what was tried."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from rich.markup import escape
+from typer import Argument, Option
+
+from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.commands import optimised
+from topfive_pipeline.commands.running import FAILED, run
+from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.judging.subjects import find
+from topfive_pipeline.optimising import plot as plots
+from topfive_pipeline.optimising.asked import Wanted
+from topfive_pipeline.optimising.optimiser import Optimised, optimise
+from topfive_pipeline.proof.photos import read_photos
+
+_TIME: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)")
+_SECONDS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def optimise_model(
+    model: Annotated[str, Argument(help="The model: NAME, or NAME:VERSION.", metavar="NAME", show_default=False)],
+    photos: Annotated[
+        Path,
+        Option(
+            help="A folder of pictures like those that will be asked for; with their classes (labels.csv, or a folder "
+            "a class) the loss is known too. Half of them calibrate and choose, the others judge: 500 are good.",
+            show_default=False,
+        ),
+    ],
+    repository: Annotated[Path, Option(help="The model repository.")] = Path("my_models"),
+    budget: Annotated[float, Option(help="Points of top-1 accuracy that may be lost.")] = 0.5,
+    place: Annotated[
+        str,
+        Option(
+            "--as",
+            metavar="VERSION|NAME",
+            help="Where it is written: next (a further version of the model, which servers then serve), a version's "
+            "number, or a name, as NAME_int8, for a model of its own.",
+        ),
+    ] = "next",
+    calibration: Annotated[
+        Literal["max", "entropy", "percentile", "auto"],
+        Option(help="How the ranges of values are found; auto tries all."),
+    ] = "auto",
+    time: Annotated[str, Option(help="How long it may try: 90s, 10m, 1h. Judging and proving come after.")] = "10m",
+    plot: Annotated[
+        Path | None, Option(help="Write the curve of speed against loss to this file: .png, .svg or .pdf.")
+    ] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Try, judge and prove, and write nothing.")] = False,
+    as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
+) -> int:
+    """Quantise a model to eight-bit integers for the machine at hand, and keep it only if that pays.
+
+    It measures which integers this processor is fast at, tries the ways to calibrate, and returns the most sensitive
+    layers to floating point where that is worth their time. Photos that calibrate or choose never judge.
+
+    Exit code: 0 written, 1 it does not pay, loses too much, or the proof failed; 2 it cannot be tried.
+    """
+    screen = Screen(quiet=as_json)
+    seconds = _seconds(time)
+    if not 0 <= budget <= 100:
+        raise ConfigurationError(f"--budget {budget:g}: points of accuracy are from 0 to 100")
+    if plot is not None:
+        plots.check(plot)
+    (subject,) = find([model], repository)
+    pictures = read_photos(photos, labels=subject.labels)
+    wanted = Wanted(
+        model=model,
+        repository=repository,
+        budget=budget,
+        place=place,
+        method=calibration,
+        seconds=seconds,
+        dry_run=dry_run,
+    )
+    with screen.working() as progress:
+        done = optimise(wanted, pictures, progress=progress)
+    if plot is not None and done.chosen is not None:
+        plots.save(done.curve, done.chosen, plot, title=f"{model} in int8, on this machine")
+    if as_json:
+        print_json(optimised.document(done))
+    optimised.show(done, screen, budget=budget)
+    _tell(done, screen, repository=repository, dry_run=dry_run, plot=plot)
+    return FAILED if done.refused is not None else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `topfive optimise` with `arguments`; return its exit code."""
+    return run(optimise_model, "optimise", arguments)
+
+
+def _seconds(text: str) -> float:
+    said = _TIME.fullmatch(text)
+    if said is None or float(said["number"]) == 0:
+        raise ConfigurationError(f"--time {text}: say a number of seconds, minutes or hours: 90s, 10m or 1h")
+    return float(said["number"]) * _SECONDS[said["unit"]]
+
+
+def _tell(done: Optimised, screen: Screen, *, repository: Path, dry_run: bool, plot: Path | None) -> None:
+    if plot is not None and done.chosen is not None:
+        screen.say(f"\nThe curve is plotted in {escape(str(plot))}.")
+    if done.refused is not None:
+        screen.say(f"\n[red]Nothing was written:[/] {escape(done.refused)}.")
+        return
+    if dry_run:
+        screen.say("\nA dry run: nothing was written.")
+        return
+    screen.say(f"\nWritten: '{done.name}' version {done.version}, in")
+    for folder in done.folders:
+        screen.command(str(folder))
+    screen.say("\nServe it:\n")
+    screen.command(f"topfive --model-repository {shlex.quote(str(repository))}")

@@ -1,0 +1,80 @@
+"""What is asked of an optimisation: which model, which photos for what, and where the result lands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.entry.names import check_name, folders
+from topfive_pipeline.entry.writing import next_version, versions
+from topfive_pipeline.judging import split
+from topfive_pipeline.judging.subjects import Subject, find
+from topfive_pipeline.optimising.calibration import Method
+from topfive_pipeline.proof.photos import Photo
+
+_CALIBRATES: Final = 128
+"""Photos: ranges hardly change with more."""
+_HELD: Final = 256
+_FEWEST: Final = 8
+"""Photos in each half: with fewer, ranges are those of single pictures, and judging says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the user said.
+
+    `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, a version's number, or
+    the name of a model of its own. `seconds`: for trials; judging and proving come after.
+    """
+
+    model: str
+    repository: Path
+    budget: float = 0.5
+    place: str = "next"
+    method: Method | Literal["auto"] = "auto"
+    seconds: float = 600.0
+    dry_run: bool = False
+
+
+def subject_of(wanted: Wanted) -> Subject:
+    """The model that is wanted; raises `ConfigurationError` if there is none that an import could have written."""
+    (subject,) = find([wanted.model], wanted.repository)
+    name = subject.title.rpartition(":")[0]
+    usual = folders(name)[:2]
+    if subject.resize is None or (subject.resize.config.name, subject.classify.config.name) != usual:
+        raise ConfigurationError(
+            f"'{name}' is not made of {usual[0]} and {usual[1]}, as `topfive import` writes a model; import it first"
+        )
+    return subject
+
+
+def place_of(wanted: Wanted, subject: Subject) -> tuple[str, int]:
+    """The name and the version to write."""
+    name = subject.title.rpartition(":")[0]
+    if wanted.place == "next":
+        return name, next_version(wanted.repository, name)
+    if wanted.place.isascii() and wanted.place.isdigit() and int(wanted.place) > 0:
+        if int(wanted.place) in versions(wanted.repository / subject.classify.config.name):
+            raise ConfigurationError(
+                f"--as {wanted.place}: '{name}' has that version already; leave --as out to take the next, "
+                f"{next_version(wanted.repository, name)}"
+            )
+        return name, int(wanted.place)
+    check_name(wanted.place)
+    return wanted.place, next_version(wanted.repository, wanted.place)
+
+
+def halves(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo], list[Photo]]:
+    """Photos that calibrate, those that trials are compared on, and those that judge: no file is in two of them."""
+    half, judging = split.in_part(photos, "calibrate"), split.in_part(photos, "judge")
+    count = min(_CALIBRATES, (len(half) + 1) // 2)
+    calibrating, held = half[::2][:count], half[1::2][:_HELD]
+    if min(len(calibrating), len(held), len(judging)) < _FEWEST:
+        raise ConfigurationError(
+            f"--photos: of {len(photos)} photos, {len(calibrating)} may calibrate, {len(held)} compare trials, and "
+            f"{len(judging)} judge; {_FEWEST} of each are needed, so give at least {5 * _FEWEST}, better 500"
+        )
+    return calibrating, held, judging

@@ -1,0 +1,100 @@
+"""`topfive optimise` as somebody types it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipeline.commands.conftest import Run
+from tests.pipeline.importing import contents
+from tests.pipeline.optimising import networks
+from topfive_pipeline.commands.optimising import main
+from topfive_pipeline.optimising import curve, optimiser, proving, trials
+from topfive_pipeline.optimising.measuring import Speed
+from topfive_pipeline.proof.verdict import Finding
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a repository, and photos without labels."""
+    folder = tmp_path_factory.mktemp("given")
+    networks.repository(folder)
+    networks.write_photos(folder / "photos", 64)
+    return folder
+
+
+@pytest.fixture
+def copy(given: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(given, tmp_path / "copy"))
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every int8 graph is said to be twice as fast, and the server is left out of the proof."""
+
+    def speeds(models: Sequence[Any], *_: object, **__: object) -> list[dict[int, Speed]]:
+        return [{1: Speed(2, 1.9, 2.1), 8: Speed(2, 1.9, 2.1)} for _ in models]
+
+    for module in (trials, curve, optimiser):
+        monkeypatch.setattr(module, "speeds", speeds)
+    monkeypatch.setattr(proving, "_server", lambda *_: iter([Finding("server", None, "left out")]))
+
+
+def _flags(folder: Path, *more: object) -> tuple[object, ...]:
+    return ("pets", "--repository", folder / "repository", "--photos", folder / "photos", *more)
+
+
+def test_it_shows_what_was_tried_the_curve_the_verdict_and_the_folders(run: Run, copy: Path, fast: None) -> None:
+    ran = run(main, *_flags(copy, "--plot", copy / "curve.svg"))
+    assert (ran.code, ran.err) == (0, "")
+    for said in ("What was tried", "U8S8 max", "← chosen", "They have no labels, so the loss is unknown"):
+        assert said in ran.words
+    assert (copy / "curve.svg").is_file()
+    assert (copy / "repository" / "pets_classify" / "2" / "model.onnx").is_file()
+
+
+def test_json_has_the_curve_as_data(run: Run, copy: Path, fast: None) -> None:
+    ran = run(main, *_flags(copy, "--json", "--as", "pets_int8", "--calibration", "max"))
+    document = json.loads(ran.out)
+    assert (document["name"], document["version"], document["refused"]) == ("pets_int8", 1, None)
+    assert (document["curve"][0]["layers_in_float"], document["curve"][0]["floats"]) == (0, [])
+    assert [point["chosen"] for point in document["curve"]].count(True) == 1
+    assert {each["calibration"] for each in document["tried"]} == {"max"}
+    assert document["judged"]["loss"] is None
+    assert len(document["written"]) == 3
+
+
+def test_what_does_not_pay_is_exit_code_one(run: Run, copy: Path, fast: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Speed(0.5, 0.4, 0.6)
+    monkeypatch.setattr(trials, "speeds", lambda models, *_, **__: [{1: slow, 8: slow} for _ in models])
+    before = contents(copy)
+    ran = run(main, *_flags(copy))
+    assert ran.code == 1
+    assert "Nothing was written: int8 does not pay" in ran.words
+    assert contents(copy) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--time", "soon"), "--time soon: say a number of seconds, minutes or hours"),
+        (("--time", "0s"), "--time 0s"),
+        (("--budget", "-1"), "--budget -1: points of accuracy are from 0 to 100"),
+        (("--plot", "curve.jpg"), "--plot curve.jpg"),
+        (("--as", "a/b"), "a name has letters"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(flags: tuple[str, ...], said: str, run: Run, given: Path) -> None:
+    ran = run(main, *_flags(given, *flags))
+    assert ran.code == 2
+    assert said in ran.err
+
+
+def test_a_model_that_is_not_there_is_refused(run: Run, given: Path) -> None:
+    ran = run(main, "cats", *_flags(given)[1:])
+    assert (ran.code, "has no model 'cats'" in ran.err) == (2, True)
