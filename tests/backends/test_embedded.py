@@ -179,7 +179,7 @@ async def test_a_run_that_does_not_end_is_ended_and_gives_its_slot_back(tmp_path
         await run
     assert indices(await behind) == [5]
     await asyncio.sleep(0)  # it may have ended before it was waited for: now its callbacks have run
-    assert backend._options == {}
+    assert backend._runs == {}
     await backend.close()
 
 

@@ -178,6 +178,8 @@ def test_what_is_not_said_has_its_default() -> None:
         instances=0,
         threads=0,
         device="auto",
+        engine="onnxruntime",
+        precision="fp32",
         filename="model.onnx",
         versions=VersionPolicy(latest=1),
         warm_ups=(),
