@@ -97,7 +97,8 @@ class EmbeddedBackend:
                 await self._on_all_slots(pool, _run, batch)
             if self._alone is not None:
                 await pool.run(self._alone.run, self._image)
-            await self._on_all_slots(pool, _give_back_memory, self._image)
+            for graph in dict.fromkeys(self._graphs):  # slots may share one; and no other run may go on meanwhile
+                await pool.run(graph.give_back_memory, self._image)
         except BaseException:  # also a cancellation, which ends a warm-up that hangs
             self._close_graphs()
             raise
@@ -210,10 +211,6 @@ class EmbeddedFactory:
 
 def _run(graph: LoadedGraph, batch: NDArray[Any]) -> list[NDArray[Any]]:
     return graph.run(batch)
-
-
-def _give_back_memory(graph: LoadedGraph, image: NDArray[Any]) -> None:
-    graph.give_back_memory(image)
 
 
 def _run_batch(graph: LoadedGraph, batch: Batch, run: Run) -> Sequence[Row]:
