@@ -32,12 +32,21 @@ def samples(metrics: Metrics) -> dict[str, float]:
     return values
 
 
+DESCRIBED: Final = {
+    "model": "cat",
+    "version": "1",
+    "backend": "null",
+    "engine": "",
+    "precision": "",
+    "slots": "2",
+    "limit": "8",
+}
+
+
 def some_work(metrics: Metrics) -> None:
     """What one process sees: two answered requests, two that were refused, one batch that failed."""
     model = metrics.model("cat")
-    metrics.describe_model(
-        {"model": "cat", "version": "1", "backend": "null", "engine": "", "precision": "", "slots": "2", "limit": "8"}
-    )
+    metrics.describe_model(DESCRIBED)
     model.answered(1, Timings(0.004, 0.002, 0.0, 0.006))
     model.answered(3, Timings(0.0, 0.0, 0.4, 0.05))
     metrics.observe_request("/v1/classify", "cat", 200, 0.012)
@@ -211,12 +220,12 @@ WORKER: Final = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from topfive.observe.metrics import Metrics
-from tests.observe.test_metrics import some_use, some_work
+from tests.observe.test_metrics import DESCRIBED, some_use, some_work
 metrics = Metrics(shared_folder=sys.argv[1])
 some_work(metrics)
 some_use(metrics)
 if "forget" in sys.argv:
-    metrics.forget_model({{"model": "cat", "version": "1", "backend": "null", "engine": "", "precision": "", "slots": "2", "limit": "8"}})
+    metrics.forget_model(DESCRIBED)
 """
 
 

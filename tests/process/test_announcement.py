@@ -122,6 +122,13 @@ def test_what_to_type_works_as_it_stands(needs_key: bool) -> None:
     assert "all addresses" in text
 
 
+def test_an_engine_that_was_chosen_is_named() -> None:
+    models = {"m": AnnouncedModel(1, "BF16", "openvino"), "n": AnnouncedModel(2, "INT8", "")}
+    said = Announcement("http://h:1", "", models, 2, listens_everywhere=False, needs_key=False)
+    assert "m, version 1, BF16 on OpenVINO\n" in said.text()
+    assert "n, version 2, INT8\n" in said.text()
+
+
 def test_of_several_workers_the_last_is_told_so_once(tmp_path: Path) -> None:
     assert [is_last_of(3, tmp_path, pid) for pid in (1, 2, 2, 3, 3, 4)] == [False, False, False, True, False, False]
     assert len(list(tmp_path.iterdir())) == 4
