@@ -200,6 +200,17 @@ async def test_a_run_that_was_ended_never_begins(tmp_path: Path) -> None:
     await backend.close()
 
 
+async def test_pixels_need_be_neither_in_order_nor_writable(tmp_path: Path) -> None:
+    """As those of a body that is viewed where it lies, or of a picture that was turned."""
+    backend = await opened(tmp_path)
+    graph = backend._graphs[0]
+    pixels = np.frombuffer(bytes([7] * 24), np.uint8).reshape(2, 2, 2, 3)
+    assert not pixels.flags.writeable
+    for given in (pixels, pixels[::-1, :, ::-1]):
+        assert graph.run(given)[2][:, 0].tolist() == [7, 7]
+    await backend.close()
+
+
 async def test_what_cannot_be_probabilities_fails_the_batch(tmp_path: Path) -> None:
     backend = await opened(tmp_path, graph=black_is_nan_graph())
     with pytest.raises(BackendFailure, match="the graph put out what cannot be probabilities"):
