@@ -105,8 +105,7 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
     (
         [f"{_ACCELERATOR}.name", f"{_ACCELERATOR}.parameters"],
         "ONNX Runtime runs the graph",
-        "another engine for a classifier on the CPU: `openvino`, with the extra of that name. Its one parameter is "
-        "`precision`, `fp32` (the default) or `bf16`: [OpenVINO](operations.md#openvino)",
+        "for a classifier: `openvino` (an extra), with its `precision`: see [OpenVINO](operations.md#openvino)",
     ),
     (
         ["model_warmup.name", "model_warmup.batch_size", "model_warmup.count"],
