@@ -34,6 +34,7 @@ listed here is refused at the start, by name.
 |---|---|---|
 """
 _QUEUE: Final = "dynamic_batching.default_queue_policy"
+_ACCELERATOR: Final = "optimization.execution_accelerators.cpu_execution_accelerator"
 _STEP: Final = "ensemble_scheduling.step"
 _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
     (["name"], "the folder's", "must be the folder's"),
@@ -100,6 +101,11 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
         ["parameters.intra_op_thread_count"],
         "1",
         "threads of each instance. More make a batch faster, all together slower; a lone request has all cores anyway",
+    ),
+    (
+        [f"{_ACCELERATOR}.name", f"{_ACCELERATOR}.parameters"],
+        "ONNX Runtime runs the graph",
+        "for a classifier: `openvino` (an extra), with its `precision`: see [OpenVINO](operations.md#openvino)",
     ),
     (
         ["model_warmup.name", "model_warmup.batch_size", "model_warmup.count"],

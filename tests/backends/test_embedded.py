@@ -35,6 +35,7 @@ from tests.testkit.tiny_models import (
 )
 from topfive.backends.base import Row
 from topfive.backends.embedded import EmbeddedBackend, EmbeddedFactory
+from topfive.backends.onnx_runtime import Graph
 from topfive.ground.errors import BackendFailure, ConfigurationError
 from topfive.machine.workers import WorkerPool
 from topfive.repository.model_config import parse_model_config
@@ -179,7 +180,7 @@ async def test_a_run_that_does_not_end_is_ended_and_gives_its_slot_back(tmp_path
         await run
     assert indices(await behind) == [5]
     await asyncio.sleep(0)  # it may have ended before it was waited for: now its callbacks have run
-    assert backend._options == {}
+    assert backend._runs == {}
     await backend.close()
 
 
@@ -259,7 +260,7 @@ async def test_close_ends_its_threads(tmp_path: Path) -> None:
 async def test_a_closed_backend_holds_no_session(tmp_path: Path) -> None:
     """A call that comes late fails, and leaves its thread to others."""
     backend = await make(tmp_path)
-    sessions = [weakref.ref(graph._session._sess) for graph in backend._graphs]
+    sessions = [weakref.ref(graph._session._sess) for graph in backend._graphs if isinstance(graph, Graph)]
     await backend.infer(images(1), alone=True)
     for _ in range(2):
         await backend.close()

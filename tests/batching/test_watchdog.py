@@ -119,6 +119,7 @@ class ThreadBackend:
     prepares = False
     serves_alone = False
     cancels = False
+    engine = ""
     batch_size_that_pays = 1
 
     def __init__(self) -> None:

@@ -85,7 +85,9 @@ async def test_a_classifier_gets_a_queue_of_the_bounds_configured(tmp_path: Path
     unit = await loader(factory).load(classifier(tmp_path, text), 1)
     assert isinstance(unit, BatchedUnit)
     assert unit.batcher._queue.limits == QueueLimits(3, 77, 1 << 20, 0.002, graph_batch_size=8)
-    assert unit.labels == {"model": "m", "version": "1", "backend": "watched", "slots": "1", "limit": "3"}
+    computed_elsewhere = {"engine": "", "precision": ""}
+    found = {"model": "m", "version": "1", "backend": "watched", "slots": "1", "limit": "3"}
+    assert unit.labels == found | computed_elsewhere
     assert not factory.backend.closed
 
 

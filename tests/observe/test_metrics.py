@@ -32,10 +32,21 @@ def samples(metrics: Metrics) -> dict[str, float]:
     return values
 
 
+DESCRIBED: Final = {
+    "model": "cat",
+    "version": "1",
+    "backend": "null",
+    "engine": "",
+    "precision": "",
+    "slots": "2",
+    "limit": "8",
+}
+
+
 def some_work(metrics: Metrics) -> None:
     """What one process sees: two answered requests, two that were refused, one batch that failed."""
     model = metrics.model("cat")
-    metrics.describe_model({"model": "cat", "version": "1", "backend": "null", "slots": "2", "limit": "8"})
+    metrics.describe_model(DESCRIBED)
     model.answered(1, Timings(0.004, 0.002, 0.0, 0.006))
     model.answered(3, Timings(0.0, 0.0, 0.4, 0.05))
     metrics.observe_request("/v1/classify", "cat", 200, 0.012)
@@ -109,7 +120,7 @@ LOST = "topfive_log_lines_lost_total{}"
 CPU, MEMORY = "process_cpu_seconds_total{}", "process_resident_memory_bytes{}"
 LONGEST: Final = "topfive_prepare_wait_seconds{lane=dear}"
 STARTED: Final = "process_start_time_seconds{}"
-INFO: Final = "topfive_model_info{backend=null,limit=8,model=cat,slots=2,version=1}"
+INFO: Final = "topfive_model_info{backend=null,engine=,limit=8,model=cat,precision=,slots=2,version=1}"
 
 
 def times(factor: int, values: Mapping[str, float]) -> dict[str, float]:
@@ -157,7 +168,15 @@ def test_a_model_that_is_no_longer_served_is_not_described() -> None:
     """Also after it was described twice; another version still is."""
     metrics = Metrics()
     some_work(metrics)
-    other = {"model": "cat", "version": "2", "backend": "null", "slots": "2", "limit": "8"}
+    other = {
+        "model": "cat",
+        "version": "2",
+        "backend": "null",
+        "engine": "",
+        "precision": "",
+        "slots": "2",
+        "limit": "8",
+    }
     metrics.describe_model(other)
     metrics.forget_model({**other, "version": "1"})
     assert [name for name in samples(metrics) if name.startswith("topfive_model_info")] == [
@@ -201,12 +220,12 @@ WORKER: Final = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from topfive.observe.metrics import Metrics
-from tests.observe.test_metrics import some_use, some_work
+from tests.observe.test_metrics import DESCRIBED, some_use, some_work
 metrics = Metrics(shared_folder=sys.argv[1])
 some_work(metrics)
 some_use(metrics)
 if "forget" in sys.argv:
-    metrics.forget_model({{"model": "cat", "version": "1", "backend": "null", "slots": "2", "limit": "8"}})
+    metrics.forget_model(DESCRIBED)
 """
 
 

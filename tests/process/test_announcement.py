@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 from tests.testkit.serving_process import READY, ROOT, ServingProcess
-from topfive.process.announcement import Announcement, is_last_of
+from topfive.process.announcement import AnnouncedModel, Announcement, is_last_of
 
 COMMAND: Final = (sys.executable, "-m", "topfive", "--port", "0", "--grpc-port", "0")
 DEADLINE_SECONDS: Final = 60.0
@@ -79,7 +79,7 @@ def test_at_a_terminal_lines_are_for_people_and_the_banner_comes_when_it_is_read
     url = re.findall(r"page +(http://127\.0\.0\.1:\d+)/\n", text)[0]
     assert f"curl --data-binary @photo.jpg {url}/v1/classify" in text
     assert re.search(r"gRPC +127\.0\.0\.1:[1-9]\d*\n", text)
-    assert re.search(r"model +efficientnet_lite0, version 1, FP32\n", text)
+    assert re.search(r"model +efficientnet_lite0, version 1, FP32 on ONNX Runtime\n", text)
     assert "_resize, version" not in text
     assert '{"' not in text
     assert "Traceback" not in shown.screen
@@ -104,18 +104,29 @@ def test_json_at_a_terminal_for_who_wants_it() -> None:
 def test_programs_get_the_same_facts_in_one_line(service: ServingProcess) -> None:
     line = json.loads(service.wait_for_log("classifying at"))
     assert line["url"].endswith(f":{service.port}")
-    assert line["models"] == [{"name": "efficientnet_lite0", "version": 1, "precision": "FP32"}]
+    assert line["models"] == [
+        {"name": "efficientnet_lite0", "version": 1, "precision": "FP32", "engine": "onnxruntime"}
+    ]
     assert line["cores"] >= 1
 
 
 @pytest.mark.parametrize("needs_key", [False, True])
 def test_what_to_type_works_as_it_stands(needs_key: bool) -> None:
-    said = Announcement("http://h:1", "", {"m": (3, "")}, 2, listens_everywhere=True, needs_key=needs_key)
+    said = Announcement(
+        "http://h:1", "", {"m": AnnouncedModel(3, "", "")}, 2, listens_everywhere=True, needs_key=needs_key
+    )
     text = said.text()
     assert ("Authorization: Bearer" in text) == needs_key
     assert "gRPC" not in text
     assert "m, version 3\n" in text
     assert "all addresses" in text
+
+
+def test_an_engine_that_was_chosen_is_named() -> None:
+    models = {"m": AnnouncedModel(1, "BF16", "openvino"), "n": AnnouncedModel(2, "INT8", "")}
+    said = Announcement("http://h:1", "", models, 2, listens_everywhere=False, needs_key=False)
+    assert "m, version 1, BF16 on OpenVINO\n" in said.text()
+    assert "n, version 2, INT8\n" in said.text()
 
 
 def test_of_several_workers_the_last_is_told_so_once(tmp_path: Path) -> None:

@@ -106,6 +106,18 @@ HONOURED: Final[dict[str, tuple[str, str, object]]] = {
         "max_queue_items",
         77,
     ),
+    "optimization.execution_accelerators.cpu_execution_accelerator.name": (
+        PLAIN + 'optimization { execution_accelerators { cpu_execution_accelerator { name: "openvino" } } }',
+        "engine",
+        "openvino",
+    ),
+    "optimization.execution_accelerators.cpu_execution_accelerator.parameters": (
+        PLAIN
+        + """optimization { execution_accelerators { cpu_execution_accelerator {
+            name: "openvino" parameters { key: "precision" value: "bf16" } } } }""",
+        "precision",
+        "bf16",
+    ),
     "parameters.intra_op_thread_count": (
         PLAIN + 'parameters { key: "intra_op_thread_count" value { string_value: "2" } }',
         "threads",
@@ -178,6 +190,8 @@ def test_what_is_not_said_has_its_default() -> None:
         instances=0,
         threads=0,
         device="auto",
+        engine="onnxruntime",
+        precision="fp32",
         filename="model.onnx",
         versions=VersionPolicy(latest=1),
         warm_ups=(),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.testkit.tiny_models import REAL_REPOSITORY
-from topfive.repository.precision import precision_of
+from topfive.repository.model_config import parse_model_config
+from topfive.repository.precision import computes_in, precision_of
 
 onnx = pytest.importorskip("onnx", reason="the extra `export` is not installed (make setup-export)")
 
@@ -23,6 +24,25 @@ def write(path: Path, operators: list[str], weights: dict[str, Any]) -> Path:
     graph = helper.make_graph(nodes, "g", [], [], values)
     path.write_bytes(helper.make_model(graph, producer_name="p" * 300).SerializeToString())
     return path
+
+
+@pytest.mark.parametrize(
+    ("operators", "accelerator", "says"),
+    [
+        (["Conv"], "", "FP16"),
+        (["Conv"], 'name: "openvino"', "FP32"),
+        (["Conv"], 'name: "openvino" parameters { key: "precision" value: "bf16" }', "BF16"),
+        (["QuantizeLinear"], 'name: "openvino" parameters { key: "precision" value: "bf16" }', "INT8"),
+    ],
+)
+def test_an_engine_may_compute_in_another(tmp_path: Path, operators: list[str], accelerator: str, says: str) -> None:
+    """Than the weights have; what is quantised stays so."""
+    text = (REAL_REPOSITORY / "efficientnet_lite0_classify" / "config.pbtxt").read_text()
+    if accelerator:
+        text += f"optimization {{ execution_accelerators {{ cpu_execution_accelerator {{ {accelerator} }} }} }}"
+    config = parse_model_config(text, name="efficientnet_lite0_classify", where="config.pbtxt")
+    path = write(tmp_path / "model.onnx", operators, {"w": np.zeros((8, 8), np.float16)})
+    assert computes_in(path, config) == says
 
 
 def test_of_the_reference_model() -> None:

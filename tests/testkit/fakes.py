@@ -103,6 +103,7 @@ class HeldBackend:
         self.prefetch = prefetch
         self.prepares = False
         self.cancels = False
+        self.engine = ""
         self.serves_alone = serves_alone
         self.batch_size_that_pays = batch_size_that_pays
         self.starts = True

@@ -42,6 +42,7 @@ class Backend(Protocol):
       only wait for a device, images should be prepared meanwhile on other threads.
     - `cancels`: whether cancelling a batch's future ends the batch and frees its slot. A call to a server can be
       cancelled; a thread cannot.
+    - `engine`: what runs the graph, if this process does; else empty.
     - `serves_alone`: whether `infer(..., alone=True)` can use the cores of all slots for one batch, when a request
       comes alone and would leave them idle.
     """
@@ -52,6 +53,7 @@ class Backend(Protocol):
     batch_size_that_pays: int
     serves_alone: bool
     cancels: bool
+    engine: str
 
     async def warm_up(self) -> None:
         """Run every batch size that can occur once, so that no client waits for a slow first run."""

@@ -2,7 +2,7 @@
 
 What lives here: the batched graph as `instance_group.count` slots, the measurement at warm-up, and the factory that
 makes graphs from a model's configuration. What does not: the per-image graph (`backends.per_image`), the bounds of
-loading (`backends.bounded_loading`), the runtime (`backends.onnx_runtime`), batching, image sizes, and labels.
+loading (`backends.bounded_loading`), the engines (`backends.engines`), batching, image sizes, and labels.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from numpy.typing import NDArray
 
 from topfive.backends.base import Batch, Row
 from topfive.backends.bounded_loading import BoundedLoading
-from topfive.backends.onnx_runtime import Graph, give_back_freed_memory, run_options, runtime
+from topfive.backends.engines import SessionPlan, Sessions, open_sessions
+from topfive.backends.graph import LoadedGraph, Run
+from topfive.backends.onnx_runtime import runtime
 from topfive.backends.per_image import EmbeddedPerImageGraph, load_per_image
 from topfive.backends.real_outputs import check_answered
 from topfive.backends.rows import rows_of
 from topfive.backends.sizing import find_batch_size_that_pays, sample_shape, warm_up_batches
 from topfive.ground.clock import Clock
 from topfive.ground.errors import ConfigurationError
+from topfive.machine.freed_memory import give_back_freed_memory
 from topfive.machine.workers import WorkerPool
 from topfive.repository.model_config import ModelConfig
 
@@ -37,23 +40,24 @@ T = TypeVar("T")
 class EmbeddedBackend:
     """A batched graph as several sessions in this process, on the CPU or on a GPU.
 
-    `graphs` has one graph for each slot; they run batches side by side, on threads of `pool`. `alone`, if given, is one
-    more session, with as many threads as all slots, for a request that comes alone. The graphs come from `path`, with
-    `config`, and `bounded` bounds their warm-up.
+    `sessions` has one graph for each slot; they run batches side by side, on threads of `pool`. Its `alone`, if given,
+    is one more session, with as many threads as all slots, for a request that comes alone. The graphs come from `path`,
+    with `config`, and `bounded` bounds their warm-up.
     """
 
     cancels = False
 
     def __init__(
         self,
-        graphs: Sequence[Graph],
+        sessions: Sessions,
         *,
-        alone: Graph | None,
         pool: WorkerPool,
         bounded: BoundedLoading,
         path: Path,
         config: ModelConfig,
     ) -> None:
+        graphs, alone = sessions.slots, sessions.alone
+        self.engine: str = config.engine
         self.slots = len(graphs)
         self.prefetch = len(graphs)
         self.serves_alone = alone is not None
@@ -63,7 +67,7 @@ class EmbeddedBackend:
         self._image = np.zeros((1, *sample_shape(config)), np.uint8)
         self._alone = alone
         self._graphs = [*graphs, alone] if alone is not None else graphs
-        self._free: SimpleQueue[Graph] = SimpleQueue()
+        self._free: SimpleQueue[LoadedGraph] = SimpleQueue()
         for graph in graphs:
             self._free.put(graph)
         # Any free thread of the pool takes the next batch, so no batch waits behind a busy thread.
@@ -71,7 +75,7 @@ class EmbeddedBackend:
         pool.ensure_threads(self.slots)
         self._bounded = bounded
         self._path = path
-        self._options: dict[asyncio.Future[Sequence[Row]], Any] = {}
+        self._runs: dict[asyncio.Future[Sequence[Row]], Run] = {}
 
     async def warm_up(self) -> None:
         """Find the batch size that pays, then run each size up to it (or `model_warmup`'s samples) on each session.
@@ -90,10 +94,11 @@ class EmbeddedBackend:
             self.batch_size_that_pays = await find_batch_size_that_pays(measure, max_batch_size=most)
             sizes = range(1, self.batch_size_that_pays + 1)
             for batch in warm_up_batches(self._config) or [self._batch(size) for size in sizes]:
-                await self._on_all_slots(pool, Graph.run, batch)
+                await self._on_all_slots(pool, _run, batch)
             if self._alone is not None:
                 await pool.run(self._alone.run, self._image)
-            await self._on_all_slots(pool, Graph.give_back_memory, self._image)
+            for graph in dict.fromkeys(self._graphs):  # slots may share one; and no other run may go on meanwhile
+                await pool.run(graph.give_back_memory, self._image)
         except BaseException:  # also a cancellation, which ends a warm-up that hangs
             self._close_graphs()
             raise
@@ -106,18 +111,18 @@ class EmbeddedBackend:
 
     def infer(self, batch: Batch, *, alone: bool) -> asyncio.Future[Sequence[Row]]:
         """Run `batch` on the next free session, or if `alone` on the session with all cores."""
-        options = run_options()
+        run = self._graphs[0].new_run()
         if alone and self._alone is not None:
-            run = self._pool.run(_run_batch, self._alone, batch, options)
+            rows = self._pool.run(_run_batch, self._alone, batch, run)
         else:
-            run = self._pool.run(self._with_free_graph, _run_batch, batch, options)
-        self._options[run] = options
-        run.add_done_callback(self._options.pop)
-        return run
+            rows = self._pool.run(self._with_free_graph, _run_batch, batch, run)
+        self._runs[rows] = run
+        rows.add_done_callback(self._runs.pop)
+        return rows
 
     def end(self, run: asyncio.Future[Sequence[Row]]) -> None:
-        """Make the runtime end `run` after the graph's node that it is at."""
-        self._options[run].terminate = True
+        """Make the engine end `run` after the graph's node that it is at."""
+        self._runs[run].terminate = True
 
     async def check(self) -> None:
         """Do nothing: the graphs are in this process."""
@@ -140,12 +145,24 @@ class EmbeddedBackend:
 
     async def _measure(self, pool: WorkerPool, size: int) -> float:
         """The seconds that a batch of `size` takes on the slowest slot, while all slots run one."""
-        return max(await self._on_all_slots(pool, _faster_seconds, self._batch(size)))
+        batch, graph = self._batch(size), self._graphs[0]
+        if graph.on_caller or graph.on_gpu:
+            return max(await self._on_all_slots(pool, _faster_seconds, batch))
+        return min([await self._seconds_together(pool, batch) for _ in range(2)])
+
+    async def _seconds_together(self, pool: WorkerPool, batch: NDArray[Any]) -> float:
+        """The time in which each slot runs `batch` once, or the slots' share of CPU time in it if that is less.
+
+        The engine runs on threads of its own: other processes prolong the one, other work of this process the other.
+        """
+        began, used = time.monotonic(), time.process_time()
+        await self._on_all_slots(pool, _run, batch)
+        return min(time.monotonic() - began, (time.process_time() - used) / self.slots)
 
     def _batch(self, size: int) -> NDArray[np.uint8]:
         return np.repeat(self._image, size, axis=0)
 
-    async def _on_all_slots(self, pool: WorkerPool, call: Callable[[Graph, Any], T], argument: Any) -> list[T]:
+    async def _on_all_slots(self, pool: WorkerPool, call: Callable[[LoadedGraph, Any], T], argument: Any) -> list[T]:
         jobs = (pool.run(self._with_free_graph, call, argument) for _ in range(self.slots))
         return list(await asyncio.gather(*jobs))
 
@@ -185,6 +202,7 @@ class EmbeddedFactory:
             ("instance_group.count", config.instances),
             ("instance_group.kind: KIND_GPU", config.device == "gpu"),
             ("dynamic_batching", config.batches),
+            ("optimization.execution_accelerators", config.engine != "onnxruntime"),
         ):
             if is_set:
                 raise ConfigurationError(
@@ -195,49 +213,30 @@ class EmbeddedFactory:
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
         """A backend with sessions for the graph at `path`; only one if it is on a GPU."""
-        graphs, slots, alone = await self.bounded.run(
-            f"{path}: opening the graph", partial(self._open_sessions, config, path)
-        )
-        extra = graphs[-1] if alone else None
-        return EmbeddedBackend(graphs[:slots], alone=extra, pool=pool, bounded=self.bounded, path=path, config=config)
-
-    async def _open_sessions(self, config: ModelConfig, path: Path, pool: WorkerPool) -> tuple[list[Graph], int, bool]:
-        """The graphs of the slots, then perhaps one for a request that comes alone; the number of slots; whether so."""
-        threads = config.threads or 1
-        first = await _open(config, path, pool, threads)
-        if first.on_gpu:
-            slots, alone, sessions = config.instances or 1, False, 1
-        else:
-            slots = config.instances or max(1, self._cores // threads)
-            alone = self._alone_threads > threads and slots > 1
-            # A session of one thread runs on the thread that calls it, so all slots can share it, and its weights.
-            sessions = 1 if threads == 1 else slots
-        more = [threads] * (sessions - 1) + [self._alone_threads] * alone
-        pool.ensure_threads(len(more))
-        graphs = [first, *await asyncio.gather(*(_open(config, path, pool, count) for count in more))]
-        return [graphs[slot % sessions] for slot in range(slots)] + graphs[sessions:], slots, alone
+        plan = SessionPlan(cores=self._cores, alone_threads=self._alone_threads)
+        sessions = await self.bounded.run(f"{path}: opening the graph", partial(open_sessions, config, path, plan))
+        return EmbeddedBackend(sessions, pool=pool, bounded=self.bounded, path=path, config=config)
 
     async def close(self) -> None:
         """Do nothing: the backends share nothing."""
 
 
-async def _open(config: ModelConfig, path: Path, pool: WorkerPool, threads: int) -> Graph:
-    open_graph = partial(Graph, inputs=config.inputs, outputs=config.outputs, device=config.device)
-    return await pool.run(partial(open_graph, path, threads=threads))
+def _run(graph: LoadedGraph, batch: NDArray[Any]) -> list[NDArray[Any]]:
+    return graph.run(batch)
 
 
-def _run_batch(graph: Graph, batch: Batch, options: Any) -> Sequence[Row]:
+def _run_batch(graph: LoadedGraph, batch: Batch, run: Run) -> Sequence[Row]:
     tensors = batch.claim()
     if not tensors:
         return []
-    results = graph.run(tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors), options)
+    results = graph.run(tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors), run)
     return rows_of(graph.outputs, results)
 
 
-def _faster_seconds(graph: Graph, batch: NDArray[Any]) -> float:
+def _faster_seconds(graph: LoadedGraph, batch: NDArray[Any]) -> float:
     """The seconds of the faster of two runs: at the first, the caches may hold other data, unlike under load."""
     # If the graph runs on this thread alone, its CPU time is its cost, whatever else the machine does.
-    clock = time.thread_time if graph.threads == 1 and not graph.on_gpu else time.monotonic
+    clock = time.thread_time if graph.on_caller else time.monotonic
     fastest = float("inf")
     for _ in range(2):
         started = clock()

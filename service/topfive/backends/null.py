@@ -27,6 +27,7 @@ class NullBackend:
     prepares = False
     serves_alone = False
     cancels = False
+    engine = ""
 
     def __init__(self, *, outputs: Sequence[TensorSpec], max_batch_size: int) -> None:
         self.batch_size_that_pays = max_batch_size

@@ -6,8 +6,7 @@ cannot end a node that never returns.
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +14,11 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from topfive.backends.graph_files import why_not_loaded
+from topfive.backends.interfaces import check_interface
 from topfive.backends.runtime_builds import CHOOSE, check_builds, installed_builds
 from topfive.ground.errors import ConfigurationError
-from topfive.ground.next_steps import import_advice
 from topfive.ground.types import TensorSpec
+from topfive.machine.freed_memory import give_back_freed_memory
 from topfive.repository.model_config import Device
 
 _LOG_WARNINGS: Final = 2
@@ -45,11 +45,6 @@ def runtime() -> Any:
     if not hasattr(onnxruntime, "InferenceSession"):
         raise ConfigurationError(f"files of the ONNX Runtime that is installed are missing; {CHOOSE}")
     return onnxruntime
-
-
-def run_options() -> Any:
-    """Options of one run; soon after their `terminate` is set to true, the run ends with an error."""
-    return runtime().RunOptions()
 
 
 class Graph:
@@ -87,21 +82,20 @@ class Graph:
                 f"{path}: its config.pbtxt asks for a GPU (KIND_GPU), and ONNX Runtime finds none that it can use; "
                 "install the extra `gpu` on a machine with an NVIDIA GPU, or set KIND_AUTO or KIND_CPU"
             )
-        taken, given = self._session.get_inputs(), self._session.get_outputs()
-        remedy = "make them the same"
-        if any(tensor.type in _FLOATS for tensor in taken):
-            remedy += f"; or, {import_advice(path)}"
-        for declared, found in ((inputs, taken), (outputs, given)):
-            _check_interface(path, declared, found, remedy)
+        check_interface(path, (inputs, outputs), (self._session.get_inputs(), self._session.get_outputs()))
         self.threads = threads
+        self.on_caller = threads == 1 and not self.on_gpu
         self._input = inputs[0].name
         self.outputs = tuple(output.name for output in outputs)
         self._runs: set[Any] = set()
 
-    def run(self, tensor: NDArray[Any], options: Any = None) -> list[NDArray[Any]]:
-        """The graph's outputs for `tensor`, in the order of `outputs`; `options` come from `run_options`."""
-        if options is None:
-            options = run_options()
+    def new_run(self) -> Any:
+        """Options of one run; soon after their `terminate` is set to true, the run ends with an error."""
+        return runtime().RunOptions()
+
+    def run(self, tensor: NDArray[Any], run: Any = None) -> list[NDArray[Any]]:
+        """The graph's outputs for `tensor`, in the order of `outputs`; `run` comes from `new_run`."""
+        options = self.new_run() if run is None else run
         self._runs.add(options)
         try:
             results: list[NDArray[Any]] = self._session.run(self.outputs, {self._input: tensor}, options)
@@ -117,7 +111,7 @@ class Graph:
 
     def give_back_memory(self, tensor: NDArray[Any]) -> None:
         """Run once more, and return to the system the memory that loading and larger runs have freed."""
-        options = run_options()
+        options = self.new_run()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self.run(tensor, options)
         give_back_freed_memory()
@@ -130,44 +124,3 @@ def _providers(device: Device) -> list[Any]:
         return [_CPU]
     ort.preload_dlls()  # CUDA's libraries from pip, which the system's loader does not find
     return [(_CUDA, _CUDA_OPTIONS), _CPU]
-
-
-def give_back_freed_memory() -> None:
-    """Return freed memory to the system."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):  # only glibc has it; it would else keep memory that other threads freed
-        libc.malloc_trim(0)
-
-
-_ONNX_TYPES: Final[Mapping[str, str]] = {
-    "BOOL": "tensor(bool)",
-    "UINT8": "tensor(uint8)",
-    "INT32": "tensor(int32)",
-    "INT64": "tensor(int64)",
-    "FP16": "tensor(float16)",
-    "FP32": "tensor(float)",
-    "FP64": "tensor(double)",
-    "BYTES": "tensor(string)",
-}
-
-
-_FLOATS: Final = ("tensor(float)", "tensor(float16)", "tensor(double)")
-"""What a network takes as a framework exports it."""
-
-
-def _check_interface(path: Path, declared: Sequence[TensorSpec], found: Sequence[Any], remedy: str) -> None:
-    """Raise `ConfigurationError`, with `remedy`, unless the graph has exactly the tensors that are declared."""
-    by_name = {tensor.name: tensor for tensor in found}
-    if set(by_name) != {spec.name for spec in declared}:
-        raise ConfigurationError(
-            f"{path}: the graph has the tensors {sorted(by_name)}, its config.pbtxt declares "
-            f"{sorted(spec.name for spec in declared)}; {remedy}"
-        )
-    for spec in declared:
-        tensor = by_name[spec.name]
-        dims = [size if isinstance(size, int) else -1 for size in tensor.shape]
-        if tensor.type != _ONNX_TYPES[spec.datatype] or dims != list(spec.shape):
-            raise ConfigurationError(
-                f"{path}: '{spec.name}' is {tensor.type} {dims} in the graph, but {spec.datatype} "
-                f"{list(spec.shape)} (batch dimension first) in config.pbtxt; {remedy}"
-            )

@@ -24,6 +24,7 @@ from topfive.models.wiring import classifies, served_versions, version_of_step
 from topfive.observe.metrics import Metrics, ModelMetrics
 from topfive.observe.statistics import Statistics
 from topfive.repository.model_config import ModelConfig, VersionPolicy
+from topfive.repository.precision import computes_in
 from topfive.repository.reading import Files, StoredModel
 
 
@@ -151,6 +152,7 @@ class Loader:
         try:
             await _warm_up(backend, model.graph_path(version))
             await asyncio.to_thread(model.check_unchanged, version)
+            precision = await asyncio.to_thread(computes_in, model.graph_path(version), config)
         except BaseException:  # also a cancellation: nothing else refers to this backend
             await backend.close()
             raise
@@ -172,6 +174,8 @@ class Loader:
             "model": config.name,
             "version": str(version),
             "backend": self.factory.name,
+            "engine": backend.engine,
+            "precision": precision if backend.engine else "",
             "slots": str(backend.slots),
             "limit": str(limits.max_batch_size),
         }

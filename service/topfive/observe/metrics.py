@@ -27,7 +27,7 @@ DURATION_BUCKETS: Final = (
     *(0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0),
 )
 BATCH_SIZE_BUCKETS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
-_INFO: Final = ("model", "version", "backend", "slots", "limit")
+_INFO: Final = ("model", "version", "backend", "engine", "precision", "slots", "limit")
 STAGES: Final = ("decode", "resize", "queue", "inference")
 REASONS: Final = (*sorted({error.code for error in HTTP}), "abandoned", "cancelled", "expired")
 """Reasons of refusals, and of items that left the queue. All count from 0, or rates would miss the first of each."""
@@ -153,7 +153,8 @@ class Metrics:
         self.ready = self._gauge("topfive_ready", "Worker processes that are ready.", ())
         self._model_info = Gauge(
             "topfive_model_info",
-            "1 for each model and version served; `limit` is the largest batch formed.",
+            "1 for each model and version served; `limit` is the largest batch formed; `engine` and `precision` are "
+            "empty where another process computes.",
             _INFO,
             registry=registry,
             multiprocess_mode="livemax",
@@ -183,7 +184,7 @@ class Metrics:
         return ModelMetrics(self, name)
 
     def describe_model(self, labels: Mapping[str, str]) -> None:
-        """Publish `topfive_model_info` with `labels`: model, version, backend, slots, limit."""
+        """Publish `topfive_model_info` with `labels`, as in `_INFO`."""
         self._model_info.labels(**labels).set(1)
 
     def forget_model(self, labels: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from topfive import __version__
 from topfive.ground.errors import UnknownModel
 from topfive.models.served import Models
-from topfive.repository.precision import precision_of
+from topfive.repository.precision import computes_in, precision_of
 from topfive.serving.serving import Serving
 
 logger = logging.getLogger("topfive")
@@ -22,13 +22,25 @@ _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # compared 
 """An address that can be clicked, by the address that stands for all addresses of the machine."""
 
 
+_ENGINES: Final = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedModel:
+    """A model's version, the precision of its graph or empty, and the engine that runs it here, or empty."""
+
+    version: int
+    precision: str
+    engine: str
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """The facts: `url` without a path, `grpc` as host:port or empty, and by name each model's version and precision."""
+    """The facts: `url` without a path, `grpc` as host:port or empty, and by name what is said of each model."""
 
     url: str
     grpc: str
-    models: dict[str, tuple[int, str]]
+    models: dict[str, AnnouncedModel]
     cores: int
     listens_everywhere: bool
     needs_key: bool
@@ -36,8 +48,8 @@ class Announcement:
     def fields(self) -> dict[str, Any]:
         """The fields of the log line for programs."""
         models = [
-            {"name": name, "version": version, "precision": precision}
-            for name, (version, precision) in self.models.items()
+            {"name": name, "version": model.version, "precision": model.precision, "engine": model.engine}
+            for name, model in self.models.items()
         ]
         return {"url": self.url, "grpc": self.grpc, "models": models, "cores": self.cores}
 
@@ -46,8 +58,9 @@ class Announcement:
         rows = [("page", f"{self.url}/"), ("API", f"{self.url}/docs")]
         if self.grpc:
             rows.append(("gRPC", self.grpc))
-        for name, (version, precision) in self.models.items():
-            rows.append(("model", ", ".join(filter(None, (name, f"version {version}", precision)))))
+        for name, model in self.models.items():
+            computes = " on ".join(filter(None, (model.precision, _ENGINES.get(model.engine))))
+            rows.append(("model", ", ".join(filter(None, (name, f"version {model.version}", computes)))))
         rows.append(("cores", str(self.cores)))
         key = "-H 'Authorization: Bearer <key>' " if self.needs_key else ""
         rows.append(("try", f"curl {key}--data-binary @photo.jpg {self.url}/v1/classify"))
@@ -93,7 +106,7 @@ def is_last_of(workers: int, folder: Path, pid: int) -> bool:
     return True
 
 
-def _models(serving: Serving, models: Models) -> dict[str, tuple[int, str]]:
+def _models(serving: Serving, models: Models) -> dict[str, AnnouncedModel]:
     """The models that clients call, without those that are only steps of an ensemble."""
     stored = serving.stored
     steps = {step.model for model in stored.values() for step in model.config.steps}
@@ -105,5 +118,8 @@ def _models(serving: Serving, models: Models) -> dict[str, tuple[int, str]]:
             continue
         last = stored[name].config.steps
         classifier = stored[last[-1].model] if last else stored[name]
-        found[name] = (version, precision_of(classifier.graph_path(max(classifier.versions))))
+        config, graph = classifier.config, classifier.graph_path(max(classifier.versions))
+        here = serving.settings.backend == "embedded"
+        precision = computes_in(graph, config) if here else precision_of(graph)
+        found[name] = AnnouncedModel(version, precision, config.engine if here else "")
     return found

@@ -46,6 +46,8 @@ def _check_ensemble(config: Any, where: str) -> None:
     for name in ("instance_group", "parameters", "model_warmup", "default_model_filename"):
         if getattr(config, name):
             raise ConfigurationError(f"{where}: an ensemble has no {name}; set it in the models of its steps")
+    if config.HasField("optimization"):
+        raise ConfigurationError(f"{where}: an ensemble has no optimization; set it in the models of its steps")
 
 
 def _check_priorities(config: Any, where: str) -> None:

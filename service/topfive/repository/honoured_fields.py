@@ -37,6 +37,8 @@ HONOURED: Final = frozenset(
         "dynamic_batching.default_queue_policy.allow_timeout_override",
         "dynamic_batching.default_queue_policy.max_queue_size",
         "parameters.intra_op_thread_count",
+        "optimization.execution_accelerators.cpu_execution_accelerator.name",
+        "optimization.execution_accelerators.cpu_execution_accelerator.parameters",
         "model_warmup.name",
         "model_warmup.batch_size",
         "model_warmup.count",

@@ -15,6 +15,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from topfive.ground.errors import ConfigurationError
 from topfive.ground.types import TensorSpec
+from topfive.repository.accelerators import Engine, Precision, check_accelerators, engine_of
 from topfive.repository.config_checks import check_config
 from topfive.repository.honoured_fields import HONOURED, fields_set
 
@@ -95,6 +96,8 @@ class ModelConfig:
     instances: int
     threads: int
     device: Device
+    engine: Engine
+    precision: Precision
     filename: str
     versions: VersionPolicy
     warm_ups: tuple[WarmUp, ...]
@@ -127,6 +130,7 @@ def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = Fa
         check_honoured(config, where)
     check_config(config, name, where)
     policy = config.dynamic_batching.default_queue_policy
+    engine, precision = engine_of(config)
     return ModelConfig(
         name=name,
         inputs=tuple(_tensor_spec(tensor, where) for tensor in config.input),
@@ -142,6 +146,8 @@ def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = Fa
         instances=sum(group.count for group in config.instance_group),
         threads=_intra_op_threads(config, where),
         device=_DEVICES.get(config.instance_group[0].kind, "auto") if config.instance_group else "auto",
+        engine=engine,
+        precision=precision,
         filename=config.default_model_filename or "model.onnx",
         versions=_version_policy(config),
         warm_ups=tuple(_warm_up(sample, config, where) for sample in config.model_warmup),
@@ -168,6 +174,7 @@ def check_honoured(message: Any, where: str) -> None:
     for group in message.instance_group:
         if group.kind not in _DEVICES:
             raise ConfigurationError(f"{where}: instance_group.kind must be KIND_AUTO, KIND_CPU or KIND_GPU here")
+    check_accelerators(message, where)
 
 
 def _tensor_spec(tensor: Any, where: str) -> TensorSpec:

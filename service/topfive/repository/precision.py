@@ -12,6 +12,8 @@ from math import prod
 from pathlib import Path
 from typing import Final
 
+from topfive.repository.model_config import ModelConfig
+
 _MODEL_GRAPH: Final = 7
 _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
 _NODE_OP_TYPE: Final = 4
@@ -35,6 +37,12 @@ def precision_of(path: Path) -> str:
             return _precision(data)
     except (OSError, ValueError, IndexError):
         return ""
+
+
+def computes_in(path: Path, config: ModelConfig) -> str:
+    """The precision in which the graph in the file at `path` runs in this process, on the engine of `config`."""
+    found = precision_of(path)
+    return config.precision.upper() if config.engine == "openvino" and found != "INT8" else found
 
 
 def _precision(data: Buffer) -> str:

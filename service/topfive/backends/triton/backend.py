@@ -46,6 +46,7 @@ class TritonBackend:
     prepares = False
     serves_alone = False
     cancels = True
+    engine = ""
 
     def __init__(
         self,
