@@ -8,7 +8,7 @@ from math import inf
 
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats  # type: ignore[import-untyped]  # it comes with scikit-image
+from scipy import stats  # it comes with scikit-image
 
 from loadgen.schedule import arrivals, order
 
