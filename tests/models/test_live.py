@@ -336,7 +336,7 @@ async def test_an_old_version_gives_back_its_session(bench: ModelBench) -> None:
     gc.freeze()
     gc.disable()
     try:
-        del backend, per_image, sessions
+        del backend, per_image, graphs, sessions
         write_version(bench.repository, "crop", 1, commented(crop_graph()))
         write_version(bench.repository, "classify", 2, classifier_graph(prefix="two"))
         await change(bench, "crop", "classify")
