@@ -88,8 +88,8 @@ def lost_share(scores: Scores, reference: Scores, labels: NDArray[np.int64]) -> 
 def knee(points: Sequence[Point], *, budget: float, pays: float) -> Point:
     """The point that is farthest above the chord from the fastest to the most faithful, of those within `budget`.
 
-    Both axes, ratio and dB, are scaled to their extent (Satopää et al., "Finding a Kneedle in a Haystack", 2011). Out is
-    a point that clearly loses more than the `budget`, by the low end of its interval: one photo more or less of some
+    Both axes, ratio and dB, are scaled to their extent (Satopää et al., "Finding a Kneedle in a Haystack", 2011). Out
+    is a point that clearly loses more than the `budget`, by the low end of its interval: one photo more or less of some
     hundred says nothing, and SQNR tells neighbours apart better. If photos are unlabelled, none is out; if all are, it
     is the one that loses least. Points that do not pay are no choice unless none does.
     """

@@ -46,7 +46,7 @@ def test_rare_numbers_far_away_are_cut_off_by_percentile_and_entropy_only() -> N
     given = {"value": _histogram(numbers)}
     assert ranges(given, "max")["value"] == pytest.approx((-50, 50))
     for method in ("percentile", "entropy"):
-        low, high = ranges(given, method)["value"]  # type: ignore[arg-type]  # a word of the two
+        low, high = ranges(given, method)["value"]
         assert -20 < low < -3
         assert 3 < high < 20
 

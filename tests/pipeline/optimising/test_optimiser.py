@@ -69,7 +69,7 @@ def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _optimised(repository: Path, photos: Path, **fields: Any) -> Optimised:
-    given = {"model": "pets", "repository": repository, "budget": 10.0} | fields
+    given: dict[str, Any] = {"model": "pets", "repository": repository, "budget": 10.0} | fields
     return optimise(Wanted(**given), read_photos(photos), progress=lambda _: None)
 
 
