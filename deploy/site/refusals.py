@@ -78,6 +78,27 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         ("proof/running.py", "proof/served.py", "proof/on_triton.py", "checker.py", "graphs/cutting.py"),
     ),
     (
+        "Optimising",
+        (
+            "optimising/asked.py",
+            "optimising/bench.py",
+            "optimising/calibration.py",
+            "optimising/curve.py",
+            "optimising/judged.py",
+            "optimising/landing.py",
+            "optimising/machine.py",
+            "optimising/measuring.py",
+            "optimising/optimiser.py",
+            "optimising/plot.py",
+            "optimising/proving.py",
+            "optimising/quantising.py",
+            "optimising/sensitivity.py",
+            "optimising/source.py",
+            "optimising/trials.py",
+            "commands/optimising.py",
+        ),
+    ),
+    (
         "Judging",
         (
             "judging/subjects.py",

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from topfive_pipeline.judging.intervals import difference_interval
 from topfive_pipeline.optimising.bench import Bench, Scores
 from topfive_pipeline.optimising.calibration import Method, Ranges
 from topfive_pipeline.optimising.measuring import best_classes, distance, scores_of, speeds
@@ -30,6 +31,8 @@ class Point:
 
     trial: Trial
     loss: float | None
+    least: float | None = None
+    """The low end of the loss's interval of 95 %."""
 
     @property
     def floats(self) -> int:
@@ -68,28 +71,32 @@ def measure(
                 distance=distance(each, bench.reference),
                 megabytes=model.ByteSize() / 1e6,
             ),
-            loss=None if held.labels is None else lost_share(each, bench.reference, held.labels),
+            loss=None if held.labels is None else lost_share(each, bench.reference, held.labels)[0],
+            least=None if held.labels is None else lost_share(each, bench.reference, held.labels)[1],
         )
         for names, model, each, speed in zip(floats, models, scores, fast, strict=True)
     ]
 
 
-def lost_share(scores: Scores, reference: Scores, labels: NDArray[np.int64]) -> float:
-    """The share of photos that `reference` gets right, less that of `scores`."""
-    return float(((best_classes(reference) == labels).mean()) - (best_classes(scores) == labels).mean())
+def lost_share(scores: Scores, reference: Scores, labels: NDArray[np.int64]) -> tuple[float, float]:
+    """The share of photos that `reference` gets right, less that of `scores`; and the low end of its interval."""
+    right, was = best_classes(scores) == labels, best_classes(reference) == labels
+    lost, won, count = int((was & ~right).sum()), int((right & ~was).sum()), len(labels)
+    return (lost - won) / count, -difference_interval(lost, won, count).high
 
 
 def knee(points: Sequence[Point], *, budget: float, pays: float) -> Point:
     """The point that is farthest above the chord from the fastest to the most faithful, of those within `budget`.
 
-    Both axes, ratio and dB, are scaled to their extent (Satopää et al., "Finding a Kneedle in a Haystack", 2011). If
-    photos are unlabelled, all are within; if none is, the one that loses least. Points that do not pay are no choice
-    unless none does.
+    Both axes, ratio and dB, are scaled to their extent (Satopää et al., "Finding a Kneedle in a Haystack", 2011). Out
+    is a point that clearly loses more than the `budget`, by the low end of its interval: one photo more or less of some
+    hundred says nothing, and SQNR tells neighbours apart better. If photos are unlabelled, none is out; if all are, it
+    is the one that loses least. Points that do not pay are no choice unless none does.
     """
     fast = [point for point in points if point.trial.pace >= pays] or list(points)
-    least = min((point.loss for point in fast if point.loss is not None), default=0.0)
-    most = max(budget, least)
-    allowed = [point for point in fast if point.loss is None or point.loss <= most]
+    allowed = [point for point in fast if point.least is None or point.least <= budget]
+    if not allowed:
+        return min(fast, key=lambda point: (point.loss or 0.0, point.floats))
     paces = _scaled([point.trial.pace for point in points])
     faithful = _scaled([point.trial.distance.sqnr for point in points])
     heights = dict(zip(map(id, points), paces + faithful, strict=True))

@@ -202,7 +202,7 @@ def _does_not_pay(title: str, speed: Mapping[int, Speed]) -> str:
     ratios = ", ".join(f"{each} at batch {batch}" for batch, each in speed.items())
     return (
         f"int8 does not pay for this network on this machine: {title} is {ratios} as fast "
-        f"as floating point, and {trials.PAYS:g} is the least; another engine may help, or a processor with VNNI"
+        f"as floating point, and {trials.PAYS:g} is the least; another engine or another processor may help"
     )
 
 

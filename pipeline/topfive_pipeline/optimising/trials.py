@@ -19,6 +19,7 @@ from topfive_pipeline.optimising.quantising import Recipe, can_fold, quantised
 
 PAYS: Final = 1.1
 """How many times as fast a graph must be to be worth a loss."""
+_SLOWER: Final = "refused: slower than FP32"
 _SAME: Final = 0.05
 """Speeds closer than this share are the same: machines are not quieter."""
 
@@ -99,14 +100,14 @@ def choose_scope(bench: Bench, ranges: Mapping[Method, Ranges], best: Trial) -> 
     fast = [trial for trial in trials if trial.pace >= fastest * (1 - _SAME)]
     first = max(fast, key=lambda trial: (round(trial.distance.sqnr, 1), trial is best, trial.pace))
     return [
-        replace(first, verdict=""),
+        replace(first, verdict=_SLOWER if first.pace < 1 else ""),
         *(replace(each, verdict=_beside(each, first)) for each in trials if each is not first),
     ]
 
 
 def _judged_kind(trial: Trial, best: Trial) -> Trial:
     if trial.pace < 1:
-        return replace(trial, verdict="refused: slower than FP32")
+        return replace(trial, verdict=_SLOWER)
     return trial if trial is best else replace(trial, verdict=f"slower than {best.recipe.kind.name}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.pipeline.optimising import networks
 from topfive_pipeline.entry.names import graph_path
@@ -43,8 +44,12 @@ def bench(source: Source) -> Bench:
 
 
 @pytest.fixture(scope="session")
-def labels(source: Source) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def labels(source: Source) -> NDArray[np.int64]:
     """What the network itself says of the bench's photos: so it is always right."""
+<<<<<<< HEAD
     found: np.ndarray[tuple[int], np.dtype[np.int64]]
     found = scores_of(source.model, source.scores, networks.crops(24, seed=6)).argmax(axis=1)
     return found
+=======
+    return np.asarray(scores_of(source.model, source.scores, networks.crops(24, seed=6)).argmax(axis=1), np.int64)
+>>>>>>> quantise15

@@ -28,8 +28,8 @@ def _trial(pace: float, sqnr: float, floats: int = 0) -> Trial:
     )
 
 
-def _point(pace: float, sqnr: float, floats: int, loss: float | None = None) -> Point:
-    return Point(trial=_trial(pace, sqnr, floats), loss=loss)
+def _point(pace: float, sqnr: float, floats: int, loss: float | None = None, least: float | None = None) -> Point:
+    return Point(trial=_trial(pace, sqnr, floats), loss=loss, least=least)
 
 
 def test_the_knee_is_where_the_curve_bends() -> None:
@@ -38,17 +38,27 @@ def test_the_knee_is_where_the_curve_bends() -> None:
 
 
 def test_layers_return_until_the_budget_holds() -> None:
-    points = [_point(2.4, 19, 0, 0.02), _point(2.35, 26, 1, 0.01), _point(1.8, 27, 2, 0.004), _point(1.2, 28, 3, 0.0)]
+    points = [
+        _point(2.4, 19, 0, 0.09, 0.05),
+        _point(2.35, 26, 1, 0.06, 0.02),
+        _point(1.8, 27, 2, 0.02, -0.01),
+        _point(1.2, 28, 3, 0.0, -0.02),
+    ]
     assert knee(points, budget=0.005, pays=1.1).floats == 2
 
 
+def test_one_photo_more_or_less_does_not_choose() -> None:
+    points = [_point(2.4, 19, 0, 0.016, -0.01), _point(2.35, 26, 1, 0.008, -0.02), _point(1.8, 27, 7, 0.0, -0.02)]
+    assert knee(points, budget=0.005, pays=1.1).floats == 1
+
+
 def test_if_no_point_is_within_the_budget_it_is_the_one_that_loses_least() -> None:
-    points = [_point(2.4, 19, 0, 0.03), _point(2.0, 20, 1, 0.02), _point(1.5, 21, 2, 0.025)]
+    points = [_point(2.4, 19, 0, 0.3, 0.2), _point(2.0, 20, 1, 0.2, 0.1), _point(1.5, 21, 2, 0.25, 0.15)]
     assert knee(points, budget=0.005, pays=1.1).floats == 1
 
 
 def test_a_point_that_does_not_pay_is_no_choice() -> None:
-    points = [_point(1.3, 10, 0, 0.01), _point(1.05, 30, 1, 0.0)]
+    points = [_point(1.3, 10, 0, 0.01, -0.01), _point(1.05, 30, 1, 0.0, -0.02)]
     assert knee(points, budget=0.005, pays=1.1).floats == 0
 
 
@@ -83,4 +93,6 @@ def test_points_are_measured_with_their_loss_if_photos_are_labelled(
 
 def test_a_loss_is_the_difference_of_right_answers() -> None:
     reference, labels = np.eye(4), np.arange(4)
-    assert lost_share(reference[[0, 0, 2, 3]], reference, labels) == 0.25
+    loss, least = lost_share(reference[[0, 0, 2, 3]], reference, labels)
+    assert loss == 0.25
+    assert least < 0.25

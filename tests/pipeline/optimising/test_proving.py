@@ -43,7 +43,7 @@ def _fewer_places(model: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), [(_other_labels, "bears the label 'x'"), (_fewer_places, "is not int64 [1, 3] any more")]
+    ("change", "said"), [(_other_labels, "bears the label 'x'"), (_fewer_places, "[1, 3] any more")]
 )
 def test_answers_of_another_kind_fail(change: Callable[[Any], None], said: str, pets: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(pets, tmp_path / "copy"))
@@ -52,4 +52,4 @@ def test_answers_of_another_kind_fail(change: Callable[[Any], None], said: str, 
     failure = prove(_written(copy), _written(pets), pictures, progress=lambda _: None).failure
     assert failure is not None
     assert failure.step == "answers"
-    assert said in failure.said or "any more" in failure.said
+    assert said in failure.said
