@@ -46,10 +46,6 @@ def bench(source: Source) -> Bench:
 @pytest.fixture(scope="session")
 def labels(source: Source) -> NDArray[np.int64]:
     """What the network itself says of the bench's photos: so it is always right."""
-<<<<<<< HEAD
     found: np.ndarray[tuple[int], np.dtype[np.int64]]
     found = scores_of(source.model, source.scores, networks.crops(24, seed=6)).argmax(axis=1)
     return found
-=======
-    return np.asarray(scores_of(source.model, source.scores, networks.crops(24, seed=6)).argmax(axis=1), np.int64)
->>>>>>> quantise15
