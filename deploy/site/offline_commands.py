@@ -1,4 +1,4 @@
-"""`docs/import.md`: the flags of `topfive import`, `check`, `example`, `optimise` and `export`, from the commands themselves."""
+"""`docs/import.md`: the flags of the offline commands, from the commands themselves."""
 
 from __future__ import annotations
 
