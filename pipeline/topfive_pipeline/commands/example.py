@@ -21,7 +21,7 @@ _TEXT: Final = """\
 # Serve it
 topfive --model-repository {repository}
 
-# curl
+# curl{only}
 curl --data-binary @photo.jpg '{url}/v1/classify?model={name}'
 
 # Python: pip install requests
@@ -64,6 +64,7 @@ def example(
             url=url.rstrip("/"),
             host=url.rstrip("/").partition("://")[2],
             input=tensor.name,
+            only="" if height < 0 else f": this model takes images of {height} x {width} pixels only",
             resized="" if height < 0 else f".resize(({width}, {height}))",
             outputs="\n".join(f'print(answer.as_numpy("{output.name}")[0])' for output in model.config.outputs),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -277,9 +276,6 @@ def _tell(planned: Plan, done: Imported, screen: Screen, *, repository: Path, dr
     if dry_run:
         screen.say("\nA dry run: nothing was written.")
         return
-    screen.say(f"\nWritten: '{planned.wanted.name}' version {done.version}, in")
-    for folder in done.folders:
-        screen.command(str(folder))
-    screen.say("\nServe it, and ask it:\n")
-    screen.command(f"topfive --model-repository {shlex.quote(str(repository))}")
+    screen.written(planned.wanted.name, done.version, done.folders, repository)
+    screen.say("\nAsk it:\n")
     screen.command(f"curl --data-binary @photo.jpg 'http://127.0.0.1:8000/v1/classify?model={planned.wanted.name}'")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -113,8 +112,4 @@ def _tell(done: Optimised, screen: Screen, *, repository: Path, dry_run: bool, p
     if dry_run:
         screen.say("\nA dry run: nothing was written.")
         return
-    screen.say(f"\nWritten: '{done.name}' version {done.version}, in")
-    for folder in done.folders:
-        screen.command(str(folder))
-    screen.say("\nServe it:\n")
-    screen.command(f"topfive --model-repository {shlex.quote(str(repository))}")
+    screen.written(done.name, done.version, done.folders, repository)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -52,6 +54,14 @@ class Screen:
     def command_block(self, text: str) -> None:
         """Several lines to copy."""
         self._out.print(escape(text), soft_wrap=True)
+
+    def written(self, name: str, version: int, folders: Sequence[Path], repository: Path) -> None:
+        """What a command wrote, and how to serve it."""
+        self.say(f"\nWritten: '{name}' version {version}, in")
+        for folder in folders:
+            self.command(str(folder))
+        self.say("\nServe it:\n")
+        self.command(f"topfive --model-repository {shlex.quote(str(repository))}")
 
     def facts(self, facts: Sequence[Fact], missing: Sequence[tuple[str, str]] = ()) -> None:
         """A row for each fact, then for each of `missing`: what must be said, and how."""

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 from pathlib import Path
 from typing import Any, Final
 
 from topfive.ground.errors import ConfigurationError
+from topfive.repository.config_text import decoded
 
 _MAX_BYTES: Final = 32 << 20
 """More than the names of a million classes."""
-_OTHER_MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # must come before UTF-16: this mark begins with the one of UTF-16
-    (codecs.BOM_UTF32_BE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-)
 
 
 def read_text(path: Path) -> str:
@@ -33,22 +27,10 @@ def read_text(path: Path) -> str:
         raise ConfigurationError(f"{str(path)!r}: cannot be read ({error}); name a file that can") from error
     if len(data) > _MAX_BYTES:
         raise ConfigurationError(f"{path}: it is longer than {_MAX_BYTES >> 20} MiB; is it the right file?")
-    for mark, encoding in _OTHER_MARKS:
-        if data.startswith(mark):
-            raise ConfigurationError(f"{path}: it is {encoding} text; save it as UTF-8")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(
-            f"{path}: it is not UTF-8 text: byte 0x{data[error.start]:02x} in line {line}; save it as UTF-8"
-        ) from error
-    if "\0" in text:
-        raise ConfigurationError(f"{path}: it holds zero bytes, so it is no text, or UTF-16 text; save it as UTF-8")
+    text = decoded(data, path)
     if not text.strip():
         raise ConfigurationError(f"{path}: it is empty")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text
 
 
 def read_json(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Reads the text of a `config.pbtxt`: UTF-8, as written on any system."""
+"""Reads the text of a `config.pbtxt`, and of other files that people write: UTF-8, as written on any system."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ def read_config(path: Path) -> str:
         data = file.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
         raise ConfigurationError(f"{path}: it is longer than {_MAX_BYTES} bytes; is it a config.pbtxt?")
+    text = decoded(data, path)
+    if not text.strip():
+        raise ConfigurationError(f"{path}: it is empty; write what docs/settings.md lists; or, {import_advice()}")
+    return text
+
+
+def decoded(data: bytes, path: Path) -> str:
+    """The text that the file at `path` holds as `data`, its lines ended by LF; raises `ConfigurationError`."""
     for mark, encoding in _OTHER_MARKS:
         if data.startswith(mark):
             raise ConfigurationError(f"{path}: it is {encoding} text; save it as UTF-8")
@@ -38,8 +46,6 @@ def read_config(path: Path) -> str:
         raise ConfigurationError(
             f"{path}: it is not UTF-8 text: byte 0x{data[error.start]:02x} in line {line}; save it as UTF-8"
         ) from error
-    if not text.strip():
-        raise ConfigurationError(f"{path}: it is empty; write what docs/settings.md lists; or, {import_advice()}")
     if "\0" in text:
         raise ConfigurationError(f"{path}: it holds zero bytes, so it is no text, or UTF-16 text; save it as UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")
