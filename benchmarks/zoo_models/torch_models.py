@@ -36,7 +36,7 @@ for _name in ("nms", "qnms"):
         _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 import timm  # noqa: E402 - after the declaration above
-from torchvision import models, transforms  # noqa: E402
+from torchvision import models, transforms  # noqa: E402 - as above
 
 SEED: Final = 14
 SPREAD: Final = 2.0

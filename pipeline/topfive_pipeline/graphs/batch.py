@@ -177,6 +177,8 @@ def _candidates(
         model, asked = with_shapes(network.model)
         found = run(session(model, network.external), {network.input.name: image})
         shapes = {value: as_shape(found[name]) for name, value in asked.items()}
+    except (ConfigurationError, MemoryError):
+        raise  # a run without end, or too large: another way would fare no better
     except Exception:  # noqa: BLE001 # some graphs have values without a shape; no rule can be used then
         shapes = {}
     tried: list[Any] = []

@@ -108,6 +108,11 @@ def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int
     else:
         served = max(model.versions)
         _check_takes_any_size(model)
+    if classifier.config.engine != "onnxruntime":
+        raise ConfigurationError(
+            f"'{classifier.config.name}' runs on another engine ({classifier.config.engine}) by its config.pbtxt, and "
+            "what is measured here runs on ONNX Runtime; take a copy without execution_accelerators"
+        )
     version = served if version is None else version
     path = classifier.graph_path(version)
     if not path.is_file():

@@ -25,6 +25,8 @@ from topfive_pipeline.proof.photos import Photo, Unreadable, odd_images
 from topfive_pipeline.proof.served import serve
 from topfive_pipeline.proof.verdict import LEVELS, RARE, Finding, Proof
 
+_FLOATS: Final = ("probabilities", "embedding")
+"""What a batch may change by a rounding."""
 _BATCH: Final = 4
 _SERVED: Final = 3
 """Photos that servers are asked for: they run the same files as the steps before, so few are enough."""
@@ -174,10 +176,15 @@ def _batched(bench: _Bench) -> Iterator[Finding]:
             if values.shape[1:] != together[name].shape[1:] or len(together[name]) != len(crops):
                 yield Finding("batch", False, f"'{name}' has shape {together[name].shape} in a batch of {len(crops)}")
                 return
-        worst = max(worst, float(np.abs(alone["probabilities"][0] - together["probabilities"][place]).max()))
+        worst = max(worst, *(_apart(alone[name][0], together[name][place]) for name in _FLOATS if name in alone))
     bench.figures["batch_difference_max"] = worst
     said = f"{len(crops)} images together differ by {worst:.1e} from each alone"
     yield Finding("batch", worst <= bench.tolerance, said)
+
+
+def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """The largest difference, as a part of the largest number if that is above 1: an embedding has any scale."""
+    return float(np.abs(one - other).max() / max(1.0, float(np.abs(one).max())))
 
 
 def _asked(bench: _Bench) -> Iterator[Finding]:

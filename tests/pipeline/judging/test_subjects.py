@@ -111,3 +111,12 @@ def of_any_size(repository: Path, to: Path) -> Path:
     for version in (1, 2, 3):
         edit(graph_path(to, "pets_classify", version), free)
     return to
+
+
+def test_a_model_of_another_engine_is_refused(judged_folder: Path, tmp_path: Path) -> None:
+    """Its figures would be those of an engine that never serves it."""
+    repository = shutil.copytree(judged_folder / "repository", tmp_path / "repository")
+    with (repository / "pets_classify" / "config.pbtxt").open("a", encoding="utf-8") as config:
+        config.write('optimization { execution_accelerators { cpu_execution_accelerator { name: "openvino" } } }\n')
+    with pytest.raises(ConfigurationError, match=r"runs on another engine \(openvino\) by its config\.pbtxt"):
+        find(["pets"], repository)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 from tests.pipeline.graphs import networks
 from tests.pipeline.importing import LABELS, edit, imported, said, wanted
@@ -168,3 +169,20 @@ def test_a_letterbox_and_a_crop_are_proven_too(unserved: None, tmp_path: Path, s
     for place, flags in enumerate(({"resize": "letterbox:7"}, {"resize": "short-side:5", "crop_rounding": "floor"})):
         done = imported(wanted(tmp_path, said=said(**flags)), tmp_path / str(place), small_photos)
         assert done.proof.failure is None
+
+
+def test_an_embedding_that_depends_on_the_batch_is_found_out(
+    unserved: None, tmp_path: Path, small_photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Graph.named
+
+    def mixing(graph: Graph, tensor: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        found = dict(honest(graph, tensor))
+        found["embedding"] = np.full((len(tensor), 3), 100.0 * len(tensor), np.float32)
+        return found
+
+    monkeypatch.setattr(Graph, "named", mixing)
+    done = imported(wanted(tmp_path, networks.linear()), tmp_path / "repository", small_photos)
+    assert done.proof.failure is not None
+    assert done.proof.failure.step == "batch"
+    assert not (tmp_path / "repository").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from topfive_pipeline.entry.labels import IMAGENET, read_labels
 from topfive_pipeline.reference_model import labels
 
 pytestmark = pytest.mark.untraced
@@ -47,6 +48,11 @@ def test_committed_labels_are_those_of_the_wheel(committed: list[str]) -> None:
     if find_spec("timm") is None:  # found, never imported: it would want torchvision
         pytest.skip("timm, of the extra `export`, is not installed")
     assert labels.load() == committed
+
+
+def test_an_import_names_imagenets_classes_alike(committed: list[str]) -> None:
+    """`--labels imagenet-1k` has a file of its own, for the model that comes along may be elsewhere."""
+    assert read_labels(IMAGENET) == committed
 
 
 def test_a_name_of_its_own_stays_as_it_is() -> None:
