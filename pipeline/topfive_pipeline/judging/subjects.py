@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final
 
 from topfive.backends.onnx_runtime import may_use_gpu
 from topfive.ground.errors import ConfigurationError
@@ -20,11 +20,9 @@ from topfive.repository.misplaced import is_version
 from topfive.repository.model_config import ModelConfig
 from topfive.repository.reading import Repository, StoredModel
 from topfive_pipeline.entry.names import LABELS
+from topfive_pipeline.judging.ways import Way, changed_by, read_way, why_not_so
 
-_ASKED: Final = re.compile(r"(?P<where>.+/)?(?P<name>[^/:@]+)(:(?P<version>\d+))?(@(?P<graph>fp32|int8))?")
-
-Which = Literal["served", "fp32", "int8"]
-"""Of a version with two graphs, the one that the server takes on this machine, or one by its name."""
+_ASKED: Final = re.compile(r"(?P<where>.+/)?(?P<name>[^/:@]+)(:(?P<version>\d+))?(@(?P<way>.*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,12 @@ class Part:
 
     path: Path
     config: ModelConfig
+
+    @property
+    def int8(self) -> Path | None:
+        """The int8 graph beside it that its configuration names, if there is one, and it is another."""
+        beside = self.path.with_name(self.config.int8_filename or self.path.name)
+        return beside if beside != self.path and beside.is_file() else None
 
     @property
     def files(self) -> list[Path]:
@@ -65,15 +69,17 @@ class Subject:
         return (self.classify,) if self.resize is None else (self.resize, self.classify)
 
 
-def find(asked: Sequence[str], repository: Path, *, graph: Which = "served") -> list[Subject]:
+def find(asked: Sequence[str], repository: Path, *, original: bool = False) -> list[Subject]:
     """The models that are `asked` for, as NAME or NAME:VERSION, of `repository` or of another: FOLDER/NAME.
 
-    Without a version it is the one that the server would serve. A version that is asked for need not be one that the
-    `version_policy` lets be served. Of a version that has an int8 graph too, `@fp32` or `@int8` behind it says which,
-    and `graph` where that is missing. Raises `ConfigurationError` if one is not there, or is asked for twice.
+    After an @ there may be how it is to run (`judging.ways`), if not as its config.pbtxt says. Without a version it is
+    the one that the server would serve. A version that is asked for need not be one that the `version_policy` lets be
+    served. Of a version with two graphs it is the one that the server would take on this machine, unless a precision is
+    said, or `original` asks for the one in floating point. Raises `ConfigurationError` if one is not there, is asked
+    for twice, or cannot run here as it is to run.
     """
     read: dict[Path, dict[str, StoredModel]] = {}
-    subjects = [_find(each, repository, read, graph) for each in asked]
+    subjects = [_find(each, repository, read, original=original) for each in asked]
     titles = [subject.title for subject in subjects]
     for title in titles:
         if titles.count(title) > 1:
@@ -95,12 +101,12 @@ def other_labels(subjects: Sequence[Subject]) -> list[str]:
     return warnings
 
 
-def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]], graph: Which) -> Subject:
+def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]], *, original: bool = False) -> Subject:
     said = _ASKED.fullmatch(asked)
     if said is None:
         raise ConfigurationError(
-            f"{asked!r} is no model; say NAME, NAME:VERSION, NAME:VERSION@fp32 or @int8, or FOLDER/NAME of another "
-            "repository"
+            f"{asked!r} is no model; say NAME, NAME:VERSION, or FOLDER/NAME of another repository, and after "
+            "it perhaps @ENGINE-PRECISION"
         )
     folder = Path(said["where"]) if said["where"] else repository
     if folder not in read:
@@ -111,13 +117,35 @@ def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]]
     if name not in called:
         raise ConfigurationError(f"{folder} has no model '{name}' that clients can ask; it has {', '.join(called)}")
     version = None if said["version"] is None else int(said["version"])
-    wanted = cast("Which", said["graph"] or graph)
-    return _subject(stored[name], stored, version, wanted, prefix=said["where"] or "")
+    found = _subject(stored[name], stored, version, prefix=said["where"] or "")
+    way = Way() if said["way"] is None else read_way(said["way"], of=asked)
+    beside = found.classify.int8
+    return _running(found, way) if beside is None else _of_two(found, beside, way, original=original)
 
 
-def _subject(
-    model: StoredModel, stored: Mapping[str, StoredModel], version: int | None, graph: Which, *, prefix: str
-) -> Subject:
+def _of_two(subject: Subject, beside: Path, way: Way, *, original: bool) -> Subject:
+    """`subject` in this `way`, with the int8 graph `beside` its own if that is wanted; its title says which it is."""
+    config = subject.classify.config
+    wanted = way.numbers
+    if wanted is None:
+        rule = graph_choice("auto", dot_products_of_bytes(), backend="embedded", has_gpu=may_use_gpu())
+        takes_int8 = not original and rule.choose(config, [beside.name]).filename == beside.name
+        wanted = "int8" if takes_int8 else changed_by(config, way).precision
+    part = Part(beside, config) if wanted == "int8" else subject.classify
+    return _running(replace(subject, classify=part), replace(way, numbers=wanted))
+
+
+def _running(subject: Subject, way: Way) -> Subject:
+    """`subject` in this `way`, which its title then names."""
+    path, config = subject.classify.path, subject.classify.config
+    if (why := why_not_so(path, config, way)) is not None:
+        raise ConfigurationError(f"{subject.title} cannot run{f' as {way}' if way != Way() else ''}: {why}")
+    if way == Way():
+        return subject
+    return replace(subject, title=f"{subject.title}@{way}", classify=Part(path, changed_by(config, way)))
+
+
+def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int | None, *, prefix: str) -> Subject:
     resize, classifier = None, model
     if model.config.steps:
         first, second = model.config.steps
@@ -127,38 +155,15 @@ def _subject(
     else:
         served = max(model.versions)
         _check_takes_any_size(model)
-    if classifier.config.engine != "onnxruntime":
-        raise ConfigurationError(
-            f"'{classifier.config.name}' runs on another engine ({classifier.config.engine}) by its config.pbtxt, and "
-            "what is measured here runs on ONNX Runtime; take a copy without execution_accelerators"
-        )
     version = served if version is None else version
-    path, suffix = _graph(model.config.name, classifier, version, graph)
-    title = f"{prefix}{model.config.name}:{version}{suffix}"
-    return Subject(title, _labels(model), resize, Part(path, classifier.config))
-
-
-def _graph(name: str, classifier: StoredModel, version: int, which: Which) -> tuple[Path, str]:
-    """The graph of `version` that is asked for, and how that is said where there are two."""
-    folder, config = classifier.folder / str(version), classifier.config
-    path = folder / config.filename
+    path = classifier.graph_path(version)
     if not path.is_file():
         there = sorted(int(each.name) for each in classifier.folder.iterdir() if is_version(each.name))
         raise ConfigurationError(
-            f"'{name}' has no version {version}: {path} is missing; versions that are there: "
+            f"'{model.config.name}' has no version {version}: {path} is missing; versions that are there: "
             f"{', '.join(map(str, there))}"
         )
-    if not config.int8_filename or not (folder / config.int8_filename).is_file():
-        if which == "int8":
-            raise ConfigurationError(
-                f"version {version} of '{name}' has no int8 graph beside its own, which its config.pbtxt would name as "
-                "int8_model_filename; `topfive optimise NAME --as beside` writes one"
-            )
-        return path, ""
-    if which == "served":
-        choice = graph_choice("auto", dot_products_of_bytes(), backend="embedded", has_gpu=may_use_gpu())
-        which = "fp32" if choice.choose(config, [config.int8_filename]).why_not_int8 else "int8"
-    return (folder / config.int8_filename if which == "int8" else path), f"@{which}"
+    return Subject(f"{prefix}{model.config.name}:{version}", _labels(model), resize, Part(path, classifier.config))
 
 
 def _check_takes_any_size(model: StoredModel) -> None:
