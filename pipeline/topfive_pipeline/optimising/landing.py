@@ -29,6 +29,10 @@ PREFIX: Final = "int8."
 """Of the names of all properties that an int8 graph has beside its source's."""
 
 
+SOURCE: Final = f"{PREFIX}source.sha256"
+"""The property with the digest of the graph that an int8 graph was made of."""
+
+
 def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str], beside: bool = False) -> Entry:
     """The entry `name`: the subject's resize graph as it is, the graph `model`, and the same labels.
 
