@@ -29,8 +29,13 @@ LABELS = Path("efficientnet_lite0", "labels.txt")
 
 @pytest.fixture
 def copy(repository: Path, tmp_path: Path) -> Path:
-    """A model repository to tamper with. What it is a copy of stands for the fresh export: `test_export` makes one."""
-    return shutil.copytree(repository, tmp_path / "repository", ignore=shutil.ignore_patterns(INT8_GRAPH))
+    """A model repository to tamper with. What it is a copy of stands for the fresh export: `test_export` makes one.
+
+    Without the int8 graph, which says of what it was made, and so would tell of all that is changed beside it.
+    """
+    folder = Path(shutil.copytree(repository, tmp_path / "repository", ignore=shutil.ignore_patterns(INT8_GRAPH)))
+    write_sums(folder)
+    return folder
 
 
 @pytest.fixture
