@@ -39,6 +39,8 @@ HONOURED: Final = frozenset(
         "parameters.intra_op_thread_count",
         "optimization.execution_accelerators.cpu_execution_accelerator.name",
         "optimization.execution_accelerators.cpu_execution_accelerator.parameters",
+        "optimization.execution_accelerators.gpu_execution_accelerator.name",
+        "optimization.execution_accelerators.gpu_execution_accelerator.parameters",
         "model_warmup.name",
         "model_warmup.batch_size",
         "model_warmup.count",
