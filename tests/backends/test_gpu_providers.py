@@ -5,15 +5,19 @@ Nobody has seen them run on one here.
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.repository.test_gpu_accelerators import accelerated, named
 from tests.testkit.stored_models import read_repository
-from tests.testkit.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_model
+from tests.testkit.tiny_models import CLASSIFIER_CONFIG, REAL_REPOSITORY, classifier_graph, write_model
 from topfive.app import create_serving
 from topfive.backends.embedded import EmbeddedFactory
+from topfive.backends.engines import open_graph
 from topfive.backends.gpu_providers import CUDA, TENSORRT, gpu_providers
 from topfive.backends.onnx_runtime import runtime
 from topfive.config.settings import Settings
@@ -91,3 +95,17 @@ async def test_without_tensorrt_in_the_runtime_it_is_refused(tmp_path: Path) -> 
     pool = WorkerPool(threads=1, name="compute")
     with pytest.raises(ConfigurationError, match="asks for TensorRT, and the ONNX Runtime that is installed is built"):
         await EmbeddedFactory(cores=1, alone_threads=1).batched(model.config, model.graph_path(1), pool)
+
+
+@pytest.mark.gpu
+async def test_tensorrt_gives_what_the_cpu_gives(tmp_path: Path) -> None:
+    if TENSORRT not in runtime().get_available_providers() or shutil.which("nvidia-smi") is None:
+        pytest.skip("needs an NVIDIA GPU, the extra `gpu` and TensorRT")
+    model = read_repository(REAL_REPOSITORY)["efficientnet_lite0_classify"]
+    path, crop = model.graph_path(1), np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
+    by_tensorrt = replace(model.config, device="gpu", gpu=Gpu(tensorrt=True, precision="fp16"))
+    configs = (replace(model.config, device="cpu"), by_tensorrt)
+    graphs = [open_graph(path, config, threads=1) for config in configs]
+    expected, found = (dict(zip(graph.outputs, graph.run(crop), strict=True)) for graph in graphs)
+    assert found["classes"].tolist() == expected["classes"].tolist()
+    assert np.abs(found["probabilities"] - expected["probabilities"]).max() < 0.01

@@ -79,16 +79,14 @@ class Graph:
                 path, options, providers=providers, enable_fallback=int(device != "gpu")
             )
         except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
+            if gpu.tensorrt and "TensorRT" in str(error):
+                raise _no_tensorrt(path) from error
             why = why_not_loaded(path, error)
             raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {why}") from error
         first = self._session.get_providers()[0]
         self.on_gpu = first in (CUDA, TENSORRT)
         if gpu.tensorrt and first != TENSORRT:
-            raise ConfigurationError(
-                f"{path}: its config.pbtxt asks for TensorRT, and ONNX Runtime cannot load it, or finds no GPU: "
-                "install the version of TensorRT that this onnxruntime-gpu is built for, so that the system's loader "
-                "finds libnvinfer.so; or remove the gpu_execution_accelerator, and CUDA runs the graph"
-            )
+            raise _no_tensorrt(path)
         if device == "gpu" and not self.on_gpu:
             raise ConfigurationError(
                 f"{path}: its config.pbtxt asks for a GPU (KIND_GPU), and ONNX Runtime finds none that it can use; "
@@ -127,6 +125,14 @@ class Graph:
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self.run(tensor, options)
         give_back_freed_memory()
+
+
+def _no_tensorrt(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path}: its config.pbtxt asks for TensorRT, and ONNX Runtime cannot load it, or finds no GPU: install the "
+        "version of TensorRT that this onnxruntime-gpu is built for, so that the system's loader finds libnvinfer.so "
+        "(LD_LIBRARY_PATH); or remove the gpu_execution_accelerator, and CUDA runs the graph"
+    )
 
 
 def _providers(path: Path, device: Device, gpu: Gpu, engine_cache: Path | None) -> list[Any]:
