@@ -207,9 +207,10 @@ class EmbeddedFactory:
         """Return at once: the graphs run in this process."""
 
     async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
-        """The graph at `path`, run by the calling thread alone; more threads would take the cores from other images.
+        """The graph at `path`, which the calling thread runs by itself, unless the image is alone.
 
-        Raises `ConfigurationError` if fields are set that have no meaning here: there are no batches or instances.
+        With more threads, it would take the cores from other images. Raises `ConfigurationError` if fields are set that
+        have no meaning here: there are no batches or instances.
         """
         for field, is_set in (
             ("instance_group.count", config.instances),
@@ -223,7 +224,7 @@ class EmbeddedFactory:
                     f"model '{config.name}': {field} is not honoured for a graph that runs on each request's images by "
                     "themselves; remove it from its config.pbtxt"
                 )
-        return await load_per_image(config, path, self.bounded)
+        return await load_per_image(config, path, self.bounded, alone_threads=self._alone_threads)
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
         """A backend with sessions for the graph at `path`; only one if it is on a GPU."""
