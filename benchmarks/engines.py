@@ -220,6 +220,7 @@ def main(
     requests = {name: [*map(workloads.request, workloads.load(images)[name])] for name in scenario}
     classifier = f"{model}_classify"
     windows = []
+    int8_graph = quantised or int8_beside(model_repository, classifier)
     with tempfile.TemporaryDirectory(prefix="topfive-engines-") as folder, ExitStack() as stack:
         services = {
             variant.name: stack.enter_context(
