@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -27,7 +27,8 @@ class Wanted:
     """What the user said.
 
     `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, a version's number, or
-    the name of a model of its own. `seconds`: for trials; judging and proving come after.
+    the name of a model of its own. `seconds`: for trials; judging and proving come after. `link`: of a model that is
+    about to be written (NAME:VERSION) the properties by which its graph names the record of its making.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Wanted:
     method: Method | Literal["auto"] = "auto"
     seconds: float = 600.0
     dry_run: bool = False
+    link: Callable[[str], Mapping[str, str]] = lambda _: {}
 
 
 def subject_of(wanted: Wanted) -> Subject:
