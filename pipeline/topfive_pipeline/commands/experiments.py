@@ -22,9 +22,9 @@ from topfive_pipeline.experiments.runs import REFUSED, Stored
 from topfive_pipeline.experiments.tracking import Tracker
 
 _REPOSITORY: Final = Path("my_models")
-_COLUMNS: Final = ("run", "began (UTC)", "command", "model", "photos", "top-1, %", "loss", "× speed")
+_COLUMNS: Final = ("run", "began", "command", "model", "photos", "top-1", "loss", "speed")
+"""`began` in UTC; `photos`: their fingerprint begins so; `speed`: in batches of 8, by that of the model before."""
 _OF_MLFLOW: Final = "mlflow."
-_SHARE: Final = 100.0
 
 Repository = Annotated[Path, Option(help="The model repository that NAME is of.")]
 Json = Annotated[bool, Option("--json", help="One JSON document instead of tables.")]
@@ -142,13 +142,13 @@ def _row(stored: Stored) -> tuple[str, ...]:
     top_1, loss, speed = (metrics.get(name) for name in (figures.TOP_1, figures.LOSS, figures.SPEED))
     return (
         stored.short,
-        f"{stored.began:%Y-%m-%d %H:%M}",
+        f"{stored.began:%m-%d %H:%M}",
         stored.command + ("" if stored.status == "FINISHED" else f" ({stored.status.lower()})"),
         stored.model,
-        stored.data[:8],
-        "" if top_1 is None else f"{top_1 * _SHARE:.1f}",
+        stored.data[:6],
+        "" if top_1 is None else f"{top_1:.1%}",
         "" if loss is None else f"{loss:.3f}",
-        "" if speed is None else f"{speed:.2f}",
+        "" if speed is None else f"{speed:.2f} ×",
     )
 
 
@@ -168,7 +168,7 @@ def _show(stored: Stored, screen: Screen) -> None:
     for title, rows in tables:
         if rows:
             screen.say("")
-            screen.table(title, ("", ""), sorted(rows.items()))
+            screen.pairs(title, sorted(rows.items()))
     if stored.artifacts:
         screen.say(f"\nFiles: {escape(', '.join(stored.artifacts))}")
 
