@@ -13,18 +13,16 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands.running import run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments import figures
-from topfive_pipeline.experiments.comparing import Comparison, Row, figure
+from topfive_pipeline.experiments.comparing import Comparison, Row, figure, run_with, shortened
 from topfive_pipeline.experiments.comparing import compare as put_beside
 from topfive_pipeline.experiments.exports import Format, as_document, format_of, write
 from topfive_pipeline.experiments.lookup import one, runs_of
-from topfive_pipeline.experiments.origin import COMMIT
 from topfive_pipeline.experiments.runs import REFUSED, Stored
 from topfive_pipeline.experiments.tracking import Tracker
 
 _REPOSITORY: Final = Path("my_models")
 _COLUMNS: Final = ("run", "began", "command", "model", "photos", "top-1", "loss", "speed")
 """`began` in UTC; `photos`: their fingerprint begins so; `speed`: in batches of 8, by that of the model before."""
-_OF_MLFLOW: Final = "mlflow."
 
 Repository = Annotated[Path, Option(help="The model repository that NAME is of.")]
 Json = Annotated[bool, Option("--json", help="One JSON document instead of tables.")]
@@ -157,13 +155,11 @@ def _show(stored: Stored, screen: Screen) -> None:
     screen.say(f"began {stored.began:%Y-%m-%d %H:%M:%S} UTC")
     if REFUSED in stored.tags:
         screen.warn(f"nothing was written: {stored.tags[REFUSED]}")
-    tags = {name: value for name, value in stored.tags.items() if not name.startswith(_OF_MLFLOW)}
-    if COMMIT in stored.tags:
-        tags["git.commit"] = stored.tags[COMMIT]
+    others = {name: shortened(value) for name, value in run_with(stored).items() if name != REFUSED}
     tables = (
         ("Asked for", stored.params),
         ("Found", {name: figure(value) for name, value in stored.metrics.items()}),
-        ("Run with", {name: value for name, value in tags.items() if name != REFUSED}),
+        ("Run with", others),
     )
     for title, rows in tables:
         if rows:
@@ -185,4 +181,4 @@ def _show_comparison(compared: Comparison, screen: Screen) -> None:
     for title, rows in tables:
         if rows:
             screen.say("")
-            screen.table(title, heads, [(row.name, *row.values) for row in rows])
+            screen.table(title, heads, [(row.name, *map(shortened, row.values)) for row in rows])

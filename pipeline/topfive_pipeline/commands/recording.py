@@ -24,6 +24,7 @@ from topfive_pipeline.experiments.tracking import INSTALL
 from topfive_pipeline.importer import Plan
 from topfive_pipeline.judging import markdown
 from topfive_pipeline.judging.judge import Judgement
+from topfive_pipeline.judging.split import in_part
 from topfive_pipeline.judging.subjects import Part, Subject
 from topfive_pipeline.optimising.optimiser import Optimised
 from topfive_pipeline.proof.photos import Photo
@@ -73,7 +74,7 @@ def of_optimised(
     done: Optimised, photos: Sequence[Photo], repository: Path, params: Params, plot: Path | None, *, graphs: bool
 ) -> Run:
     """The run of an optimisation, whether anything came of it or not."""
-    tags = figures.of_photos(photos)
+    tags = figures.of_photos(in_part(photos, "judge"), given=photos)
     if done.refused is not None:
         tags[REFUSED] = done.refused
     document = optimised.document(done) | {"written": [folder.name for folder in done.folders]}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from topfive_pipeline.experiments.runs import Stored
+from topfive_pipeline.experiments.origin import COMMIT
+from topfive_pipeline.experiments.runs import COMMAND, MODEL, Stored
 
 _SPEEDS: Final = ("ms_", "load_s")
 _MACHINE: Final = ("cpu", "cpu.cores", "cpu.features")
 _OF_MLFLOW: Final = "mlflow."
+_OF_EVERY_RUN: Final = frozenset({MODEL, COMMAND})
 _MISSING: Final = "–"
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,21 @@ def compare(runs: Sequence[Stored]) -> Comparison:
         runs=tuple(runs),
         params=tuple(_different(_rows([run.params for run in runs]))),
         metrics=tuple(_rows([{name: figure(value) for name, value in run.metrics.items()} for run in runs])),
-        tags=tuple(row for row in _different(_rows([run.tags for run in runs])) if not row.name.startswith(_OF_MLFLOW)),
+        tags=tuple(_different(_rows([run_with(run) for run in runs]))),
         doubts=tuple(_doubts(runs)),
     )
+
+
+def run_with(run: Stored) -> dict[str, str]:
+    """What a run was run with, without what MLflow adds for itself and what stands above every run."""
+    own = {name: value for name, value in run.tags.items() if not name.startswith(_OF_MLFLOW)}
+    commit = {"git.commit": run.tags[COMMIT]} if COMMIT in run.tags else {}
+    return {name: value for name, value in (own | commit).items() if name not in _OF_EVERY_RUN}
+
+
+def shortened(value: str) -> str:
+    """A value as people read it: of a SHA-256 the beginning."""
+    return f"{value[:_DIGITS]}…" if _DIGEST.fullmatch(value) else value
 
 
 def figure(value: float) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from topfive_pipeline.experiments.runs import DATA
 from topfive_pipeline.judging.results import Judged
 from topfive_pipeline.judging.speed import ALONE
-from topfive_pipeline.judging.split import digest_of, fingerprint, part_of_digest
+from topfive_pipeline.judging.split import fingerprint, in_part
 from topfive_pipeline.proof.photos import Photo
 
 TOP_1 = "top_1"
@@ -54,13 +54,14 @@ def _paces(judged: Judged) -> Iterator[tuple[str, float]]:
             yield f"speed_{case}_high", pace.ratio.high
 
 
-def of_photos(photos: Sequence[Photo]) -> dict[str, str]:
-    """The tags of data: fingerprints of all `photos` with their classes, and of each half, and how many they are.
+def of_photos(judged: Sequence[Photo], *, given: Sequence[Photo] = ()) -> dict[str, str]:
+    """The tags of data: the fingerprint of the photos that the figures are of, with their classes, and their number.
 
-    Raises `ConfigurationError` if one cannot be read.
+    `given`: all photos that were given, if others than the `judged` calibrated. Raises `ConfigurationError` if a photo
+    cannot be read.
     """
-    halves: Mapping[str, list[Photo]] = {"calibrate": [], "judge": []}
-    for photo in photos:
-        halves[part_of_digest(digest_of(photo.path))].append(photo)
-    parts = {f"data.{part}.sha256": fingerprint(half) for part, half in halves.items() if half}
-    return {DATA: fingerprint(photos), "data.photos": str(len(photos))} | parts
+    tags = {DATA: fingerprint(judged), "data.photos": str(len(judged))}
+    if given:
+        tags["data.given.sha256"], tags["data.given.photos"] = fingerprint(given), str(len(given))
+        tags["data.calibrate.sha256"] = fingerprint(in_part(given, "calibrate"))
+    return tags

@@ -78,6 +78,7 @@ class Log:
             self._fault = str(error)
         except OSError as error:
             self._fault = f"{error.filename}: {error.strerror}"
+        self._give_up()
         return Logged(tuple(ids), self._fault)
 
     @property
@@ -93,10 +94,15 @@ class Log:
     def _origin(self) -> dict[str, str]:
         return origin.tags()
 
+    def _give_up(self) -> None:
+        """Mark a run that was begun and has no record as failed."""
+        if self._begun is not None:
+            with contextlib.suppress(ConfigurationError):  # why it has no record is said already
+                self._tracker.fail(self._begun)
+            self._begun = None
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._begun is not None:
-            with contextlib.suppress(ConfigurationError):  # why it has no record has been said already
-                self._tracker.fail(self._begun)
+        self._give_up()

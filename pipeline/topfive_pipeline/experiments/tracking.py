@@ -7,11 +7,12 @@ the files in `mlruns` beside it, where MLflow looks by itself.
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 from topfive.config.environment import set_if_unset, variable
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.entry.locking import locked
 from topfive_pipeline.experiments.runs import Run, Stored, discreet
 
 INSTALL: Final = "pip install 'topfive[experiments]'"
@@ -124,18 +126,16 @@ class Tracker:
             return _stored(client.get_run(run_id), tuple(sorted(_files(client, run_id))))
 
     def _opened(self) -> Any:
-        """MLflow's client of the store; the first call imports it."""
+        """MLflow's client of the store; the first call imports it, and makes a store in SQLite if there is none."""
         if self._client is None:
             set_if_unset(_QUIET)
             self._check()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of packages that MLflow imports
-                import logging
+            from mlflow import MlflowClient
 
-                from mlflow import MlflowClient
-
-                for name in ("mlflow", "alembic"):
-                    logging.getLogger(name).setLevel(logging.ERROR)
+            for name in ("mlflow", "alembic"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is said here, in one line
+            path = self._database()
+            with nullcontext() if path is None else locked(path.absolute().parent):
                 self._client = MlflowClient(self._uri, self._uri)
         return self._client
 
@@ -196,15 +196,24 @@ class Tracker:
         """Whatever goes wrong meanwhile is a `ConfigurationError`."""
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+                warnings.simplefilter("ignore")  # of packages that MLflow imports
                 yield
         except ConfigurationError:
             raise
         except Exception as error:  # stores raise what their libraries do: SQLAlchemy, requests, the system
-            said = _CREDENTIALS.sub("//", (str(error).splitlines() or [""])[0]) or type(error).__name__
             raise ConfigurationError(
-                f"the log of experiments at {self.where} cannot be used ({said}); set {_URI} to another place"
+                f"the log of experiments at {self.where} cannot be used ({_reason(error)}); set {_URI} to another place"
             ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the database or the system said, if it was one of these, else MLflow; a line without credentials."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    said = next((each for each in reversed(chain) if isinstance(each, sqlite3.Error | OSError)), error)
+    line = (str(said).splitlines() or [""])[0] or type(said).__name__
+    return _CREDENTIALS.sub("//", line)
 
 
 def _stored(run: Any, artifacts: tuple[str, ...] = ()) -> Stored:

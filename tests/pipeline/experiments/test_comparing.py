@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.pipeline.experiments.runs import stored
-from topfive_pipeline.experiments.comparing import Row, compare
+from topfive_pipeline.experiments.comparing import Row, compare, run_with, shortened
 
 
 def test_parameters_that_are_the_same_are_left_out_and_figures_are_all_there() -> None:
@@ -12,7 +12,7 @@ def test_parameters_that_are_the_same_are_left_out_and_figures_are_all_there() -
     compared = compare([one, two])
     assert compared.params == (Row("budget", ("0.5", "1")),)
     assert compared.metrics == (Row("loss", ("0.1235", "–")), Row("top_1", ("0.9", "0.9")))
-    assert compared.tags == (Row("topfive.model", ("pets:1", "pets:2")),)
+    assert compared.tags == ()
     assert compared.doubts == ()
 
 
@@ -37,6 +37,11 @@ def test_times_of_different_machines_are_said_to_be_incomparable() -> None:
     assert ["timed on different processors" in doubt for doubt in compare(runs).doubts] == [True]
     untimed = [stored(number, tags={"data.sha256": "a", "cpu": str(number)}) for number in (1, 2)]
     assert compare(untimed).doubts == ()
+
+
+def test_the_commit_is_what_a_run_was_run_with_and_a_digest_is_shortened_for_people() -> None:
+    assert run_with(stored(1, tags={"mlflow.source.git.commit": "c0ffee"})) == {"git.commit": "c0ffee"}
+    assert (shortened("a" * 64), shortened("max")) == ("aaaaaaaaaaaa…", "max")
 
 
 def test_what_mlflow_adds_for_itself_is_no_difference() -> None:

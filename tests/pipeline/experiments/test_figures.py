@@ -29,15 +29,15 @@ def test_what_was_left_out_is_no_figure() -> None:
     assert not [name for name in found if name.startswith(("ms_", "top_5"))]
 
 
-def test_photos_are_known_by_their_fingerprints_and_by_that_of_each_half(tmp_path: Path) -> None:
+def test_photos_are_known_by_the_fingerprint_of_those_that_judged(tmp_path: Path) -> None:
     photos = [Photo(tmp_path / f"{number}.jpg", number) for number in range(20)]
     for photo in photos:
         photo.path.write_text(photo.name)
-    found = of_photos(photos)
-    assert found == {
-        "data.sha256": fingerprint(photos),
-        "data.photos": "20",
-        "data.calibrate.sha256": fingerprint(in_part(photos, "calibrate")),
-        "data.judge.sha256": fingerprint(in_part(photos, "judge")),
+    calibrate, judge = in_part(photos, "calibrate"), in_part(photos, "judge")
+    alone = {"data.sha256": fingerprint(judge), "data.photos": str(len(judge))}
+    assert of_photos(judge) == alone
+    assert of_photos(judge, given=photos) == alone | {
+        "data.given.sha256": fingerprint(photos),
+        "data.given.photos": "20",
+        "data.calibrate.sha256": fingerprint(calibrate),
     }
-    assert "data.calibrate.sha256" not in of_photos(in_part(photos, "judge"))

@@ -84,8 +84,7 @@ def test_a_fault_while_a_graph_is_written_is_told_with_the_result(broken: Tracke
 
 
 def test_a_file_that_is_gone_is_a_fault_too(logged: Tracker, tmp_path: Path) -> None:
-    with Log("import") as log:
-        kept = log.record(lambda: [Run(model="pets:1", files={"config.pbtxt": tmp_path / "config.pbtxt"})])
+    kept = Log("import").record(lambda: [Run(model="pets:1", files={"config.pbtxt": tmp_path / "config.pbtxt"})])
     assert kept.ids == ()
     assert kept.fault is not None
     assert "config.pbtxt" in kept.fault

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from hypothesis import given
@@ -111,14 +116,41 @@ def test_a_graph_names_a_store_on_this_machine_without_its_folder() -> None:
     assert Tracker("https://mlflow.example/x?token=1").name == "https://mlflow.example/x"
 
 
-def test_a_store_that_cannot_be_written_is_said_at_once(logged: Tracker, tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_is_said_at_once_and_in_a_line(logged: Tracker, tmp_path: Path) -> None:
     file = tmp_path / "file"
-    file.write_text("no database, and no folder; long enough to have the head of one")
-    for path in (file, file / "mlflow.db"):
-        with pytest.raises(
-            ConfigurationError, match=r"the log of experiments at sqlite:///.* cannot be used \(.+\); set"
-        ):
-            Tracker(f"sqlite:///{path}").begin("x")
+    file.write_text("no database, and no folder")
+    with pytest.raises(
+        ConfigurationError, match=r"file cannot be used \(file is not a database\); set MLFLOW_TRACKING_URI"
+    ):
+        Tracker(f"sqlite:///{file}").begin("x")
+    with pytest.raises(ConfigurationError, match=r"mlflow.db cannot be used \(\[Errno 17\] File exists"):
+        Tracker(f"sqlite:///{file}/mlflow.db").begin("x")
+
+
+def test_what_the_database_said_is_told_in_a_line_and_nothing_else(
+    logged: Tracker, store: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """MLflow would show a page of its own code; the database says that the disk is full, say."""
+    logged.begin("so that there is a store")
+    copy = Path(shutil.copyfile(store.removeprefix("sqlite:///"), tmp_path / "mlflow.db"))
+    with closing(sqlite3.connect(copy)) as database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+    with pytest.raises(ConfigurationError, match=r"cannot be used \(the disk is full\); set"):
+        Tracker(f"sqlite:///{copy}").begin("x")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_store_that_two_commands_make_at_once_is_made_once(logged: Tracker, tmp_path: Path) -> None:
+    """MLflow itself would change its tables twice."""
+    together = Barrier(2)
+
+    def begin(uri: str) -> str:
+        together.wait()
+        return Tracker(uri).begin("x")
+
+    with ThreadPoolExecutor(2) as pool:
+        ids = list(pool.map(begin, [f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/./mlflow.db"]))
+    assert {run.id for run in Tracker(f"sqlite:///{tmp_path}/mlflow.db").runs()} == set(ids)
 
 
 def test_a_server_that_is_not_there_is_said_without_the_password(
