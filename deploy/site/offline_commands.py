@@ -23,7 +23,11 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("example", example, ""),
     ("optimise", optimise_model, "How to use it, by example: [Make a model faster](optimise.md)."),
     ("evaluate", evaluate, "What the figures mean: [Judge models](evaluate.md)."),
-    ("experiments", list_runs, "How to use it, by example: [Experiments](experiments.md). It needs the extra `experiments`."),
+    (
+        "experiments",
+        list_runs,
+        "What is recorded, and where: [Experiments](experiments.md).",
+    ),
     ("experiments show", show_run, ""),
     ("experiments compare", compare_runs, ""),
     ("experiments export", export_runs, ""),

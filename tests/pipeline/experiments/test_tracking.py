@@ -6,16 +6,15 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.entry.locking import is_in_use
 from topfive_pipeline.experiments import tracking
 from topfive_pipeline.experiments.runs import Run
 from topfive_pipeline.experiments.tracking import Tracker
@@ -140,17 +139,20 @@ def test_what_the_database_said_is_told_in_a_line_and_nothing_else(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_store_that_two_commands_make_at_once_is_made_once(logged: Tracker, tmp_path: Path) -> None:
-    """MLflow itself would change its tables twice."""
-    together = Barrier(2)
+def test_one_command_at_a_time_opens_a_store(logged: Tracker, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow changes the tables of a new database as often as there are processes that do it at once, and fails."""
+    import mlflow
 
-    def begin(uri: str) -> str:
-        together.wait()
-        return Tracker(uri).begin("x")
+    held = []
 
-    with ThreadPoolExecutor(2) as pool:
-        ids = list(pool.map(begin, [f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/./mlflow.db"]))
-    assert {run.id for run in Tracker(f"sqlite:///{tmp_path}/mlflow.db").runs()} == set(ids)
+    def opened(*uris: str) -> mlflow.MlflowClient:
+        held.append(is_in_use(Path(store.removeprefix("sqlite:///")).parent))
+        return client(*uris)
+
+    client = mlflow.MlflowClient
+    monkeypatch.setattr(mlflow, "MlflowClient", opened)
+    logged.begin("x")
+    assert held == [True]
 
 
 def test_a_server_that_is_not_there_is_said_without_the_password(
