@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import html
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +22,12 @@ from topfive_pipeline.entry.provenance import sha256
 from topfive_pipeline.entry.writing import versions
 from topfive_pipeline.experiments import figures
 from topfive_pipeline.experiments.log import Log
-from topfive_pipeline.experiments.runs import DATA, GRAPHS, REFUSED, RESIZE_GRAPH, Run, without_folders
+from topfive_pipeline.experiments.runs import DATA, DATA_FOLDER, GRAPHS, REFUSED, RESIZE_GRAPH, Run, without_folders
 from topfive_pipeline.experiments.tracking import INSTALL
 from topfive_pipeline.importer import Plan
 from topfive_pipeline.judging import markdown
 from topfive_pipeline.judging.judge import Judgement
+from topfive_pipeline.judging.limits import Choice
 from topfive_pipeline.judging.split import in_part
 from topfive_pipeline.judging.subjects import Part, Subject
 from topfive_pipeline.optimising.optimiser import Optimised
@@ -62,7 +66,7 @@ def of_judgement(
                 DATA: judgement.fingerprint,
                 "data.photos": str(judgement.photos),
                 "data.part": judgement.part,
-                "data.folder": photos.name,
+                DATA_FOLDER: photos.name,
                 "compared.with": without_folders(judgement.models[0].title),
             },
             texts=_report(judgement, report) if place == 0 else {},
@@ -176,14 +180,29 @@ def _recipe(done: Optimised) -> dict[str, object]:
 
 def _report(judgement: Judgement, report: Path | None) -> dict[str, str]:
     """The report as files, in which models of other folders are called without these."""
-    texts = {
-        "judgement.json": json.dumps(judgement.as_json(), indent=2),
-        "report.md": markdown.render(judgement),
-    }
+    folders = {judged.title.removesuffix(without_folders(judged.title)) for judged in judgement.models} - {""}
+    folders |= {html.escape(folder) for folder in folders}
+
+    def clean(text: str) -> str:
+        return functools.reduce(lambda left, folder: left.replace(folder, ""), folders, text)
+
+    choice = judgement.choice
+    mine = replace(
+        judgement,
+        models=tuple(replace(judged, title=without_folders(judged.title)) for judged in judgement.models),
+        warnings=tuple(map(clean, judgement.warnings)),
+        choice=None
+        if choice is None
+        else Choice(
+            remain=tuple(map(clean, choice.remain)),
+            best=None if choice.best is None else clean(choice.best),
+            out={clean(title): clean(why) for title, why in choice.out.items()},
+            sentence=clean(choice.sentence),
+        ),
+    )
+    texts = {"judgement.json": json.dumps(mine.as_json(), indent=2), "report.md": markdown.render(mine)}
     if report is not None:
-        texts["report.html"] = (report / "report.html").read_text(encoding="utf-8")
-    for title in (judged.title for judged in judgement.models):
-        texts = {name: text.replace(title, without_folders(title)) for name, text in texts.items()}
+        texts["report.html"] = clean((report / "report.html").read_text(encoding="utf-8"))
     return texts
 
 

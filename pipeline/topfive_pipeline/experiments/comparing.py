@@ -11,6 +11,7 @@ from topfive_pipeline.experiments.origin import COMMIT
 from topfive_pipeline.experiments.runs import COMMAND, MODEL, Stored
 
 _SPEEDS: Final = ("ms_", "load_s")
+_OF_PHOTOS: Final = frozenset({"top_1", "top_5", "loss", "difference", "agreement"})
 _MACHINE: Final = ("cpu", "cpu.cores", "cpu.features")
 _OF_MLFLOW: Final = "mlflow."
 _OF_EVERY_RUN: Final = frozenset({MODEL, COMMAND})
@@ -76,15 +77,16 @@ def _different(rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def _doubts(runs: Sequence[Stored]) -> Iterator[str]:
-    judged = [run for run in runs if run.data]
+    judging = [run for run in runs if not _OF_PHOTOS.isdisjoint(run.metrics)]
+    judged = [run for run in judging if run.data]
     if len({run.data for run in judged}) > 1:
         groups = _groups(judged, lambda run: run.data)
         yield (
             f"these runs are of different photos ({groups}), so their accuracies cannot be compared; evaluate the "
             "models together on the same photos"
         )
-    if 0 < len(judged) < len(runs):
-        unjudged = ", ".join(run.short for run in runs if not run.data)
+    if 0 < len(judged) < len(judging):
+        unjudged = ", ".join(run.short for run in judging if not run.data)
         yield f"no photos are recorded of {unjudged}, so nothing says that the figures are of the same ones"
     timed = [run for run in runs if any(name.startswith(_SPEEDS) for name in run.metrics)]
     if len({tuple(run.tags.get(name, "") for name in _MACHINE) for run in timed}) > 1:

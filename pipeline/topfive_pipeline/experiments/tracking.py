@@ -18,11 +18,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
+from urllib.parse import quote
 
 from topfive.config.environment import set_if_unset, variable
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry.locking import locked
-from topfive_pipeline.experiments.runs import Run, Stored, discreet
+from topfive_pipeline.experiments.runs import DATA, DATA_FOLDER, Run, Stored, discreet
 
 INSTALL: Final = "pip install 'topfive[experiments]'"
 _URI: Final = "MLFLOW_TRACKING_URI"
@@ -40,6 +41,8 @@ _QUIET: Final = {
 """Variables that MLflow reads when it is imported; those that the user has set stay."""
 _LOCK_SECONDS: Final = 20.0
 _PAGE: Final = 500
+_DATASET_DIGITS: Final = 36
+"""The most that MLflow takes for the digest of a data set."""
 _CREDENTIALS: Final = re.compile(r"//[^/\s@]+@")
 
 
@@ -80,7 +83,7 @@ class Tracker:
     def fill(self, run_id: str, run: Run, *, parent: str | None = None) -> None:
         """Record all of `run` as the run `run_id`, and end it; `parent` is the run that it is shown below."""
         with self._told():
-            from mlflow.entities import Metric, Param, RunTag
+            from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
             client, now = self._opened(), int(datetime.now(UTC).timestamp() * 1000)
             tags = {**run.tags, **({} if parent is None else {"mlflow.parentRunId": parent})}
@@ -91,6 +94,10 @@ class Tracker:
                 params=[Param(name, value) for name, value in said.items()],
                 tags=[RunTag(name, value) for name, value in tags.items()],
             )
+            if DATA in run.tags:  # where MLflow's own pages show what a run was of
+                digest, context = run.tags[DATA][:_DATASET_DIGITS], InputTag("mlflow.data.context", "judging")
+                photos = Dataset(run.tags.get(DATA_FOLDER, "photos"), digest, "local", "")
+                client.log_inputs(run_id, [DatasetInput(photos, [context])])
             self._keep_files(client, run_id, run)
             client.set_terminated(run_id)
 
@@ -165,7 +172,7 @@ class Tracker:
             from mlflow.exceptions import MlflowException
 
             path, name = self._database(), self._experiment_name
-            files = None if path is None else (path.absolute().parent / "mlruns" / name).as_uri()
+            files = None if path is None else (path.absolute().parent / "mlruns" / quote(name, safe="")).as_uri()
             found = client.get_experiment_by_name(name)
             if found is None:
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from topfive_pipeline.commands.recording import of_judgement
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.entry.provenance import sha256
 from topfive_pipeline.experiments.tracking import Tracker
+from topfive_pipeline.judging.limits import Limits, choose
 from topfive_pipeline.judging.subjects import find
 from topfive_pipeline.proof.photos import Photo
 
@@ -90,13 +92,13 @@ def test_a_check_records_a_run_for_each_model(run: Run, start: list[str], logged
 
 def test_a_judgement_is_a_run_for_each_model_and_the_first_has_the_report(repository: Path) -> None:
     (subject,) = find(["efficientnet_lite0"], repository)
-    models = tuple(replace(each, title=f"/home/alice/models/{each.title}") for each in JUDGEMENT.models)
-    found = list(
-        of_judgement(replace(JUDGEMENT, models=models), [subject] * 2, Path("/home/alice/photos"), {"rounds": 1}, None)
-    )
+    models = tuple(replace(each, title=f"/home/al_ice/models/{each.title}") for each in JUDGEMENT.models)
+    given = replace(JUDGEMENT, models=models, choice=choose(models, Limits(loss=5)), warnings=(models[0].title,))
+    found = list(of_judgement(given, [subject] * 2, Path("/home/al_ice/photos"), {"rounds": 1}, None))
     assert [run.model for run in found] == ["models/pets:1", "models/pets:2"]
     assert [sorted(run.texts) for run in found] == [["judgement.json", "report.md"], []]
     assert found[1].metrics["speed_batch_8"] == 2.5
     assert found[1].tags["compared.with"] == "models/pets:1"
     assert (found[0].tags["data.folder"], found[0].tags["data.sha256"]) == ("photos", "f" * 64)
-    assert "alice" not in str(found)
+    assert not re.search(r"home|al.{1,2}ice", "".join(found[0].texts.values()))
+    assert "models/pets" in found[0].texts["report.md"]

@@ -29,6 +29,10 @@ def test_a_run_without_photos_beside_one_with_them_is_named() -> None:
     assert doubt.startswith(f"no photos are recorded of {stored(2).short}")
 
 
+def test_a_run_without_accuracies_may_be_of_any_photos() -> None:
+    assert compare([stored(1), stored(2, metrics={"size_mb": 5.0}, tags={"data.sha256": "b" * 64})]).doubts == ()
+
+
 def test_times_of_different_machines_are_said_to_be_incomparable() -> None:
     runs = [
         stored(number, metrics={"ms_alone": 5.0}, tags={"data.sha256": "a", "cpu": cpu})

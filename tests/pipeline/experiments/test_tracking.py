@@ -50,6 +50,14 @@ def test_mlflows_own_client_reads_what_was_recorded(logged: Tracker, store: str,
     assert Path(client.download_artifacts(run_id, "graphs/config.pbtxt", str(tmp_path))).read_bytes()
 
 
+def test_mlflow_shows_the_photos_as_the_data_set_of_a_run(logged: Tracker, store: str) -> None:
+    run_id = kept(logged, Run(model="pets:1", tags={"data.sha256": "a" * 64, "data.folder": "photos"}))
+    from mlflow import MlflowClient
+
+    (given,) = MlflowClient(store).get_run(run_id).inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("photos", "a" * 36)
+
+
 def test_the_files_lie_beside_the_store_wherever_the_command_is_run(logged: Tracker, store: str) -> None:
     run_id = kept(logged)
     beside = Path(store.removeprefix("sqlite:///")).parent / "mlruns"
