@@ -68,6 +68,8 @@ def of_judgement(
                 "data.part": judgement.part,
                 DATA_FOLDER: photos.name,
                 "compared.with": without_folders(judgement.models[0].title),
+                "engine": subject.classify.config.engine,
+                "precision": subject.classify.config.precision,
             },
             texts=_report(judgement, report) if place == 0 else {},
             files=_config(subject.classify),
