@@ -218,6 +218,12 @@ def dashed(name: str) -> Json:
     )
 
 
+def limits() -> list[Json]:
+    """Overrides that draw each series whose name ends with "limit" as a bound."""
+    (properties,) = [dashed("")["properties"]]
+    return [{"matcher": {"id": "byRegexp", "options": "/limit$/"}, "properties": properties}]
+
+
 def unstacked(name: str, colour: str) -> Json:
     """An override that draws the series `name` as a line over the stacked areas."""
     return _override(
