@@ -153,8 +153,13 @@ class Prometheus:
 
     def over_time(self, query: str, *, start: float, end: float) -> list[Sample]:
         """All values of what `query` finds between two times, two a second."""
-        found = self._get("query_range", query=query, start=str(start), end=str(end), step="0.5")
-        return [Sample(each["metric"], float(value)) for each in found["result"] for _, value in each["values"]]
+        found = self.series(query, start=start, end=end, step=0.5)
+        return [Sample(each["metric"], float(value)) for each in found for _, value in each["values"]]
+
+    def series(self, query: str, *, start: float, end: float, step: float) -> list[dict[str, Any]]:
+        """Each series that `query` finds between two times, as Prometheus answers: `metric` and `values`."""
+        found = self._get("query_range", query=query, start=str(start), end=str(end), step=str(step))
+        return list(found["result"])
 
     def rules(self) -> list[dict[str, Any]]:
         """All rules, with their health."""

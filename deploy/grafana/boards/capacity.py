@@ -10,6 +10,15 @@ from deploy.grafana.boards.queries import MODEL, PROCESS, RATE, WHERE, mean, per
 
 _OURS: Final = '"queue_full|deadline_exceeded|not_ready|client_disconnected"'
 _MISTAKES: Final = '"malformed_request|too_large|undecodable_image|unauthenticated|unknown_model|unsupported.*"'
+_SERVED: Final = {
+    "service": 110,
+    "instance": 130,
+    "model": 190,
+    "version": 70,
+    "backend": 90,
+    "slots": 50,
+    "limit": 50,
+}
 _MEMORY: Final = f"sum by (service, instance) (process_resident_memory_bytes{{{PROCESS}}})"
 _CORES: Final = per_second(f"process_cpu_seconds_total{{{PROCESS}}}", by="service, instance")
 _BOUNDED: Final[Sequence[str]] = ("queue_items", "in_flight", "in_flight_bytes", "grpc_places", "connections")
@@ -44,6 +53,7 @@ def full() -> Row:
             unit="percentunit",
             most=1,
             steps=((p.GREEN, None), (p.RED, 0.9)),
+            values=False,
         ),
     ]
     waiting = [
@@ -71,6 +81,7 @@ def full() -> Row:
             Query(per_second(f"topfive_rejected_total{{{WHERE}, reason=~{_MISTAKES}}}"), "mistakes"),
             unit="reqps",
             stacked=True,
+            values=False,
         ),
     ]
     held = [
@@ -151,8 +162,8 @@ def cost() -> Row:
 def _by_instance(title: str, description: str, expression: str, *, unit: str, limit: str = "") -> Panel:
     of_each = Query(expression, "{{service}} {{instance}}")
     if not limit:
-        return lines(title, description, of_each, unit=unit)
-    return lines(title, description, of_each, _bound(limit), unit=unit, overrides=p.limits())
+        return lines(title, description, of_each, unit=unit, values=False)
+    return lines(title, description, of_each, _bound(limit), unit=unit, overrides=p.limits(), values=False)
 
 
 def models() -> Row:
@@ -161,7 +172,7 @@ def models() -> Row:
         "Models served",
         "Each version of each model that runs batches, where, on what; `limit` is the largest batch that pays.",
         f"topfive_model_info{{{WHERE}}} == 1",
-        columns=("service", "instance", "model", "version", "backend", "slots", "limit"),
+        columns=_SERVED,
         empty="no model is loaded",
     )
     by_model = lines(
@@ -169,5 +180,6 @@ def models() -> Row:
         "Images answered per second, by the model that clients named.",
         Query(per_second(f"topfive_images_total{{{MODEL}}}", by="service, model"), "{{service}} {{model}}"),
         unit="ops",
+        values=False,
     )
     return Row("Which model?", [PanelRow([served, by_model])])

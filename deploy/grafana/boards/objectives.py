@@ -32,11 +32,12 @@ def kept() -> Row:
         _burning("latency", "an answer is later than the objective"),
         lines(
             "Error budget",
-            "What is left of it over time. It falls while more is missed than may be, and rises as old misses are "
-            "forgotten.",
-            Query('topfive:error_budget_left:30d{service=~"$service"}', "{{service}} {{objective}}"),
+            "What is left of it over time; -100 % is spent twice, or more. It falls while more is missed than may be, "
+            "and rises as old misses are forgotten.",
+            Query(_budget('service=~"$service"'), "{{service}} {{objective}}"),
             unit="percentunit",
             steps=((p.RED, None), (p.ORANGE, 0), (p.GREEN, 0.25)),
+            values=False,
         ),
     ]
     return Row("Are the objectives kept?", [PanelRow(stats, height=4), PanelRow(below)])
@@ -55,12 +56,17 @@ def _kept(title: str, objective: str, description: str) -> Panel:
     )
 
 
+def _budget(labels: str) -> str:
+    return f"clamp_min(topfive:error_budget_left:30d{{{labels}}}, -1)"
+
+
 def _left(objective: str, missed: str) -> Panel:
+    of_it = _budget(f'service=~"$service", objective="{objective}"')
     return stat(
         f"Budget of {objective}",
         f"What is left of the requests that {missed} in 30 days, or in as many as Prometheus keeps. Below 0 % the "
-        "objective is missed. Of the service that has least left.",
-        Query(f'min(topfive:error_budget_left:30d{{service=~"$service", objective="{objective}"}})'),
+        "objective is missed; -100 % is spent twice, or more. Of the service that has least left.",
+        Query(f"min({of_it})"),
         unit="percentunit",
         steps=((p.RED, None), (p.ORANGE, 0), (p.GREEN, 0.25)),
         empty="no requests",
@@ -81,4 +87,5 @@ def _burning(objective: str, missed: str) -> Panel:
         ),
         unit="none",
         steps=((p.GREEN, None), (p.ORANGE, 1), (p.RED, 14.4)),
+        values=False,
     )

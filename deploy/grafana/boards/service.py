@@ -117,7 +117,7 @@ def _healthy() -> Row:
             "Alerts",
             "What fires, and what will if it goes on. docs/operations.md says what to do for each.",
             'ALERTS{alertstate=~"firing|pending"}',
-            columns=("alertname", "alertstate", "severity", "service", "instance", "objective", "model"),
+            columns={"alertname": 190, "alertstate": 90, "severity": 80, "service": 130, "instance": 160},
             empty="none",
         ),
     ]
@@ -150,6 +150,7 @@ def _fast() -> Row:
             OBJECTIVE,
             unit="s",
             overrides=[p.dashed("objective")],
+            values=False,
         )
         for name, number in QUANTILES
     ]
