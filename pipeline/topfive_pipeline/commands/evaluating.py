@@ -115,13 +115,16 @@ def evaluate(
         "batches": batches,
         "rounds": rounds,
         "cores": cores,
+        "engines": engines,
+        "precisions": precisions,
         "at_most_loss": at_most_loss,
         "at_most_ms": at_most_ms,
         "at_most_mb": at_most_mb,
         "prefer": prefer,
     }
+    judged = [each.title for each in judgement.models]
     log = Log("evaluate", wanted=not no_log)
-    finish(log, screen, lambda: list(of_judgement(judgement, find(models, repository), photos, params, report)))
+    finish(log, screen, lambda: list(of_judgement(judgement, find(judged, repository), photos, params, report)))
     return FAILED if judgement.choice is not None and judgement.choice.best is None else 0
 
 
