@@ -31,8 +31,8 @@ from topfive_loadgen.asking import ask
 from topfive_loadgen.closed_loop import drive
 from topfive_loadgen.metrics import Difference
 
-BESIDE: Final = "int8_model_filename"
-"""The parameter that names an int8 graph beside the classifier's own."""
+AS_WRITTEN: Final = ("--precision", "fp32")
+"""Each variant is the one graph, model.onnx, whatever it computes in; none that may lie beside it."""
 AGREES = "first labels agree"
 """The share of answers whose first label is the first engine's, or is as likely to it."""
 NOTE: Final = (
@@ -81,8 +81,6 @@ def written(folder: Path, source: Path, classifier: str, variant: Variant) -> Pa
     repository = folder / variant.name.replace(" ", "_")
     shutil.copytree(source, repository)
     config = repository / classifier / "config.pbtxt"
-    # Otherwise the service would choose between the two graphs of a version by itself.
-    config.write_text("".join(line for line in config.read_text().splitlines(keepends=True) if BESIDE not in line))
     if variant.accelerator:
         with config.open("a") as file:
             file.write(
@@ -181,7 +179,7 @@ def _spread(found: tuple[float, float, float]) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def beside(repository: Path, classifier: str) -> Path | None:
+def int8_beside(repository: Path, classifier: str) -> Path | None:
     """The int8 graph that lies beside the newest graph of `classifier`, if there is one."""
     return max(repository.glob(f"{classifier}/[0-9]*/model.int8.onnx"), default=None)
 
@@ -222,12 +220,15 @@ def main(
     requests = {name: [*map(workloads.request, workloads.load(images)[name])] for name in scenario}
     classifier = f"{model}_classify"
     windows = []
+    int8_graph = quantised or int8_beside(model_repository, classifier)
     with tempfile.TemporaryDirectory(prefix="topfive-engines-") as folder, ExitStack() as stack:
         services = {
             variant.name: stack.enter_context(
-                closing(Service(written(Path(folder), model_repository.resolve(), classifier, variant)))
+                closing(Service(written(Path(folder), model_repository.resolve(), classifier, variant), *AS_WRITTEN))
             )
-            for variant in variants(quantised or beside(model_repository, classifier), bfloat16=multiplies_bfloat16())
+            for variant in variants(
+                quantised or int8_beside(model_repository, classifier), bfloat16=multiplies_bfloat16()
+            )
         }
         first = next(iter(services.values()))
         inputs = {

@@ -31,7 +31,7 @@ def evaluate(
         list[str],
         Argument(
             help="NAME or NAME:VERSION, or FOLDER/NAME of another repository; behind it perhaps how it is to run, as "
-            "@openvino-bf16, if not as its config.pbtxt says. The others are compared with the first.",
+            "@int8 or @openvino-bf16, if not as the server would run it here. The others are compared with the first.",
             metavar="NAME...",
             show_default=False,
         ),

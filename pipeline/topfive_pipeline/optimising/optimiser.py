@@ -85,7 +85,8 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     progress("reading the model")
     subject = subject_of(wanted)
     name, version = place_of(wanted, subject)
-    entry = landing.entry(subject, onnx.load(subject.classify.path), name=name, properties={})
+    given = onnx.load(subject.classify.path)
+    entry = landing.entry(subject, given, name=name, properties={}, beside=wanted.beside)
     check_place(entry, wanted.repository, version=version, replace=False)  # before it takes minutes
     source = prepare(subject.classify.path)
     assert subject.resize is not None
@@ -178,9 +179,8 @@ def _finish(task: _Task, told: Optimised, model: Any, bench: Bench) -> Optimised
         told = _with(told, bench, refused=_does_not_pay("what was chosen", speed))
     if told.refused is not None:
         return told
-    entry = landing.entry(
-        task.subject, model, name=task.name, properties=landing.properties(task.source, told, task.calibrating)
-    )
+    properties = landing.properties(task.source, told, task.calibrating)
+    entry = landing.entry(task.subject, model, name=task.name, properties=properties, beside=wanted.beside)
     check_place(entry, wanted.repository, version=task.version, replace=False)
     with TemporaryDirectory() as elsewhere:
         place = Path(elsewhere) / "repository" if wanted.dry_run else wanted.repository

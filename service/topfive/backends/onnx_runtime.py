@@ -127,6 +127,11 @@ class Graph:
         give_back_freed_memory()
 
 
+def may_use_gpu() -> bool:
+    """Whether the runtime is a build for GPUs; whether there is one it knows only once it has opened a graph."""
+    return CUDA in runtime().get_available_providers()
+
+
 def _no_tensorrt(path: Path) -> ConfigurationError:
     return ConfigurationError(
         f"{path}: its config.pbtxt asks for TensorRT, and ONNX Runtime cannot load it, or finds no GPU: install the "
@@ -144,7 +149,7 @@ def _providers(path: Path, device: Device, gpu: Gpu, engine_cache: Path | None) 
             f"{path}: its config.pbtxt asks for TensorRT, and the ONNX Runtime that is installed is built without it; "
             f"install the extra `gpu` ({CHOOSE}) and TensorRT, or remove the gpu_execution_accelerator"
         )
-    if device == "cpu" or CUDA not in there:
+    if device == "cpu" or not may_use_gpu():
         return [_CPU]
     ort.preload_dlls()  # CUDA's libraries from pip, which the system's loader does not find
     return [*gpu_providers(path, gpu, engine_cache), _CPU]
