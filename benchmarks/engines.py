@@ -226,9 +226,7 @@ def main(
             variant.name: stack.enter_context(
                 closing(Service(written(Path(folder), model_repository.resolve(), classifier, variant), *AS_WRITTEN))
             )
-            for variant in variants(
-                quantised or int8_beside(model_repository, classifier), bfloat16=multiplies_bfloat16()
-            )
+            for variant in variants(int8_graph, bfloat16=multiplies_bfloat16())
         }
         first = next(iter(services.values()))
         inputs = {

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import figures as f
 from benchmarks.__main__ import main
-from benchmarks.engines import AGREES, BESIDE, Variant, beside, ratios, variants, written
+from benchmarks.engines import AGREES, Variant, int8_beside, ratios, variants, written
 from benchmarks.figures import Window
 from benchmarks.server import ROOT
 from topfive.machine.cpu_features import multiplies_bfloat16
@@ -34,21 +34,19 @@ def test_a_copy_of_the_repository_asks_for_the_engine(tmp_path: Path) -> None:
         assert ((copy / CLASSIFIER / "1" / "model.onnx").read_bytes() == b"int8") is ("int8" in variant.name)
 
 
-def test_a_graph_beside_is_compared_and_never_chosen_by_the_service(tmp_path: Path) -> None:
+def test_a_graph_beside_the_classifiers_own_is_compared(tmp_path: Path) -> None:
     folder = tmp_path / "repository" / "cat_classify"
-    assert beside(tmp_path / "repository", "cat_classify") is None
+    assert int8_beside(tmp_path / "repository", "cat_classify") is None
     for version in (1, 2):
         (folder / str(version)).mkdir(parents=True)
         (folder / str(version) / "model.onnx").write_bytes(b"fp32")
     (folder / "2" / "model.int8.onnx").write_bytes(b"int8")
-    (folder / "config.pbtxt").write_text(f'name: "cat"\nparameters {{ key: "{BESIDE}" value {{ }} }}\n')
-    found = beside(tmp_path / "repository", "cat_classify")
+    (folder / "config.pbtxt").touch()
+    found = int8_beside(tmp_path / "repository", "cat_classify")
     assert found == folder / "2" / "model.int8.onnx"
-    copy = (
-        written(tmp_path, tmp_path / "repository", "cat_classify", Variant(name="int8", graph=found)) / "cat_classify"
-    )
-    assert (copy / "config.pbtxt").read_text() == 'name: "cat"\n'
-    assert [(copy / version / "model.onnx").read_bytes() for version in ("1", "2")] == [b"fp32", b"int8"]
+    copy = written(tmp_path, tmp_path / "repository", "cat_classify", Variant(name="int8", graph=found))
+    graphs = [copy / "cat_classify" / version / "model.onnx" for version in ("1", "2")]
+    assert [graph.read_bytes() for graph in graphs] == [b"fp32", b"int8"]
 
 
 def test_ratios_are_of_windows_of_one_round_and_one_input() -> None:
@@ -70,7 +68,7 @@ def test_a_quick_run_measures_each_and_reports(tmp_path: Path, capsys: pytest.Ca
     words = "engines --quick --connections 2 --scenario raw224 --scenario jpeg --json"
     assert main([*words.split(), str(tmp_path / "run.json")]) == 0
     result = json.loads((tmp_path / "run.json").read_text())
-    graph = beside(ROOT / "model_repository", CLASSIFIER)
+    graph = int8_beside(ROOT / "model_repository", CLASSIFIER)
     names = [each.name for each in variants(graph, bfloat16=multiplies_bfloat16())]
     asked = {f"{scenario} {name}" for scenario in ("raw224", "jpeg") for name in names}
     assert {window["scenario"] for window in result["windows"]} == asked

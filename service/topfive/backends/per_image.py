@@ -63,9 +63,9 @@ async def load_per_image(
 
 async def _open(config: ModelConfig, path: Path, alone_threads: int, pool: WorkerPool) -> Sequence[Graph]:
     threads = config.threads or 1
-    interface = {"inputs": config.inputs, "outputs": config.outputs}
+    opening = partial(Graph, path, inputs=config.inputs, outputs=config.outputs)
     counts = [threads, alone_threads] if alone_threads > threads else [threads]
-    return [await pool.run(partial(Graph, path, threads=count, **interface)) for count in counts]
+    return [await pool.run(partial(opening, threads=count)) for count in counts]
 
 
 async def _warm_up(
