@@ -15,7 +15,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-export setup-triton run test check fix bench chaos loadtest soak export verify dashboards docs docs-serve \
+.PHONY: help setup setup-export setup-triton setup-panels run test check fix bench chaos loadtest soak export verify dashboards docs docs-serve \
 	docs-pages release lock clean
 
 help: ## list these commands
@@ -36,6 +36,8 @@ setup: $(VENV)/.dev ## install what tests, checks and benchmarks need
 setup-export: $(VENV)/.export ## install what export and verify need on top (torch: 1 GB, or several where its build has CUDA)
 
 setup-triton: $(VENV)/.triton ## install the tritonserver that tests and benchmarks run (Linux on x86_64)
+
+setup-panels: $(VENV)/.panels ## install Grafana's components, with which a test draws the dashboards (Node.js with npm; 150 MB)
 
 check: setup ## lint, format, types and layers, changing nothing
 	@failed=; \
@@ -146,6 +148,15 @@ $(VENV)/.triton: requirements/triton.txt | $(BIN)/python
 	@echo "Installing the tritonserver of the tests (requirements/triton.txt)"
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)/triton
 	@$(PIP) --python $(VENV)/triton/bin/python install --no-deps --require-hashes -r requirements/triton.txt
+	@touch $@
+
+# What draws panels is bundled once; what no panel shows is left out (overrides in package.json).
+PANELS := tests/deploy/drawing
+$(VENV)/.panels: $(wildcard $(PANELS)/*.* $(PANELS)/.npmrc $(PANELS)/nothing/*) | $(BIN)/python
+	@command -v npm >/dev/null || { echo "panels are drawn with Node.js and npm: apt-get install nodejs npm" >&2; exit 1; }
+	@echo "Installing Grafana's components ($(PANELS)/package-lock.json)"
+	@rm -rf $(VENV)/panels && cp -R $(PANELS) $(VENV)/panels
+	@cd $(VENV)/panels && npm ci --loglevel=error >/dev/null && node bundle.mjs
 	@touch $@
 
 # The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. A later one takes

@@ -11,13 +11,17 @@ from rich.markup import escape
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.commands.recording import NoLog, finish, of_judgement
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.experiments.log import Log
+from topfive_pipeline.experiments.runs import without_folders
 from topfive_pipeline.judging.contents import sections, summary
 from topfive_pipeline.judging.judge import BATCHES, Asked, Judgement, Which, judge
 from topfive_pipeline.judging.limits import Limits, Wish
 from topfive_pipeline.judging.reports import check_can_draw, write
 from topfive_pipeline.judging.speed import ROUNDS
+from topfive_pipeline.judging.subjects import find
 from topfive_pipeline.judging.ways import ENGINES, NUMBERS, Way, ways_of
 
 _BATCHES: Final = ",".join(map(str, BATCHES))
@@ -73,6 +77,7 @@ def evaluate(
         Path | None, Option(metavar="DIR", help="Write report.html, report.md and judgement.json into this folder.")
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
+    no_log: NoLog = False,
 ) -> int:
     """Judge models on labelled photos: accuracy, difference, speed, size, load time and memory, each with its spread.
 
@@ -104,6 +109,19 @@ def evaluate(
     if report is not None:
         written = write(judgement, report)
         screen.say(f"\nwritten: {escape(', '.join(map(str, written)))}")
+    params: dict[str, object] = {
+        "models": [without_folders(each) for each in models],
+        "part": part,
+        "batches": batches,
+        "rounds": rounds,
+        "cores": cores,
+        "at_most_loss": at_most_loss,
+        "at_most_ms": at_most_ms,
+        "at_most_mb": at_most_mb,
+        "prefer": prefer,
+    }
+    log = Log("evaluate", wanted=not no_log)
+    finish(log, screen, lambda: list(of_judgement(judgement, find(models, repository), photos, params, report)))
     return FAILED if judgement.choice is not None and judgement.choice.best is None else 0
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.judging import leakage
 from topfive_pipeline.judging.accuracy import accuracy_of, difference_of
 from topfive_pipeline.judging.answering import answers_of
 from topfive_pipeline.judging.footprint import Footprint, footprint_of
@@ -93,6 +94,7 @@ def judge(asked: Asked, progress: Progress) -> Judgement:
         subjects = find(asked.models, asked.repository)
     progress("reading the photos")
     photos = _photos(asked, subjects[0])
+    leakage.must_not_leak(subjects, photos)
     machine = this_machine(cores=asked.cores)
     answers = answers_of(subjects, photos, lambda done, of: progress(f"answers: photo {done} of {of}"))
     footprints = []
@@ -126,7 +128,11 @@ def judge(asked: Asked, progress: Progress) -> Judgement:
         rounds=asked.rounds,
         limits=asked.limits,
         choice=choose(models, asked.limits) if asked.limits.are_set else None,
-        warnings=(*other_labels(subjects), *(warnings if asked.rounds else ())),
+        warnings=(
+            *other_labels(subjects),
+            *(leakage.unknown(subjects) if asked.part == "all" else ()),
+            *(warnings if asked.rounds else ()),
+        ),
         missing=missing,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -30,7 +30,8 @@ class Wanted:
 
     `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, `beside` (the next
     version, with the graph as it was), a version's number, or the name of a model of its own. `seconds`: for trials;
-    judging and proving come after.
+    judging and proving come after. `link`: of a model that is about to be written (NAME:VERSION) the properties by
+    which its graph names the record of its making.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Wanted:
     method: Method | Literal["auto"] = "auto"
     seconds: float = 600.0
     dry_run: bool = False
+    link: Callable[[str], Mapping[str, str]] = lambda _: {}
 
     @property
     def beside(self) -> bool:
