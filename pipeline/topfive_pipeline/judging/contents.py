@@ -172,15 +172,17 @@ def _speed(judgement: Judgement) -> Iterator[Section]:
         tables.insert(0, Table((f"times as fast as {names[0]}", *titles), (*ratios[1:], *nothing)))
     slots = "one batch at a time" if judgement.slots == 1 else f"{judgement.slots} batches side by side, one a slot"
     few = {_case(pace): len(pace.rounds) for pace in models[0].paces if len(pace.rounds) < judgement.rounds}
-    fewer = "".join(f"; {case}: {rounds}, for they take long" for case, rounds in few.items())
+    fewer = [
+        f"{case}: {rounds} rounds rather than {judgement.rounds}, for they take long" for case, rounds in few.items()
+    ]
     yield Section(
         key="speed",
         title="Speed",
-        lead=f"Median of {judgement.rounds} rounds{fewer}, in each of which every model runs in turn, and the middle "
+        lead=f"Median of {judgement.rounds} rounds, in each of which every model runs in turn, and the middle "
         f"half of them. Alone: one photo after another through resize graph and network, on all "
         f"{judgement.machine.cores} cores, without decoding. Batches: crops, {slots}, as the server runs them.",
         tables=tuple(tables),
-        notes=_missing(judgement),
+        notes=(*fewer, *_missing(judgement)),
     )
 
 

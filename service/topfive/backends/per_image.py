@@ -63,8 +63,8 @@ async def load_per_image(
 
 async def _open(config: ModelConfig, path: Path, alone_threads: int, pool: WorkerPool) -> Sequence[Graph]:
     threads = config.threads or 1
-    counts = [threads, alone_threads] if alone_threads > threads else [threads]
     opening = partial(Graph, path, inputs=config.inputs, outputs=config.outputs)
+    counts = [threads, alone_threads] if alone_threads > threads else [threads]
     return [await pool.run(partial(opening, threads=count)) for count in counts]
 
 

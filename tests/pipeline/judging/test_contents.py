@@ -71,8 +71,8 @@ def test_fewer_rounds_are_said(judgement: Judgement) -> None:
     models = [
         replace(model, paces=(*model.paces[:-1], replace(model.paces[-1], rounds=(0.1,)))) for model in judgement.models
     ]
-    lead = by_key(replace(judgement, models=tuple(models)))["speed"].lead
-    assert lead.startswith("Median of 2 rounds; batch 3: 1, for they take long, in each of which")
+    (note,) = by_key(replace(judgement, models=tuple(models)))["speed"].notes
+    assert note == "batch 3: 1 rounds rather than 2, for they take long"
 
 
 @pytest.mark.parametrize(
