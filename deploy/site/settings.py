@@ -103,6 +103,11 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
         "threads of each instance. More make a batch faster, all together slower; a lone request has all cores anyway",
     ),
     (
+        ["parameters.jpeg_short_side"],
+        "JPEGs are decoded at full size",
+        "of the model that resizes: how short a side [large JPEGs](operations.md#large-jpegs) may be decoded to",
+    ),
+    (
         [f"{_ACCELERATOR}.name", f"{_ACCELERATOR}.parameters"],
         "ONNX Runtime runs the graph",
         "for a classifier: `openvino` (an extra), with its `precision`: see [OpenVINO](operations.md#openvino)",

@@ -12,7 +12,7 @@
 5.  **The order of the two passes is Pillow's**, for pixels are rounded to uint8 between them: horizontal first, but
     vertical first where the height shrinks, and by more than twice as many pixels as the width (Pillow >= 13; found by
     comparing 12 000 random pairs of sizes with both orders).
-6.  **Large images go in pieces** through their first pass: as float32 a whole one would take ten times its own memory,
+6.  **Large images go in pieces** through their first pass: as float32 a whole one would take six times its own memory,
     and leave the caches.
 
 What does not live here: what an image is resized to, and where the crop lies in that (`graphs.resize`).
