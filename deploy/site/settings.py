@@ -109,6 +109,11 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
         "a second file, in int8, for [processors that are fast at it](optimise.md#a-graph-for-each-processor)",
     ),
     (
+        ["parameters.jpeg_short_side"],
+        "JPEGs are decoded at full size",
+        "of the model that resizes: how short a side [large JPEGs](operations.md#large-jpegs) may be decoded to",
+    ),
+    (
         [f"{_ACCELERATOR}.name", f"{_ACCELERATOR}.parameters"],
         "ONNX Runtime runs the graph",
         "for a classifier: `openvino` (an extra), with its `precision`: see [OpenVINO](operations.md#openvino)",

@@ -143,6 +143,11 @@ HONOURED: Final[dict[str, tuple[str, str, object]]] = {
         "int8_filename",
         "model.int8.onnx",
     ),
+    "parameters.jpeg_short_side": (
+        PLAIN + 'parameters { key: "jpeg_short_side" value { string_value: "512" } }',
+        "jpeg_short_side",
+        512,
+    ),
     "model_warmup.name": (PLAIN + f'model_warmup {{ name: "first" {WARM_UP} }}', "warm_ups.0.count", 1),
     "model_warmup.batch_size": (
         PLAIN + f"model_warmup {{ batch_size: 4 {WARM_UP} }}",
@@ -209,6 +214,7 @@ def test_what_is_not_said_has_its_default() -> None:
         allow_timeout_override=False,
         instances=0,
         threads=0,
+        jpeg_short_side=0,
         device="auto",
         engine="onnxruntime",
         precision="fp32",
@@ -300,7 +306,7 @@ REFUSED: Final = sorted(ALL_FIELDS.keys() - HONOURED.keys() - HOLDERS - {"parame
 
 
 def test_the_fields_of_a_model_configuration_are_known() -> None:
-    ours = {f"parameters.{name}" for name in ("intra_op_thread_count", "int8_model_filename")}
+    ours = {f"parameters.{name}" for name in ("intra_op_thread_count", "int8_model_filename", "jpeg_short_side")}
     assert HONOURED.keys() - ALL_FIELDS.keys() == ours
     assert len(REFUSED) > 100
 
@@ -385,9 +391,10 @@ def test_a_value_that_cannot_be_served_is_refused(text: str, says: str) -> None:
 
 
 @pytest.mark.parametrize("count", ["", "two", "-1", "+1", " 1", "1.5", "1_0", "²", "\N{ARABIC-INDIC DIGIT ONE}"])
-def test_a_thread_count_is_a_plain_number(count: str) -> None:
-    text = f'parameters {{ key: "intra_op_thread_count" value {{ string_value: "{count}" }} }}'
-    assert "intra_op_thread_count" in refusal(PLAIN + text)
+@pytest.mark.parametrize("name", ["intra_op_thread_count", "jpeg_short_side"])
+def test_a_number_is_a_plain_one(count: str, name: str) -> None:
+    text = f'parameters {{ key: "{name}" value {{ string_value: "{count}" }} }}'
+    assert name in refusal(PLAIN + text)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ HONOURED: Final = frozenset(
         "dynamic_batching.default_queue_policy.max_queue_size",
         "parameters.intra_op_thread_count",
         "parameters.int8_model_filename",
+        "parameters.jpeg_short_side",
         "optimization.execution_accelerators.cpu_execution_accelerator.name",
         "optimization.execution_accelerators.cpu_execution_accelerator.parameters",
         "optimization.execution_accelerators.gpu_execution_accelerator.name",

@@ -80,7 +80,8 @@ class ModelConfig:
 
     Tensor shapes have the batch dimension first (-1). `graph_batch_size` is the most images that the graph may get at
     once. `max_batch_size` is the most images in a batch: 1 without `dynamic_batching`, because requests are then not
-    batched together, as on Triton. `int8_filename` is empty if no int8 graph may lie beside `filename`. `message` is
+    batched together, as on Triton. `int8_filename` is empty if no int8 graph may lie beside `filename`.
+    `jpeg_short_side` is the short side that a JPEG may be decoded down to. `message` is
     the `inference.ModelConfig` itself, for clients that ask for it.
     """
 
@@ -97,6 +98,7 @@ class ModelConfig:
     allow_timeout_override: bool
     instances: int
     threads: int
+    jpeg_short_side: int
     device: Device
     engine: Engine
     precision: Precision
@@ -153,7 +155,8 @@ def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = Fa
         queue_timeout_seconds=policy.default_timeout_microseconds * _MICROSECONDS,
         allow_timeout_override=policy.allow_timeout_override,
         instances=sum(group.count for group in config.instance_group),
-        threads=_intra_op_threads(config, where),
+        threads=_number(config, "intra_op_thread_count", "threads, 0 for the default", where),
+        jpeg_short_side=_number(config, "jpeg_short_side", "pixels, or leave it out", where),
         device=_DEVICES.get(config.instance_group[0].kind, "auto") if config.instance_group else "auto",
         engine=engine,
         precision=precision,
@@ -202,14 +205,12 @@ def _tensor_spec(tensor: Any, where: str) -> TensorSpec:
     return TensorSpec(tensor.name, _DATATYPES[tensor.data_type], (-1, *tensor.dims))
 
 
-def _intra_op_threads(config: Any, where: str) -> int:
-    said = _parameter(config, "intra_op_thread_count")
+def _number(config: Any, name: str, unit: str, where: str) -> int:
+    """The number that the parameter `name` is; 0 if it is not there."""
+    said = _parameter(config, name)
     text = "0" if said is None else said
     if not text.isascii() or not text.isdigit():
-        raise ConfigurationError(
-            f"{where}: parameters intra_op_thread_count is '{text}'; give a number of threads as string_value, "
-            "0 for the default"
-        )
+        raise ConfigurationError(f"{where}: parameters {name} is '{text}'; give as string_value a number of {unit}")
     return int(text)
 
 
