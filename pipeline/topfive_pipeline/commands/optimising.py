@@ -64,7 +64,7 @@ def optimise_model(
     Exit code: 0 written, 1 it does not pay, loses too much, or the proof failed; 2 it cannot be tried.
     """
     screen = Screen(quiet=as_json)
-    seconds = _seconds(time)
+    seconds = seconds_of(time)
     if not 0 <= budget <= 100:
         raise ConfigurationError(f"--budget {budget:g}: points of accuracy are from 0 to 100")
     if plot is not None:
@@ -96,7 +96,8 @@ def main(arguments: Sequence[str]) -> int:
     return run(optimise_model, "optimise", arguments)
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
+    """The seconds that `--time TEXT` means; raises `ConfigurationError`."""
     said = _TIME.fullmatch(text)
     if said is None or float(said["number"]) == 0:
         raise ConfigurationError(f"--time {text}: say a number of seconds, minutes or hours: 90s, 10m or 1h")

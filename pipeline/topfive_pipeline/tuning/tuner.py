@@ -1,0 +1,272 @@
+"""Tunes a model: starts candidates, has them measured in rounds, and writes what is clearly better than what is there.
+
+What lives here: the order of these steps, and the clock. What does not: the steps themselves (the modules beside this
+one), flags and screens (`commands`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from topfive.ground.errors import ConfigurationError
+from topfive.machine.cores import usable_cores
+from topfive.machine.cpu_features import multiplies_bfloat16
+from topfive.repository.accelerators import Engine, Precision
+from topfive_loadgen.aside import Aside
+from topfive_pipeline.judging.machine import memory_left, this_machine
+from topfive_pipeline.proof.photos import Photo
+from topfive_pipeline.tuning import choosing, contents, landing
+from topfive_pipeline.tuning.choosing import Candidate, Contest
+from topfive_pipeline.tuning.config_edits import with_evidence, with_setting
+from topfive_pipeline.tuning.images import requests_of
+from topfive_pipeline.tuning.objective import Objective
+from topfive_pipeline.tuning.plan import Plan, planned
+from topfive_pipeline.tuning.servers import Servers
+from topfive_pipeline.tuning.settings import batching, runs, setting_of
+from topfive_pipeline.tuning.subject import Subject, find
+from topfive_pipeline.tuning.tuned import Tuned, Verdict, tried_of
+from topfive_pipeline.tuning.turns import Progress, Turns
+
+_FIRST_SHARE: Final = 0.01
+_FIRST_AT_MOST: Final = 2.0
+"""Of the time, and seconds: a first load on the model as it is, to plan by, and to warm the machine up."""
+_CONNECTIONS: Final = 16
+_FOR_A_CORE: Final = 8
+"""Connections of a closed loop, so many for a core and no fewer: enough that batches are full."""
+_SPARE: Final = 1.5
+"""A server is started only if so many times the memory of the first is left."""
+
+Options = Sequence[tuple[Engine, Precision]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the user said.
+
+    `seconds`: for all of it. `cores`: 0 for all that may be used. `bf16`: OpenVINO may compute in bfloat16, which
+    changes answers a little.
+    """
+
+    model: str
+    repository: Path
+    objective: Objective
+    image: str
+    seconds: float = 300.0
+    cores: int = 0
+    bf16: bool = False
+    dry_run: bool = False
+
+
+def tune(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> Tuned:
+    """Tune the model that is `wanted`, sending it `photos`.
+
+    Raises `ConfigurationError` if it cannot be tuned here, or not in the time.
+    """
+    began = time.monotonic()
+    progress("reading the model")
+    subject = find(wanted.model, wanted.repository)
+    if not wanted.dry_run:
+        landing.check_writable(subject.config)
+    if subject.side is not None and wanted.image != "x".join(map(str, subject.side)):
+        height, width = subject.side
+        raise ConfigurationError(
+            f"--image {wanted.image}: '{subject.name}' takes one size only; say --image {height}x{width}"
+        )
+    requests = requests_of(photos, wanted.image, model=subject.name)
+    others = engines(subject.classifier.config.engine, bf16=wanted.bf16)
+    cores = usable_cores(wanted.cores)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="topfive-tune-")))
+        servers = stack.enter_context(
+            Servers(
+                folder,
+                subject.folders,
+                classifier=subject.classifier.config.name,
+                flags=["--cores", str(cores)],
+            )
+        )
+        turns = Turns(
+            stack.enter_context(Aside()),
+            requests,
+            wanted.objective,
+            connections=max(_CONNECTIONS, _FOR_A_CORE * cores),
+            progress=progress,
+        )
+        bench = _Bench(wanted, subject, cores, servers, turns, requests, progress, until=began + wanted.seconds)
+        best, final, plan = bench.compare(others)
+    return _finish(bench, best, final, plan, seconds=time.monotonic() - began)
+
+
+def engines(current: Engine, *, bf16: bool) -> list[tuple[Engine, Precision]]:
+    """The engines and precisions to try beside the `current` one; raises `ConfigurationError` if bf16 cannot be."""
+    installed = find_spec("openvino") is not None
+    if bf16 and not installed:
+        raise ConfigurationError("--bf16 needs the engine OpenVINO: pip install 'topfive[openvino]'")
+    if bf16 and not multiplies_bfloat16():
+        raise ConfigurationError(
+            "--bf16: this processor does not multiply bfloat16 numbers (neither avx512_bf16 nor amx_bf16), so it would "
+            "be slower than fp32; leave it out"
+        )
+    found: list[tuple[Engine, Precision]] = [("onnxruntime", "fp32")] if current == "openvino" else []
+    if installed:
+        found.append(("openvino", "fp32"))
+    if bf16:
+        found.append(("openvino", "bf16"))
+    return found
+
+
+@dataclass
+class _Bench:
+    """One tuning under way. `candidates`: all of them, the configuration as it is first."""
+
+    wanted: Wanted
+    subject: Subject
+    cores: int
+    servers: Servers
+    turns: Turns
+    requests: Sequence[bytes]
+    progress: Progress
+    until: float
+    candidates: list[Candidate] = field(default_factory=list)
+    agreement: dict[int, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    server_bytes: int = 0
+
+    def compare(self, others: Options) -> tuple[Candidate | None, choosing.Duel | None, Plan]:
+        """Both waves and the last rounds: the best, or None if nothing was ahead; the last rounds; the plan."""
+        setting = setting_of(self.subject.classifier.config, cores=self.cores)
+        current = Candidate(setting, fate="as it is")
+        started = time.monotonic()
+        free = memory_left()
+        if not self._start([current], "the model as it is"):
+            raise ConfigurationError(current.fate)
+        start_seconds = time.monotonic() - started
+        left = memory_left()
+        self.server_bytes = 0 if free is None or left is None else max(0, free - left)
+        self.labels = self.turns.running[id(current)].labels
+        pays = self.turns.running[id(current)].pays
+        capacity = self.turns.capacity(current, min(_FIRST_AT_MOST, _FIRST_SHARE * self.wanted.seconds + 0.2))
+        wave = runs(setting, cores=self.cores, others=others)
+        least = self.subject.largest_warm_up
+        plan = planned(
+            self.until - time.monotonic(),
+            self.wanted.objective,
+            runs=len(wave),
+            batching=len(batching(setting, pays=pays, least=least)),
+            capacity=capacity.rate,
+            start_seconds=start_seconds,
+        )
+        if plan.runs < len(wave):
+            self.warnings.append(f"the time was enough for {plan.runs} of {len(wave)} ways to run it (--time)")
+        self.turns.seconds, self.turns.left = plan.seconds, plan.loads
+        contest = Contest(current, self.wanted.objective, self.turns)
+        best = self._wave(contest, [Candidate(each) for each in wave[: plan.runs]], wave="what runs it")
+        base = best if best is not None and contest.leads(best) else current
+        pays = self.turns.running[id(base)].pays
+        more = [Candidate(each) for each in batching(base.setting, pays=pays, least=least)][: plan.batching]
+        best = self._wave(contest, more, wave="how it batches", beside=None if base is current else base)
+        if best is None or not contest.leads(best):
+            return None, None, plan
+        self.turns.left = choosing.loads_of_final(plan.final_rounds, objective=self.wanted.objective)
+        final = contest.final(best, plan.final_rounds)
+        best.fate = "compared in the last rounds"
+        return best, final, plan
+
+    def _wave(
+        self, contest: Contest, candidates: Sequence[Candidate], *, wave: str, beside: Candidate | None = None
+    ) -> Candidate | None:
+        """The best of `candidates` and the one `beside` them, whose server runs already; None if there are none."""
+        served = self._start(candidates, wave)
+        known = [] if beside is None else [beside]
+        if not served:
+            return beside
+        (best,) = contest.halve([*known, *served], wave=wave)
+        for each in self.candidates[1:]:
+            if each is not best:
+                self.turns.end(each)
+        if beside is not None and best is not beside:
+            beside.fate = f"the best of what runs it; {wave} is better"
+        return best
+
+    def _start(self, candidates: Sequence[Candidate], wave: str) -> list[Candidate]:
+        """Start the servers of `candidates`; those that can be served, and the fate of each other."""
+        served = []
+        for number, candidate in enumerate(candidates, start=1):
+            self.candidates.append(candidate)
+            self.progress(f"{wave}: starting {number} of {len(candidates)}, {candidate.setting.title}")
+            left = memory_left()
+            if left is not None and left < _SPARE * self.server_bytes:
+                candidate.fate = f"left out: {left / 1e6:.0f} MB of memory are left, and a server takes more"
+                continue
+            try:
+                running = self.servers.start(self.text_of(candidate), self.requests)
+            except (ConfigurationError, OSError) as error:
+                candidate.fate = f"cannot be served: {error}"
+                continue
+            self.turns.add(candidate, running)
+            first = self.turns.running[id(self.candidates[0])].labels
+            same = [one == other for one, other in zip(running.labels, first, strict=True) if other is not None]
+            self.agreement[id(candidate)] = sum(same) / len(same) if same else 0.0
+            served.append(candidate)
+        return served
+
+    def text_of(self, candidate: Candidate) -> str:
+        """The config.pbtxt of `candidate`."""
+        return with_setting(
+            self.subject.classifier.text,
+            candidate.setting,
+            name=self.subject.classifier.config.name,
+            where=str(self.subject.config),
+            cores=self.cores,
+        )
+
+
+def _finish(bench: _Bench, best: Candidate | None, final: choosing.Duel | None, plan: Plan, *, seconds: float) -> Tuned:
+    """What came of it; the configuration is written if the best is clearly better."""
+    wanted, subject = bench.wanted, bench.subject
+    current = bench.candidates[0]
+    found = {
+        id(each): tried_of(each, current, wanted.objective, agreement=bench.agreement.get(id(each)))
+        for each in bench.candidates
+    }
+    told = Tuned(
+        name=subject.name,
+        classifier=subject.classifier.config.name,
+        config=str(subject.config),
+        objective=wanted.objective,
+        image=wanted.image,
+        images=len(bench.requests),
+        when=datetime.now(UTC),
+        machine=this_machine(cores=wanted.cores),
+        seconds=seconds,
+        load_seconds=plan.seconds,
+        cores_shared=bench.cores >= usable_cores(),
+        tried=tuple(found.values()),
+        chosen=None if best is None else found[id(best)],
+        final=final,
+        verdict=_verdict(bench.candidates, final),
+        text=None,
+        written=False,
+        warnings=tuple(bench.warnings),
+    )
+    if told.verdict != "better" or best is None:
+        return told
+    text = with_evidence(bench.text_of(best), contents.evidence(told), title=contents.headline(told))
+    if not wanted.dry_run:
+        landing.put(subject.config, text, instead_of=subject.classifier.text)
+    return replace(told, text=text, written=not wanted.dry_run)
+
+
+def _verdict(candidates: Sequence[Candidate], final: choosing.Duel | None) -> Verdict:
+    if final is not None and final.is_clear:
+        return "better"
+    held = any(rate > 0 for each in candidates for rate in each.record.held.values())
+    return "as good" if held or not any(each.record.held for each in candidates) else "unmet"
