@@ -16,7 +16,7 @@ from topfive_pipeline.judging.reports import check_can_draw
 from topfive_pipeline.proof.photos import read_photos, shipped
 from topfive_pipeline.tuning import images
 from topfive_pipeline.tuning import objective as objectives
-from topfive_pipeline.tuning.contents import RULE, candidates, circumstances, doubts, summary
+from topfive_pipeline.tuning.contents import LEGEND, RULE, candidates, circumstances, doubts, summary, unmeasured
 from topfive_pipeline.tuning.reports import write
 from topfive_pipeline.tuning.tuned import Tuned
 from topfive_pipeline.tuning.tuner import Wanted, tune
@@ -102,12 +102,11 @@ def _show(told: Tuned, screen: Screen, *, dry_run: bool) -> None:
     screen.say(f"{escape(machine.cpu)}, {machine.cores} cores; {escape(circumstances(told))}.\n")
     table = candidates(told)
     screen.table("What was tried", table.columns, table.rows)
-    for warning in told.warnings:
+    for warning in (*told.warnings, *unmeasured(told)):
         screen.warn(warning)
     screen.say("")
-    for doubt in doubts(told):
-        screen.say(f"[dim]{escape(doubt)}[/]")
-    screen.say(f"[dim]{escape(RULE)}[/]")
+    for sentence in (LEGEND, RULE, *doubts(told)):
+        screen.say(f"[dim]{escape(sentence)}[/]")
     screen.say(f"\n[bold]{escape(summary(told))}.[/]")
     if told.text is None:
         screen.say("Nothing was written.")

@@ -28,12 +28,15 @@ MORE_FINAL_ROUNDS: Final = 8
 
 @dataclass(slots=True)
 class Candidate:
-    """A setting that is tried, and what was measured of it; `fate`: what became of it, in words."""
+    """A setting that is tried, and what was measured of it.
+
+    `fate`: what became of it, in a word or two; `reason`: why it could not be measured, if so.
+    """
 
     setting: Setting
     record: Record = field(default_factory=Record)
     fate: str = ""
-    unserved: bool = False
+    reason: str = ""
 
     def ratios(self, current: Candidate, rounds: Iterable[int] | None = None) -> list[float]:
         """To `current`, of the rounds in which both were measured (or of those of `rounds`)."""
@@ -92,17 +95,17 @@ class Contest:
         self._objective = objective
         self._measure = measure
 
-    def halve(self, challengers: Sequence[Candidate], *, wave: str, down_to: int = 1) -> list[Candidate]:
-        """The best of `challengers` by rounds of all that are left, of which half go after each; best first."""
+    def halve(self, challengers: Sequence[Candidate]) -> Candidate:
+        """The best of `challengers`, by rounds of all that are left, of which half go after each."""
         left = list(challengers)
         while True:
             self.round([self.current, *left])
             left.sort(key=self._standing, reverse=True)
-            kept = left[: max(down_to, math.ceil(len(left) / 2))]
+            kept = left[: math.ceil(len(left) / 2)]
             for gone in left[len(kept) :]:
-                gone.fate = f"{wave}, left after round {self.rounds}"
-            if len(kept) <= down_to:
-                return kept
+                gone.fate = gone.fate or f"out in round {self.rounds}"
+            if len(kept) == 1:
+                return kept[0]
             left = kept
 
     def final(self, best: Candidate, rounds: int) -> Duel:

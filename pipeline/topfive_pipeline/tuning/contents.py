@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Final
 
 from topfive_pipeline.judging.tables import NOTHING, Section, Table, figure
@@ -10,6 +11,13 @@ from topfive_pipeline.tuning.choosing import BETTER, CHANCE
 from topfive_pipeline.tuning.tuned import Tried, Tuned
 
 _MS: Final = 1e3
+_WIDTH: Final = 116
+"""Characters of a line of the comment."""
+LEGEND: Final = (
+    "Rate: requests a second at which the objective holds, the median of the rounds; ratio: to the configuration as it "
+    "is now, of the same rounds; at most: a closed loop; same label: the share of images whose first label stays."
+)
+"""What the columns mean."""
 RULE: Final = (
     f"A change is written only if, in the last rounds, the median of its ratios to the configuration as it is comes to "
     f"{BETTER:g} or more, and it wins so many of them that chance would do so at most once in {1 / CHANCE:.0f} times "
@@ -47,14 +55,21 @@ def evidence(told: Tuned) -> list[str]:
         for both in (list(zip(row, widths, strict=True)) for row in cells)
     ]
     return [
-        f"{summary(told)}.",
+        *textwrap.wrap(f"{summary(told)}.", _WIDTH),
         f"{told.machine.cpu}, {told.machine.cores} cores, ONNX Runtime {told.machine.onnxruntime}.",
         f"{circumstances(told)}.",
         "",
         *rows,
         "",
-        RULE,
+        *unmeasured(told),
+        *textwrap.wrap(LEGEND, _WIDTH),
+        *textwrap.wrap(RULE, _WIDTH),
     ]
+
+
+def unmeasured(told: Tuned) -> list[str]:
+    """Why candidates could not be measured."""
+    return [f"{each.setting.title}: {' '.join(each.reason.split())}" for each in told.tried if each.reason]
 
 
 def circumstances(told: Tuned) -> str:
@@ -65,8 +80,7 @@ def circumstances(told: Tuned) -> str:
 
 def candidates(told: Tuned) -> Table:
     """A row for each candidate, the configuration as it is first."""
-    rate = "images/s" if not told.objective.limits else f"rate with {told.objective.text}"
-    columns = ("instances x threads", "rounds", rate, "times as it is (quartiles)", "at most/s", "same label", "")
+    columns = ("instances x threads", "rounds", "rate/s", "ratio (quartiles)", "at most/s", "same label", "")
     return Table(columns, tuple(_row(each) for each in told.tried))
 
 
@@ -76,10 +90,9 @@ def sections(told: Tuned) -> list[Section]:
         Section(
             key="candidates",
             title="What was tried",
-            lead="Rates in requests a second, medians of the rounds; ratios are of rounds in which both were measured. "
-            "At most: a closed loop. Same label: the share of images whose first label stays.",
+            lead=LEGEND,
             tables=(candidates(told),),
-            notes=told.warnings,
+            notes=(*told.warnings, *unmeasured(told)),
         )
     ]
     if told.final is not None and told.chosen is not None:

@@ -12,7 +12,7 @@ from topfive_pipeline.tuning.objective import Objective
 
 SHORTEST: Final = 0.2
 LONGEST: Final = 4.0
-"""Seconds of a load: shorter is all noise; longer, and rounds lie too far apart to be compared."""
+"""Seconds of a load: shorter is all noise; longer, but for a slow model, and what is compared lies too far apart."""
 _GOOD: Final = 1.0
 """Seconds of a load above which one more final round is worth more than longer loads."""
 BETWEEN: Final = 0.15
@@ -50,7 +50,10 @@ def planned(
     plan = None
     for one, other in _fewer(runs, batching):
         for rounds in (MORE_FINAL_ROUNDS, FINAL_ROUNDS):
-            plan = _fitted(seconds, objective, runs=one, batching=other, rounds=rounds, start_seconds=start_seconds)
+            loads = _loads(objective, runs=one, batching=other, rounds=rounds)
+            left = seconds - (one + other) * start_seconds - loads * BETWEEN
+            each = min(max(LONGEST, needed), left / loads)
+            plan = Plan(runs=one, batching=other, final_rounds=rounds, seconds=each, loads=loads)
             if plan.seconds >= (max(needed, _GOOD) if rounds > FINAL_ROUNDS else needed):
                 return plan
     if plan is None:  # there is nothing to try
@@ -70,11 +73,7 @@ def _fewer(runs: int, batching: int) -> list[tuple[int, int]]:
     return [each for each in found if sum(each)]
 
 
-def _fitted(
-    seconds: float, objective: Objective, *, runs: int, batching: int, rounds: int, start_seconds: float
-) -> Plan:
+def _loads(objective: Objective, *, runs: int, batching: int, rounds: int) -> int:
     loads = loads_of_final(rounds, objective=objective)
     loads += loads_of(runs, objective=objective) if runs else 0
-    loads += loads_of(batching + 1, objective=objective, known=1) if batching else 0
-    left = seconds - (runs + batching) * start_seconds - loads * BETWEEN
-    return Plan(runs=runs, batching=batching, final_rounds=rounds, seconds=min(LONGEST, left / loads), loads=loads)
+    return loads + (loads_of(batching + 1, objective=objective, known=1) if batching else 0)

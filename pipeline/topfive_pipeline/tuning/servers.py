@@ -65,8 +65,8 @@ class Servers:
         (repository / self._classifier / CONFIG).write_text(text, encoding="utf-8")
         own = ExitStack()
         self._all.push(own)
-        served = own.enter_context(serve(repository, self._flags))
         own.callback(shutil.rmtree, repository, ignore_errors=True)
+        served = own.enter_context(serve(repository, self._flags))
         return Running(served.url, _labels(served.url, requests), self._pays(served.url), own)
 
     def _pays(self, url: str) -> int:

@@ -19,6 +19,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 _OPENS: Final = {"{": "}", "<": ">"}
+_CLOSES: Final = "}>],;:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,8 @@ class _Reader:
                 if self._next == ",":
                     self._take()
             return Value(start, self._take()[2], items=tuple(items))
-        if opening == "":
-            raise ValueError("a value is missing at the end")
+        if opening == "" or opening in _CLOSES:
+            raise ValueError(f"a value is missing at character {start}")
         if opening == "-":  # the sign may stand apart
             end = self._take()[2]
         if opening[0] in "\"'":  # strings beside each other are one

@@ -33,7 +33,7 @@ class Tried:
     """One candidate. Rates are in requests a second, medians of its rounds.
 
     `ratio`, `low` and `high`: median and quartiles of the ratios to the configuration as it is, in the same rounds.
-    `agreement`: the share of images with the same first label as before. `fate`: what became of it.
+    `agreement`: the share of images with the same first label as before. `fate`, `reason`: see `Candidate`.
     """
 
     setting: Setting
@@ -46,6 +46,7 @@ class Tried:
     agreement: float | None
     points: tuple[Point, ...]
     fate: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,7 @@ def tried_of(candidate: Candidate, current: Candidate, objective: Objective, *, 
             for probe in record.probes
         ),
         fate=candidate.fate,
+        reason=candidate.reason,
     )
 
 

@@ -143,11 +143,11 @@ class _Bench:
     def compare(self, others: Options) -> tuple[Candidate | None, choosing.Duel | None, Plan]:
         """Both waves and the last rounds: the best, or None if nothing was ahead; the last rounds; the plan."""
         setting = setting_of(self.subject.classifier.config, cores=self.cores)
-        current = Candidate(setting, fate="as it is")
+        current = Candidate(setting, fate="now")
         started = time.monotonic()
         free = memory_left()
         if not self._start([current], "the model as it is"):
-            raise ConfigurationError(current.fate)
+            raise ConfigurationError(current.reason)
         start_seconds = time.monotonic() - started
         left = memory_left()
         self.server_bytes = 0 if free is None or left is None else max(0, free - left)
@@ -177,7 +177,7 @@ class _Bench:
             return None, None, plan
         self.turns.left = choosing.loads_of_final(plan.final_rounds, objective=self.wanted.objective)
         final = contest.final(best, plan.final_rounds)
-        best.fate = "compared in the last rounds"
+        best.fate = "last rounds"
         return best, final, plan
 
     def _wave(
@@ -188,12 +188,12 @@ class _Bench:
         known = [] if beside is None else [beside]
         if not served:
             return beside
-        (best,) = contest.halve([*known, *served], wave=wave)
+        best = contest.halve([*known, *served])
         for each in self.candidates[1:]:
             if each is not best:
                 self.turns.end(each)
         if beside is not None and best is not beside:
-            beside.fate = f"the best of what runs it; {wave} is better"
+            beside.fate = f"out in round {contest.rounds}"
         return best
 
     def _start(self, candidates: Sequence[Candidate], wave: str) -> list[Candidate]:
@@ -204,12 +204,13 @@ class _Bench:
             self.progress(f"{wave}: starting {number} of {len(candidates)}, {candidate.setting.title}")
             left = memory_left()
             if left is not None and left < _SPARE * self.server_bytes:
-                candidate.fate = f"left out: {left / 1e6:.0f} MB of memory are left, and a server takes more"
+                candidate.fate = "left out"
+                candidate.reason = f"{left / 1e6:.0f} MB of memory are left, too little for one more server"
                 continue
             try:
                 running = self.servers.start(self.text_of(candidate), self.requests)
             except (ConfigurationError, OSError) as error:
-                candidate.fate = f"cannot be served: {error}"
+                candidate.fate, candidate.reason = "not served", str(error)
                 continue
             self.turns.add(candidate, running)
             first = self.turns.running[id(self.candidates[0])].labels

@@ -78,5 +78,5 @@ class Turns:
                 closed, url=url, requests=self._requests, connections=self._connections, seconds=self.seconds
             )
         except OSError as error:  # a server that ends or hangs under load has no capacity
-            candidate.fate = f"it failed under load: {error}"
+            candidate.fate, candidate.reason = "failed", f"it failed under load: {error}"
             return Capacity(0.0, 1)
