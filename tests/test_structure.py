@@ -35,7 +35,7 @@ class House:
 SERVICE: Final = House(
     ROOT / "service" / "topfive", ROOT / "tests", most_rooms=23, flat_lists=frozenset({"config/settings.py"})
 )
-PIPELINE: Final = House(ROOT / "pipeline" / "topfive_pipeline", ROOT / "tests" / "pipeline", most_rooms=9)
+PIPELINE: Final = House(ROOT / "pipeline" / "topfive_pipeline", ROOT / "tests" / "pipeline", most_rooms=10)
 HOUSES: Final = (SERVICE, PIPELINE)
 of_both = pytest.mark.parametrize("house", HOUSES, ids=lambda house: house.package.name)
 

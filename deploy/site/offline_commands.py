@@ -15,18 +15,20 @@ from topfive_pipeline.commands.example import example
 from topfive_pipeline.commands.exporting import export_model
 from topfive_pipeline.commands.importing import import_model
 from topfive_pipeline.commands.optimising import optimise_model
+from topfive_pipeline.commands.tuning import tune_model
 
 _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("import", import_model, "How to use it, by example: [Your model in ten minutes](your-model.md)."),
     ("check", check_repository, "What the checks mean: [what is proven](own-model.md#what-is-proven)."),
     ("example", example, ""),
     ("optimise", optimise_model, "How to use it, by example: [Make a model faster](optimise.md)."),
+    ("tune", tune_model, "How to use it, by example: [Tune a model for a machine](tune.md)."),
     ("evaluate", evaluate, "What the figures mean: [Judge models](evaluate.md)."),
     ("export", export_model, "It needs the extra `export`, with PyTorch; nothing else does."),
 )
 
 _HEAD: Final = """\
-# Commands: import, check, example, optimise, evaluate, export
+# Commands: import, check, example, optimise, tune, evaluate, export
 
 Every flag of the commands beside the server, with its default. They need the extra `import`:
 `pip install 'topfive[import]'` brings onnx, typer and rich, and no PyTorch. `topfive import --help` says the same. What

@@ -22,7 +22,7 @@ _OR: Final = " / "
 _HEAD: Final = """\
 # Messages of import
 
-Every message with which `topfive import`, `check`, `example`, `evaluate` and `export` refuse, word for word: what is
+Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate` and `export` refuse, word for word: what is
 wrong, and what to do. `…` stands for what is filled in (a file, a name, a number); what is in brackets is said only
 where it fits, and of what is between slashes, one. Made from the code by `make docs-pages`.
 
@@ -103,6 +103,19 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "optimising/source.py",
             "optimising/trials.py",
             "commands/optimising.py",
+        ),
+    ),
+    (
+        "Tuning",
+        (
+            "tuning/objective.py",
+            "tuning/images.py",
+            "tuning/subject.py",
+            "tuning/plan.py",
+            "tuning/turns.py",
+            "tuning/tuner.py",
+            "tuning/landing.py",
+            "tuning/reports.py",
         ),
     ),
     (

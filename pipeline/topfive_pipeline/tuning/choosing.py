@@ -13,7 +13,7 @@ from typing import Final
 
 from topfive_pipeline.tuning.load import Capacity
 from topfive_pipeline.tuning.objective import Objective, Probe
-from topfive_pipeline.tuning.rounds import PROBES, Asked, Record, Round, round_of
+from topfive_pipeline.tuning.rounds import AGAIN, PROBES, Asked, Record, Round, round_of
 from topfive_pipeline.tuning.settings import Setting
 
 BETTER: Final = 1.05
@@ -143,16 +143,21 @@ def _sent(run: Round, found: Capacity | Probe | None) -> Asked | None:
 
 
 def loads_of(challengers: int, *, objective: Objective, known: int = 0) -> int:
-    """How many loads `halve` takes for so many challengers, `known` of which (beside what is) were measured before."""
-    probes = PROBES if objective.limits else 1
-    left, loads = challengers, (challengers - known) * bool(objective.limits)
+    """How many loads `halve` takes for so many challengers, `known` of which were measured before, as was what is."""
+    left, loads = challengers, 0
+    if objective.limits:  # of each that is new a closed loop and a first round, instead of a further one
+        loads += (challengers - known) * (1 + PROBES - AGAIN)
     while True:
-        loads += (left + 1) * probes
+        loads += (left + 1) * _again(objective)
         left = math.ceil(left / 2)
-        if left <= 1:
+        if left == 1:
             return loads
 
 
 def loads_of_final(rounds: int, *, objective: Objective) -> int:
     """How many loads `final` takes."""
-    return 2 * rounds * (PROBES if objective.limits else 1)
+    return 2 * rounds * _again(objective)
+
+
+def _again(objective: Objective) -> int:
+    return AGAIN if objective.limits else 1

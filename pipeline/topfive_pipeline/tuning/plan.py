@@ -17,20 +17,26 @@ _GOOD: Final = 1.0
 """Seconds of a load above which one more final round is worth more than longer loads."""
 BETWEEN: Final = 0.15
 """Seconds between two loads: connections are made, and garbage is collected."""
-_EXPECTED: Final = 0.6
-"""Of the capacity: a rate at which the objective may hold, to tell how many answers a load will have."""
 _SPARE: Final = 1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`runs` and `batching`: how many candidates of each wave are tried. `seconds`: how long a load lasts."""
+    """`runs` and `batching`: how many candidates of each wave are tried. `seconds`: how long a load lasts.
+
+    `needed`: how long one must last for enough answers.
+    """
 
     runs: int
     batching: int
     final_rounds: int
     seconds: float
     loads: int
+    needed: float = SHORTEST
+
+    def afresh(self, seconds: float, *, loads: int, between: float) -> float:
+        """How long each of `loads` may last in the `seconds` that are left, with `between` so many after each."""
+        return max(self.needed, min(LONGEST, seconds / loads - between))
 
 
 def enough_seconds(objective: Objective, rate: float) -> float:
@@ -39,28 +45,28 @@ def enough_seconds(objective: Objective, rate: float) -> float:
 
 
 def planned(
-    seconds: float, objective: Objective, *, runs: int, batching: int, capacity: float, start_seconds: float
+    seconds: float, objective: Objective, *, runs: int, batching: int, rate: float, start_seconds: float
 ) -> Plan:
     """The plan for `seconds`, with as many of the `runs` and `batching` candidates as can be measured in that time.
 
-    `capacity`: answers a second of the configuration as it is; `start_seconds`: what starting a server takes. Raises
-    `ConfigurationError` if not even one candidate can be measured.
+    `rate`: requests a second at which the configuration as it is holds the objective; `start_seconds`: what starting a
+    server takes. Raises `ConfigurationError` if not even one candidate can be measured.
     """
-    needed = max(SHORTEST, enough_seconds(objective, _EXPECTED * capacity))
+    needed = max(SHORTEST, enough_seconds(objective, rate))
     plan = None
     for one, other in _fewer(runs, batching):
         for rounds in (MORE_FINAL_ROUNDS, FINAL_ROUNDS):
-            loads = _loads(objective, runs=one, batching=other, rounds=rounds)
+            loads = loads_of_waves(objective, runs=one, batching=other, rounds=rounds)
             left = seconds - (one + other) * start_seconds - loads * BETWEEN
             each = min(max(LONGEST, needed), left / loads)
-            plan = Plan(runs=one, batching=other, final_rounds=rounds, seconds=each, loads=loads)
+            plan = Plan(runs=one, batching=other, final_rounds=rounds, seconds=each, loads=loads, needed=needed)
             if plan.seconds >= (max(needed, _GOOD) if rounds > FINAL_ROUNDS else needed):
                 return plan
     if plan is None:  # there is nothing to try
-        return Plan(runs=0, batching=0, final_rounds=0, seconds=needed, loads=0)
+        return Plan(runs=0, batching=0, final_rounds=0, seconds=needed, loads=0, needed=needed)
     whole = plan.loads * (needed + BETWEEN) + start_seconds
     raise ConfigurationError(
-        f"--time: {objective.text} cannot be judged in {seconds:.0f} s: at some {_EXPECTED * capacity:.0f} answers a "
+        f"--time: {objective.text} cannot be judged in {seconds:.0f} s: at some {rate:.3g} answers a "
         f"second a load of {objective.fewest} answers takes {needed:.1f} s, and even one candidate needs {plan.loads} "
         f"loads; say --time {whole + 1:.0f}s, or another objective (a lower percentile, or throughput)"
     )
@@ -73,7 +79,8 @@ def _fewer(runs: int, batching: int) -> list[tuple[int, int]]:
     return [each for each in found if sum(each)]
 
 
-def _loads(objective: Objective, *, runs: int, batching: int, rounds: int) -> int:
+def loads_of_waves(objective: Objective, *, runs: int, batching: int, rounds: int) -> int:
+    """How many loads so many candidates of each wave take, with the last rounds."""
     loads = loads_of_final(rounds, objective=objective)
     loads += loads_of(runs, objective=objective) if runs else 0
     return loads + (loads_of(batching + 1, objective=objective, known=1) if batching else 0)

@@ -15,7 +15,9 @@ from topfive_pipeline.tuning.load import Capacity
 from topfive_pipeline.tuning.objective import Objective, Probe
 
 PROBES: Final = 3
-"""Open loops in a round: each halves the range in which the rate must lie."""
+"""Open loops in a candidate's first round: each halves the range in which the rate must lie."""
+AGAIN: Final = 2
+"""Open loops in a further round, whose range is narrow already."""
 _BEYOND: Final = 1.1
 """Of the capacity: an open loop may hold more than a few connections that wait for their answers."""
 _AROUND: Final = (0.8, 1.25)
@@ -48,9 +50,10 @@ def round_of(record: Record, number: int, objective: Objective) -> Round:
         return record.held[number]
     if record.held:
         low, high = _around(record, objective)
+        record.held[number] = yield from _bisected(record, objective, low, high, probes=AGAIN)
     else:
-        low, high = 0.0, _BEYOND * (yield from _capacity(record))
-    record.held[number] = yield from _bisected(record, objective, low, high)
+        high = _BEYOND * (yield from _capacity(record))
+        record.held[number] = yield from _bisected(record, objective, 0.0, high, probes=PROBES)
     return record.held[number]
 
 
@@ -71,7 +74,7 @@ def _around(record: Record, objective: Objective) -> tuple[float, float]:
 
 
 def _bisected(
-    record: Record, objective: Objective, low: float, high: float
+    record: Record, objective: Objective, low: float, high: float, *, probes: int
 ) -> Generator[Asked, Capacity | Probe, float]:
     """The rate between `low` and `high` at which the objective just holds.
 
@@ -80,7 +83,7 @@ def _bisected(
     """
     below, above = math.nan, math.nan  # the margins at low and high, where they are known
     held = False
-    for _ in range(PROBES):
+    for _ in range(probes):
         if high <= 0:
             return 0.0
         rate = (low + high) / 2

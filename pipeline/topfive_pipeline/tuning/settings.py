@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from topfive.backends.engines import SessionPlan, layout_of
 from topfive.repository.accelerators import Engine, Precision
 from topfive.repository.model_config import ModelConfig
 
@@ -38,11 +39,11 @@ class Setting:
 
 
 def setting_of(config: ModelConfig, *, cores: int) -> Setting:
-    """What `config` comes to on `cores` cores, by the rule of `backends.engines`."""
-    threads = config.threads or 1
+    """What `config` comes to on `cores` cores, by the server's own rule."""
+    layout = layout_of(config, SessionPlan(cores=cores, alone_threads=1))
     return Setting(
-        instances=config.instances or default_instances(threads, cores),
-        threads=threads,
+        instances=layout.slots,
+        threads=layout.threads,
         max_batch_size=config.graph_batch_size,
         delay=round(config.max_queue_delay_seconds * _MICROSECONDS) if config.batches else None,
         engine=config.engine,

@@ -28,16 +28,19 @@ from topfive_pipeline.tuning.choosing import Candidate, Contest
 from topfive_pipeline.tuning.config_edits import with_evidence, with_setting
 from topfive_pipeline.tuning.images import requests_of
 from topfive_pipeline.tuning.objective import Objective
-from topfive_pipeline.tuning.plan import Plan, planned
+from topfive_pipeline.tuning.plan import SHORTEST, Plan, loads_of_waves, planned
+from topfive_pipeline.tuning.rounds import PROBES
 from topfive_pipeline.tuning.servers import Servers
-from topfive_pipeline.tuning.settings import batching, runs, setting_of
+from topfive_pipeline.tuning.settings import Setting, batching, runs, setting_of
 from topfive_pipeline.tuning.subject import Subject, find
 from topfive_pipeline.tuning.tuned import Tuned, Verdict, tried_of
 from topfive_pipeline.tuning.turns import Progress, Turns
 
-_FIRST_SHARE: Final = 0.01
-_FIRST_AT_MOST: Final = 2.0
-"""Of the time, and seconds: a first load on the model as it is, to plan by, and to warm the machine up."""
+_FIRST_SHARE: Final = 0.005
+_FIRST_AT_MOST: Final = 1.5
+"""Of the time, and seconds: the first loads on the model as it is, to plan by, and to warm the machine up."""
+_UNKNOWN: Final = 0.3
+"""Of its capacity: a rate at which others may hold an objective that it does not hold at any."""
 _CONNECTIONS: Final = 16
 _FOR_A_CORE: Final = 8
 """Connections of a closed loop, so many for a core and no fewer: enough that batches are full."""
@@ -139,46 +142,74 @@ class _Bench:
     agreement: dict[int, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     server_bytes: int = 0
+    start_seconds: float = 0.0
 
     def compare(self, others: Options) -> tuple[Candidate | None, choosing.Duel | None, Plan]:
         """Both waves and the last rounds: the best, or None if nothing was ahead; the last rounds; the plan."""
-        setting = setting_of(self.subject.classifier.config, cores=self.cores)
-        current = Candidate(setting, fate="now")
-        started = time.monotonic()
+        current = Candidate(setting_of(self.subject.classifier.config, cores=self.cores), fate="now")
         free = memory_left()
         if not self._start([current], "the model as it is"):
             raise ConfigurationError(current.reason)
-        start_seconds = time.monotonic() - started
         left = memory_left()
         self.server_bytes = 0 if free is None or left is None else max(0, free - left)
-        self.labels = self.turns.running[id(current)].labels
-        pays = self.turns.running[id(current)].pays
-        capacity = self.turns.capacity(current, min(_FIRST_AT_MOST, _FIRST_SHARE * self.wanted.seconds + 0.2))
-        wave = runs(setting, cores=self.cores, others=others)
-        least = self.subject.largest_warm_up
+        contest = Contest(current, self.wanted.objective, self.turns)
+        rate = self._first(contest)
+        wave = runs(current.setting, cores=self.cores, others=others)
         plan = planned(
             self.until - time.monotonic(),
             self.wanted.objective,
             runs=len(wave),
-            batching=len(batching(setting, pays=pays, least=least)),
-            capacity=capacity.rate,
-            start_seconds=start_seconds,
+            batching=len(self._batching(current)),
+            rate=rate,
+            start_seconds=self.start_seconds,
         )
-        if plan.runs < len(wave):
-            self.warnings.append(f"the time was enough for {plan.runs} of {len(wave)} ways to run it (--time)")
+        self._may_warn(plan.runs, len(wave), "ways to run it")
         self.turns.seconds, self.turns.left = plan.seconds, plan.loads
-        contest = Contest(current, self.wanted.objective, self.turns)
         best = self._wave(contest, [Candidate(each) for each in wave[: plan.runs]], wave="what runs it")
-        base = best if best is not None and contest.leads(best) else current
-        pays = self.turns.running[id(base)].pays
-        more = [Candidate(each) for each in batching(base.setting, pays=pays, least=least)][: plan.batching]
-        best = self._wave(contest, more, wave="how it batches", beside=None if base is current else base)
+        if best is not None and not contest.leads(best):
+            self._gone(best, contest)
+            best = None
+        tried = self._batching(best or current)
+        count = min(plan.batching, len(tried))
+        while count and not self._share_time(plan, batching=count):  # servers and loads took longer than was planned
+            count -= 1
+        self._may_warn(count, len(tried), "ways to batch")
+        best = self._wave(contest, [Candidate(each) for each in tried[:count]], wave="batching", beside=best)
         if best is None or not contest.leads(best):
             return None, None, plan
-        self.turns.left = choosing.loads_of_final(plan.final_rounds, objective=self.wanted.objective)
+        self._share_time(plan, batching=0)
         final = contest.final(best, plan.final_rounds)
         best.fate = "last rounds"
         return best, final, plan
+
+    def _first(self, contest: Contest) -> float:
+        """The rate to plan by: at which the model as it is holds the objective, by a round of its own."""
+        self.turns.seconds = min(_FIRST_AT_MOST, _FIRST_SHARE * self.wanted.seconds + SHORTEST)
+        self.turns.left = 1 + PROBES
+        capacity = self.turns.capacity(contest.current, self.turns.seconds)
+        contest.round([contest.current])
+        return contest.current.record.held[contest.rounds] or _UNKNOWN * capacity.rate
+
+    def _batching(self, base: Candidate) -> list[Setting]:
+        pays = self.turns.running[id(base)].pays
+        return batching(base.setting, pays=pays, least=self.subject.largest_warm_up)
+
+    def _may_warn(self, tried: int, of: int, what: str) -> None:
+        if tried < of:
+            self.warnings.append(f"the time was enough for {tried} of {of} {what} (--time)")
+
+    def _share_time(self, plan: Plan, *, batching: int) -> bool:
+        """Let the loads that are to come last as long as the time that is left allows; False if that is too short."""
+        loads = loads_of_waves(self.wanted.objective, runs=0, batching=batching, rounds=plan.final_rounds)
+        left = self.until - time.monotonic() - batching * self.start_seconds
+        self.turns.seconds = plan.afresh(left, loads=loads, between=self.turns.between)
+        self.turns.left = loads
+        return left >= loads * (self.turns.seconds + self.turns.between)
+
+    def _gone(self, candidate: Candidate, contest: Contest) -> None:
+        """It is not measured any more."""
+        candidate.fate = candidate.fate or f"out in round {contest.rounds}"
+        self.turns.end(candidate)
 
     def _wave(
         self, contest: Contest, candidates: Sequence[Candidate], *, wave: str, beside: Candidate | None = None
@@ -189,11 +220,9 @@ class _Bench:
         if not served:
             return beside
         best = contest.halve([*known, *served])
-        for each in self.candidates[1:]:
+        for each in (*known, *served):
             if each is not best:
-                self.turns.end(each)
-        if beside is not None and best is not beside:
-            beside.fate = f"out in round {contest.rounds}"
+                self._gone(each, contest)
         return best
 
     def _start(self, candidates: Sequence[Candidate], wave: str) -> list[Candidate]:
@@ -207,11 +236,13 @@ class _Bench:
                 candidate.fate = "left out"
                 candidate.reason = f"{left / 1e6:.0f} MB of memory are left, too little for one more server"
                 continue
+            began = time.monotonic()
             try:
                 running = self.servers.start(self.text_of(candidate), self.requests)
             except (ConfigurationError, OSError) as error:
                 candidate.fate, candidate.reason = "not served", str(error)
                 continue
+            self.start_seconds = max(self.start_seconds, time.monotonic() - began)
             self.turns.add(candidate, running)
             first = self.turns.running[id(self.candidates[0])].labels
             same = [one == other for one, other in zip(running.labels, first, strict=True) if other is not None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -28,12 +30,18 @@ class Turns:
     ) -> None:
         self.seconds = 0.0
         self.left = 0
+        self._beyond = [BETWEEN]
         self.running: dict[int, Running] = {}
         self._aside = aside
         self._requests = requests
         self._objective = objective
         self._connections = connections
         self._progress = progress
+
+    @property
+    def between(self) -> float:
+        """The mean of what loads took beyond their seconds: connections, and answers that were still to come."""
+        return statistics.mean(self._beyond)
 
     def add(self, candidate: Candidate, running: Running) -> None:
         """Measure `candidate` on the server `running` from now on."""
@@ -46,9 +54,15 @@ class Turns:
 
     def __call__(self, candidate: Candidate, asked: Asked, number: int) -> Capacity | Probe:
         """Put `candidate` under the load that is `asked` for, in round `number`."""
-        to_go = max(0.0, self.left * (self.seconds + BETWEEN))
+        to_go = max(0.0, self.left * (self.seconds + self.between))
         self._progress(f"round {number}, about {to_go:.0f} s left: {candidate.setting.title}")
         self.left -= 1
+        began = time.monotonic()
+        found = self._put_under(candidate, asked, number)
+        self._beyond.append(time.monotonic() - began - self.seconds)
+        return found
+
+    def _put_under(self, candidate: Candidate, asked: Asked, number: int) -> Capacity | Probe:
         url = self.running[id(candidate)].url
         if asked.rate is None:
             return self._closed(candidate, url)
