@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from rich.markup import escape
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands import optimised
+from topfive_pipeline.commands.durations import seconds_of
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.judging.subjects import find
@@ -19,9 +19,6 @@ from topfive_pipeline.optimising import plot as plots
 from topfive_pipeline.optimising.asked import Wanted
 from topfive_pipeline.optimising.optimiser import Optimised, optimise
 from topfive_pipeline.proof.photos import read_photos
-
-_TIME: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)")
-_SECONDS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def optimise_model(
@@ -94,14 +91,6 @@ def optimise_model(
 def main(arguments: Sequence[str]) -> int:
     """Run `topfive optimise` with `arguments`; return its exit code."""
     return run(optimise_model, "optimise", arguments)
-
-
-def seconds_of(text: str) -> float:
-    """The seconds that `--time TEXT` means; raises `ConfigurationError`."""
-    said = _TIME.fullmatch(text)
-    if said is None or float(said["number"]) == 0:
-        raise ConfigurationError(f"--time {text}: say a number of seconds, minutes or hours: 90s, 10m or 1h")
-    return float(said["number"]) * _SECONDS[said["unit"]]
 
 
 def _tell(done: Optimised, screen: Screen, *, repository: Path, dry_run: bool, plot: Path | None) -> None:

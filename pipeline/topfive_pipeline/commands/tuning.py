@@ -9,7 +9,7 @@ from typing import Annotated
 from rich.markup import escape
 from typer import Argument, Option
 
-from topfive_pipeline.commands.optimising import seconds_of
+from topfive_pipeline.commands.durations import seconds_of
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.judging.reports import check_can_draw

@@ -148,6 +148,11 @@ def doubts(told: Tuned) -> list[str]:
     if told.cores_shared:
         found.append("the generator took a part of the server's cores: with clients elsewhere all rates are higher")
     found.append("instances and threads are for this number of cores: tune again on another machine")
+    if told.chosen is not None and told.chosen.agreement is not None and told.chosen.agreement < 1:
+        found.append(
+            f"of the {told.images} images {told.chosen.agreement:.0%} keep their first label: judge the accuracy by "
+            "`topfive evaluate` before you serve it"
+        )
     if told.chosen is not None and told.chosen.setting.max_batch_size < told.current.setting.max_batch_size:
         most = told.chosen.setting.max_batch_size
         if told.classifier == told.name:

@@ -68,6 +68,11 @@ class Objective:
         """Answers that a probe must have."""
         return max((limit.fewest for limit in self.limits), default=1)
 
+    @property
+    def longest(self) -> float:
+        """The longest latency that is allowed, in seconds; 0 without limits."""
+        return max((limit.seconds for limit in self.limits), default=0.0)
+
     def margin(self, probe: Probe) -> float:
         """How far `probe` misses: the log of (latency / limit), of the limit that is missed most; below 0 if it holds.
 

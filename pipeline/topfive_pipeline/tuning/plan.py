@@ -18,6 +18,8 @@ _GOOD: Final = 1.0
 BETWEEN: Final = 0.15
 """Seconds between two loads: connections are made, and garbage is collected."""
 _SPARE: Final = 1.1
+LIMITS: Final = 10.0
+"""How many times the limit a load lasts at least: then a rate a tenth above what can be served is seen to miss it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +42,8 @@ class Plan:
 
 
 def enough_seconds(objective: Objective, rate: float) -> float:
-    """How long a load at `rate` must last for enough answers."""
-    return _SPARE * objective.fewest / rate / (1 - WARM)
+    """How long a load at `rate` must last for enough answers, and for a backlog to show."""
+    return max(_SPARE * objective.fewest / rate, LIMITS * objective.longest) / (1 - WARM)
 
 
 def planned(
@@ -67,7 +69,7 @@ def planned(
     whole = plan.loads * (needed + BETWEEN) + start_seconds
     raise ConfigurationError(
         f"--time: {objective.text} cannot be judged in {seconds:.0f} s: at some {rate:.3g} answers a "
-        f"second a load of {objective.fewest} answers takes {needed:.1f} s, and even one candidate needs {plan.loads} "
+        f"second a load must last {needed:.1f} s (for {objective.fewest} answers, and ten times the limit), and even one candidate needs {plan.loads} "
         f"loads; say --time {whole + 1:.0f}s, or another objective (a lower percentile, or throughput)"
     )
 

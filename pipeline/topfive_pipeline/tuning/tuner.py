@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
 from topfive.machine.cores import usable_cores
-from topfive.machine.cpu_features import multiplies_bfloat16
 from topfive.repository.accelerators import Engine, Precision
 from topfive_loadgen.aside import Aside
 from topfive_pipeline.judging.machine import memory_left, this_machine
@@ -26,6 +24,7 @@ from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.tuning import choosing, contents, landing
 from topfive_pipeline.tuning.choosing import Candidate, Contest
 from topfive_pipeline.tuning.config_edits import with_evidence, with_setting
+from topfive_pipeline.tuning.engines import engines
 from topfive_pipeline.tuning.images import requests_of
 from topfive_pipeline.tuning.objective import Objective
 from topfive_pipeline.tuning.plan import SHORTEST, Plan, loads_of_waves, planned
@@ -46,8 +45,6 @@ _FOR_A_CORE: Final = 8
 """Connections of a closed loop, so many for a core and no fewer: enough that batches are full."""
 _SPARE: Final = 1.5
 """A server is started only if so many times the memory of the first is left."""
-
-Options = Sequence[tuple[Engine, Precision]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,24 +105,6 @@ def tune(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> Tune
     return _finish(bench, best, final, plan, seconds=time.monotonic() - began)
 
 
-def engines(current: Engine, *, bf16: bool) -> list[tuple[Engine, Precision]]:
-    """The engines and precisions to try beside the `current` one; raises `ConfigurationError` if bf16 cannot be."""
-    installed = find_spec("openvino") is not None
-    if bf16 and not installed:
-        raise ConfigurationError("--bf16 needs the engine OpenVINO: pip install 'topfive[openvino]'")
-    if bf16 and not multiplies_bfloat16():
-        raise ConfigurationError(
-            "--bf16: this processor does not multiply bfloat16 numbers (neither avx512_bf16 nor amx_bf16), so it would "
-            "be slower than fp32; leave it out"
-        )
-    found: list[tuple[Engine, Precision]] = [("onnxruntime", "fp32")] if current == "openvino" else []
-    if installed:
-        found.append(("openvino", "fp32"))
-    if bf16:
-        found.append(("openvino", "bf16"))
-    return found
-
-
 @dataclass
 class _Bench:
     """One tuning under way. `candidates`: all of them, the configuration as it is first."""
@@ -144,7 +123,9 @@ class _Bench:
     server_bytes: int = 0
     start_seconds: float = 0.0
 
-    def compare(self, others: Options) -> tuple[Candidate | None, choosing.Duel | None, Plan]:
+    def compare(
+        self, others: Sequence[tuple[Engine, Precision]]
+    ) -> tuple[Candidate | None, choosing.Duel | None, Plan]:
         """Both waves and the last rounds: the best, or None if nothing was ahead; the last rounds; the plan."""
         current = Candidate(setting_of(self.subject.classifier.config, cores=self.cores), fate="now")
         free = memory_left()
@@ -204,7 +185,7 @@ class _Bench:
         left = self.until - time.monotonic() - batching * self.start_seconds
         self.turns.seconds = plan.afresh(left, loads=loads, between=self.turns.between)
         self.turns.left = loads
-        return left >= loads * (self.turns.seconds + self.turns.between)
+        return left * (1 + 1e-6) >= loads * (self.turns.seconds + self.turns.between)
 
     def _gone(self, candidate: Candidate, contest: Contest) -> None:
         """It is not measured any more."""

@@ -18,7 +18,7 @@ from topfive.ground.errors import ConfigurationError
 from topfive.repository.model_config import parse_model_config
 from topfive_pipeline.commands.tuning import main
 from topfive_pipeline.proof.served import Served
-from topfive_pipeline.tuning import plan, servers, tuner, turns
+from topfive_pipeline.tuning import engines, plan, servers, tuner, turns
 from topfive_pipeline.tuning.choosing import Candidate
 from topfive_pipeline.tuning.load import Capacity
 from topfive_pipeline.tuning.objective import Probe
@@ -32,7 +32,7 @@ ASKED: Final = ("tiny", "--cores", "2", "--image", "4x6")
 @pytest.fixture(autouse=True)
 def one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where OpenVINO is not installed: to import it takes longer than all else here."""
-    monkeypatch.setattr(tuner, "find_spec", lambda _: None)
+    monkeypatch.setattr(engines, "find_spec", lambda _: None)
 
 
 def test_a_model_is_tuned_on_real_servers_under_real_load(
@@ -48,7 +48,13 @@ def test_a_model_is_tuned_on_real_servers_under_real_load(
             yield Served(service.port)
 
     monkeypatch.setattr(servers, "serve", serve)  # forks that have imported all: the same code in a fifth of the time
-    for name, value in (("SHORTEST", 0.05), ("LONGEST", 0.06), ("FINAL_ROUNDS", 1), ("MORE_FINAL_ROUNDS", 1)):
+    for name, value in (
+        ("SHORTEST", 0.05),
+        ("LONGEST", 0.06),
+        ("LIMITS", 0.0),
+        ("FINAL_ROUNDS", 1),
+        ("MORE_FINAL_ROUNDS", 1),
+    ):
         monkeypatch.setattr(plan, name, value)
     text = config([PIXELS], OUTPUTS)  # without dynamic_batching, so that only what runs it is tried
     repository, report = write_tiny_repository(tmp_path / "models", classify_config=text), tmp_path / "report"
