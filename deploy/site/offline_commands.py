@@ -16,12 +16,14 @@ from topfive_pipeline.commands.experiments import compare_runs, export_runs, lis
 from topfive_pipeline.commands.exporting import export_model
 from topfive_pipeline.commands.importing import import_model
 from topfive_pipeline.commands.optimising import optimise_model
+from topfive_pipeline.commands.tuning import tune_model
 
 _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("import", import_model, "How to use it, by example: [Your model in ten minutes](your-model.md)."),
     ("check", check_repository, "What the checks mean: [what is proven](own-model.md#what-is-proven)."),
     ("example", example, ""),
     ("optimise", optimise_model, "How to use it, by example: [Make a model faster](optimise.md)."),
+    ("tune", tune_model, "How to use it, by example: [Tune a model for a machine](tune.md)."),
     ("evaluate", evaluate, "What the figures mean: [Judge models](evaluate.md)."),
     (
         "experiments",
@@ -35,7 +37,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
 )
 
 _HEAD: Final = """\
-# Commands: import, check, example, optimise, evaluate, experiments, export
+# Commands: import, check, example, optimise, tune, evaluate, experiments, export
 
 Every flag of the commands beside the server, with its default. They need the extra `import`:
 `pip install 'topfive[import]'` brings onnx, typer and rich, and no PyTorch. `topfive import --help` says the same. What

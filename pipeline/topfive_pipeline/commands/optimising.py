@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from rich.markup import escape
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands import optimised
+from topfive_pipeline.commands.durations import seconds_of
 from topfive_pipeline.commands.recording import LogGraphs, NoLog, finish, of_optimised
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
@@ -21,9 +21,6 @@ from topfive_pipeline.optimising import plot as plots
 from topfive_pipeline.optimising.asked import Wanted
 from topfive_pipeline.optimising.optimiser import Optimised, optimise
 from topfive_pipeline.proof.photos import read_photos
-
-_TIME: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)")
-_SECONDS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def optimise_model(
@@ -69,7 +66,7 @@ def optimise_model(
     Exit code: 0 written, 1 it does not pay, loses too much, or the proof failed; 2 it cannot be tried.
     """
     screen = Screen(quiet=as_json)
-    seconds = _seconds(time)
+    seconds = seconds_of(time)
     if not 0 <= budget <= 100:
         raise ConfigurationError(f"--budget {budget:g}: points of accuracy are from 0 to 100")
     if plot is not None:
@@ -105,13 +102,6 @@ def optimise_model(
 def main(arguments: Sequence[str]) -> int:
     """Run `topfive optimise` with `arguments`; return its exit code."""
     return run(optimise_model, "optimise", arguments)
-
-
-def _seconds(text: str) -> float:
-    said = _TIME.fullmatch(text)
-    if said is None or float(said["number"]) == 0:
-        raise ConfigurationError(f"--time {text}: say a number of seconds, minutes or hours: 90s, 10m or 1h")
-    return float(said["number"]) * _SECONDS[said["unit"]]
 
 
 def _tell(done: Optimised, screen: Screen, *, repository: Path, dry_run: bool, plot: Path | None) -> None:
