@@ -77,7 +77,7 @@ ENV MPLCONFIGDIR=/tmp/matplotlib
 COPY --from=installed-loadtest /opt/topfive /opt/topfive
 # The served graphs, for they say what is right; and a photo to send if no others are mounted.
 COPY model_repository /opt/model_repository
-COPY loadgen /opt/loadgen
+COPY pipeline/topfive_loadgen /opt/topfive_loadgen
 COPY loadtests /opt/loadtests
 COPY docs/coffee.jpg /opt/loadtests/coffee.jpg
 WORKDIR /opt

@@ -8,7 +8,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
-SOURCES := .ci service pipeline benchmarks loadgen loadtests deploy tests
+SOURCES := .ci service pipeline benchmarks loadtests deploy tests
 
 # Its theme prints a page of advice to the terminal at every build, unless told not to.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs

@@ -24,11 +24,11 @@ from benchmarks import options as o
 from benchmarks.bench import client_figures
 from benchmarks.figures import Window
 from benchmarks.server import Service
-from loadgen import tables
-from loadgen.asking import ask
-from loadgen.closed_loop import drive
-from loadgen.metrics import Difference
 from topfive.machine.cpu_features import multiplies_bfloat16
+from topfive_loadgen import tables
+from topfive_loadgen.asking import ask
+from topfive_loadgen.closed_loop import drive
+from topfive_loadgen.metrics import Difference
 
 AGREES = "first labels agree"
 """The share of answers whose first label is the first engine's, or is as likely to it."""

@@ -27,7 +27,7 @@ from benchmarks.bench import Bench, BenchPlan
 from benchmarks.figures import CONFIGS, FRONT_END, LONE, NULL, NULL_OIP, PROCESS, Config, Window
 from benchmarks.server import Service
 from benchmarks.workloads import RAW224, SCENARIOS
-from loadgen.cli import one_of
+from topfive_loadgen.cli import one_of
 
 CLASSES = range(1000)
 

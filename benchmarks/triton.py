@@ -27,9 +27,9 @@ from benchmarks.server import Endpoint, Service
 from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, scenario
 from benchmarks.tritonserver import Tritonserver
 from benchmarks.workloads import MIXED, RAW224
-from loadgen.asking import ask
-from loadgen.cli import one_of
-from loadgen.closed_loop import Exchange, drive
+from topfive_loadgen.asking import ask
+from topfive_loadgen.cli import one_of
+from topfive_loadgen.closed_loop import Exchange, drive
 
 INPUTS = (RAW224, MIXED)
 

@@ -75,7 +75,14 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("Name, version and repository", ("entry/names.py", "entry/writing.py", "entry/configs.py")),
     (
         "Proof, check and the server",
-        ("proof/running.py", "proof/served.py", "proof/on_triton.py", "checker.py", "graphs/cutting.py"),
+        (
+            "proof/running.py",
+            "proof/engines.py",
+            "proof/served.py",
+            "proof/on_triton.py",
+            "checker.py",
+            "graphs/cutting.py",
+        ),
     ),
     (
         "Optimising",
@@ -102,6 +109,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         "Judging",
         (
             "judging/subjects.py",
+            "judging/ways.py",
             "judging/split.py",
             "judging/judge.py",
             "judging/answering.py",

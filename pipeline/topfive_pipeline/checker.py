@@ -105,12 +105,17 @@ def check(
 def _chain(model: StoredModel, stored: Mapping[str, StoredModel]) -> Chain:
     labels = served_labels(model.folder / LABELS)
     if not model.config.steps:
-        return Chain(model.config.name, None, Graph(model.graph_path(max(model.versions))), labels)
+        return Chain(model.config.name, None, _graph(model, max(model.versions)), labels)
     graphs = [
-        Graph(stored[step.model].graph_path(version_of_step(step, stored[step.model].versions, model)))
+        _graph(stored[step.model], version_of_step(step, stored[step.model].versions, model))
         for step in model.config.steps
     ]
     return Chain(model.config.name, graphs[0], graphs[1], labels)
+
+
+def _graph(model: StoredModel, version: int) -> Graph:
+    """On the engine that serves it."""
+    return Graph(model.graph_path(version), engine=model.config.engine, precision=model.config.precision)
 
 
 def _check_model(
@@ -232,7 +237,7 @@ def _as_served(chain: Chain, served: Any, network: Cut, photos: Sequence[Photo])
     with TemporaryDirectory() as folder:
         path = Path(folder, "whole.onnx")
         onnx.save(whole, path)
-        graph = Graph(path)
+        graph = Graph(path, engine=chain.classify.engine, precision=chain.classify.precision)
     rows = [graph.run(chain.crop(np.asarray(photo.image())), network.output)[0][0] for photo in photos]
     true = np.array([photo.label for photo in photos])
     if true.max() >= len(rows[0]):

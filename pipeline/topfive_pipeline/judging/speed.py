@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.backends.onnx_runtime import Graph
+from topfive.backends.graph import LoadedGraph
 from topfive.backends.sizing import sample_shape
 from topfive_pipeline.judging.sessions import opened, planned
 from topfive_pipeline.judging.subjects import Subject
@@ -110,7 +110,7 @@ class _Runner:
         self._images = images
         self._shape = sample_shape(subject.classify.config)
         self._resize = None if subject.resize is None else opened(subject.resize, threads=1)
-        sessions = [opened(subject.classify, threads=plan.threads) for _ in range(plan.sessions)]
+        sessions = [opened(subject.classify, threads=plan.threads, streams=plan.streams) for _ in range(plan.sessions)]
         self._slots = [sessions[slot % plan.sessions] for slot in range(plan.slots)]
         self._alone = opened(subject.classify, threads=plan.alone) if plan.alone else sessions[0]
         self._pool = ThreadPoolExecutor(plan.slots)
@@ -140,8 +140,10 @@ class _Runner:
 
     def close(self) -> None:
         self._pool.shutdown()
+        for graph in {*self._slots, self._alone}:
+            graph.close()
 
 
-def _run(graph: Graph, crops: NDArray[np.uint8], repeats: int) -> None:
+def _run(graph: LoadedGraph, crops: NDArray[np.uint8], repeats: int) -> None:
     for _ in range(repeats):
         graph.run(crops)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +17,9 @@ from topfive.repository.misplaced import is_version
 from topfive.repository.model_config import ModelConfig
 from topfive.repository.reading import Repository, StoredModel
 from topfive_pipeline.entry.names import LABELS
+from topfive_pipeline.judging.ways import Way, changed_by, read_way, why_not_so
 
-_ASKED: Final = re.compile(r"(?P<where>.+/)?(?P<name>[^/:]+)(:(?P<version>\d+))?")
+_ASKED: Final = re.compile(r"(?P<where>.+/)?(?P<name>[^/:@]+)(:(?P<version>\d+))?(@(?P<way>.*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ class Subject:
 def find(asked: Sequence[str], repository: Path) -> list[Subject]:
     """The models that are `asked` for, as NAME or NAME:VERSION, of `repository` or of another: FOLDER/NAME.
 
-    Without a version it is the one that the server would serve. A version that is asked for need not be one that the
-    `version_policy` lets be served. Raises `ConfigurationError` if one is not there, or is asked for
-    twice.
+    After an @ there may be how it is to run (`judging.ways`), if not as its config.pbtxt says. Without a version it is
+    the one that the server would serve. A version that is asked for need not be one that the `version_policy` lets be
+    served. Raises `ConfigurationError` if one is not there, is asked for twice, or cannot run here as it is to run.
     """
     read: dict[Path, dict[str, StoredModel]] = {}
     subjects = [_find(each, repository, read) for each in asked]
@@ -85,7 +86,10 @@ def other_labels(subjects: Sequence[Subject]) -> list[str]:
 def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]]) -> Subject:
     said = _ASKED.fullmatch(asked)
     if said is None:
-        raise ConfigurationError(f"{asked!r} is no model; say NAME, NAME:VERSION, or FOLDER/NAME of another repository")
+        raise ConfigurationError(
+            f"{asked!r} is no model; say NAME, NAME:VERSION, or FOLDER/NAME of another repository, and after "
+            "it perhaps @ENGINE-PRECISION"
+        )
     folder = Path(said["where"]) if said["where"] else repository
     if folder not in read:
         read[folder] = apply({}, Repository(folder).read())
@@ -95,7 +99,18 @@ def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]]
     if name not in called:
         raise ConfigurationError(f"{folder} has no model '{name}' that clients can ask; it has {', '.join(called)}")
     version = None if said["version"] is None else int(said["version"])
-    return _subject(stored[name], stored, version, prefix=said["where"] or "")
+    found = _subject(stored[name], stored, version, prefix=said["where"] or "")
+    return _running(found, Way() if said["way"] is None else read_way(said["way"], of=asked))
+
+
+def _running(subject: Subject, way: Way) -> Subject:
+    """`subject` in this `way`, which its title then names."""
+    path, config = subject.classify.path, subject.classify.config
+    if (why := why_not_so(path, config, way)) is not None:
+        raise ConfigurationError(f"{subject.title} cannot run{f' as {way}' if way != Way() else ''}: {why}")
+    if way == Way():
+        return subject
+    return replace(subject, title=f"{subject.title}@{way}", classify=Part(path, changed_by(config, way)))
 
 
 def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int | None, *, prefix: str) -> Subject:
@@ -108,11 +123,6 @@ def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int
     else:
         served = max(model.versions)
         _check_takes_any_size(model)
-    if classifier.config.engine != "onnxruntime":
-        raise ConfigurationError(
-            f"'{classifier.config.name}' runs on another engine ({classifier.config.engine}) by its config.pbtxt, and "
-            "what is measured here runs on ONNX Runtime; take a copy without execution_accelerators"
-        )
     version = served if version is None else version
     path = classifier.graph_path(version)
     if not path.is_file():

@@ -42,6 +42,11 @@ class Wanted:
 def subject_of(wanted: Wanted) -> Subject:
     """The model that is wanted; raises `ConfigurationError` if there is none that an import could have written."""
     (subject,) = find([wanted.model], wanted.repository)
+    if subject.classify.config.engine != "onnxruntime":
+        raise ConfigurationError(
+            f"'{subject.classify.config.name}' runs on another engine ({subject.classify.config.engine}), and what "
+            "is quantised is measured on ONNX Runtime; take a copy without execution_accelerators"
+        )
     name = subject.title.rpartition(":")[0]
     usual = folders(name)[:2]
     if subject.resize is None or (subject.resize.config.name, subject.classify.config.name) != usual:

@@ -113,10 +113,12 @@ def of_any_size(repository: Path, to: Path) -> Path:
     return to
 
 
-def test_a_model_of_another_engine_is_refused(judged_folder: Path, tmp_path: Path) -> None:
-    """Its figures would be those of an engine that never serves it."""
+def test_a_model_is_judged_on_the_engine_that_serves_it(judged_folder: Path, tmp_path: Path) -> None:
+    """Figures of another engine would be of a model that nobody serves."""
     repository = shutil.copytree(judged_folder / "repository", tmp_path / "repository")
     with (repository / "pets_classify" / "config.pbtxt").open("a", encoding="utf-8") as config:
         config.write('optimization { execution_accelerators { cpu_execution_accelerator { name: "openvino" } } }\n')
-    with pytest.raises(ConfigurationError, match=r"runs on another engine \(openvino\) by its config\.pbtxt"):
-        find(["pets"], repository)
+    served, changed = find(["pets", "pets@onnxruntime"], repository)
+    assert (served.title, served.classify.config.engine) == ("pets:3", "openvino")
+    assert (changed.title, changed.classify.config.engine) == ("pets:3@onnxruntime", "onnxruntime")
+    assert changed.resize == served.resize
