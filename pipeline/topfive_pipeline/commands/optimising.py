@@ -53,6 +53,21 @@ def optimise_model(
     plot: Annotated[
         Path | None, Option(help="Write the curve of speed against loss to this file: .png, .svg or .pdf.")
     ] = None,
+    cross: Annotated[
+        bool,
+        Option(
+            "--cross/--no-cross",
+            help="Judge the recipe on the photos of both halves, by a second graph that the judging half calibrates; "
+            "without, only the graph itself is judged, on half of the photos.",
+        ),
+    ] = True,
+    accept_undecided: Annotated[
+        bool,
+        Option(
+            "--accept-undecided",
+            help="Write the version though it loses more than --budget on these photos, if they do not prove that.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Try, judge and prove, and write nothing.")] = False,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
 ) -> int:
@@ -79,6 +94,8 @@ def optimise_model(
         method=calibration,
         seconds=seconds,
         dry_run=dry_run,
+        crosses=cross,
+        accepts_undecided=accept_undecided,
     )
     with screen.working() as progress:
         done = optimise(wanted, pictures, progress=progress)

@@ -27,7 +27,8 @@ class Wanted:
     """What the user said.
 
     `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, a version's number, or
-    the name of a model of its own. `seconds`: for trials; judging and proving come after.
+    the name of a model of its own. `seconds`: for trials; judging and proving come after. `crosses`: whether the recipe
+    is judged on both halves. `accepts_undecided`: whether a loss above the budget lands if it may be below it.
     """
 
     model: str
@@ -37,6 +38,8 @@ class Wanted:
     method: Method | Literal["auto"] = "auto"
     seconds: float = 600.0
     dry_run: bool = False
+    crosses: bool = True
+    accepts_undecided: bool = False
 
 
 def subject_of(wanted: Wanted) -> Subject:

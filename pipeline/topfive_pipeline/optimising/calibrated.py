@@ -1,4 +1,4 @@
-"""What photos say of a network before any recipe is tried: the ranges of its values, and its weights rounded by them."""
+"""What photos say of a network before any recipe is tried: the ranges of its values, and its weights rounded."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def calibrate(
     progress: Callable[[str], None],
 ) -> Calibrated:
     """Run `source` on `crops`, UINT8 [h, w, 3] each; `kinds`: of integers that will be tried."""
-    histograms = calibration.collect(
-        source, crops, progress=lambda done, of: progress(f"calibrating, {done} of {of}")
-    )
+    histograms = calibration.collect(source, crops, progress=lambda done, of: progress(f"calibrating, {done} of {of}"))
     layers = inputs.matrices(source)
     taken = inputs.collect(
         source, layers, crops, progress=lambda done, of: progress(f"what layers take, photo {done} of {of}")

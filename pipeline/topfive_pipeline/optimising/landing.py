@@ -56,6 +56,7 @@ def properties(source: Source, told: Optimised, calibrating: Sequence[Photo]) ->
     recipe = told.chosen.trial.recipe
     said = {
         "method": f"ONNX Runtime static QDQ, {recipe.kind.name}, weights per channel and symmetric",
+        "rounding": recipe.rounding,
         "scope": recipe.scope,
         "calibration": recipe.method,
         "calibration.photos": str(len(calibrating)),
@@ -69,9 +70,10 @@ def properties(source: Source, told: Optimised, calibrating: Sequence[Photo]) ->
         "sqnr_db": f"{told.judged.distance.sqnr:.1f}",
         "judged.photos": str(told.judged.photos),
     }
-    if told.judged.loss is not None and told.judged.interval is not None:
-        interval = told.judged.interval
-        said["loss"] = f"{told.judged.loss:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+    for name, judged in (("loss", told.judged), ("recipe.loss", told.recipe)):
+        if judged is not None and judged.loss is not None and judged.interval is not None:
+            interval = judged.interval
+            said[name] = f"{judged.loss:.4f} [{interval.low:.4f}, {interval.high:.4f}] on {judged.photos} photos"
     return {PREFIX + name: value for name, value in said.items()}
 
 

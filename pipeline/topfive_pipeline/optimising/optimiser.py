@@ -17,14 +17,17 @@ import onnx
 
 from topfive_pipeline.entry.writing import check_place, put_in_place, written_aside
 from topfive_pipeline.judging.subjects import Subject
-from topfive_pipeline.optimising import calibration, curve, landing, machine, proving, sensitivity, trials
+from topfive_pipeline.optimising import curve, landing, machine, proving, sensitivity, trials
 from topfive_pipeline.optimising.asked import Wanted, halves, place_of, subject_of
-from topfive_pipeline.optimising.bench import Bench, Pictures, Progress, cropped
-from topfive_pipeline.optimising.calibration import METHODS, Method, Ranges
+from topfive_pipeline.optimising.bench import Bench, Pictures, Progress, Scores, cropped
+from topfive_pipeline.optimising.calibrated import calibrate
+from topfive_pipeline.optimising.calibration import METHODS, Method
+from topfive_pipeline.optimising.comparison import Row, compare
+from topfive_pipeline.optimising.crossing import crossed
 from topfive_pipeline.optimising.curve import Point
-from topfive_pipeline.optimising.judged import Judged, judge, why_refused
-from topfive_pipeline.optimising.measuring import Speed, scores_of, speeds
-from topfive_pipeline.optimising.quantising import quantised
+from topfive_pipeline.optimising.judged import Judged, Outcome, outcome, why_refused
+from topfive_pipeline.optimising.measuring import Speed, scores_of
+from topfive_pipeline.optimising.quantising import Recipe
 from topfive_pipeline.optimising.source import Source, prepare
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.running import Graph
@@ -43,7 +46,9 @@ class Optimised:
     """What was tried and chosen. `refused`: why nothing was written, and what would help; None if it was, or would be.
 
     `trials` are in the order in which they were made; `chosen` is one of the points of the `curve`, which is empty if
-    the kind of integers did not pay. `speed` is of the chosen graph, measured again. `folders` are those it made.
+    the kind of integers did not pay. `rows` are FP32, customary INT8 and the chosen graph, measured again, on the
+    photos that judge: so are `speed`, `megabytes` and `judged` of the chosen. `recipe`: what graphs made like it lose
+    on the photos of both halves, if they are labelled; it decides then. `folders` are those it made.
     """
 
     name: str
@@ -57,7 +62,10 @@ class Optimised:
     chosen: Point | None = None
     speed: dict[int, Speed] = field(default_factory=dict)
     megabytes: tuple[float, float] = (0.0, 0.0)
+    rows: tuple[Row, ...] = ()
     judged: Judged | None = None
+    recipe: Judged | None = None
+    outcome: Outcome | None = None
     proof: Proof | None = None
     refused: str | None = None
     folders: tuple[Path, ...] = ()
@@ -72,8 +80,7 @@ class _Task:
     version: int
     source: Source
     resize: Graph
-    calibrating: Sequence[Photo]
-    held: Pictures
+    calibrating: Pictures
     judging: Sequence[Photo]
 
 
@@ -94,16 +101,14 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     pictures = cropped(calibrating, resize, progress)
     until = time.monotonic() + wanted.seconds
     methods: tuple[Method, ...] = METHODS if wanted.method == "auto" else (wanted.method,)
-    histograms = calibration.collect(
-        source, pictures.crops, progress=lambda done, of: progress(f"calibrating, {done} of {of}")
-    )
-    ranges = {method: calibration.ranges(histograms, method) for method in methods}
+    kinds = machine.kinds(machine.features())
+    calibrated = calibrate(source, pictures.crops, methods=methods, kinds=kinds, progress=progress)
     held_pictures = cropped(held, resize, progress)
     progress("the original's scores")
     reference = scores_of(source.model, source.scores, held_pictures.crops)
-    bench = Bench(source, held_pictures, reference, until, progress)
-    task = _Task(wanted, subject, name, version, source, resize, calibrating, held_pictures, judging)
-    tried, best = _tried(bench, ranges, methods, wanted)
+    bench = Bench(source, calibrated, held_pictures, reference, until, progress)
+    task = _Task(wanted, subject, name, version, source, resize, pictures, judging)
+    tried, best = _tried(bench, kinds, methods, wanted)
     told = Optimised(
         name=name,
         version=version,
@@ -114,39 +119,35 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     )
     if best.pace < trials.PAYS:
         return _with(told, bench, refused=_does_not_pay(f"the best that was tried, {best.title},", best.speed))
-    sensitive = _sensitive(bench, ranges, best, wanted)
-    points = curve.measure(bench, ranges, best, curve.mixtures(sensitive, len(source.layers)))
+    sensitive = _sensitive(bench, best, wanted)
+    points = curve.measure(bench, best, curve.mixtures(sensitive, len(source.layers)))
     chosen = curve.knee(points, budget=wanted.budget / 100, pays=trials.PAYS)
     told = _with(told, bench, sensitive=tuple(sensitive), curve=tuple(points), chosen=chosen)
-    return _finish(task, told, quantised(source, ranges[chosen.trial.recipe.method], chosen.trial.recipe), bench)
+    return _finish(task, told, bench.quantised(chosen.trial.recipe), bench)
 
 
 def _tried(
-    bench: Bench, ranges: dict[Method, Ranges], methods: Sequence[Method], wanted: Wanted
+    bench: Bench, kinds: Sequence[machine.Kind], methods: Sequence[Method], wanted: Wanted
 ) -> tuple[list[trials.Trial], trials.Trial]:
     """All trials in order, those that were overtaken with their verdicts; and the best."""
-    best, *tried = trials.choose_kind(bench, ranges, machine.kinds(machine.features()), methods[0])
+    best, *tried = trials.choose_kind(bench, kinds, methods[0])
     if best.pace < trials.PAYS:  # nothing else makes a graph much faster, but for what is between its layers
-        best, *others = trials.choose_scope(bench, ranges, best)
+        best, *others = trials.choose_scope(bench, best)
         return [*tried, *others, best], best
-    if len(methods) > 1:
-        best, *others = trials.choose_method(bench, ranges, best, methods[1:])
-        tried += others
+    best, *others = trials.choose_method(bench, best, methods[1:])
+    tried += others
     if bench.share_left(_TRIALS_LEAVE, of=wanted.seconds):
-        best, *others = trials.choose_scope(bench, ranges, best)
+        best, *others = trials.choose_scope(bench, best)
         tried += others
     else:
         bench.warnings.append("the time was not enough to try what is between the layers (--time)")
     return [*tried, best], best
 
 
-def _sensitive(
-    bench: Bench, ranges: dict[Method, Ranges], best: trials.Trial, wanted: Wanted
-) -> list[sensitivity.Sensitivity]:
+def _sensitive(bench: Bench, best: trials.Trial, wanted: Wanted) -> list[sensitivity.Sensitivity]:
     few = bench.held.first(_SENSITIVE)
     return sensitivity.sensitivities(
         bench,
-        ranges[best.recipe.method],
         best.recipe,
         (few, bench.reference[: len(few.crops)]),
         may_go_on=lambda: bench.share_left(_LAYERS_LEAVE, of=wanted.seconds),
@@ -155,31 +156,33 @@ def _sensitive(
 
 def _finish(task: _Task, told: Optimised, model: Any, bench: Bench) -> Optimised:
     """Judge the chosen `model`, prove it, and write it."""
-    wanted, source, progress = task.wanted, task.source, bench.progress
+    assert told.chosen is not None
+    wanted, progress = task.wanted, bench.progress
+    budget, recipe = wanted.budget / 100, told.chosen.trial.recipe
     pictures = cropped(task.judging, task.resize, progress)
     progress("judging on photos that had no part in choosing")
-    judged = judge(
-        pictures,
-        scores_of(model, source.scores, pictures.crops),
-        scores_of(source.model, source.scores, pictures.crops),
-        budget=wanted.budget / 100,
-    )
-    progress("measuring the speed of what was chosen")
-    _, speed = speeds([onnx.load(source.path), model], pictures.crops[0], rounds=15)
+    scores = scores_of(model, task.source.scores, pictures.crops)
+    original = onnx.load(task.source.path), task.subject.classify.size_bytes / 1e6
+    rows = compare(bench, (recipe, model, scores), pictures, original, budget=budget)
+    speed, judged = dict(rows[-1].speed), rows[-1].judged
+    whole = _crossed(task, recipe, pictures, scores, progress) if wanted.crosses else None
     told = _with(
         told,
         bench,
+        rows=rows,
         judged=judged,
+        recipe=whole,
+        outcome=outcome(whole or judged, budget=budget),
         speed=speed,
-        megabytes=(task.subject.classify.size_bytes / 1e6, model.ByteSize() / 1e6),
-        refused=why_refused(judged, budget=wanted.budget / 100),
+        megabytes=(rows[0].megabytes, rows[-1].megabytes),
+        refused=why_refused(whole or judged, budget=budget, accepts_undecided=wanted.accepts_undecided),
     )
     if trials.pace(speed) < trials.PAYS:
         told = _with(told, bench, refused=_does_not_pay("what was chosen", speed))
     if told.refused is not None:
         return told
     entry = landing.entry(
-        task.subject, model, name=task.name, properties=landing.properties(task.source, told, task.calibrating)
+        task.subject, model, name=task.name, properties=landing.properties(task.source, told, task.calibrating.photos)
     )
     check_place(entry, wanted.repository, version=task.version, replace=False)
     with TemporaryDirectory() as elsewhere:
@@ -196,6 +199,16 @@ def _finish(task: _Task, told: Optimised, model: Any, bench: Bench) -> Optimised
                 made = put_in_place(aside, wanted.repository, name=task.name, version=task.version, replace=False)
     refused = None if proof.failure is None else f"the proof failed at the step '{proof.failure.step}'"
     return _with(told, bench, proof=proof, folders=tuple(made), refused=refused)
+
+
+def _crossed(task: _Task, recipe: Recipe, judging: Pictures, scores: Scores, progress: Progress) -> Judged | None:
+    """The recipe on the photos of both halves; None if there are no labels that would make it worth the time."""
+    if task.calibrating.labels is None or judging.labels is None:
+        return None
+    source = task.source
+    before = scores_of(source.model, source.scores, judging.crops)
+    halves = task.calibrating, judging
+    return crossed(source, recipe, halves, (scores, before), budget=task.wanted.budget / 100, progress=progress)
 
 
 def _does_not_pay(title: str, speed: Mapping[int, Speed]) -> str:

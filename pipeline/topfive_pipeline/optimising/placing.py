@@ -21,27 +21,27 @@ _LAST_IS_OUTPUTS: Final = frozenset({"Gemm", "MatMul"})
 _DEQUANTISE: Final = "DequantizeLinear"
 
 
-def place(model: Any, weights: Mapping[str, Rounded]) -> None:
+def place_weights(model: Any, weights: Mapping[str, Rounded]) -> None:
     """Give each layer of `model` its `weights`, by their names; layers in floating point stay as they are."""
     values = constants(model)
     makers = {output: node for node in model.graph.node for output in node.output}
-    for node in model.graph.node:
-        if node.name in weights:
-            taken, multiplied = (makers.get(name) for name in node.input[:2])
-            if multiplied is None or multiplied.op_type != _DEQUANTISE or multiplied.input[0] not in values:
-                continue
-            steps = 1.0
-            if taken is not None and taken.op_type == _DEQUANTISE:
-                steps = float(_array(values[taken.input[1]]).reshape(-1)[0])
-            _place(node, multiplied, makers.get(node.input[2]) if len(node.input) > 2 else None, values, weights[node.name], steps)
+    for node in (node for node in model.graph.node if node.name in weights):
+        taken, multiplied, *added = (makers.get(name) for name in node.input)
+        if multiplied is None or multiplied.op_type != _DEQUANTISE or multiplied.input[0] not in values:
+            continue
+        step = 1.0
+        if taken is not None and taken.op_type == _DEQUANTISE:
+            step = float(_array(values[taken.input[1]]).reshape(-1)[0])
+        _place(node, (multiplied, added[0] if added else None), values, weights[node.name], step)
 
 
-def _place(node: Any, multiplied: Any, added: Any, values: Mapping[str, Any], given: Rounded, steps: float) -> None:
-    """Exchange the initialisers of one layer; `steps`: one level of what it takes."""
+def _place(node: Any, makers: tuple[Any, Any], values: Mapping[str, Any], given: Rounded, step: float) -> None:
+    """Exchange the initialisers of one layer; `makers`: of its weights and its bias; `step`: a level of its input."""
+    multiplied, added = makers
     scale = given.scale.reshape(-1).astype(np.float64)
     levels = given.levels.reshape(len(scale), -1)
     if given.bias is not None:  # weights that are nearly nothing would leave their bias too many levels
-        needed = np.maximum(scale, np.abs(given.bias) / (steps * _MOST))
+        needed = np.maximum(scale, np.abs(given.bias) / (step * _MOST))
         levels, scale = np.round(levels * (scale / needed)[:, np.newaxis]), needed
     before = values[multiplied.input[0]]
     shape = _array(before).shape
@@ -53,8 +53,8 @@ def _place(node: Any, multiplied: Any, added: Any, values: Mapping[str, Any], gi
     if given.bias is None:
         return
     if added is not None and added.op_type == _DEQUANTISE:
-        _set(values[added.input[1]], steps * scale)
-        _set(values[added.input[0]], np.round(given.bias / (steps * scale).astype(np.float32)))
+        _set(values[added.input[1]], step * scale)
+        _set(values[added.input[0]], np.round(given.bias / (step * scale).astype(np.float32)))
     else:
         _set(values[node.input[2]], given.bias)
 

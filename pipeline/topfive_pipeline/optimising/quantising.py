@@ -19,7 +19,7 @@ from topfive_pipeline.graphs.pruning import prune
 from topfive_pipeline.optimising.calibrated import Calibrated
 from topfive_pipeline.optimising.calibration import Method
 from topfive_pipeline.optimising.machine import Kind
-from topfive_pipeline.optimising.placing import place
+from topfive_pipeline.optimising.placing import place_weights
 from topfive_pipeline.optimising.source import BETWEEN, CLAMPS, LAYERS, Source
 
 Scope = Literal["all", "layers"]
@@ -96,7 +96,7 @@ def quantised(source: Source, calibrated: Calibrated, recipe: Recipe) -> Any:
         restored = next(node.output[0] for node in result.graph.node if value in node.input)
         _replace(result, restored, source.scores)
     if recipe.rounding == "compensated":
-        place(result, calibrated.weights[kind.top])
+        place_weights(result, calibrated.weights[kind.top])
     prune(result.graph, [output.name for output in result.graph.output])
     del result.graph.value_info[:]  # what the tool leaves there is of the old graph
     return result

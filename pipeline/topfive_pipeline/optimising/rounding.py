@@ -63,9 +63,7 @@ def _rounded(layer: Matrix, inputs: Inputs, top: int) -> Rounded:
     return Rounded(levels, scale, bias)
 
 
-def compensated(
-    wanted: NDArray[np.float64], moments: NDArray[np.float64], *, top: int = TOP
-) -> NDArray[np.float64]:
+def compensated(wanted: NDArray[np.float64], moments: NDArray[np.float64], *, top: int = TOP) -> NDArray[np.float64]:
     """Whole numbers from -`top` to `top` for `wanted` [g, o, d], whose products with the inputs are nearly the same.
 
     `moments` [g, d, d] are those of the inputs.

@@ -78,7 +78,7 @@ def choose_kind(bench: Bench, kinds: Sequence[Kind], method: Method) -> list[Tri
 
 
 def choose_method(bench: Bench, best: Trial, others: Iterable[Method]) -> list[Trial]:
-    """`best`, its recipe by `others`, and with weights rounded each by itself: what changes the scores least is first."""
+    """`best`, its recipe by `others` and rounded to nearest; what changes the scores least is the first."""
     recipes = [replace(best.recipe, method=method) for method in others]
     recipes.append(replace(best.recipe, rounding="nearest"))
     trials = [best, *try_out(bench, recipes)]

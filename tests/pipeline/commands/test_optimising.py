@@ -14,7 +14,7 @@ from tests.pipeline.commands.conftest import Run
 from tests.pipeline.importing import contents
 from tests.pipeline.optimising import networks
 from topfive_pipeline.commands.optimising import main
-from topfive_pipeline.optimising import curve, optimiser, proving, trials
+from topfive_pipeline.optimising import comparison, curve, proving, trials
 from topfive_pipeline.optimising.measuring import Speed
 from topfive_pipeline.proof.verdict import Finding
 
@@ -40,7 +40,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     def speeds(models: Sequence[Any], *_: object, **__: object) -> list[dict[int, Speed]]:
         return [{1: Speed(2, 1.9, 2.1), 8: Speed(2, 1.9, 2.1)} for _ in models]
 
-    for module in (trials, curve, optimiser):
+    for module in (trials, curve, comparison):
         monkeypatch.setattr(module, "speeds", speeds)
     monkeypatch.setattr(proving, "_server", lambda *_: iter([Finding("server", None, "left out")]))
 

@@ -18,7 +18,7 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.entry.provenance import properties_of, sha256
 from topfive_pipeline.judging.split import part_of
-from topfive_pipeline.optimising import asked, curve, optimiser, proving, trials
+from topfive_pipeline.optimising import asked, comparison, crossing, curve, proving, trials
 from topfive_pipeline.optimising.asked import Wanted
 from topfive_pipeline.optimising.measuring import Speed
 from topfive_pipeline.optimising.optimiser import Optimised, optimise
@@ -57,7 +57,7 @@ def ratio(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         faster = Speed(said[0], said[0], said[0])
         return [{1: Speed(1, 1, 1), 8: Speed(1, 1, 1)}, *({1: faster, 8: faster} for _ in models[1:])]
 
-    for module in (trials, curve, optimiser):
+    for module in (trials, curve, comparison):
         monkeypatch.setattr(module, "speeds", speeds)
     return said
 
@@ -135,7 +135,8 @@ def test_what_does_not_pay_is_said_and_not_written(repository: Path, photos: Pat
 def test_more_than_the_budget_is_not_written(
     repository: Path, photos: Path, ratio: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimiser, "judge", lambda *each, budget: _all_lost(*each, budget=budget))
+    for module in (comparison, crossing):
+        monkeypatch.setattr(module, "judge", _all_lost)
     before = contents(repository)
     done = _optimised(repository, photos, budget=0.5)
     assert "points on" in (done.refused or "")
