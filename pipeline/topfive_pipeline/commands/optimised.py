@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from topfive_pipeline.commands.screen import Screen
+from topfive_pipeline.optimising.candidates import Candidate
 from topfive_pipeline.optimising.curve import Point
 from topfive_pipeline.optimising.measuring import Speed
-from topfive_pipeline.optimising.optimiser import Optimised
+from topfive_pipeline.optimising.results import Optimised
 from topfive_pipeline.optimising.telling import sections
 from topfive_pipeline.optimising.trials import Trial
 
@@ -58,9 +59,21 @@ def document(done: Optimised) -> dict[str, Any]:
         "judged": None if done.judged is None else asdict(done.judged),
         "recipe": None if done.recipe is None else asdict(done.recipe),
         "outcome": done.outcome,
+        "candidates": [_candidate(each) for each in done.candidates],
         "proof": None if done.proof is None else done.proof.as_json(),
         "warnings": done.warnings,
         "written": [str(folder) for folder in done.folders],
+    }
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "way": str(candidate.way),
+        "verdict": candidate.verdict,
+        "judged": asdict(candidate.judged),
+        "recipe": None if candidate.recipe is None else asdict(candidate.recipe),
+        "paces": [asdict(pace) for pace in candidate.paces],
+        "footprint": asdict(candidate.footprint),
     }
 
 

@@ -11,13 +11,16 @@ from rich.markup import escape
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
+from topfive.repository.accelerators import Engine
 from topfive_pipeline.commands import optimised
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.judging.subjects import find
+from topfive_pipeline.judging.ways import ENGINES
 from topfive_pipeline.optimising import plot as plots
-from topfive_pipeline.optimising.asked import Wanted
-from topfive_pipeline.optimising.optimiser import Optimised, optimise
+from topfive_pipeline.optimising.asked import NUMBERS, Numbers, Wanted
+from topfive_pipeline.optimising.optimiser import optimise
+from topfive_pipeline.optimising.results import Optimised
 from topfive_pipeline.proof.photos import read_photos
 
 _TIME: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)")
@@ -52,6 +55,26 @@ def optimise_model(
     time: Annotated[str, Option(help="How long it may try: 90s, 10m, 1h. Judging and proving come after.")] = "10m",
     plot: Annotated[
         Path | None, Option(help="Write the curve of speed against loss to this file: .png, .svg or .pdf.")
+    ] = None,
+    engines: Annotated[
+        str,
+        Option(
+            help="Which engines may run it, with commas: onnxruntime (or ort), openvino. What lands is the fastest "
+            "that is allowed; another engine needs a model of its own (--as NAME)."
+        ),
+    ] = "onnxruntime",
+    precisions: Annotated[
+        str,
+        Option(
+            help="In which numbers, with commas: int8, mixed (int8, with sensitive layers in floating point), bf16 "
+            "(OpenVINO, where the processor multiplies it)."
+        ),
+    ] = "int8,mixed",
+    at_most_ms: Annotated[
+        float | None, Option(help="Milliseconds that an image alone may take.", show_default=False)
+    ] = None,
+    at_most_mb: Annotated[
+        float | None, Option(help="Megabytes of memory that it may take.", show_default=False)
     ] = None,
     cross: Annotated[
         bool,
@@ -96,6 +119,10 @@ def optimise_model(
         dry_run=dry_run,
         crosses=cross,
         accepts_undecided=accept_undecided,
+        engines=_engines(engines),
+        precisions=_precisions(precisions),
+        most_ms=at_most_ms,
+        most_mb=at_most_mb,
     )
     with screen.working() as progress:
         done = optimise(wanted, pictures, progress=progress)
@@ -118,6 +145,29 @@ def _seconds(text: str) -> float:
     if said is None or float(said["number"]) == 0:
         raise ConfigurationError(f"--time {text}: say a number of seconds, minutes or hours: 90s, 10m or 1h")
     return float(said["number"]) * _SECONDS[said["unit"]]
+
+
+def _engines(text: str) -> tuple[Engine, ...]:
+    names = {"ort": "onnxruntime"}
+    said = [names.get(each.strip(), each.strip()) for each in text.split(",")]
+    for each in said:
+        if each not in ENGINES:
+            raise ConfigurationError(f"--engines {each}: there are {', '.join(ENGINES)}, and ort for the first")
+    return tuple(engine for engine in ENGINES if engine in said)
+
+
+def _precisions(text: str) -> frozenset[Numbers]:
+    said = {each.strip() for each in text.split(",")}
+    if "fp16" in said:
+        raise ConfigurationError(
+            "--precisions fp16: on CPUs ONNX Runtime computes FP16 as FP32, and OpenVINO has fp32 and bf16 here; bf16 "
+            "has as few bits, and is fast where the processor has avx512_bf16 or amx_bf16"
+        )
+    if not said <= set(NUMBERS) or not said & {"int8", "mixed"}:
+        raise ConfigurationError(
+            f"--precisions {text}: say int8 or mixed, and bf16 beside them if you like, with commas between"
+        )
+    return frozenset(each for each in NUMBERS if each in said)
 
 
 def _tell(done: Optimised, screen: Screen, *, repository: Path, dry_run: bool, plot: Path | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from topfive.ground.errors import ConfigurationError
+from topfive.repository.accelerators import Engine
 from topfive_pipeline.entry.names import check_name, folders
 from topfive_pipeline.entry.writing import next_version, versions
 from topfive_pipeline.judging import split
@@ -15,6 +16,9 @@ from topfive_pipeline.judging.subjects import Subject, find
 from topfive_pipeline.optimising.calibration import Method
 from topfive_pipeline.proof.photos import Photo
 
+Numbers = Literal["int8", "mixed", "bf16"]
+"""`int8`: all layers; `mixed`: sensitive layers in floating point; `bf16`: floating point of 16 bits."""
+NUMBERS: Final[tuple[Numbers, ...]] = get_args(Numbers)
 _CALIBRATES: Final = 128
 """Photos: ranges hardly change with more."""
 _HELD: Final = 256
@@ -29,6 +33,7 @@ class Wanted:
     `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, a version's number, or
     the name of a model of its own. `seconds`: for trials; judging and proving come after. `crosses`: whether the recipe
     is judged on both halves. `accepts_undecided`: whether a loss above the budget lands if it may be below it.
+    `engines` and `precisions` may be combined; `most_ms` for an image alone, `most_mb` of memory.
     """
 
     model: str
@@ -40,6 +45,15 @@ class Wanted:
     dry_run: bool = False
     crosses: bool = True
     accepts_undecided: bool = False
+    engines: tuple[Engine, ...] = ("onnxruntime",)
+    precisions: frozenset[Numbers] = frozenset({"int8", "mixed"})
+    most_ms: float | None = None
+    most_mb: float | None = None
+
+    @property
+    def compares_candidates(self) -> bool:
+        """Whether more is asked than the int8 graph on ONNX Runtime."""
+        return self.engines != ("onnxruntime",) or self.most_ms is not None or self.most_mb is not None
 
 
 def subject_of(wanted: Wanted) -> Subject:
@@ -57,6 +71,18 @@ def subject_of(wanted: Wanted) -> Subject:
             f"'{name}' is not made of {usual[0]} and {usual[1]}, as `topfive import` writes a model; import it first"
         )
     return subject
+
+
+def check_engines(wanted: Wanted) -> None:
+    """Raise `ConfigurationError` if another engine could not be written into a config.pbtxt of its own."""
+    if "openvino" not in wanted.engines or wanted.dry_run:
+        return
+    is_name = wanted.place != "next" and not wanted.place.isdigit()
+    if not is_name or (wanted.repository / wanted.place).exists():
+        raise ConfigurationError(
+            "--engines openvino: a config.pbtxt chooses one engine for all versions of a model, so what is found must "
+            "be a model of its own; name one that is not there yet, as in --as NAME_fast, or use --dry-run"
+        )
 
 
 def place_of(wanted: Wanted, subject: Subject) -> tuple[str, int]:

@@ -7,15 +7,14 @@ neither graph. What lands is the first graph; the second is made only to know wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
 from topfive_pipeline.optimising.bench import Pictures, Progress, Scores
 from topfive_pipeline.optimising.calibrated import calibrate
 from topfive_pipeline.optimising.judged import Judged, judge
-from topfive_pipeline.optimising.measuring import scores_of
 from topfive_pipeline.optimising.quantising import Recipe, quantised
 from topfive_pipeline.optimising.source import Source
 
@@ -23,44 +22,36 @@ _EVERY: Final = 2
 """Of the judging half, each second photo calibrates the second graph, as in the other half."""
 
 
-def crossed(
-    source: Source,
-    recipe: Recipe,
-    halves: tuple[Pictures, Pictures],
-    scores: tuple[Scores, Scores],
-    *,
-    budget: float,
-    progress: Progress,
-) -> Judged:
-    """What the `recipe` loses on the photos of both halves.
+@dataclass(frozen=True, slots=True)
+class Half:
+    """Pictures with the `scores` [n, k] of a graph that they had no part in, and the `reference` of the source."""
 
-    `halves`: the pictures that calibrated the graph that lands, and those that judge it. `scores` of the second half,
-    [n, k]: those of the graph that lands, and the source's. `budget` as a share.
-    """
-    calibrated_it, judging = halves
-    others = judging.crops[::_EVERY][: len(calibrated_it.crops)]
+    pictures: Pictures
+    scores: Scores
+    reference: Scores
+
+
+def second_graph(source: Source, recipe: Recipe, judging: Pictures, *, most: int, progress: Progress) -> Any:
+    """The ModelProto of `source` by `recipe`, calibrated on at most `most` of the pictures that judge the first."""
     again = calibrate(
         source,
-        others,
+        judging.crops[::_EVERY][:most],
         methods=(recipe.method,),
         kinds=(recipe.kind,),
         progress=lambda said: progress(f"the same from the other half: {said}"),
     )
-    progress("judging the same recipe from the other half")
-    model = quantised(source, again, recipe)
-    own, before = (scores_of(each, source.scores, calibrated_it.crops) for each in (model, source.model))
-    return judge(
-        _joined([judging, calibrated_it]),
-        np.concatenate([scores[0], own]),
-        np.concatenate([scores[1], before]),
-        budget=budget,
-    )
+    return quantised(source, again, recipe)
 
 
-def _joined(parts: Sequence[Pictures]) -> Pictures:
-    labels = [part.labels for part in parts if part.labels is not None]
-    return Pictures(
-        [photo for part in parts for photo in part.photos],
-        [crop for part in parts for crop in part.crops],
-        np.concatenate(labels) if len(labels) == len(parts) else None,
+def judge_both(first: Half, second: Half, *, budget: float) -> Judged:
+    """What is lost on the pictures of two halves; `budget` as a share."""
+    labels = [half.pictures.labels for half in (first, second) if half.pictures.labels is not None]
+    pictures = Pictures(
+        [*first.pictures.photos, *second.pictures.photos],
+        [*first.pictures.crops, *second.pictures.crops],
+        np.concatenate(labels) if len(labels) == 2 else None,
     )
+    scores, before = (
+        np.concatenate([getattr(half, name) for half in (first, second)]) for name in ("scores", "reference")
+    )
+    return judge(pictures, scores, before, budget=budget)

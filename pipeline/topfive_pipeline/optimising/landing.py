@@ -17,20 +17,25 @@ from topfive_pipeline.entry.writing import Entry
 from topfive_pipeline.graphs.tail import EMBEDDING, PROBABILITIES
 from topfive_pipeline.judging import split
 from topfive_pipeline.judging.subjects import Subject
+from topfive_pipeline.judging.ways import Way
+from topfive_pipeline.optimising.candidates import ORIGINAL, runs_on
 from topfive_pipeline.optimising.source import Source
 from topfive_pipeline.proof.models import Written
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.running import Graph
 
 if TYPE_CHECKING:
-    from topfive_pipeline.optimising.optimiser import Optimised
+    from topfive_pipeline.optimising.results import Optimised
 
 PREFIX: Final = "int8."
 """Of the names of all properties that an int8 graph has beside its source's."""
 
 
-def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str]) -> Entry:
-    """The entry `name`: the subject's resize graph as it is, the graph `model`, and the same labels."""
+def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str], way: Way | None = None) -> Entry:
+    """The entry `name`: the subject's resize graph as it is, the graph `model`, and the same labels.
+
+    `way`: how its config.pbtxt has it run; None for ONNX Runtime.
+    """
     assert subject.resize is not None
     given = onnx.load(subject.classify.path, load_external_data=False)
     provenance.stamp(model, provenance.properties_of(given) | properties)
@@ -42,6 +47,7 @@ def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str]
         crop=(crop[0], crop[1]),
         labels=int(outputs[PROBABILITIES][-1]),
         embedding=None if embedding is None else int(embedding[-1]),
+        openvino=runs_on(way)[1] if way is not None and way.engine == "openvino" else None,
     )
     resize = onnx.load(subject.resize.path)
     return Entry(
@@ -51,8 +57,8 @@ def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str]
 
 def properties(source: Source, told: Optimised, calibrating: Sequence[Photo]) -> dict[str, str]:
     """What the graph says of how it was made, from what, and what was measured."""
-    assert told.chosen is not None
-    assert told.judged is not None
+    if told.chosen is None or told.judged is None or not told.lands_int8:
+        return {}
     recipe = told.chosen.trial.recipe
     said = {
         "method": f"ONNX Runtime static QDQ, {recipe.kind.name}, weights per channel and symmetric",
@@ -77,13 +83,14 @@ def properties(source: Source, told: Optimised, calibrating: Sequence[Photo]) ->
     return {PREFIX + name: value for name, value in said.items()}
 
 
-def written(repository: Path, landed: Entry, version: int) -> Written:
-    """The graphs of `landed` as they lie in `repository`."""
+def written(repository: Path, landed: Entry, version: int, *, way: Way | None = None) -> Written:
+    """The graphs of `landed` as they lie in `repository`, the classify graph on the engine of `way`."""
     resizing, classifying = (
-        Graph(graph_path(repository, model, version))
-        for model in (resize_name(landed.name), classify_name(landed.name))
+        graph_path(repository, model, version) for model in (resize_name(landed.name), classify_name(landed.name))
     )
-    return Written(repository, landed.name, resizing, classifying, landed.labels)
+    engine, precision = runs_on(way or ORIGINAL)
+    classify = Graph(classifying, engine=engine, precision=precision)
+    return Written(repository, landed.name, Graph(resizing), classify, landed.labels)
 
 
 def original(subject: Subject) -> Written:

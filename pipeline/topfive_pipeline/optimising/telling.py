@@ -7,12 +7,14 @@ from typing import Final
 
 from topfive_pipeline.judging.accuracy import POINTS
 from topfive_pipeline.judging.intervals import Interval
+from topfive_pipeline.judging.limits import MB
+from topfive_pipeline.judging.speed import Spread
 from topfive_pipeline.judging.tables import NOTHING, Section, Table, percent, rounded, signed
 from topfive_pipeline.optimising.comparison import Row
 from topfive_pipeline.optimising.curve import Point
 from topfive_pipeline.optimising.judged import Judged
 from topfive_pipeline.optimising.measuring import Speed
-from topfive_pipeline.optimising.optimiser import Optimised
+from topfive_pipeline.optimising.results import Optimised
 from topfive_pipeline.optimising.trials import Trial
 
 _ANSWERS: Final = (
@@ -27,7 +29,9 @@ def sections(done: Optimised, *, budget: float) -> list[Section]:
     if done.curve:
         found.append(_curve(done))
     if done.rows and done.judged is not None:
-        found += [_accuracy(done, done.judged, budget), _size_and_speed(done)]
+        found += [_accuracy(done, done.rows[-1].judged, budget), _size_and_speed(done)]
+    if done.candidates:
+        found.append(_candidates(done))
     return found
 
 
@@ -155,6 +159,41 @@ def _size_and_speed(done: Optimised) -> Section:
     )
     columns = ("", "MB", "×", *(f"batch {batch}" for batch in batches))
     return Section(key="speed", title="Size, and times as fast as FP32 on one thread", tables=(Table(columns, rows),))
+
+
+def _candidates(done: Optimised) -> Section:
+    cases = [pace.case for pace in done.candidates[0].paces]
+    rows = tuple(
+        (
+            str(each.way),
+            f"{each.alone_ms:.2f}",
+            *(_spread(pace.ratio) for pace in each.paces),
+            NOTHING if place == 0 else _lost(each.recipe or each.judged),
+            percent(each.judged.distance.agreement),
+            f"{each.footprint.memory_bytes * MB:.0f}",
+            "" if place == 0 else each.verdict or "← best",
+        )
+        for place, each in enumerate(done.candidates)
+    )
+    columns = ("", "alone, ms", *cases, "loss, points", "same, %", "memory, MB", "")
+    return Section(
+        key="candidates",
+        title="Graphs on engines, as the server runs them, on all cores",
+        lead="Alone: one photo after another through resize graph and network. Times as fast as the first, and the "
+        "middle half of the rounds.",
+        tables=(Table(columns, rows),),
+    )
+
+
+def _lost(judged: Judged) -> str:
+    if judged.loss is None or judged.interval is None:
+        return NOTHING
+    low, high = (signed(end * POINTS, 1) for end in (judged.interval.low, judged.interval.high))
+    return f"{signed(judged.loss * POINTS, 1)} [{low}, {high}]"
+
+
+def _spread(ratio: Spread) -> str:
+    return f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})"
 
 
 def _ratio(speed: Speed | None) -> str:
