@@ -15,9 +15,11 @@ from topfive.repository.accelerators import Engine
 from topfive_pipeline.commands import optimised
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.judging.reports import check_can_draw
 from topfive_pipeline.judging.subjects import find
 from topfive_pipeline.judging.ways import ENGINES
 from topfive_pipeline.optimising import plot as plots
+from topfive_pipeline.optimising import reports
 from topfive_pipeline.optimising.asked import NUMBERS, Numbers, Wanted
 from topfive_pipeline.optimising.optimiser import optimise
 from topfive_pipeline.optimising.results import Optimised
@@ -91,6 +93,13 @@ def optimise_model(
             help="Write the version though it loses more than --budget on these photos, if they do not prove that.",
         ),
     ] = False,
+    report: Annotated[
+        Path | None,
+        Option(
+            help="Write all tables into this folder, as report.html with the curve, report.md and optimisation.json.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Try, judge and prove, and write nothing.")] = False,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
 ) -> int:
@@ -107,6 +116,8 @@ def optimise_model(
         raise ConfigurationError(f"--budget {budget:g}: points of accuracy are from 0 to 100")
     if plot is not None:
         plots.check(plot)
+    if report is not None:
+        check_can_draw()
     (subject,) = find([model], repository)
     pictures = read_photos(photos, labels=subject.labels)
     wanted = Wanted(
@@ -128,10 +139,15 @@ def optimise_model(
         done = optimise(wanted, pictures, progress=progress)
     if plot is not None and done.chosen is not None:
         plots.save(done.curve, done.chosen, plot, title=f"{model} in int8, on this machine")
+    document = optimised.document(done)
+    if report is not None:
+        reports.write(done, document, report, model=model, budget=budget)
     if as_json:
-        print_json(optimised.document(done))
+        print_json(document)
     optimised.show(done, screen, budget=budget)
     _tell(done, screen, repository=repository, dry_run=dry_run, plot=plot)
+    if report is not None:
+        screen.say(f"The report: {escape(str(report / 'report.html'))}")
     return FAILED if done.refused is not None else 0
 
 

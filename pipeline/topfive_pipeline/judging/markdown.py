@@ -15,8 +15,13 @@ _SPECIAL: Final = re.compile(r"([\\`*_\[\]|<])")
 
 def render(judgement: Judgement) -> str:
     """The whole judgement but its plots."""
-    lines = ["# Models judged", "", escaped(summary(judgement)), ""]
-    for section in sections(judgement):
+    return document("Models judged", summary(judgement), sections(judgement))
+
+
+def document(title: str, said: str, shown: Sequence[Section]) -> str:
+    """A report with a title and a line below it."""
+    lines = [f"# {escaped(title)}", "", escaped(said), ""]
+    for section in shown:
         lines += _section(section)
     return "\n".join(lines).rstrip() + "\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib import resources
 from typing import Final
@@ -24,19 +24,26 @@ _CAPTIONS: Final = {
 
 def render(judgement: Judgement) -> str:
     """The whole page."""
-    plots = drawn(judgement)
-    body = "".join(_section(section, plots.get(section.key)) for section in sections(judgement))
-    said = escape(summary(judgement))
+    return document("Models judged", summary(judgement), sections(judgement), (drawn(judgement), _CAPTIONS))
+
+
+def document(
+    title: str, said: str, shown: Sequence[Section], plots: tuple[Mapping[str, str], Mapping[str, str]]
+) -> str:
+    """A page with a title and a line below it; `plots`: elements `<svg>` and captions, by the keys of sections."""
+    drawings, captions = plots
+    body = "".join(_section(section, drawings.get(section.key), captions) for section in shown)
+    title, said = escape(title), escape(said)
     style = _STYLE.read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Models judged: {said}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<header><h1>Models judged</h1><p>{said}</p></header>\n{body}</body>\n</html>\n"
+        f"<title>{title}: {said}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<header><h1>{title}</h1><p>{said}</p></header>\n{body}</body>\n</html>\n"
     )
 
 
-def _section(section: Section, plot: str | None) -> str:
+def _section(section: Section, plot: str | None, captions: Mapping[str, str]) -> str:
     parts = [f'<section id="{section.key}">\n<h2>{escape(section.title)}</h2>\n']
     if section.lead:
         parts.append(f'<p class="lead">{escape(section.lead)}</p>\n')
@@ -44,7 +51,7 @@ def _section(section: Section, plot: str | None) -> str:
     if section.notes:
         parts += ["<ul>\n", *(f"<li>{escape(note)}</li>\n" for note in section.notes), "</ul>\n"]
     if plot is not None:
-        parts.append(f"<figure>\n{plot}<figcaption>{escape(_CAPTIONS[section.key])}</figcaption>\n</figure>\n")
+        parts.append(f"<figure>\n{plot}<figcaption>{escape(captions[section.key])}</figcaption>\n</figure>\n")
     return "".join([*parts, "</section>\n"])
 
 

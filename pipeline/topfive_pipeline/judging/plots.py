@@ -27,7 +27,7 @@ COLOURS: Final = ("#868e96", "#1098ad", "#f76707", "#7950f2", "#37b24d", "#e6498
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 _INK, _LINE, _PAPER = "#495057", "#dee2e6", "#fefefe"
 _STYLED: Final = {_INK: "var(--soft)", _LINE: "var(--line)", _PAPER: "var(--paper)"}
-_STYLE: Final[dict[Any, Any]] = {
+STYLE: Final[dict[Any, Any]] = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
     **dict.fromkeys(("axes.edgecolor", "grid.color"), _LINE),
     **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
@@ -48,11 +48,11 @@ _WIDTH: Final = 5.6
 def drawn(judgement: Judgement) -> dict[str, str]:
     """The plots that there is something for, as elements `<svg>`, by the keys of their sections."""
     found = {}
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for key, draw in _PLOTS.items():
             figure = draw(judgement)
             if figure is not None:
-                found[key] = _svg(figure, name=key)
+                found[key] = svg_of(figure, name=key)
     return found
 
 
@@ -179,7 +179,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
 
 
-def _svg(figure: Figure, *, name: str) -> str:
+def svg_of(figure: Figure, *, name: str) -> str:
     """The element `<svg>`; ids in it begin with `name`, for a page holds several plots."""
     file = StringIO()
     figure.savefig(file, format="svg", metadata=_NO_METADATA, transparent=True)
