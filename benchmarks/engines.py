@@ -2,7 +2,7 @@
 
 A service for each engine and precision serves a copy of the repository whose classifier asks for it. Windows of all of
 them alternate, while the others sleep; each ratio compares windows of one round. The first is ONNX Runtime on the
-repository as it is.
+repository as it is; an int8 graph beside its model.onnx is left alone.
 """
 
 import shutil
@@ -30,6 +30,8 @@ from topfive_loadgen.asking import ask
 from topfive_loadgen.closed_loop import drive
 from topfive_loadgen.metrics import Difference
 
+AS_WRITTEN = ("--precision", "fp32")
+"""Each variant is the one graph, model.onnx, whatever it computes in; none that may lie beside it."""
 AGREES = "first labels agree"
 """The share of answers whose first label is the first engine's, or is as likely to it."""
 NOTE: Final = (
@@ -185,7 +187,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="topfive-engines-") as folder, ExitStack() as stack:
         services = {
             variant.name: stack.enter_context(
-                closing(Service(written(Path(folder), model_repository.resolve(), classifier, variant)))
+                closing(Service(written(Path(folder), model_repository.resolve(), classifier, variant), *AS_WRITTEN))
             )
             for variant in variants(quantised, bfloat16=multiplies_bfloat16())
         }

@@ -103,6 +103,11 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
         "threads of each instance. More make a batch faster, all together slower; a lone request has all cores anyway",
     ),
     (
+        ["parameters.int8_model_filename"],
+        "one graph",
+        "a second file, in int8, for [processors that are fast at it](optimise.md#a-graph-for-each-processor)",
+    ),
+    (
         [f"{_ACCELERATOR}.name", f"{_ACCELERATOR}.parameters"],
         "ONNX Runtime runs the graph",
         "for a classifier: `openvino` (an extra), with its `precision`: see [OpenVINO](operations.md#openvino)",

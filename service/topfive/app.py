@@ -38,9 +38,11 @@ from topfive.http.models import models_router
 from topfive.http.page import page_router
 from topfive.http.prefix import without
 from topfive.machine.cores import share_of_cores, usable_cores
+from topfive.machine.cpu_features import dot_products_of_bytes
 from topfive.observe.logs import RequestLog, texts_for
 from topfive.observe.metrics import Metrics
-from topfive.repository.reading import Repository
+from topfive.repository.graph_choice import GraphChoice, graph_choice
+from topfive.repository.reading import Repository, check_some_int8
 from topfive.serving.serving import Serving
 from topfive.serving.tracing import make_tracing
 
@@ -51,18 +53,29 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
     """The service for `settings`, not started; raises `ConfigurationError` for faults found before models load."""
     cores = share_of_cores(usable_cores(settings.cores), settings.workers)
     clock = clock or MonotonicClock()
-    repository = Repository(settings.served_repository, on_triton=settings.backend == "triton")
+    factory = _backend_factory(settings, cores, clock)
+    repository = Repository(
+        settings.served_repository, on_triton=settings.backend == "triton", choice=_graph_choice(settings, factory)
+    )
+    stored = repository.read(may_be_empty=settings.model_control != "none")
+    if settings.precision == "int8" and stored:
+        check_some_int8(stored.values())
     return Serving(
         settings,
         repository=repository,
-        stored=repository.read(may_be_empty=settings.model_control != "none"),
-        factory=_backend_factory(settings, cores, clock),
+        stored=stored,
+        factory=factory,
         cores=cores,
         clock=clock,
         metrics=Metrics(shared_folder=shared_metrics_folder()),
         on_fatal=on_fatal,
         tracing=make_tracing(settings, clock.now),
     )
+
+
+def _graph_choice(settings: Settings, factory: BackendFactory) -> GraphChoice:
+    has_gpu = isinstance(factory, EmbeddedFactory) and factory.has_gpu
+    return graph_choice(settings.precision, dot_products_of_bytes(), backend=settings.backend, has_gpu=has_gpu)
 
 
 def _backend_factory(settings: Settings, cores: int, clock: Clock) -> BackendFactory:

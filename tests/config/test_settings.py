@@ -27,6 +27,7 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "model_repository": ("/somewhere/else", Path("/somewhere/else")),
     "default_model": ("flowers", "flowers"),
     "backend": ("null", "null"),
+    "precision": ("fp32", "fp32"),
     "triton_url": ("triton:8001", "triton:8001"),
     "triton_slots": ("6", 6),
     "triton_timeout_seconds": ("1.25", 1.25),

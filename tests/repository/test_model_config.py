@@ -123,6 +123,11 @@ HONOURED: Final[dict[str, tuple[str, str, object]]] = {
         "threads",
         2,
     ),
+    "parameters.int8_model_filename": (
+        PLAIN + 'parameters { key: "int8_model_filename" value { string_value: "model.int8.onnx" } }',
+        "int8_filename",
+        "model.int8.onnx",
+    ),
     "model_warmup.name": (PLAIN + f'model_warmup {{ name: "first" {WARM_UP} }}', "warm_ups.0.count", 1),
     "model_warmup.batch_size": (
         PLAIN + f"model_warmup {{ batch_size: 4 {WARM_UP} }}",
@@ -193,6 +198,7 @@ def test_what_is_not_said_has_its_default() -> None:
         engine="onnxruntime",
         precision="fp32",
         filename="model.onnx",
+        int8_filename="",
         versions=VersionPolicy(latest=1),
         warm_ups=(),
         steps=(),
@@ -278,7 +284,8 @@ REFUSED: Final = sorted(ALL_FIELDS.keys() - HONOURED.keys() - HOLDERS - {"parame
 
 
 def test_the_fields_of_a_model_configuration_are_known() -> None:
-    assert HONOURED.keys() - ALL_FIELDS.keys() == {"parameters.intra_op_thread_count"}
+    ours = {f"parameters.{name}" for name in ("intra_op_thread_count", "int8_model_filename")}
+    assert HONOURED.keys() - ALL_FIELDS.keys() == ours
     assert len(REFUSED) > 100
 
 
@@ -449,3 +456,16 @@ def test_the_committed_models_are_parsed(name: str) -> None:
     assert config.inputs[0].datatype == "UINT8"
     assert config.inputs[0].shape[-1] == 3
     assert config.default_priority_level == min(1, config.priority_levels), "a client could push in"
+
+
+@pytest.mark.parametrize("name", ["", "../model.onnx", "a/b.onnx", ".hidden", "model.onnx"])
+def test_an_int8_graph_is_another_file_beside_the_graph(name: str) -> None:
+    text = f'parameters {{ key: "int8_model_filename" value {{ string_value: "{name}" }} }}'
+    assert f"parameters int8_model_filename is '{name}'; give the name of a file" in refusal(PLAIN + text)
+
+
+def test_one_parameter_says_nothing_of_another() -> None:
+    """Clients see the message as it was written."""
+    text = 'parameters { key: "int8_model_filename" value { string_value: "q.onnx" } }'
+    parsed = parse(PLAIN + text)
+    assert (parsed.threads, list(parsed.message.parameters)) == (0, ["int8_model_filename"])

@@ -29,7 +29,8 @@ def evaluate(
     models: Annotated[
         list[str],
         Argument(
-            help="NAME or NAME:VERSION, or FOLDER/NAME of another repository; the others are compared with the first.",
+            help="NAME or NAME:VERSION, or FOLDER/NAME of another repository; of a version with two graphs @fp32 or "
+            "@int8 says which, else it is the one that the server takes here. The first is what all are compared with.",
             metavar="NAME...",
             show_default=False,
         ),

@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from topfive.backends.onnx_runtime import may_use_gpu
 from topfive.ground.errors import ConfigurationError
+from topfive.machine.cpu_features import dot_products_of_bytes
 from topfive.models.wiring import apply, classifies, version_of_step
+from topfive.repository.graph_choice import graph_choice
 from topfive.repository.misplaced import is_version
 from topfive.repository.model_config import ModelConfig
 from topfive.repository.reading import Repository, StoredModel
@@ -30,9 +33,22 @@ class Part:
     config: ModelConfig
 
     @property
+    def int8(self) -> Path | None:
+        """The int8 graph beside it that its configuration names, if there is one, and it is another."""
+        beside = self.path.with_name(self.config.int8_filename or self.path.name)
+        return beside if beside != self.path and beside.is_file() else None
+
+    @property
+    def files(self) -> list[Path]:
+        """The graph, and all files beside it, where its weights may be; not another graph of the same version."""
+        others = {self.config.filename, self.config.int8_filename} - {self.path.name}
+        found = (file for file in sorted(self.path.parent.rglob("*")) if file.is_file())
+        return [file for file in found if str(file.relative_to(self.path.parent)) not in others]
+
+    @property
     def size_bytes(self) -> int:
-        """Of the graph and all files beside it, where its weights may be."""
-        return sum(file.stat().st_size for file in self.path.parent.rglob("*") if file.is_file())
+        """Of all its files."""
+        return sum(file.stat().st_size for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +69,17 @@ class Subject:
         return (self.classify,) if self.resize is None else (self.resize, self.classify)
 
 
-def find(asked: Sequence[str], repository: Path) -> list[Subject]:
+def find(asked: Sequence[str], repository: Path, *, original: bool = False) -> list[Subject]:
     """The models that are `asked` for, as NAME or NAME:VERSION, of `repository` or of another: FOLDER/NAME.
 
     After an @ there may be how it is to run (`judging.ways`), if not as its config.pbtxt says. Without a version it is
     the one that the server would serve. A version that is asked for need not be one that the `version_policy` lets be
-    served. Raises `ConfigurationError` if one is not there, is asked for twice, or cannot run here as it is to run.
+    served. Of a version with two graphs it is the one that the server would take on this machine, unless a precision is
+    said, or `original` asks for the one in floating point. Raises `ConfigurationError` if one is not there, is asked
+    for twice, or cannot run here as it is to run.
     """
     read: dict[Path, dict[str, StoredModel]] = {}
-    subjects = [_find(each, repository, read) for each in asked]
+    subjects = [_find(each, repository, read, original=original) for each in asked]
     titles = [subject.title for subject in subjects]
     for title in titles:
         if titles.count(title) > 1:
@@ -83,7 +101,7 @@ def other_labels(subjects: Sequence[Subject]) -> list[str]:
     return warnings
 
 
-def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]]) -> Subject:
+def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]], *, original: bool = False) -> Subject:
     said = _ASKED.fullmatch(asked)
     if said is None:
         raise ConfigurationError(
@@ -100,7 +118,21 @@ def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]]
         raise ConfigurationError(f"{folder} has no model '{name}' that clients can ask; it has {', '.join(called)}")
     version = None if said["version"] is None else int(said["version"])
     found = _subject(stored[name], stored, version, prefix=said["where"] or "")
-    return _running(found, Way() if said["way"] is None else read_way(said["way"], of=asked))
+    way = Way() if said["way"] is None else read_way(said["way"], of=asked)
+    beside = found.classify.int8
+    return _running(found, way) if beside is None else _of_two(found, beside, way, original=original)
+
+
+def _of_two(subject: Subject, beside: Path, way: Way, *, original: bool) -> Subject:
+    """`subject` in this `way`, with the int8 graph `beside` its own if that is wanted; its title says which it is."""
+    config = subject.classify.config
+    wanted = way.numbers
+    if wanted is None:
+        rule = graph_choice("auto", dot_products_of_bytes(), backend="embedded", has_gpu=may_use_gpu())
+        takes_int8 = not original and rule.choose(config, [beside.name]).filename == beside.name
+        wanted = "int8" if takes_int8 else changed_by(config, way).precision
+    part = Part(beside, config) if wanted == "int8" else subject.classify
+    return _running(replace(subject, classify=part), replace(way, numbers=wanted))
 
 
 def _running(subject: Subject, way: Way) -> Subject:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from topfive.ground.errors import ConfigurationError
+from topfive.machine.cpu_features import DOT_PRODUCTS, dot_products_of_bytes
 from topfive.repository.accelerators import Engine
 from topfive_pipeline.entry.names import check_name, folders
 from topfive_pipeline.entry.writing import next_version, versions
@@ -16,6 +17,7 @@ from topfive_pipeline.judging.subjects import Subject, find
 from topfive_pipeline.optimising.calibration import Method
 from topfive_pipeline.proof.photos import Photo
 
+BESIDE: Final = "beside"
 Numbers = Literal["int8", "mixed", "bf16"]
 """`int8`: all layers; `mixed`: sensitive layers in floating point; `bf16`: floating point of 16 bits."""
 NUMBERS: Final[tuple[Numbers, ...]] = get_args(Numbers)
@@ -30,10 +32,11 @@ _FEWEST: Final = 8
 class Wanted:
     """What the user said.
 
-    `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, a version's number, or
-    the name of a model of its own. `seconds`: for trials; judging and proving come after. `crosses`: whether the recipe
-    is judged on both halves. `accepts_undecided`: whether a loss above the budget lands if it may be below it.
-    `engines` and `precisions` may be combined; `most_ms` for an image alone, `most_mb` of memory.
+    `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, `beside` (the next
+    version, with the graph as it was), a version's number, or the name of a model of its own. `seconds`: for trials;
+    judging and proving come after. `crosses`: whether the recipe is judged on both halves. `accepts_undecided`: whether
+    a loss above the budget lands if it may be below it. `engines` and `precisions` may be combined; `most_ms` for an
+    image alone, `most_mb` of memory.
     """
 
     model: str
@@ -55,10 +58,15 @@ class Wanted:
         """Whether more is asked than the int8 graph on ONNX Runtime."""
         return self.engines != ("onnxruntime",) or self.most_ms is not None or self.most_mb is not None
 
+    @property
+    def beside(self) -> bool:
+        """Whether the int8 graph lies beside the original, and the server chooses between them."""
+        return self.place == BESIDE
+
 
 def subject_of(wanted: Wanted) -> Subject:
     """The model that is wanted; raises `ConfigurationError` if there is none that an import could have written."""
-    (subject,) = find([wanted.model], wanted.repository)
+    (subject,) = find([wanted.model], wanted.repository, original=True)
     if subject.classify.config.engine != "onnxruntime":
         raise ConfigurationError(
             f"'{subject.classify.config.name}' runs on another engine ({subject.classify.config.engine}), and what "
@@ -77,7 +85,7 @@ def check_engines(wanted: Wanted) -> None:
     """Raise `ConfigurationError` if another engine could not be written into a config.pbtxt of its own."""
     if "openvino" not in wanted.engines or wanted.dry_run:
         return
-    is_name = wanted.place != "next" and not wanted.place.isdigit()
+    is_name = wanted.place not in ("next", BESIDE) and not wanted.place.isdigit()
     if not is_name or (wanted.repository / wanted.place).exists():
         raise ConfigurationError(
             "--engines openvino: a config.pbtxt chooses one engine for all versions of a model, so what is found must "
@@ -88,7 +96,12 @@ def check_engines(wanted: Wanted) -> None:
 def place_of(wanted: Wanted, subject: Subject) -> tuple[str, int]:
     """The name and the version to write."""
     name = subject.title.rpartition(":")[0]
-    if wanted.place == "next":
+    if wanted.beside and not dot_products_of_bytes():
+        raise ConfigurationError(
+            f"--as beside: a server on this processor would not choose the int8 graph, for it has none of "
+            f"{', '.join(DOT_PRODUCTS)}; if int8 pays here all the same, --as next has it served in any case"
+        )
+    if wanted.place in ("next", BESIDE):
         return name, next_version(wanted.repository, name)
     if wanted.place.isascii() and wanted.place.isdigit() and int(wanted.place) > 0:
         if int(wanted.place) in versions(wanted.repository / subject.classify.config.name):

@@ -12,7 +12,7 @@ import onnxruntime
 
 from topfive_pipeline.entry import provenance
 from topfive_pipeline.entry.configs import Shape
-from topfive_pipeline.entry.names import classify_name, graph_path, resize_name
+from topfive_pipeline.entry.names import INT8_GRAPH, classify_name, graph_path, resize_name
 from topfive_pipeline.entry.writing import Entry
 from topfive_pipeline.graphs.tail import EMBEDDING, PROBABILITIES
 from topfive_pipeline.judging import split
@@ -31,9 +31,22 @@ PREFIX: Final = "int8."
 """Of the names of all properties that an int8 graph has beside its source's."""
 
 
-def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str], way: Way | None = None) -> Entry:
+SOURCE: Final = f"{PREFIX}source.sha256"
+"""The property with the digest of the graph that an int8 graph was made of."""
+
+
+def entry(
+    subject: Subject,
+    model: Any,
+    *,
+    name: str,
+    properties: dict[str, str],
+    beside: bool = False,
+    way: Way | None = None,
+) -> Entry:
     """The entry `name`: the subject's resize graph as it is, the graph `model`, and the same labels.
 
+    With `beside`, `model` is its int8 graph, and its classify graph is the subject's, with the files of its weights.
     `way`: how its config.pbtxt has it run; None for ONNX Runtime.
     """
     assert subject.resize is not None
@@ -50,8 +63,15 @@ def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str]
         openvino=runs_on(way)[1] if way is not None and way.engine == "openvino" else None,
     )
     resize = onnx.load(subject.resize.path)
+    path = subject.classify.path
+    external = {str(file.relative_to(path.parent)): file for file in subject.classify.files if file != path}
     return Entry(
-        name=name, graphs={resize_name(name): resize, classify_name(name): model}, labels=subject.labels, shape=shape
+        name=name,
+        graphs={resize_name(name): resize, classify_name(name): path if beside else model},
+        labels=subject.labels,
+        shape=shape,
+        external=external if beside else {},
+        int8=model if beside else None,
     )
 
 
@@ -84,10 +104,12 @@ def properties(source: Source, told: Optimised, calibrating: Sequence[Photo]) ->
 
 
 def written(repository: Path, landed: Entry, version: int, *, way: Way | None = None) -> Written:
-    """The graphs of `landed` as they lie in `repository`, the classify graph on the engine of `way`."""
+    """The graphs of `landed` as they lie in `repository`, the classify graph in int8 and on the engine of `way`."""
     resizing, classifying = (
         graph_path(repository, model, version) for model in (resize_name(landed.name), classify_name(landed.name))
     )
+    if landed.int8 is not None:
+        classifying = classifying.with_name(INT8_GRAPH)
     engine, precision = runs_on(way or ORIGINAL)
     classify = Graph(classifying, engine=engine, precision=precision)
     return Written(repository, landed.name, Graph(resizing), classify, landed.labels)

@@ -62,7 +62,8 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     subject = subject_of(wanted)
     check_engines(wanted)
     name, version = place_of(wanted, subject)
-    entry = landing.entry(subject, onnx.load(subject.classify.path), name=name, properties={})
+    given = onnx.load(subject.classify.path)
+    entry = landing.entry(subject, given, name=name, properties={}, beside=wanted.beside)
     check_place(entry, wanted.repository, version=version, replace=False)  # before it takes minutes
     source = prepare(subject.classify.path)
     assert subject.resize is not None
@@ -213,7 +214,7 @@ def _land(task: _Task, told: Optimised, bench: Bench, pictures: Pictures, model:
     """Prove `model`, on the engine of `way`, and write it."""
     wanted, progress = task.wanted, bench.progress
     properties = landing.properties(task.source, told, task.calibrating.photos)
-    entry = landing.entry(task.subject, model, name=task.name, properties=properties, way=way)
+    entry = landing.entry(task.subject, model, name=task.name, properties=properties, beside=wanted.beside, way=way)
     check_place(entry, wanted.repository, version=task.version, replace=False)
     with TemporaryDirectory() as elsewhere:
         place = Path(elsewhere) / "repository" if wanted.dry_run else wanted.repository

@@ -23,7 +23,7 @@ from topfive.backends.base import Batch, Row
 from topfive.backends.bounded_loading import BoundedLoading
 from topfive.backends.engines import SessionPlan, Sessions, open_sessions
 from topfive.backends.graph import LoadedGraph, Run
-from topfive.backends.onnx_runtime import runtime
+from topfive.backends.onnx_runtime import may_use_gpu, runtime
 from topfive.backends.per_image import EmbeddedPerImageGraph, load_per_image
 from topfive.backends.real_outputs import check_answered
 from topfive.backends.rows import rows_of
@@ -190,6 +190,11 @@ class EmbeddedFactory:
         """Whether a thread of a load that was given up is still inside the runtime."""
         return self.bounded.left_behind
 
+    @property
+    def has_gpu(self) -> bool:
+        """Whether a model that asks for no device may run on a GPU."""
+        return may_use_gpu()
+
     async def wait_until_reachable(self) -> None:
         """Return at once: the graphs run in this process."""
 
@@ -203,6 +208,7 @@ class EmbeddedFactory:
             ("instance_group.kind: KIND_GPU", config.device == "gpu"),
             ("dynamic_batching", config.batches),
             ("optimization.execution_accelerators", config.engine != "onnxruntime"),
+            ("parameters.int8_model_filename", config.int8_filename),
         ):
             if is_set:
                 raise ConfigurationError(

@@ -117,10 +117,15 @@ class Graph:
         give_back_freed_memory()
 
 
+def may_use_gpu() -> bool:
+    """Whether the runtime is a build for GPUs; whether there is one it knows only once it has opened a graph."""
+    return _CUDA in runtime().get_available_providers()
+
+
 def _providers(device: Device) -> list[Any]:
     """The runtime's providers for `device`, first choice first; if one does not work, the runtime takes the next."""
     ort = runtime()
-    if device == "cpu" or _CUDA not in ort.get_available_providers():
+    if device == "cpu" or not may_use_gpu():
         return [_CPU]
     ort.preload_dlls()  # CUDA's libraries from pip, which the system's loader does not find
     return [(_CUDA, _CUDA_OPTIONS), _CPU]

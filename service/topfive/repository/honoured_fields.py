@@ -37,6 +37,7 @@ HONOURED: Final = frozenset(
         "dynamic_batching.default_queue_policy.allow_timeout_override",
         "dynamic_batching.default_queue_policy.max_queue_size",
         "parameters.intra_op_thread_count",
+        "parameters.int8_model_filename",
         "optimization.execution_accelerators.cpu_execution_accelerator.name",
         "optimization.execution_accelerators.cpu_execution_accelerator.parameters",
         "model_warmup.name",

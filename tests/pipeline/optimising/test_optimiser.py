@@ -18,10 +18,12 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.entry.provenance import properties_of, sha256
 from topfive_pipeline.judging.split import part_of
+from topfive_pipeline.judging.subjects import find
 from topfive_pipeline.optimising import asked, comparison, crossing, curve, proving, trials
 from topfive_pipeline.optimising.asked import Wanted
 from topfive_pipeline.optimising.measuring import Speed
-from topfive_pipeline.optimising.optimiser import Optimised, optimise
+from topfive_pipeline.optimising.optimiser import optimise
+from topfive_pipeline.optimising.results import Optimised
 from topfive_pipeline.proof.photos import Photo, read_photos
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.verdict import Finding
@@ -132,6 +134,21 @@ def test_what_does_not_pay_is_said_and_not_written(repository: Path, photos: Pat
     assert contents(repository) == before
 
 
+def test_with_labels_the_recipe_is_judged_on_both_halves(
+    repository: Path, photos: Path, ratio: list[float], unasked: None
+) -> None:
+    done = _optimised(repository, photos, dry_run=True)
+    assert done.judged is not None
+    assert done.recipe is not None
+    assert done.recipe.photos == done.judged.photos + done.calibrated_on
+    assert done.outcome == "within"
+    assert [row.title for row in done.rows] == [
+        "FP32", "INT8 (max)", "INT8 (entropy)", "INT8 (percentile)", "INT8 (chosen)",
+    ]  # fmt: skip
+    assert done.rows[0].judged.loss == 0
+    assert _optimised(repository, photos, dry_run=True, crosses=False).recipe is None
+
+
 def test_more_than_the_budget_is_not_written(
     repository: Path, photos: Path, ratio: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,3 +195,28 @@ def test_a_version_that_is_there_is_not_written_over(repository: Path, photos: P
 def test_as_checks_a_place_before_it_takes_minutes(repository: Path, photos: Path) -> None:
     with pytest.raises(ConfigurationError, match="--name"):
         _optimised(repository, photos, place="a/b")
+
+
+def test_beside_both_graphs_are_in_one_version(
+    repository: Path, photos: Path, ratio: list[float], unasked: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asked, "dot_products_of_bytes", lambda: ("avx512_vnni",))
+    (repository / "pets_classify" / "1" / "weights.bin").write_bytes(b"of the original")
+    done = _optimised(repository, photos, place="beside")
+    assert (done.refused, done.name, done.version) == (None, "pets", 2)
+    folder = repository / "pets_classify" / "2"
+    assert sorted(path.name for path in folder.iterdir()) == ["model.int8.onnx", "model.onnx", "weights.bin"]
+    assert (folder / "model.onnx").read_bytes() == graph_path(repository, "pets_classify", 1).read_bytes()
+    said = properties_of(onnx.load(folder / "model.int8.onnx"))
+    assert said["int8.source.sha256"] == sha256(folder / "model.onnx")
+    floating, int8 = find(["pets@fp32", "pets@int8"], repository)
+    assert (floating.classify.path.name, int8.classify.path.name) == ("model.onnx", "model.int8.onnx")
+    assert _optimised(repository, photos, place="beside").version == 3  # the original is quantised, not its int8 graph
+
+
+def test_beside_is_refused_where_no_server_would_take_it(
+    repository: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asked, "dot_products_of_bytes", tuple)
+    with pytest.raises(ConfigurationError, match=r"would not choose the int8 graph, .*avx512_vnni.*--as next has it"):
+        _optimised(repository, photos, place="beside")
