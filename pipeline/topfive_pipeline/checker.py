@@ -24,6 +24,7 @@ from topfive_pipeline.entry.labels import served_labels
 from topfive_pipeline.entry.names import LABELS
 from topfive_pipeline.entry.provenance import properties_of, stamped_rules
 from topfive_pipeline.graphs.cutting import Cut, cut
+from topfive_pipeline.judging.leakage import leaks
 from topfive_pipeline.preprocessing.candidates import candidates
 from topfive_pipeline.preprocessing.reference import pixels
 from topfive_pipeline.proof import on_triton, two_graphs
@@ -45,11 +46,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found of one model; `warnings` are what is served but probably not meant."""
+    """What was found of one model; `warnings` are what is served but probably not meant.
+
+    `graph`: the file of its classifier, if that can be read.
+    """
 
     name: str
     proof: Proof
     warnings: tuple[str, ...] = ()
+    graph: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +138,12 @@ def _check_model(
 ) -> Checked:
     findings: list[Finding] = []
     warnings: list[str] = []
+    figures: dict[str, float] = {}
+    graph = None
     known = [photo for photo in photos if photo.label is not None]
     try:
         chain = _chain(model, stored)
+        graph = chain.classify.path
         findings.append(_crops(chain, photos))
         if findings[-1].passed is not False:
             findings.append(_answers(chain, photos))
@@ -143,13 +151,14 @@ def _check_model(
         if findings[-1].passed is not False and (beside := two_graphs.int8_of(chain.classify, classifier)) is not None:
             findings.append(_answers_in_int8(chain, beside, photos))
         if findings[-1].passed is not False and len(known) >= FEWEST and chain.resize is not None:
-            finding, warnings = _against_others(chain, labelled(known, what_for="check"), progress)
+            finding, warnings, figures = _against_others(chain, labelled(known, what_for="check"), progress)
             findings.append(finding)
+            warnings += [f"its accuracy is flattered: {leak.said()}" for leak in leaks({chain.name: graph}, known)]
     except Unreadable:
         raise
     except ConfigurationError as error:
         findings.append(Finding("graphs", False, str(error)))
-    return Checked(model.config.name, Proof(tuple(findings)), tuple(warnings))
+    return Checked(model.config.name, Proof(tuple(findings), figures), tuple(warnings), graph)
 
 
 def _crops(chain: Chain, photos: Sequence[Photo]) -> Finding:
@@ -202,14 +211,16 @@ def _answers(chain: Chain, photos: Sequence[Photo]) -> Finding:
     return Finding("answers", worst <= _TOLERANCE, said)
 
 
-def _against_others(chain: Chain, photos: Sequence[Photo], progress: Progress) -> tuple[Finding, list[str]]:
-    """The accuracy on labelled photos, and the customary preprocessings that are clearly better."""
+def _against_others(
+    chain: Chain, photos: Sequence[Photo], progress: Progress
+) -> tuple[Finding, list[str], dict[str, float]]:
+    """The accuracy on labelled photos, the customary preprocessings that are clearly better, and the figures."""
     assert chain.resize is not None
     served = onnx.load(chain.classify.path)
     try:
         network = cut(served)
     except ConfigurationError as error:
-        return Finding("preprocessing", None, f"cannot be compared with others: {error}"), []
+        return Finding("preprocessing", None, f"cannot be compared with others: {error}"), [], {}
     current = _as_served(chain, served, network, photos)
     right = f"top-1 {current.right.mean():.1%} of {len(photos)} photos, loss {current.losses.mean():.3f}"
     height, width = (int(size) for size in chain.classify.shape[1:3] if isinstance(size, int))
@@ -239,7 +250,8 @@ def _against_others(chain: Chain, photos: Sequence[Photo], progress: Progress) -
                 "that it was trained with"
             )
     said = "no customary preprocessing is clearly better" if not warnings else "another preprocessing is clearly better"
-    return Finding("preprocessing", True, f"{right}; {said}"), warnings
+    figures = {"top_1": float(current.right.mean()), "loss": float(current.losses.mean())}
+    return Finding("preprocessing", True, f"{right}; {said}"), warnings, figures
 
 
 def _as_served(chain: Chain, served: Any, network: Cut, photos: Sequence[Photo]) -> Tried:

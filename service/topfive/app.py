@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -82,7 +83,11 @@ def _backend_factory(settings: Settings, cores: int, clock: Clock) -> BackendFac
     if settings.backend == "null":
         return NullFactory()
     embedded = EmbeddedFactory(
-        cores=cores, alone_threads=settings.alone_threads, load_seconds=settings.load_seconds, clock=clock
+        cores=cores,
+        alone_threads=settings.alone_threads,
+        load_seconds=settings.load_seconds,
+        engine_cache=_engine_cache(settings),
+        clock=clock,
     )
     match settings.backend:
         case "triton":
@@ -95,6 +100,16 @@ def _backend_factory(settings: Settings, cores: int, clock: Clock) -> BackendFac
             )
         case _:
             return embedded
+
+
+def _engine_cache(settings: Settings) -> Path | None:
+    """The folder for TensorRT's engines; in the model repository they would look like models that have changed."""
+    folder, repository = settings.engine_cache_folder, settings.served_repository
+    if folder is not None and folder.resolve().is_relative_to(repository.resolve()):
+        raise ConfigurationError(
+            f"engine_cache_folder '{folder}' is within the model repository '{repository}'; name a folder outside of it"
+        )
+    return folder
 
 
 def create_grpc_server(serving: Serving) -> GrpcServer | None:

@@ -34,6 +34,7 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "model_control": ("poll", "poll"),
     "poll_seconds": ("2.5", 2.5),
     "load_seconds": ("60.5", 60.5),
+    "engine_cache_folder": ("/var/cache/topfive", Path("/var/cache/topfive")),
     "cores": ("3", 3),
     "alone_threads": ("1", 1),
     "prepare_threads": ("2", 2),

@@ -15,6 +15,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from topfive.ground.errors import ConfigurationError
 from topfive.ground.types import TensorSpec
+from topfive.repository.gpu_accelerators import Gpu
 from topfive.repository.model_config import EnsembleStep, ModelConfig, VersionPolicy, WarmUp, parse_model_config
 
 WHERE: Final = "repository/cat/config.pbtxt"
@@ -118,6 +119,20 @@ HONOURED: Final[dict[str, tuple[str, str, object]]] = {
         "precision",
         "bf16",
     ),
+    "optimization.execution_accelerators.gpu_execution_accelerator.name": (
+        PLAIN
+        + """instance_group { kind: KIND_GPU }
+            optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }""",
+        "gpu.tensorrt",
+        True,
+    ),
+    "optimization.execution_accelerators.gpu_execution_accelerator.parameters": (
+        PLAIN
+        + """instance_group { kind: KIND_GPU } optimization { execution_accelerators { gpu_execution_accelerator {
+            name: "tensorrt" parameters { key: "precision_mode" value: "FP16" } } } }""",
+        "gpu.precision",
+        "fp16",
+    ),
     "parameters.intra_op_thread_count": (
         PLAIN + 'parameters { key: "intra_op_thread_count" value { string_value: "2" } }',
         "threads",
@@ -197,6 +212,7 @@ def test_what_is_not_said_has_its_default() -> None:
         device="auto",
         engine="onnxruntime",
         precision="fp32",
+        gpu=Gpu(),
         filename="model.onnx",
         int8_filename="",
         versions=VersionPolicy(latest=1),

@@ -13,8 +13,10 @@ from typer import Argument, Option
 from topfive.ground.errors import ConfigurationError
 from topfive.repository.accelerators import Engine
 from topfive_pipeline.commands import optimised
+from topfive_pipeline.commands.recording import LogGraphs, NoLog, finish, of_optimised
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.judging.reports import check_can_draw
 from topfive_pipeline.judging.subjects import find
 from topfive_pipeline.judging.ways import ENGINES
@@ -103,6 +105,8 @@ def optimise_model(
     ] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Try, judge and prove, and write nothing.")] = False,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
+    no_log: NoLog = False,
+    log_graphs: LogGraphs = False,
 ) -> int:
     """Quantise a model to eight-bit integers for the machine at hand, and keep it only if that pays.
 
@@ -121,6 +125,7 @@ def optimise_model(
         check_can_draw()
     (subject,) = find([model], repository)
     pictures = read_photos(photos, labels=subject.labels)
+    log = Log("optimise", wanted=not no_log)
     wanted = Wanted(
         model=model,
         repository=repository,
@@ -135,20 +140,26 @@ def optimise_model(
         precisions=_precisions(precisions),
         most_ms=at_most_ms,
         most_mb=at_most_mb,
+        link=log.link,
     )
-    with screen.working() as progress:
-        done = optimise(wanted, pictures, progress=progress)
-    if plot is not None and done.chosen is not None:
-        plots.save(done.curve, done.chosen, plot, title=f"{model} in int8, on this machine")
-    document = optimised.document(done)
-    if report is not None:
-        reports.write(done, document, report, model=model, budget=budget)
-    if as_json:
-        print_json(document)
-    optimised.show(done, screen, budget=budget)
-    _tell(done, screen, repository=repository, dry_run=dry_run, plot=plot)
-    if report is not None:
-        screen.say(f"The report: {escape(str(report / 'report.html'))}")
+    with log:
+        with screen.working() as progress:
+            done = optimise(wanted, pictures, progress=progress)
+        if plot is not None and done.chosen is not None:
+            plots.save(done.curve, done.chosen, plot, title=f"{model} in int8, on this machine")
+        document = optimised.document(done)
+        if report is not None:
+            reports.write(done, document, report, model=model, budget=budget)
+        if as_json:
+            print_json(document)
+        optimised.show(done, screen, budget=budget)
+        _tell(done, screen, repository=repository, dry_run=dry_run, plot=plot)
+        if report is not None:
+            screen.say(f"The report: {escape(str(report / 'report.html'))}")
+        params = {"model": model, "photos": photos, "budget": budget, "as": place, "calibration": calibration}
+        params |= {"engines": engines, "precisions": precisions, "at_most_ms": at_most_ms, "at_most_mb": at_most_mb}
+        params |= {"time": time, "cross": cross, "accept_undecided": accept_undecided, "dry_run": dry_run}
+        finish(log, screen, lambda: [of_optimised(done, pictures, repository, params, plot, graphs=log_graphs)])
     return FAILED if done.refused is not None else 0
 
 

@@ -15,12 +15,13 @@ from topfive.backends.onnx_runtime import may_use_gpu
 from topfive.ground.errors import ConfigurationError
 from topfive.machine.cpu_features import dot_products_of_bytes
 from topfive.models.wiring import apply, classifies, version_of_step
+from topfive.repository.accelerators import Engine
 from topfive.repository.graph_choice import graph_choice
 from topfive.repository.misplaced import is_version
 from topfive.repository.model_config import ModelConfig
 from topfive.repository.reading import Repository, StoredModel
 from topfive_pipeline.entry.names import LABELS
-from topfive_pipeline.judging.ways import Way, changed_by, read_way, why_not_so
+from topfive_pipeline.judging.ways import Numbers, Way, changed_by, numbers_of, read_way, why_not_so
 
 _ASKED: Final = re.compile(r"(?P<where>.+/)?(?P<name>[^/:@]+)(:(?P<version>\d+))?(@(?P<way>.*))?")
 
@@ -68,6 +69,32 @@ class Subject:
         """Its graphs in the order in which an image passes them."""
         return (self.classify,) if self.resize is None else (self.resize, self.classify)
 
+    @property
+    def engine(self) -> Engine:
+        """What runs its classifier."""
+        return self.classify.config.engine
+
+    @property
+    def numbers(self) -> Numbers:
+        """What its classifier computes in."""
+        return numbers_of(self.classify.path, self.classify.config)
+
+
+class CannotRun(ConfigurationError):
+    """A model that is there cannot run here in the way that is asked for."""
+
+    def __init__(self, title: str, way: Way, why: str) -> None:
+        super().__init__(f"{title} cannot run{f' as {way}' if way != Way() else ''}: {why}")
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A way, in words, in which none of the models that are asked for can run here, and why."""
+
+    way: str
+    why: str
+
 
 def find(asked: Sequence[str], repository: Path, *, original: bool = False) -> list[Subject]:
     """The models that are `asked` for, as NAME or NAME:VERSION, of `repository` or of another: FOLDER/NAME.
@@ -79,7 +106,39 @@ def find(asked: Sequence[str], repository: Path, *, original: bool = False) -> l
     for twice, or cannot run here as it is to run.
     """
     read: dict[Path, dict[str, StoredModel]] = {}
-    subjects = [_find(each, repository, read, original=original) for each in asked]
+    return _different([_find(each, repository, read, original=original) for each in asked])
+
+
+def find_in_ways(
+    asked: Sequence[str], repository: Path, ways: Sequence[Way]
+) -> tuple[list[Subject], tuple[Missing, ...]]:
+    """The models that are `asked` for, as `find` has it, in each of `ways` in which they can run; and the others.
+
+    Raises `ConfigurationError` as `find` does, and if no model can run in any.
+    """
+    read: dict[Path, dict[str, StoredModel]] = {}
+    subjects: list[Subject] = []
+    missing = []
+    for way in ways:
+        reasons: dict[str, None] = {}
+        before = len(subjects)
+        for each in asked:
+            if "@" in each:
+                raise ConfigurationError(f"{each!r}: leave out --engines and --precisions, or what is behind the @")
+            try:
+                subjects.append(_find(f"{each}@{way}", repository, read))
+            except CannotRun as error:
+                reasons[error.why] = None
+        if len(subjects) == before:
+            missing.append(Missing(way.words, "; ".join(reasons)))
+    if not subjects:
+        reasons = dict.fromkeys(each.why for each in missing)
+        raise ConfigurationError(f"{', '.join(asked)} can run in no way that is asked for: {'; '.join(reasons)}")
+    return _different(subjects), tuple(missing)
+
+
+def _different(subjects: list[Subject]) -> list[Subject]:
+    """`subjects`; raises `ConfigurationError` if two are the same."""
     titles = [subject.title for subject in subjects]
     for title in titles:
         if titles.count(title) > 1:
@@ -139,7 +198,7 @@ def _running(subject: Subject, way: Way) -> Subject:
     """`subject` in this `way`, which its title then names."""
     path, config = subject.classify.path, subject.classify.config
     if (why := why_not_so(path, config, way)) is not None:
-        raise ConfigurationError(f"{subject.title} cannot run{f' as {way}' if way != Way() else ''}: {why}")
+        raise CannotRun(subject.title, way, why)
     if way == Way():
         return subject
     return replace(subject, title=f"{subject.title}@{way}", classify=Part(path, changed_by(config, way)))

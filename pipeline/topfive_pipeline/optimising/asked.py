@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -36,7 +36,8 @@ class Wanted:
     version, with the graph as it was), a version's number, or the name of a model of its own. `seconds`: for trials;
     judging and proving come after. `crosses`: whether the recipe is judged on both halves. `accepts_undecided`: whether
     a loss above the budget lands if it may be below it. `engines` and `precisions` may be combined; `most_ms` for an
-    image alone, `most_mb` of memory.
+    image alone, `most_mb` of memory. `link`: of a model that is about to be written (NAME:VERSION) the properties by
+    which its graph names the record of its making.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Wanted:
     precisions: frozenset[Numbers] = frozenset({"int8", "mixed"})
     most_ms: float | None = None
     most_mb: float | None = None
+    link: Callable[[str], Mapping[str, str]] = lambda _: {}
 
     @property
     def compares_candidates(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import onnx
 
 from topfive_pipeline.entry.writing import check_place, put_in_place, written_aside
+from topfive_pipeline.judging import leakage
 from topfive_pipeline.judging.subjects import Subject
 from topfive_pipeline.judging.ways import Way
 from topfive_pipeline.optimising import candidates, curve, landing, machine, proving, sensitivity, trials
@@ -69,6 +70,7 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     assert subject.resize is not None
     resize = Graph(subject.resize.path)
     calibrating, held, judging = halves(photos)
+    leakage.must_not_leak([subject], judging)  # of a network that was trained on some of them
     pictures = cropped(calibrating, resize, progress)
     until = time.monotonic() + wanted.seconds
     methods: tuple[Method, ...] = METHODS if wanted.method == "auto" else (wanted.method,)
@@ -214,6 +216,9 @@ def _land(task: _Task, told: Optimised, bench: Bench, pictures: Pictures, model:
     """Prove `model`, on the engine of `way`, and write it."""
     wanted, progress = task.wanted, bench.progress
     properties = landing.properties(task.source, told, task.calibrating.photos)
+    properties |= leakage.properties({"calibrate": task.calibrating.photos, "choose": task.held.photos})
+    if not wanted.dry_run:
+        properties |= wanted.link(f"{task.name}:{task.version}")
     entry = landing.entry(task.subject, model, name=task.name, properties=properties, beside=wanted.beside, way=way)
     check_place(entry, wanted.repository, version=task.version, replace=False)
     with TemporaryDirectory() as elsewhere:

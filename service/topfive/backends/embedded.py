@@ -57,7 +57,7 @@ class EmbeddedBackend:
         config: ModelConfig,
     ) -> None:
         graphs, alone = sessions.slots, sessions.alone
-        self.engine: str = config.engine
+        self.engine: str = config.runs_on
         self.slots = len(graphs)
         self.prefetch = len(graphs)
         self.serves_alone = alone is not None
@@ -171,18 +171,26 @@ class EmbeddedFactory:
     """Makes graphs and backends for `cores` cores.
 
     If a config.pbtxt has no count of threads or instances, slots of one thread fill the cores. `alone_threads` is the
-    number of threads for a request that comes alone: 0 means all cores, 1 no more than its slot's. Opening a graph, and
-    its warm-up, may take `load_seconds` each. Raises `ConfigurationError` if ONNX Runtime is not installed, or damaged.
+    number of threads for a request that comes alone: 0 means all cores, 1 no more than its slot's. `engine_cache` is
+    the folder within which TensorRT may keep what it has built. Opening a graph, and its warm-up, may take
+    `load_seconds` each. Raises `ConfigurationError` if ONNX Runtime is not installed, or damaged.
     """
 
     name = "embedded"
 
     def __init__(
-        self, *, cores: int, alone_threads: int, load_seconds: float = math.inf, clock: Clock | None = None
+        self,
+        *,
+        cores: int,
+        alone_threads: int,
+        load_seconds: float = math.inf,
+        engine_cache: Path | None = None,
+        clock: Clock | None = None,
     ) -> None:
         runtime()
         self._cores = cores
         self._alone_threads = alone_threads or cores
+        self._engine_cache = engine_cache
         self.bounded = BoundedLoading(seconds=load_seconds, clock=clock)
 
     @property
@@ -199,9 +207,10 @@ class EmbeddedFactory:
         """Return at once: the graphs run in this process."""
 
     async def per_image(self, config: ModelConfig, path: Path) -> EmbeddedPerImageGraph:
-        """The graph at `path`, run by the calling thread alone; more threads would take the cores from other images.
+        """The graph at `path`, which the calling thread runs by itself, unless the image is alone.
 
-        Raises `ConfigurationError` if fields are set that have no meaning here: there are no batches or instances.
+        With more threads, it would take the cores from other images. Raises `ConfigurationError` if fields are set that
+        have no meaning here: there are no batches or instances.
         """
         for field, is_set in (
             ("instance_group.count", config.instances),
@@ -215,11 +224,11 @@ class EmbeddedFactory:
                     f"model '{config.name}': {field} is not honoured for a graph that runs on each request's images by "
                     "themselves; remove it from its config.pbtxt"
                 )
-        return await load_per_image(config, path, self.bounded)
+        return await load_per_image(config, path, self.bounded, alone_threads=self._alone_threads)
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
         """A backend with sessions for the graph at `path`; only one if it is on a GPU."""
-        plan = SessionPlan(cores=self._cores, alone_threads=self._alone_threads)
+        plan = SessionPlan(cores=self._cores, alone_threads=self._alone_threads, engine_cache=self._engine_cache)
         sessions = await self.bounded.run(f"{path}: opening the graph", partial(open_sessions, config, path, plan))
         return EmbeddedBackend(sessions, pool=pool, bounded=self.bounded, path=path, config=config)
 

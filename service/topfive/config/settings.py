@@ -127,6 +127,12 @@ class Settings(BaseSettings):
         "service gives up and names the model. At the start the service then ends; later it refuses the model and goes "
         "on serving the other models.",
     )
+    engine_cache_folder: Path | None = Field(
+        None,
+        description="Folder in which TensorRT may keep the engines that it builds for a GPU, so that the next start "
+        "does not build them again: a model whose config.pbtxt sets trt_engine_cache_enable has a folder in it. It "
+        "must be outside of the model repository, and nobody else may write to it. None keeps none.",
+    )
     cores: int = Field(
         0,
         ge=0,

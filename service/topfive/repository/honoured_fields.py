@@ -40,6 +40,8 @@ HONOURED: Final = frozenset(
         "parameters.int8_model_filename",
         "optimization.execution_accelerators.cpu_execution_accelerator.name",
         "optimization.execution_accelerators.cpu_execution_accelerator.parameters",
+        "optimization.execution_accelerators.gpu_execution_accelerator.name",
+        "optimization.execution_accelerators.gpu_execution_accelerator.parameters",
         "model_warmup.name",
         "model_warmup.batch_size",
         "model_warmup.count",

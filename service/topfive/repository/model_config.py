@@ -17,6 +17,7 @@ from topfive.ground.errors import ConfigurationError
 from topfive.ground.types import TensorSpec
 from topfive.repository.accelerators import Engine, Precision, check_accelerators, engine_of
 from topfive.repository.config_checks import check_config
+from topfive.repository.gpu_accelerators import Gpu, gpu_of
 from topfive.repository.honoured_fields import HONOURED, fields_set
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -99,6 +100,7 @@ class ModelConfig:
     device: Device
     engine: Engine
     precision: Precision
+    gpu: Gpu
     filename: str
     int8_filename: str
     versions: VersionPolicy
@@ -110,6 +112,11 @@ class ModelConfig:
     def max_batch_size(self) -> int:
         """The most images of different requests in one batch."""
         return self.graph_batch_size if self.batches else 1
+
+    @property
+    def runs_on(self) -> str:
+        """The engine for operators: TensorRT is one, though ONNX Runtime runs it."""
+        return "tensorrt" if self.gpu.tensorrt else self.engine
 
 
 def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = False) -> ModelConfig:
@@ -150,6 +157,7 @@ def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = Fa
         device=_DEVICES.get(config.instance_group[0].kind, "auto") if config.instance_group else "auto",
         engine=engine,
         precision=precision,
+        gpu=Gpu() if on_triton else gpu_of(config, name),
         filename=config.default_model_filename or "model.onnx",
         int8_filename=_int8_filename(config, where),
         versions=_version_policy(config),
