@@ -10,16 +10,21 @@ from rich.markup import escape
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
+from topfive.repository.accelerators import Engine
 from topfive_pipeline.commands import optimised
 from topfive_pipeline.commands.durations import seconds_of
 from topfive_pipeline.commands.recording import LogGraphs, NoLog, finish, of_optimised
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments.log import Log
+from topfive_pipeline.judging.reports import check_can_draw
 from topfive_pipeline.judging.subjects import find
+from topfive_pipeline.judging.ways import ENGINES
 from topfive_pipeline.optimising import plot as plots
-from topfive_pipeline.optimising.asked import Wanted
-from topfive_pipeline.optimising.optimiser import Optimised, optimise
+from topfive_pipeline.optimising import reports
+from topfive_pipeline.optimising.asked import NUMBERS, Numbers, Wanted
+from topfive_pipeline.optimising.optimiser import optimise
+from topfive_pipeline.optimising.results import Optimised
 from topfive_pipeline.proof.photos import read_photos
 
 
@@ -53,6 +58,48 @@ def optimise_model(
     plot: Annotated[
         Path | None, Option(help="Write the curve of speed against loss to this file: .png, .svg or .pdf.")
     ] = None,
+    engines: Annotated[
+        str,
+        Option(
+            help="Which engines may run it, with commas: onnxruntime (or ort), openvino. What lands is the fastest "
+            "that is allowed; another engine needs a model of its own (--as NAME)."
+        ),
+    ] = "onnxruntime",
+    precisions: Annotated[
+        str,
+        Option(
+            help="In which numbers, with commas: int8, mixed (int8, with sensitive layers in floating point), bf16 "
+            "(OpenVINO, where the processor multiplies it)."
+        ),
+    ] = "int8,mixed",
+    at_most_ms: Annotated[
+        float | None, Option(help="Milliseconds that an image alone may take.", show_default=False)
+    ] = None,
+    at_most_mb: Annotated[
+        float | None, Option(help="Megabytes of memory that it may take.", show_default=False)
+    ] = None,
+    cross: Annotated[
+        bool,
+        Option(
+            "--cross/--no-cross",
+            help="Judge the recipe on the photos of both halves, by a second graph that the judging half calibrates; "
+            "without, only the graph itself is judged, on half of the photos.",
+        ),
+    ] = True,
+    accept_undecided: Annotated[
+        bool,
+        Option(
+            "--accept-undecided",
+            help="Write the version though it loses more than --budget on these photos, if they do not prove that.",
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        Option(
+            help="Write all tables into this folder, as report.html with the curve, report.md and optimisation.json.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Try, judge and prove, and write nothing.")] = False,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
     no_log: NoLog = False,
@@ -71,6 +118,8 @@ def optimise_model(
         raise ConfigurationError(f"--budget {budget:g}: points of accuracy are from 0 to 100")
     if plot is not None:
         plots.check(plot)
+    if report is not None:
+        check_can_draw()
     (subject,) = find([model], repository)
     pictures = read_photos(photos, labels=subject.labels)
     log = Log("optimise", wanted=not no_log)
@@ -82,6 +131,12 @@ def optimise_model(
         method=calibration,
         seconds=seconds,
         dry_run=dry_run,
+        crosses=cross,
+        accepts_undecided=accept_undecided,
+        engines=_engines(engines),
+        precisions=_precisions(precisions),
+        most_ms=at_most_ms,
+        most_mb=at_most_mb,
         link=log.link,
     )
     with log:
@@ -89,12 +144,18 @@ def optimise_model(
             done = optimise(wanted, pictures, progress=progress)
         if plot is not None and done.chosen is not None:
             plots.save(done.curve, done.chosen, plot, title=f"{model} in int8, on this machine")
+        document = optimised.document(done)
+        if report is not None:
+            reports.write(done, document, report, model=model, budget=budget)
         if as_json:
-            print_json(optimised.document(done))
+            print_json(document)
         optimised.show(done, screen, budget=budget)
         _tell(done, screen, repository=repository, dry_run=dry_run, plot=plot)
+        if report is not None:
+            screen.say(f"The report: {escape(str(report / 'report.html'))}")
         params = {"model": model, "photos": photos, "budget": budget, "as": place, "calibration": calibration}
-        params |= {"time": time, "dry_run": dry_run}
+        params |= {"engines": engines, "precisions": precisions, "at_most_ms": at_most_ms, "at_most_mb": at_most_mb}
+        params |= {"time": time, "cross": cross, "accept_undecided": accept_undecided, "dry_run": dry_run}
         finish(log, screen, lambda: [of_optimised(done, pictures, repository, params, plot, graphs=log_graphs)])
     return FAILED if done.refused is not None else 0
 
@@ -102,6 +163,29 @@ def optimise_model(
 def main(arguments: Sequence[str]) -> int:
     """Run `topfive optimise` with `arguments`; return its exit code."""
     return run(optimise_model, "optimise", arguments)
+
+
+def _engines(text: str) -> tuple[Engine, ...]:
+    names = {"ort": "onnxruntime"}
+    said = [names.get(each.strip(), each.strip()) for each in text.split(",")]
+    for each in said:
+        if each not in ENGINES:
+            raise ConfigurationError(f"--engines {each}: there are {', '.join(ENGINES)}, and ort for the first")
+    return tuple(engine for engine in ENGINES if engine in said)
+
+
+def _precisions(text: str) -> frozenset[Numbers]:
+    said = {each.strip() for each in text.split(",")}
+    if "fp16" in said:
+        raise ConfigurationError(
+            "--precisions fp16: on CPUs ONNX Runtime computes FP16 as FP32, and OpenVINO has fp32 and bf16 here; bf16 "
+            "has as few bits, and is fast where the processor has avx512_bf16 or amx_bf16"
+        )
+    if not said <= set(NUMBERS) or not said & {"int8", "mixed"}:
+        raise ConfigurationError(
+            f"--precisions {text}: say int8 or mixed, and bf16 beside them if you like, with commas between"
+        )
+    return frozenset(each for each in NUMBERS if each in said)
 
 
 def _tell(done: Optimised, screen: Screen, *, repository: Path, dry_run: bool, plot: Path | None) -> None:

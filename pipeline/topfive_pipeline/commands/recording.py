@@ -30,7 +30,7 @@ from topfive_pipeline.judging.judge import Judgement
 from topfive_pipeline.judging.limits import Choice
 from topfive_pipeline.judging.split import in_part
 from topfive_pipeline.judging.subjects import Part, Subject
-from topfive_pipeline.optimising.optimiser import Optimised
+from topfive_pipeline.optimising.results import Optimised
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.verdict import Proof
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
+from topfive.repository.accelerators import Precision
 from topfive.repository.model_config import ModelConfig, parse_model_config
 from topfive_pipeline.entry.names import INT8_GRAPH, classify_name, resize_name
 from topfive_pipeline.preprocessing.rules import Size
@@ -24,11 +25,15 @@ _IMAGE: Final = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What the configurations depend on: the crop's size, the labels in an answer, the embedding's length if any."""
+    """What the configurations depend on: the crop's size, the labels in an answer, the embedding's length if any.
+
+    `openvino`: the precision in which OpenVINO runs the classify graph; None for ONNX Runtime.
+    """
 
     crop: Size
     labels: int
     embedding: int | None = None
+    openvino: Precision | None = None
 
 
 def config_texts(name: str, shape: Shape) -> dict[str, str]:
@@ -76,7 +81,7 @@ dynamic_batching {{
 
 # A GPU if there is one. No count and no thread parameters: whoever serves chooses them for the machine.
 instance_group [ {{ kind: KIND_AUTO }} ]
-""",
+{_accelerator(shape.openvino)}""",
         name: f"""\
 # What clients call: any image in, its most probable labels out.
 name: "{name}"
@@ -106,6 +111,17 @@ ensemble_scheduling {{
 }}
 """,
     }
+
+
+def _accelerator(precision: Precision | None) -> str:
+    """What has OpenVINO run the graph, on a CPU; nothing for ONNX Runtime."""
+    if precision is None:
+        return ""
+    chosen = f'{{ name: "openvino" parameters {{ key: "precision" value: "{precision}" }} }}'
+    return f"""
+# The engine that was fastest where this was made; without it, ONNX Runtime runs the graph.
+optimization {{ execution_accelerators {{ cpu_execution_accelerator [ {chosen} ] }} }}
+"""
 
 
 def with_int8(text: str, *, name: str, where: str) -> str:

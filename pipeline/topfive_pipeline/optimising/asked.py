@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from topfive.ground.errors import ConfigurationError
 from topfive.machine.cpu_features import DOT_PRODUCTS, dot_products_of_bytes
+from topfive.repository.accelerators import Engine
 from topfive_pipeline.entry.names import check_name, folders
 from topfive_pipeline.entry.writing import next_version, versions
 from topfive_pipeline.judging import split
@@ -17,6 +18,9 @@ from topfive_pipeline.optimising.calibration import Method
 from topfive_pipeline.proof.photos import Photo
 
 BESIDE: Final = "beside"
+Numbers = Literal["int8", "mixed", "bf16"]
+"""`int8`: all layers; `mixed`: sensitive layers in floating point; `bf16`: floating point of 16 bits."""
+NUMBERS: Final[tuple[Numbers, ...]] = get_args(Numbers)
 _CALIBRATES: Final = 128
 """Photos: ranges hardly change with more."""
 _HELD: Final = 256
@@ -30,7 +34,9 @@ class Wanted:
 
     `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, `beside` (the next
     version, with the graph as it was), a version's number, or the name of a model of its own. `seconds`: for trials;
-    judging and proving come after. `link`: of a model that is about to be written (NAME:VERSION) the properties by
+    judging and proving come after. `crosses`: whether the recipe is judged on both halves. `accepts_undecided`: whether
+    a loss above the budget lands if it may be below it. `engines` and `precisions` may be combined; `most_ms` for an
+    image alone, `most_mb` of memory. `link`: of a model that is about to be written (NAME:VERSION) the properties by
     which its graph names the record of its making.
     """
 
@@ -41,7 +47,18 @@ class Wanted:
     method: Method | Literal["auto"] = "auto"
     seconds: float = 600.0
     dry_run: bool = False
+    crosses: bool = True
+    accepts_undecided: bool = False
+    engines: tuple[Engine, ...] = ("onnxruntime",)
+    precisions: frozenset[Numbers] = frozenset({"int8", "mixed"})
+    most_ms: float | None = None
+    most_mb: float | None = None
     link: Callable[[str], Mapping[str, str]] = lambda _: {}
+
+    @property
+    def compares_candidates(self) -> bool:
+        """Whether more is asked than the int8 graph on ONNX Runtime."""
+        return self.engines != ("onnxruntime",) or self.most_ms is not None or self.most_mb is not None
 
     @property
     def beside(self) -> bool:
@@ -64,6 +81,18 @@ def subject_of(wanted: Wanted) -> Subject:
             f"'{name}' is not made of {usual[0]} and {usual[1]}, as `topfive import` writes a model; import it first"
         )
     return subject
+
+
+def check_engines(wanted: Wanted) -> None:
+    """Raise `ConfigurationError` if another engine could not be written into a config.pbtxt of its own."""
+    if "openvino" not in wanted.engines or wanted.dry_run:
+        return
+    is_name = wanted.place not in ("next", BESIDE) and not wanted.place.isdigit()
+    if not is_name or (wanted.repository / wanted.place).exists():
+        raise ConfigurationError(
+            "--engines openvino: a config.pbtxt chooses one engine for all versions of a model, so what is found must "
+            "be a model of its own; name one that is not there yet, as in --as NAME_fast, or use --dry-run"
+        )
 
 
 def place_of(wanted: Wanted, subject: Subject) -> tuple[str, int]:

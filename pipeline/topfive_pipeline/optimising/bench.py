@@ -1,14 +1,17 @@
-"""What all trials work on: the source, photos' crops, the reference's scores, and the time that is left."""
+"""What all trials work on: the source, what photos say of it, others to compare on, and the time that is left."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from topfive_pipeline.optimising.calibrated import Calibrated
+from topfive_pipeline.optimising.quantising import Recipe, quantised
 from topfive_pipeline.optimising.source import Source
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.running import Graph
@@ -49,11 +52,16 @@ class Bench:
     """
 
     source: Source
+    calibrated: Calibrated
     held: Pictures
     reference: Scores
     until: float
     progress: Progress
     warnings: list[str] = field(default_factory=list)
+
+    def quantised(self, recipe: Recipe) -> Any:
+        """The source's ModelProto by `recipe`."""
+        return quantised(self.source, self.calibrated, recipe)
 
     def share_left(self, share: float, *, of: float) -> bool:
         """Whether more than `share` of the `of` seconds is left."""

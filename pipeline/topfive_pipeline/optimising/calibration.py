@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from topfive_pipeline.graphs.running import session
-from topfive_pipeline.optimising.source import Source
+from topfive_pipeline.optimising.source import Source, with_outputs
 
 Method = Literal["max", "entropy", "percentile"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
@@ -50,7 +50,7 @@ def collect(
     Twice: the first time for the ends of the histograms.
     """
     names = sorted(_values(source))
-    running = session(_with_outputs(source.model, names))
+    running = session(with_outputs(source.model, names))
     (taken,) = (each.name for each in running.get_inputs())
     ends = dict.fromkeys(names, (0.0, 0.0))
     for done, crop in enumerate(crops):
@@ -83,15 +83,6 @@ def _values(source: Source) -> Iterator[str]:
     named = {name for node in source.model.graph.node if node.name in source.nodes for name in node.input}
     named |= {name for node in source.model.graph.node if node.name in source.nodes for name in node.output}
     return (name for name in named if known.get(name) == onnx.TensorProto.FLOAT)
-
-
-def _with_outputs(model: Any, names: Sequence[str]) -> Any:
-    """`model` with the values `names` as its outputs."""
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    del result.graph.output[:]
-    result.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
-    return result
 
 
 def _whole(histogram: Histogram) -> tuple[float, float]:

@@ -5,7 +5,7 @@ What lives here: the points and the choice among them. What does not: plots and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from topfive_pipeline.judging.intervals import difference_interval
 from topfive_pipeline.optimising.bench import Bench, Scores
-from topfive_pipeline.optimising.calibration import Method, Ranges
 from topfive_pipeline.optimising.measuring import best_classes, distance, scores_of, speeds
-from topfive_pipeline.optimising.quantising import quantised
 from topfive_pipeline.optimising.sensitivity import Sensitivity
 from topfive_pipeline.optimising.trials import Trial
 
@@ -50,15 +48,13 @@ def mixtures(sensitive: Sequence[Sensitivity], layers: int) -> list[frozenset[st
     return found
 
 
-def measure(
-    bench: Bench, ranges: Mapping[Method, Ranges], best: Trial, floats: Sequence[frozenset[str]]
-) -> list[Point]:
+def measure(bench: Bench, best: Trial, floats: Sequence[frozenset[str]]) -> list[Point]:
     """A point for each of `floats`: all beside the source in the same rounds."""
     source, held = bench.source, bench.held
     models, scores = [], []
     for done, names in enumerate(floats):
         bench.progress(f"the curve of speed against loss, {done + 1} of {len(floats)}")
-        model = quantised(source, ranges[best.recipe.method], replace(best.recipe, floats=names))
+        model = bench.quantised(replace(best.recipe, floats=names))
         models.append(model)
         scores.append(scores_of(model, source.scores, held.crops))
     bench.progress(f"measuring the speed of {len(models)} mixtures beside the original")

@@ -17,13 +17,15 @@ from topfive_pipeline.entry.writing import Entry
 from topfive_pipeline.graphs.tail import EMBEDDING, PROBABILITIES
 from topfive_pipeline.judging import split
 from topfive_pipeline.judging.subjects import Subject
+from topfive_pipeline.judging.ways import Way
+from topfive_pipeline.optimising.candidates import ORIGINAL, runs_on
 from topfive_pipeline.optimising.source import Source
 from topfive_pipeline.proof.models import Written
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.running import Graph
 
 if TYPE_CHECKING:
-    from topfive_pipeline.optimising.optimiser import Optimised
+    from topfive_pipeline.optimising.results import Optimised
 
 PREFIX: Final = "int8."
 """Of the names of all properties that an int8 graph has beside its source's."""
@@ -33,10 +35,19 @@ SOURCE: Final = f"{PREFIX}source.sha256"
 """The property with the digest of the graph that an int8 graph was made of."""
 
 
-def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str], beside: bool = False) -> Entry:
+def entry(
+    subject: Subject,
+    model: Any,
+    *,
+    name: str,
+    properties: dict[str, str],
+    beside: bool = False,
+    way: Way | None = None,
+) -> Entry:
     """The entry `name`: the subject's resize graph as it is, the graph `model`, and the same labels.
 
     With `beside`, `model` is its int8 graph, and its classify graph is the subject's, with the files of its weights.
+    `way`: how its config.pbtxt has it run; None for ONNX Runtime.
     """
     assert subject.resize is not None
     given = onnx.load(subject.classify.path, load_external_data=False)
@@ -49,6 +60,7 @@ def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str]
         crop=(crop[0], crop[1]),
         labels=int(outputs[PROBABILITIES][-1]),
         embedding=None if embedding is None else int(embedding[-1]),
+        openvino=runs_on(way)[1] if way is not None and way.engine == "openvino" else None,
     )
     resize = onnx.load(subject.resize.path)
     path = subject.classify.path
@@ -65,11 +77,12 @@ def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str]
 
 def properties(source: Source, told: Optimised, calibrating: Sequence[Photo]) -> dict[str, str]:
     """What the graph says of how it was made, from what, and what was measured."""
-    assert told.chosen is not None
-    assert told.judged is not None
+    if told.chosen is None or told.judged is None or not told.lands_int8:
+        return {}
     recipe = told.chosen.trial.recipe
     said = {
         "method": f"ONNX Runtime static QDQ, {recipe.kind.name}, weights per channel and symmetric",
+        "rounding": recipe.rounding,
         "scope": recipe.scope,
         "calibration": recipe.method,
         "calibration.photos": str(len(calibrating)),
@@ -83,20 +96,23 @@ def properties(source: Source, told: Optimised, calibrating: Sequence[Photo]) ->
         "sqnr_db": f"{told.judged.distance.sqnr:.1f}",
         "judged.photos": str(told.judged.photos),
     }
-    if told.judged.loss is not None and told.judged.interval is not None:
-        interval = told.judged.interval
-        said["loss"] = f"{told.judged.loss:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+    for name, judged in (("loss", told.judged), ("recipe.loss", told.recipe)):
+        if judged is not None and judged.loss is not None and judged.interval is not None:
+            interval = judged.interval
+            said[name] = f"{judged.loss:.4f} [{interval.low:.4f}, {interval.high:.4f}] on {judged.photos} photos"
     return {PREFIX + name: value for name, value in said.items()}
 
 
-def written(repository: Path, landed: Entry, version: int) -> Written:
-    """The graphs of `landed` as they lie in `repository`, the classify graph in int8."""
+def written(repository: Path, landed: Entry, version: int, *, way: Way | None = None) -> Written:
+    """The graphs of `landed` as they lie in `repository`, the classify graph in int8 and on the engine of `way`."""
     resizing, classifying = (
         graph_path(repository, model, version) for model in (resize_name(landed.name), classify_name(landed.name))
     )
     if landed.int8 is not None:
         classifying = classifying.with_name(INT8_GRAPH)
-    return Written(repository, landed.name, Graph(resizing), Graph(classifying), landed.labels)
+    engine, precision = runs_on(way or ORIGINAL)
+    classify = Graph(classifying, engine=engine, precision=precision)
+    return Written(repository, landed.name, Graph(resizing), classify, landed.labels)
 
 
 def original(subject: Subject) -> Written:

@@ -33,6 +33,11 @@ class Kind:
     weights: Integer
     is_narrow: bool = False
 
+    @property
+    def top(self) -> int:
+        """The highest level of a weight, above the one that stands for zero."""
+        return 64 if self.is_narrow else 127
+
 
 def features() -> tuple[str, ...]:
     """The processor's features that matter for bytes, by Linux's names; empty if it has none, or nobody says so."""

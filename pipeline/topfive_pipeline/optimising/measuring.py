@@ -35,13 +35,15 @@ class Distance:
     """How far scores [n, k] are from those of the network in floating point.
 
     `sqnr`: signal to quantisation noise, dB. `divergence`: mean KL of softmax probabilities, nats. `agreement`: share
-    of images with the same best class. `largest`: the largest difference of a probability.
+    of images with the same best class. `largest`: the largest difference of a probability; `mean`: the mean over images
+    of the largest of each.
     """
 
     sqnr: float
     divergence: float
     agreement: float
     largest: float
+    mean: float
 
 
 def served_session(model: Any, *, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -80,11 +82,13 @@ def distance(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> Dis
     chances, wanted = _softmax(scores), _softmax(reference)
     logs = np.log(np.maximum(wanted, 1e-30)) - np.log(np.maximum(chances, 1e-30))
     same = best_classes(scores) == best_classes(reference)
+    changes = np.abs(chances - wanted).max(axis=1)
     return Distance(
         sqnr=sqnr,
         divergence=float((wanted * logs).sum(axis=1).mean()),
         agreement=float(same.mean()),
-        largest=float(np.abs(chances - wanted).max()),
+        largest=float(changes.max()),
+        mean=float(changes.mean()),
     )
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.optimising.curve import Point
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _ENDINGS = (".png", ".svg", ".pdf")
 
@@ -24,6 +28,21 @@ def check(path: Path) -> None:
 
 def save(points: Sequence[Point], chosen: Point, path: Path, *, title: str) -> None:
     """Write the curve to `path`: a point for each mixture, with how many layers it has in floating point."""
+    figure = _drawn(points, chosen, title)
+    figure.savefig(path)
+
+
+def as_svg(points: Sequence[Point], chosen: Point) -> str:
+    """The same as an element `<svg>` in the style of reports."""
+    import matplotlib as mpl
+
+    from topfive_pipeline.judging.plots import STYLE, svg
+
+    with mpl.rc_context(STYLE):
+        return svg(_drawn(points, chosen, ""), name="curve")
+
+
+def _drawn(points: Sequence[Point], chosen: Point, title: str) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -45,4 +64,4 @@ def save(points: Sequence[Point], chosen: Point, path: Path, *, title: str) -> N
     axes.set_title(title)
     axes.grid(alpha=0.3)
     axes.legend(loc="best")
-    figure.savefig(path)
+    return figure

@@ -1,6 +1,6 @@
 """Quantises a prepared classify graph by ONNX Runtime's tools: weights for each channel, activations by their ranges.
 
-What lives here: one graph out of a source, ranges and a recipe. What does not: which recipe is best.
+What lives here: one graph out of a source, what photos say of it, and a recipe. What does not: which recipe is best.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, Te
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from topfive_pipeline.graphs.pruning import prune
-from topfive_pipeline.optimising.calibration import Method, Ranges
+from topfive_pipeline.optimising.calibrated import Calibrated
+from topfive_pipeline.optimising.calibration import Method
 from topfive_pipeline.optimising.machine import Kind
+from topfive_pipeline.optimising.placing import place_weights
 from topfive_pipeline.optimising.source import BETWEEN, CLAMPS, LAYERS, Source
 
 Scope = Literal["all", "layers"]
 """What is quantised: all that has integer kernels, or only what multiplies by weights."""
+Rounding = Literal["nearest", "compensated"]
+"""How weights become integers: each by itself, or so that their layer's output stays what it was (`rounding`)."""
 _TYPES: Final = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
 _QUANTISE: Final = "QuantizeLinear"
 
@@ -37,6 +41,7 @@ class Recipe:
     kind: Kind
     method: Method
     scope: Scope = "all"
+    rounding: Rounding = "compensated"
     folds_pixels: bool = True
     floats: frozenset[str] = frozenset()
 
@@ -46,7 +51,7 @@ def can_fold(source: Source, kind: Kind) -> bool:
     return source.pixels is not None and kind.activations == "uint8"
 
 
-def quantised(source: Source, ranges: Ranges, recipe: Recipe) -> Any:
+def quantised(source: Source, calibrated: Calibrated, recipe: Recipe) -> Any:
     """The ModelProto of `source` by `recipe`; its inputs and outputs are the same, and its scores are floats."""
     kind = recipe.kind
     model = onnx.ModelProto()
@@ -54,7 +59,7 @@ def quantised(source: Source, ranges: Ranges, recipe: Recipe) -> Any:
     types = LAYERS | CLAMPS | (BETWEEN if recipe.scope == "all" else frozenset())
     chosen = [node.name for node in source.of_types(types) if node.name not in recipe.floats]
     folds = recipe.folds_pixels and can_fold(source, kind)
-    spread = dict(ranges)
+    spread = dict(calibrated.ranges[recipe.method])
     if folds:  # exactly the levels of the bytes
         spread[source.begin] = (-source.zero * source.step, (255 - source.zero) * source.step)
     quantiser = QDQQuantizer(
@@ -90,6 +95,8 @@ def quantised(source: Source, ranges: Ranges, recipe: Recipe) -> Any:
     if (value := _quantised_value(result, source.scores)) is not None:
         restored = next(node.output[0] for node in result.graph.node if value in node.input)
         _replace(result, restored, source.scores)
+    if recipe.rounding == "compensated":
+        place_weights(result, calibrated.weights[kind.top])
     prune(result.graph, [output.name for output in result.graph.output])
     del result.graph.value_info[:]  # what the tool leaves there is of the old graph
     return result

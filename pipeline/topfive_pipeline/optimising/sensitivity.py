@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from topfive_pipeline.optimising.bench import Bench, Pictures, Scores
-from topfive_pipeline.optimising.calibration import Ranges
 from topfive_pipeline.optimising.measuring import distance, scores_of
-from topfive_pipeline.optimising.quantising import Recipe, quantised
+from topfive_pipeline.optimising.quantising import Recipe
 from topfive_pipeline.optimising.source import LAYERS, Source
 
 
@@ -29,7 +28,6 @@ class Sensitivity:
 
 def sensitivities(
     bench: Bench,
-    ranges: Ranges,
     recipe: Recipe,
     few: tuple[Pictures, Scores],
     *,
@@ -44,7 +42,7 @@ def sensitivities(
     pictures, reference = few
 
     def faithful(floats: frozenset[str]) -> float:
-        model = quantised(source, ranges, replace(recipe, floats=floats))
+        model = bench.quantised(replace(recipe, floats=floats))
         return distance(scores_of(model, source.scores, pictures.crops), reference).sqnr
 
     units = units_of(source)

@@ -99,6 +99,15 @@ def constants(model: Any) -> dict[str, Any]:
     return {tensor.name: tensor for tensor in model.graph.initializer}
 
 
+def with_outputs(model: Any, names: Sequence[str]) -> Any:
+    """`model` with the floating-point values `names` as its outputs."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    del result.graph.output[:]
+    result.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
+    return result
+
+
 def _check(model: Any, path: Path) -> None:
     if any(node.op_type in {"QuantizeLinear", "DequantizeLinear"} for node in model.graph.node):
         raise ConfigurationError(f"{path}: it is quantised already; name a version in floating point, as in NAME:1")

@@ -12,10 +12,10 @@ from math import prod
 from typing import Any, Final
 
 from topfive_pipeline.optimising.bench import Bench
-from topfive_pipeline.optimising.calibration import Method, Ranges
+from topfive_pipeline.optimising.calibration import Method
 from topfive_pipeline.optimising.machine import Kind
 from topfive_pipeline.optimising.measuring import Distance, Speed, distance, scores_of, speeds
-from topfive_pipeline.optimising.quantising import Recipe, can_fold, quantised
+from topfive_pipeline.optimising.quantising import Recipe, can_fold
 
 PAYS: Final = 1.1
 """How many times as fast a graph must be to be worth a loss."""
@@ -39,7 +39,8 @@ class Trial:
         recipe = self.recipe
         scope = "" if recipe.scope == "all" else ", layers only"
         floats = f", {len(recipe.floats)} layers in float" if recipe.floats else ""
-        return f"{recipe.kind.name} {recipe.method}{scope}{floats}"
+        rounding = "" if recipe.rounding == "compensated" else ", rounded to nearest"
+        return f"{recipe.kind.name} {recipe.method}{rounding}{scope}{floats}"
 
     @property
     def pace(self) -> float:
@@ -52,14 +53,14 @@ def pace(speed: Mapping[int, Speed]) -> float:
     return float(prod(each.ratio for each in speed.values()) ** (1 / len(speed)))
 
 
-def try_out(bench: Bench, ranges: Mapping[Method, Ranges], recipes: Sequence[Recipe]) -> list[Trial]:
+def try_out(bench: Bench, recipes: Sequence[Recipe]) -> list[Trial]:
     """Quantise by each of `recipes`, and measure all beside the source in the same rounds."""
     models: list[Any] = []
     far: list[Distance] = []
     source = bench.source
     for done, recipe in enumerate(recipes):
         bench.progress(f"quantising, {done + 1} of {len(recipes)}: {recipe.kind.name}, {recipe.method}")
-        models.append(quantised(source, ranges[recipe.method], recipe))
+        models.append(bench.quantised(recipe))
         far.append(distance(scores_of(models[-1], source.scores, bench.held.crops), bench.reference))
     bench.progress(f"measuring the speed of {len(models)} graphs beside the original")
     _, *fast = speeds([source.model, *models], bench.held.crops[0])
@@ -69,17 +70,18 @@ def try_out(bench: Bench, ranges: Mapping[Method, Ranges], recipes: Sequence[Rec
     ]
 
 
-def choose_kind(bench: Bench, ranges: Mapping[Method, Ranges], kinds: Sequence[Kind], method: Method) -> list[Trial]:
+def choose_kind(bench: Bench, kinds: Sequence[Kind], method: Method) -> list[Trial]:
     """All `kinds` by `method`; the fastest is the first, and the others' verdicts say what is wrong with them."""
-    trials = try_out(bench, ranges, [Recipe(kind=kind, method=method) for kind in kinds])
+    trials = try_out(bench, [Recipe(kind=kind, method=method) for kind in kinds])
     best, *others = sorted(trials, key=lambda trial: -trial.pace)
     return [_judged_kind(best, best), *(_judged_kind(each, best) for each in others)]
 
 
-def choose_method(bench: Bench, ranges: Mapping[Method, Ranges], best: Trial, others: Iterable[Method]) -> list[Trial]:
-    """`best` and its recipe by `others`: the one that changes the scores least is the first."""
+def choose_method(bench: Bench, best: Trial, others: Iterable[Method]) -> list[Trial]:
+    """`best`, its recipe by `others` and rounded to nearest; what changes the scores least is the first."""
     recipes = [replace(best.recipe, method=method) for method in others]
-    trials = [best, *(try_out(bench, ranges, recipes) if recipes else [])]
+    recipes.append(replace(best.recipe, rounding="nearest"))
+    trials = [best, *try_out(bench, recipes)]
     first, *rest = sorted(trials, key=lambda trial: -trial.distance.sqnr)
     return [
         first,
@@ -87,7 +89,7 @@ def choose_method(bench: Bench, ranges: Mapping[Method, Ranges], best: Trial, ot
     ]
 
 
-def choose_scope(bench: Bench, ranges: Mapping[Method, Ranges], best: Trial) -> list[Trial]:
+def choose_scope(bench: Bench, best: Trial) -> list[Trial]:
     """`best`, and other ways to treat what is between and before the layers; the best is the first.
 
     The crop's bytes as the first quantised value lose nothing, so this is only a matter of speed.
@@ -95,7 +97,7 @@ def choose_scope(bench: Bench, ranges: Mapping[Method, Ranges], best: Trial) -> 
     recipes = [replace(best.recipe, scope="layers")]
     if can_fold(bench.source, best.recipe.kind):
         recipes.append(replace(best.recipe, folds_pixels=False))
-    trials = [best, *try_out(bench, ranges, recipes)]
+    trials = [best, *try_out(bench, recipes)]
     fastest = max(trial.pace for trial in trials)
     fast = [trial for trial in trials if trial.pace >= fastest * (1 - _SAME)]
     first = max(fast, key=lambda trial: (round(trial.distance.sqnr, 1), trial is best, trial.pace))

@@ -20,7 +20,7 @@ from topfive_pipeline.experiments.runs import GRAPHS, RUN_ID, TRACKING
 from topfive_pipeline.experiments.tracking import Tracker
 from topfive_pipeline.judging.leakage import leaks
 from topfive_pipeline.judging.split import in_part
-from topfive_pipeline.optimising import curve, optimiser, proving, trials
+from topfive_pipeline.optimising import comparison, curve, proving, trials
 from topfive_pipeline.optimising.measuring import Speed
 from topfive_pipeline.proof.photos import read_photos
 from topfive_pipeline.proof.verdict import Finding
@@ -47,7 +47,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     def speeds(models: Sequence[Any], *_: object, **__: object) -> list[dict[int, Speed]]:
         return [{1: Speed(2, 1.9, 2.1), 8: Speed(2, 1.9, 2.1)} for _ in models]
 
-    for module in (trials, curve, optimiser):
+    for module in (trials, curve, comparison):
         monkeypatch.setattr(module, "speeds", speeds)
     monkeypatch.setattr(proving, "_server", lambda *_: iter([Finding("server", None, "left out")]))
 
@@ -57,11 +57,17 @@ def _flags(folder: Path, *more: object) -> tuple[object, ...]:
 
 
 def test_it_shows_what_was_tried_the_curve_the_verdict_and_the_folders(run: Run, copy: Path, fast: None) -> None:
-    ran = run(main, *_flags(copy, "--plot", copy / "curve.svg"))
+    ran = run(main, *_flags(copy, "--plot", copy / "curve.svg", "--report", copy / "report"))
     assert (ran.code, ran.err) == (0, "")
     for said in ("What was tried", "U8S8 max", "← chosen", "They have no labels, so the loss is unknown"):
         assert said in ran.words
     assert (copy / "curve.svg").is_file()
+    page, text = ((copy / "report" / f"report.{ending}").read_text(encoding="utf-8") for ending in ("html", "md"))
+    for title in ("INT8 (entropy)", "INT8 (chosen)", "What came of it"):
+        assert title in page
+        assert title.replace("_", "") in text
+    assert '<svg role="img" aria-label="curve"' in page
+    assert json.loads((copy / "report" / "optimisation.json").read_text(encoding="utf-8"))["outcome"] == "unlabelled"
     assert (copy / "repository" / "pets_classify" / "2" / "model.onnx").is_file()
 
 
@@ -123,6 +129,10 @@ def test_what_did_not_pay_is_recorded_too(
         (("--budget", "-1"), "--budget -1: points of accuracy are from 0 to 100"),
         (("--plot", "curve.jpg"), "--plot curve.jpg"),
         (("--as", "a/b"), "a name has letters"),
+        (("--engines", "tensorrt"), "--engines tensorrt: there are onnxruntime, openvino"),
+        (("--engines", "ort,openvino"), "chooses one engine for all versions of a model"),
+        (("--precisions", "int8,fp16"), "on CPUs ONNX Runtime computes FP16 as FP32"),
+        (("--precisions", "bf16"), "say int8 or mixed"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(flags: tuple[str, ...], said: str, run: Run, given: Path) -> None:

@@ -13,7 +13,9 @@ from tests.pipeline.optimising import networks
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.optimising import calibration
 from topfive_pipeline.optimising.bench import Bench, Pictures
-from topfive_pipeline.optimising.calibration import Histogram
+from topfive_pipeline.optimising.calibrated import Calibrated, calibrate
+from topfive_pipeline.optimising.calibration import METHODS, Histogram
+from topfive_pipeline.optimising.machine import kinds
 from topfive_pipeline.optimising.measuring import scores_of
 from topfive_pipeline.optimising.source import Source, prepare
 from topfive_pipeline.proof.photos import Photo
@@ -35,12 +37,18 @@ def histograms(source: Source) -> dict[str, Histogram]:
     return calibration.collect(source, networks.crops(24), progress=lambda *_: None)
 
 
+@pytest.fixture(scope="session")
+def calibrated(source: Source) -> Calibrated:
+    every = kinds(("avx512_vnni",), machine="x86_64")
+    return calibrate(source, networks.crops(24), methods=METHODS, kinds=every, progress=lambda _: None)
+
+
 @pytest.fixture
-def bench(source: Source) -> Bench:
+def bench(source: Source, calibrated: Calibrated) -> Bench:
     crops = networks.crops(24, seed=6)
     held = Pictures([Photo(Path(f"{number}.png")) for number in range(24)], crops, None)
     reference = scores_of(source.model, source.scores, crops)
-    return Bench(source, held, reference, time.monotonic() + 60, lambda _: None)
+    return Bench(source, calibrated, held, reference, time.monotonic() + 60, lambda _: None)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from topfive_pipeline.optimising.bench import Bench
-from topfive_pipeline.optimising.calibration import Histogram, ranges
 from topfive_pipeline.optimising.curve import Point, knee, lost_share, measure, mixtures
 from topfive_pipeline.optimising.machine import kinds
 from topfive_pipeline.optimising.measuring import Distance, Speed
@@ -23,7 +22,7 @@ def _trial(pace: float, sqnr: float, floats: int = 0) -> Trial:
     return Trial(
         recipe=replace(RECIPE, floats=frozenset(map(str, range(floats)))),
         speed={1: Speed(pace, pace, pace), 8: Speed(pace, pace, pace)},
-        distance=Distance(sqnr=sqnr, divergence=0.0, agreement=1.0, largest=0.0),
+        distance=Distance(sqnr=sqnr, divergence=0.0, agreement=1.0, largest=0.0, mean=0.0),
         megabytes=1.0,
     )
 
@@ -79,13 +78,13 @@ def test_units_that_are_in_others_add_no_point() -> None:
 
 
 def test_points_are_measured_with_their_loss_if_photos_are_labelled(
-    bench: Bench, histograms: dict[str, Histogram], labels: np.ndarray[tuple[int], np.dtype[np.int64]]
+    bench: Bench, labels: np.ndarray[tuple[int], np.dtype[np.int64]]
 ) -> None:
     bench = replace(bench, held=replace(bench.held, labels=labels))
     layers = bench.source.layers
-    nothing, everything = measure(
-        bench, {"max": ranges(histograms, "max")}, _trial(2, 20), [frozenset(), frozenset(layers)]
-    )
+    trial = _trial(2, 20)
+    trial = replace(trial, recipe=replace(trial.recipe, scope="layers"))
+    nothing, everything = measure(bench, trial, [frozenset(), frozenset(layers)])
     assert (nothing.floats, everything.floats) == (0, 3)
     assert nothing.loss == pytest.approx(1 - nothing.trial.distance.agreement)
     assert everything.trial.distance.sqnr > nothing.trial.distance.sqnr

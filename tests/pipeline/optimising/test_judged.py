@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from topfive_pipeline.optimising.bench import Pictures
-from topfive_pipeline.optimising.judged import judge, why_refused
+from topfive_pipeline.optimising.judged import judge, outcome, why_refused
 from topfive_pipeline.proof.photos import Photo
 
 
@@ -34,15 +35,36 @@ def test_losses_and_gains_are_paired() -> None:
     assert judged.decides is None or judged.decides > 100
 
 
-def test_more_than_the_budget_is_refused_with_what_would_help() -> None:
+@pytest.mark.parametrize(
+    ("lost", "budget", "found", "said"),
+    [
+        (1, 0.02, "within", None),
+        (3, 0.005, "undecided", "so these photos do not decide it (some 233 like these would)"),
+        (60, 0.005, "beyond", "which is more in any case; give more photos to calibrate on"),
+    ],
+)
+def test_a_loss_is_within_the_budget_beyond_it_or_undecided(
+    lost: int, budget: float, found: str, said: str | None
+) -> None:
+    after = LABELS.copy()
+    after[:lost] = (after[:lost] + 1) % 4
+    judged = judge(_pictures(100, LABELS), _scores(after), _scores(LABELS), budget=budget)
+    assert outcome(judged, budget=budget) == found
+    why = why_refused(judged, budget=budget)
+    assert why is None if said is None else said in (why or "")
+
+
+def test_only_what_is_undecided_can_be_accepted() -> None:
     after = LABELS.copy()
     after[:3] += 1
     judged = judge(_pictures(100, LABELS), _scores(after), _scores(LABELS), budget=0.005)
-    said = why_refused(judged, budget=0.005)
-    assert said is not None
-    assert said.startswith("it loses 3.0 points on 100 photos that had no part in choosing it, and 0.5 are allowed")
-    assert "more photos to calibrate on" in said
-    assert why_refused(judged, budget=0.03) is None
+    assert (why_refused(judged, budget=0.005) or "").startswith(
+        "it loses 3.0 points on 100 photos that had no part in making it, and 0.5 are allowed; at 95 % it is from -1.3"
+    )
+    assert why_refused(judged, budget=0.005, accepts_undecided=True) is None
+    after = (LABELS + 1) % 4
+    judged = judge(_pictures(100, LABELS), _scores(after), _scores(LABELS), budget=0.005)
+    assert why_refused(judged, budget=0.005, accepts_undecided=True) is not None
 
 
 def test_without_labels_agreement_must_be_high() -> None:

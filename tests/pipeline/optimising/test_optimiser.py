@@ -19,10 +19,11 @@ from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.entry.provenance import properties_of, sha256
 from topfive_pipeline.judging.split import part_of
 from topfive_pipeline.judging.subjects import find
-from topfive_pipeline.optimising import asked, curve, optimiser, proving, trials
+from topfive_pipeline.optimising import asked, comparison, crossing, curve, proving, trials
 from topfive_pipeline.optimising.asked import Wanted
 from topfive_pipeline.optimising.measuring import Speed
-from topfive_pipeline.optimising.optimiser import Optimised, optimise
+from topfive_pipeline.optimising.optimiser import optimise
+from topfive_pipeline.optimising.results import Optimised
 from topfive_pipeline.proof.photos import Photo, read_photos
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.verdict import Finding
@@ -58,7 +59,7 @@ def ratio(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         faster = Speed(said[0], said[0], said[0])
         return [{1: Speed(1, 1, 1), 8: Speed(1, 1, 1)}, *({1: faster, 8: faster} for _ in models[1:])]
 
-    for module in (trials, curve, optimiser):
+    for module in (trials, curve, comparison):
         monkeypatch.setattr(module, "speeds", speeds)
     return said
 
@@ -133,10 +134,26 @@ def test_what_does_not_pay_is_said_and_not_written(repository: Path, photos: Pat
     assert contents(repository) == before
 
 
+def test_with_labels_the_recipe_is_judged_on_both_halves(
+    repository: Path, photos: Path, ratio: list[float], unasked: None
+) -> None:
+    done = _optimised(repository, photos, dry_run=True)
+    assert done.judged is not None
+    assert done.recipe is not None
+    assert done.recipe.photos == done.judged.photos + done.calibrated_on
+    assert done.outcome == "within"
+    assert [row.title for row in done.rows] == [
+        "FP32", "INT8 (max)", "INT8 (entropy)", "INT8 (percentile)", "INT8 (chosen)",
+    ]  # fmt: skip
+    assert done.rows[0].judged.loss == 0
+    assert _optimised(repository, photos, dry_run=True, crosses=False).recipe is None
+
+
 def test_more_than_the_budget_is_not_written(
     repository: Path, photos: Path, ratio: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimiser, "judge", lambda *each, budget: _all_lost(*each, budget=budget))
+    for module in (comparison, crossing):
+        monkeypatch.setattr(module, "judge", _all_lost)
     before = contents(repository)
     done = _optimised(repository, photos, budget=0.5)
     assert "points on" in (done.refused or "")

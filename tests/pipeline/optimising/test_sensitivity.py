@@ -9,9 +9,8 @@ import onnx
 
 from tests.pipeline.optimising import networks
 from topfive_pipeline.entry.names import graph_path
-from topfive_pipeline.optimising import calibration
 from topfive_pipeline.optimising.bench import Bench
-from topfive_pipeline.optimising.calibration import Histogram, ranges
+from topfive_pipeline.optimising.calibrated import calibrate
 from topfive_pipeline.optimising.machine import kinds
 from topfive_pipeline.optimising.measuring import scores_of
 from topfive_pipeline.optimising.quantising import Recipe
@@ -38,10 +37,10 @@ def _fragile() -> Any:
 def test_the_most_sensitive_layer_comes_first(tmp_path: Path, bench: Bench) -> None:
     source = prepare(graph_path(networks.repository(tmp_path, _fragile()), "pets_classify", 1))
     crops = bench.held.crops
-    histograms = calibration.collect(source, crops, progress=lambda *_: None)
+    calibrated = calibrate(source, crops, methods=("max",), kinds=(RECIPE.kind,), progress=lambda _: None)
     reference = scores_of(source.model, source.scores, crops)
-    own = Bench(source, bench.held, reference, bench.until, bench.progress)
-    found = sensitivities(own, ranges(histograms, "max"), RECIPE, (bench.held, reference), may_go_on=lambda: True)
+    own = Bench(source, calibrated, bench.held, reference, bench.until, bench.progress)
+    found = sensitivities(own, RECIPE, (bench.held, reference), may_go_on=lambda: True)
     assert {each.layer for each in found} == set(source.layers)
     assert [each.gain for each in found] == sorted((each.gain for each in found), reverse=True)
     assert found[0].gain > 1
@@ -56,11 +55,10 @@ def test_a_unit_is_a_layer_with_those_that_make_what_it_takes(bench: Bench) -> N
     }
 
 
-def test_when_the_time_is_over_what_was_found_is_kept_and_told(bench: Bench, histograms: dict[str, Histogram]) -> None:
+def test_when_the_time_is_over_what_was_found_is_kept_and_told(bench: Bench) -> None:
     answers = iter((True, False))
     found = sensitivities(
         bench,
-        ranges(histograms, "max"),
         RECIPE,
         (bench.held, bench.reference),
         may_go_on=lambda: next(answers),

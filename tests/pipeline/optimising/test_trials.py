@@ -9,17 +9,11 @@ import pytest
 
 from topfive_pipeline.optimising import trials
 from topfive_pipeline.optimising.bench import Bench
-from topfive_pipeline.optimising.calibration import METHODS, Histogram, Method, Ranges, ranges
 from topfive_pipeline.optimising.machine import kinds
 from topfive_pipeline.optimising.measuring import Speed
 from topfive_pipeline.optimising.trials import choose_kind, choose_method, choose_scope
 
 KINDS = kinds(("avx512_vnni",), machine="x86_64")
-
-
-@pytest.fixture(scope="module")
-def spread(histograms: dict[str, Histogram]) -> dict[Method, Ranges]:
-    return {method: ranges(histograms, method) for method in METHODS}
 
 
 @pytest.fixture
@@ -36,11 +30,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Any:
     return have
 
 
-def test_the_fastest_kind_wins_and_slower_than_floating_point_is_refused_by_name(
-    bench: Bench, spread: dict[Method, Ranges], measured: Any
-) -> None:
+def test_the_fastest_kind_wins_and_slower_than_floating_point_is_refused_by_name(bench: Bench, measured: Any) -> None:
     measured(2.4, 1.2, 0.15)
-    best, *others = choose_kind(bench, spread, KINDS, "max")
+    best, *others = choose_kind(bench, KINDS, "max")
     assert (best.recipe.kind.name, best.verdict) == ("U8S8", "")
     assert [(each.recipe.kind.name, each.verdict) for each in others] == [
         ("S8S8", "slower than U8S8"),
@@ -48,36 +40,34 @@ def test_the_fastest_kind_wins_and_slower_than_floating_point_is_refused_by_name
     ]
 
 
-def test_another_kind_wins_where_it_is_the_fastest(bench: Bench, spread: dict[Method, Ranges], measured: Any) -> None:
+def test_another_kind_wins_where_it_is_the_fastest(bench: Bench, measured: Any) -> None:
     measured(0.7, 1.6, 1.2)
-    assert choose_kind(bench, spread, KINDS, "max")[0].recipe.kind.name == "S8S8"
+    assert choose_kind(bench, KINDS, "max")[0].recipe.kind.name == "S8S8"
 
 
-def test_the_calibration_that_changes_scores_least_wins(
-    bench: Bench, spread: dict[Method, Ranges], measured: Any
-) -> None:
+def test_the_calibration_that_changes_scores_least_wins(bench: Bench, measured: Any) -> None:
     measured(2.0, 1.0, 1.0)
-    best = choose_kind(bench, spread, KINDS, "max")[0]
-    measured(2.0, 2.0)
-    first, *others = choose_method(bench, spread, best, ("entropy", "percentile"))
-    assert len(others) == 2
+    best = choose_kind(bench, KINDS, "max")[0]
+    measured(2.0, 2.0, 2.0)
+    first, *others = choose_method(bench, best, ("entropy", "percentile"))
+    assert len(others) == 3
     assert all(each.distance.sqnr <= first.distance.sqnr and each.verdict.endswith("dB") for each in others)
 
 
-def test_of_scopes_a_clearly_slower_one_is_out(bench: Bench, spread: dict[Method, Ranges], measured: Any) -> None:
+def test_of_scopes_a_clearly_slower_one_is_out(bench: Bench, measured: Any) -> None:
     measured(2.0, 1.0, 1.0)
-    best = choose_kind(bench, spread, KINDS, "max")[0]
+    best = choose_kind(bench, KINDS, "max")[0]
     measured(1.5, 1.9)
-    first, layers, normalised = choose_scope(bench, spread, best)
+    first, layers, normalised = choose_scope(bench, best)
     assert (first.recipe.scope, first.recipe.folds_pixels) == ("all", True)
     assert layers.verdict == "slower"
     assert not normalised.recipe.folds_pixels
 
 
-def test_of_scopes_a_clearly_faster_one_wins(bench: Bench, spread: dict[Method, Ranges], measured: Any) -> None:
+def test_of_scopes_a_clearly_faster_one_wins(bench: Bench, measured: Any) -> None:
     measured(2.0, 1.0, 1.0)
-    best = choose_kind(bench, spread, KINDS, "max")[0]
+    best = choose_kind(bench, KINDS, "max")[0]
     measured(3.0, 2.0)
-    first, *others = choose_scope(bench, spread, best)
+    first, *others = choose_scope(bench, best)
     assert first.recipe.scope == "layers"
     assert {each.verdict for each in others} == {"slower"}
