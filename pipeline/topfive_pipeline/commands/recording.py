@@ -22,7 +22,16 @@ from topfive_pipeline.entry.provenance import sha256
 from topfive_pipeline.entry.writing import versions
 from topfive_pipeline.experiments import figures
 from topfive_pipeline.experiments.log import Log
-from topfive_pipeline.experiments.runs import DATA, DATA_FOLDER, GRAPHS, REFUSED, RESIZE_GRAPH, Run, without_folders
+from topfive_pipeline.experiments.runs import (
+    DATA,
+    DATA_FOLDER,
+    GRAPHS,
+    REFUSED,
+    RESIZE_GRAPH,
+    Run,
+    discreet,
+    without_folders,
+)
 from topfive_pipeline.experiments.tracking import INSTALL
 from topfive_pipeline.importer import Plan
 from topfive_pipeline.judging import markdown
@@ -81,6 +90,7 @@ def of_optimised(
 ) -> Run:
     """The run of an optimisation, whether anything came of it or not."""
     tags = figures.of_photos(in_part(photos, "judge"), given=photos)
+    tags[DATA_FOLDER] = discreet(params["photos"]) or ""
     if done.refused is not None:
         tags[REFUSED] = done.refused
     document = optimised.document(done) | {"written": [folder.name for folder in done.folders]}
