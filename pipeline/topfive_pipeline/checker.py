@@ -7,7 +7,7 @@ does not: the checks of an import against its original (`proof.proving`), and th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from topfive.ground.errors import ConfigurationError
+from topfive.machine.cpu_features import dot_products_of_bytes
 from topfive.models.wiring import apply, classifies, version_of_step
 from topfive.repository.reading import Repository, StoredModel
 from topfive_pipeline.entry.labels import served_labels
@@ -26,7 +27,7 @@ from topfive_pipeline.graphs.cutting import Cut, cut
 from topfive_pipeline.judging.leakage import leaks
 from topfive_pipeline.preprocessing.candidates import candidates
 from topfive_pipeline.preprocessing.reference import pixels
-from topfive_pipeline.proof import on_triton
+from topfive_pipeline.proof import on_triton, two_graphs
 from topfive_pipeline.proof.answers import fault_of
 from topfive_pipeline.proof.photos import Photo, Unreadable, odd_images
 from topfive_pipeline.proof.ranking import CLEAR, FEWEST, Tried, labelled, losses, rank, standard_error, try_out
@@ -123,6 +124,15 @@ def _graph(model: StoredModel, version: int) -> Graph:
     return Graph(model.graph_path(version), engine=model.config.engine, precision=model.config.precision)
 
 
+def _answers_in_int8(chain: Chain, beside: Graph, photos: Sequence[Photo]) -> Finding:
+    if not dot_products_of_bytes():
+        return Finding(two_graphs.STEP, None, f"{beside.path.name} is not run: no server on this processor takes it")
+    found = _answers(replace(chain, classify=beside), photos)
+    if not found.passed:
+        return Finding(two_graphs.STEP, False, f"{beside.path.name}: {found.said}")
+    return two_graphs.compare(chain.classify, beside, [chain.crop(image) for image in _all_images(chain, photos)])
+
+
 def _check_model(
     model: StoredModel, stored: Mapping[str, StoredModel], photos: Sequence[Photo], progress: Progress
 ) -> Checked:
@@ -137,6 +147,9 @@ def _check_model(
         findings.append(_crops(chain, photos))
         if findings[-1].passed is not False:
             findings.append(_answers(chain, photos))
+        classifier = stored[model.config.steps[-1].model] if model.config.steps else model
+        if findings[-1].passed is not False and (beside := two_graphs.int8_of(chain.classify, classifier)) is not None:
+            findings.append(_answers_in_int8(chain, beside, photos))
         if findings[-1].passed is not False and len(known) >= FEWEST and chain.resize is not None:
             finding, warnings, figures = _against_others(chain, labelled(known, what_for="check"), progress)
             findings.append(finding)
@@ -176,7 +189,7 @@ def _crops(chain: Chain, photos: Sequence[Photo]) -> Finding:
 
 def _answers(chain: Chain, photos: Sequence[Photo]) -> Finding:
     """Probabilities in order, labels that fit, and a batch that answers as its images alone."""
-    images = [image for _, image in _images(photos)] if chain.resize is not None else _of_its_size(chain.classify)
+    images = _all_images(chain, photos)
     alone = []
     for image in images:
         answer = chain.classify.named(chain.crop(image))
@@ -281,6 +294,10 @@ def _on_triton(program: Path, repository: Path, served: Mapping[str, StoredModel
 
 def _images(photos: Sequence[Photo]) -> list[tuple[str, NDArray[np.uint8]]]:
     return [*((photo.name, np.asarray(photo.image())) for photo in photos[:40]), *odd_images()]
+
+
+def _all_images(chain: Chain, photos: Sequence[Photo]) -> list[NDArray[np.uint8]]:
+    return [image for _, image in _images(photos)] if chain.resize is not None else _of_its_size(chain.classify)
 
 
 def _of_its_size(graph: Graph) -> list[NDArray[np.uint8]]:

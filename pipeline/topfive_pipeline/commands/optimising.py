@@ -42,9 +42,10 @@ def optimise_model(
         str,
         Option(
             "--as",
-            metavar="VERSION|NAME",
-            help="Where it is written: next (a further version of the model, which servers then serve), a version's "
-            "number, or a name, as NAME_int8, for a model of its own.",
+            metavar="WHERE",
+            help="Where it is written: next (a further version of the model, which servers then serve), beside (a "
+            "further version with both graphs: servers take int8 where the processor multiplies bytes fast), a "
+            "version's number, or a name, as NAME_int8, for a model of its own.",
         ),
     ] = "next",
     calibration: Annotated[

@@ -86,7 +86,8 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     progress("reading the model")
     subject = subject_of(wanted)
     name, version = place_of(wanted, subject)
-    entry = landing.entry(subject, onnx.load(subject.classify.path), name=name, properties={})
+    given = onnx.load(subject.classify.path)
+    entry = landing.entry(subject, given, name=name, properties={}, beside=wanted.beside)
     check_place(entry, wanted.repository, version=version, replace=False)  # before it takes minutes
     source = prepare(subject.classify.path)
     assert subject.resize is not None
@@ -184,7 +185,7 @@ def _finish(task: _Task, told: Optimised, model: Any, bench: Bench) -> Optimised
     properties |= leakage.properties({"calibrate": task.calibrating, "choose": task.held.photos})
     if not wanted.dry_run:
         properties |= wanted.link(f"{task.name}:{task.version}")
-    entry = landing.entry(task.subject, model, name=task.name, properties=properties)
+    entry = landing.entry(task.subject, model, name=task.name, properties=properties, beside=wanted.beside)
     check_place(entry, wanted.repository, version=task.version, replace=False)
     with TemporaryDirectory() as elsewhere:
         place = Path(elsewhere) / "repository" if wanted.dry_run else wanted.repository
