@@ -68,7 +68,11 @@ def _section(name: str, command: Callable[..., int], more: str) -> str:
         f"| {' / '.join(f'`{name}`' for name in each.names)} | {each.default} | {each.help}{each.choices} |\n"
         for each in parameters
     )
-    parts = [f"\n## topfive {name}", f"`topfive {name} {arguments} [flags]`", inspect.getdoc(command) or ""]
+    parts = [
+        f"\n## topfive {name}",
+        f"`{' '.join(filter(None, ('topfive', name, arguments, '[flags]')))}`",
+        inspect.getdoc(command) or "",
+    ]
     return "\n\n".join(filter(None, [*parts, more])) + f"\n\n| flag | default | what it says |\n|---|---|---|\n{rows}"
 
 

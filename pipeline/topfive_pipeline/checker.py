@@ -29,7 +29,7 @@ from topfive_pipeline.preprocessing.candidates import candidates
 from topfive_pipeline.preprocessing.reference import pixels
 from topfive_pipeline.proof import on_triton, two_graphs
 from topfive_pipeline.proof.answers import fault_of
-from topfive_pipeline.proof.photos import Photo, Unreadable, odd_images
+from topfive_pipeline.proof.photos import Photo, Unreadable, noise_images, odd_images
 from topfive_pipeline.proof.ranking import CLEAR, FEWEST, Tried, labelled, losses, rank, standard_error, try_out
 from topfive_pipeline.proof.running import Graph
 from topfive_pipeline.proof.served import serve
@@ -297,11 +297,4 @@ def _images(photos: Sequence[Photo]) -> list[tuple[str, NDArray[np.uint8]]]:
 
 
 def _all_images(chain: Chain, photos: Sequence[Photo]) -> list[NDArray[np.uint8]]:
-    return [image for _, image in _images(photos)] if chain.resize is not None else _of_its_size(chain.classify)
-
-
-def _of_its_size(graph: Graph) -> list[NDArray[np.uint8]]:
-    """Noise of the size that `graph` takes, or 64 x 64 if it takes any."""
-    shape = [size if isinstance(size, int) else 64 for size in graph.shape[1:]]
-    generator = np.random.default_rng(0)
-    return [generator.integers(0, 256, shape, np.uint8) for _ in range(_BATCH)]
+    return [image for _, image in _images(photos)] if chain.resize else noise_images(chain.classify.shape[1:], _BATCH)

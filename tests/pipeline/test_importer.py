@@ -78,6 +78,18 @@ def test_the_same_import_writes_the_same_bytes(
     assert contents(tmp_path / "again") == contents(stated)
 
 
+def test_what_a_network_says_of_the_photos_that_trained_it_is_kept(
+    tmp_path: Path, small_photos: Photos, unserved: None
+) -> None:
+    """So that they never judge it (`judging.leakage`)."""
+    network = networks.linear()
+    onnx.helper.set_model_props(network, {"photos.train": "0123456789abcdef", "author": "somebody"})
+    imported(wanted(tmp_path, network), tmp_path / "repository", small_photos)
+    properties = properties_of(onnx.load(graph_path(tmp_path / "repository", "pets_classify", 1)))
+    assert properties["photos.train"] == "0123456789abcdef"
+    assert "author" not in properties
+
+
 def test_source_and_licence_are_kept_in_the_graph(tmp_path: Path, small_photos: Photos, unserved: None) -> None:
     imported(wanted(tmp_path, source="ours", licence="MIT"), tmp_path / "repository", small_photos)
     properties = properties_of(onnx.load(graph_path(tmp_path / "repository", "pets_classify", 1)))

@@ -22,7 +22,16 @@ from topfive_pipeline.entry.provenance import sha256
 from topfive_pipeline.entry.writing import versions
 from topfive_pipeline.experiments import figures
 from topfive_pipeline.experiments.log import Log
-from topfive_pipeline.experiments.runs import DATA, DATA_FOLDER, GRAPHS, REFUSED, RESIZE_GRAPH, Run, without_folders
+from topfive_pipeline.experiments.runs import (
+    DATA,
+    DATA_FOLDER,
+    GRAPHS,
+    REFUSED,
+    RESIZE_GRAPH,
+    Run,
+    discreet,
+    without_folders,
+)
 from topfive_pipeline.experiments.tracking import INSTALL
 from topfive_pipeline.importer import Plan
 from topfive_pipeline.judging import markdown
@@ -81,6 +90,7 @@ def of_optimised(
 ) -> Run:
     """The run of an optimisation, whether anything came of it or not."""
     tags = figures.of_photos(in_part(photos, "judge"), given=photos)
+    tags[DATA_FOLDER] = discreet(params["photos"]) or ""
     if done.refused is not None:
         tags[REFUSED] = done.refused
     document = optimised.document(done) | {"written": [folder.name for folder in done.folders]}
@@ -88,7 +98,7 @@ def of_optimised(
         model=f"{done.name}:{done.version}",
         params={**params, **_recipe(done)},
         metrics=dict(_of_optimised(done)),
-        tags=tags | _sums_of_entry(repository, done.name, done.version, done.folders),
+        tags=tags | _sums_of_written(repository, done.name, done.version, done.folders),
         texts={"optimised.json": json.dumps(document, indent=2, default=str)},
         files={
             **_files(repository, done.name, done.version, done.folders, graphs=graphs),
@@ -114,7 +124,7 @@ def of_written(
         model=f"{name}:{version}",
         params=params,
         metrics=proof.figures,
-        tags={**refused, **figures.of_photos(photos), **_sums_of_entry(repository, name, version, folders)},
+        tags={**refused, **figures.of_photos(photos), **_sums_of_written(repository, name, version, folders)},
         texts={"proof.json": json.dumps(proof.as_json(), indent=2, default=str)},
         files=_files(repository, name, version, folders, graphs=graphs),
     )
@@ -217,22 +227,22 @@ def _config(classify: Part) -> dict[str, Path]:
     return {CONFIG: path} if path.is_file() else {}
 
 
-def _sums_of_entry(repository: Path, name: str, version: int, folders: Sequence[Path]) -> dict[str, str]:
-    """The graphs of what was written; of a dry run there are none."""
+def _sums_of_written(repository: Path, name: str, version: int, folders: Sequence[Path]) -> dict[str, str]:
+    """The graphs of what was written: of two the int8 graph, which is what was made; of a dry run there are none."""
     if not folders:
         return {}
-    resizes = versions(repository / resize_name(name))
-    return {GRAPHS: sha256(graph_path(repository, classify_name(name), version))} | (
-        {RESIZE_GRAPH: sha256(graph_path(repository, resize_name(name), resizes[-1]))} if resizes else {}
-    )
+    classify, resizes = graph_path(repository, classify_name(name), version), versions(repository / resize_name(name))
+    (made, *_) = [*(path for path in classify.parent.glob("*.onnx") if path != classify), classify]
+    resize = graph_path(repository, resize_name(name), resizes[-1])
+    return {GRAPHS: sha256(made), RESIZE_GRAPH: sha256(resize)}
 
 
 def _files(repository: Path, name: str, version: int, folders: Sequence[Path], *, graphs: bool) -> dict[str, Path]:
+    """The configuration, and all files of the graphs of this version if they are to be kept."""
     if not folders:
         return {}
-    kept: dict[str, Path] = {CONFIG: repository / classify_name(name) / CONFIG}
-    if graphs:
-        found = [graph_path(repository, each, version) for each in (resize_name(name), classify_name(name))]
-        for path in (file for graph in found if graph.is_file() for file in graph.parent.rglob("*") if file.is_file()):
-            kept[f"graphs/{path.relative_to(repository).as_posix()}"] = path
+    kept = {CONFIG: repository / classify_name(name) / CONFIG}
+    for model in (resize_name(name), classify_name(name)) if graphs else ():
+        found = (path for path in (repository / model / str(version)).rglob("*") if path.is_file())
+        kept |= {f"graphs/{path.relative_to(repository).as_posix()}": path for path in found}
     return kept

@@ -22,6 +22,8 @@ _SHIPPED: Final = Path(__file__).parent / "photos"
 _ENDINGS: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 _LISTING: Final = "labels.csv"
 _ODD_SIZES: Final = ((1, 1), (1, 64), (64, 1), (3, 900), (900, 3), (255, 257), (31, 33))
+_FREE_SIDE: Final = 64
+"""Pixels."""
 
 
 class Unreadable(ConfigurationError):
@@ -76,6 +78,13 @@ def odd_images() -> Iterator[tuple[str, NDArray[np.uint8]]]:
     generator = np.random.default_rng(0)
     for height, width in _ODD_SIZES:
         yield f"{height}x{width}", generator.integers(0, 256, (height, width, 3), np.uint8)
+
+
+def noise_images(shape: Sequence[object], count: int) -> list[NDArray[np.uint8]]:
+    """`count` images of noise in the `shape` [h, w, 3] that a graph takes: a side that is no number is free, so 64."""
+    generator = np.random.default_rng(0)
+    sizes = [size if isinstance(size, int) else _FREE_SIDE for size in shape]
+    return [generator.integers(0, 256, sizes, np.uint8) for _ in range(count)]
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -22,6 +22,7 @@ _PURPOSES: Final = {
     "import": "makes a servable model of a trained network (ONNX), and proves it",
     "check": "holds a model repository to the same proof",
     "example": "shows how a client calls a model",
+    "optimise": "makes a faster version of a model in eight-bit integers, if that pays here",
     "evaluate": "judges models on labelled photos: accuracy, speed, size",
     "experiments": "lists, shows and compares the runs of these commands",
     "optimise": "makes an int8 version of a model, if that pays on this machine",

@@ -7,15 +7,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from tests.pipeline import colours
 from tests.pipeline.commands.conftest import Run
 from tests.pipeline.conftest import no_servers
-from tests.pipeline.importing import imported, said, wanted
+from tests.pipeline.importing import edit, imported, said, wanted
 from topfive_pipeline import checker
 from topfive_pipeline.commands.checking import main
-from topfive_pipeline.proof.photos import Photo
+from topfive_pipeline.entry.names import graph_path
+from topfive_pipeline.judging.leakage import properties
+from topfive_pipeline.proof.photos import Photo, read_photos
 from topfive_pipeline.proof.verdict import Finding
 
 
@@ -41,6 +44,16 @@ def test_a_warning_is_no_failure(run: Run, wrong: Path, warm: None) -> None:
     assert "pets proof resize ok images of all sizes give [8, 8, 3]" in ran.words
     assert "another preprocessing is clearly better warning the preprocessing '" in ran.words
     assert "all of them proof server ok" in ran.words
+
+
+def test_photos_that_made_a_model_are_said_to_flatter_it(run: Run, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "_loaded", lambda _: Finding("server", None, "left out"))
+    photos = read_photos(copy / "photos")
+    graph = graph_path(copy / "repository", "pets_classify", 1)
+    edit(graph, lambda model: onnx.helper.set_model_props(model, properties({"calibrate": photos[:2]})))
+    ran = run(main, copy / "repository", "--photos", copy / "photos")
+    names = f"{photos[0].name}, {photos[1].name}"
+    assert f"warning its accuracy is flattered: 2 that calibrated pets ({names})" in ran.words
 
 
 def test_a_model_that_does_not_hold_is_exit_code_one(run: Run, copy: Path) -> None:
