@@ -8,7 +8,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
-SOURCES := .ci service pipeline benchmarks loadgen loadtests deploy tests
+SOURCES := .ci service pipeline benchmarks loadtests deploy tests
 
 # Its theme prints a page of advice to the terminal at every build, unless told not to.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
@@ -162,7 +162,7 @@ $(VENV)/.panels: $(wildcard $(PANELS)/*.* $(PANELS)/.npmrc $(PANELS)/nothing/*) 
 # The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. A later one takes
 # its versions from an earlier one, so that all of them fit into one environment. export.txt holds only what dev.txt does not;
 # it is resolved as for a platform whose torch has no CUDA parts, which export-cuda.txt has. image.txt and gpu.txt are for
-# the images (Dockerfile), which import models too; gpu.txt leaves out the ONNX Runtime that the GPU's takes the place of.
+# the images (Dockerfile), which import models too; image.txt has OpenVINO, and gpu.txt leaves out the ONNX Runtime that the GPU's takes the place of.
 # loadtest.txt has nothing that only serving needs; triton.txt is for the tritonserver of the tests; build.txt is what makes
 # our own wheel.
 COMPILE := $(BIN)/uv --quiet pip compile --python-version 3.11 --no-strip-extras --custom-compile-command 'make lock' \
@@ -181,7 +181,7 @@ lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (
 	@$(UV) $(HASHED) --extra dev --no-emit-package topfive --constraint requirements/serve.txt --output-file requirements/dev.txt
 	@$(BIN)/python -c '$(LOADTEST)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt \
 		--output-file requirements/loadtest.txt
-	@$(UV) $(HASHED) --extra import --constraint requirements/dev.txt --output-file requirements/image.txt
+	@$(UV) $(HASHED) --extra import --extra openvino --constraint requirements/dev.txt --output-file requirements/image.txt
 	@$(UV) $(LINUX) --extra gpu --extra import --no-emit-package onnxruntime --constraint requirements/serve.txt \
 		--output-file requirements/gpu.txt
 	@$(BIN)/python -c '$(BUILD)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt --output-file requirements/build.txt
