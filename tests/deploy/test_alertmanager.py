@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -77,6 +78,7 @@ def notices(tmp_path: Path) -> Iterator[Notices]:
     with closing(Notices(tmp_path)) as started:
         while not started.is_ready():
             assert started.process.poll() is None, started.errors
+            threading.Event().wait(0.02)  # it can only be asked again
         yield started
 
 

@@ -400,7 +400,10 @@ def test_the_alert_of_batches_that_fail_fires(scraped: Scraped) -> None:
 
 @needs_grafanas_components
 def test_every_panel_is_drawn_whole(scraped: Scraped, tmp_path: Path) -> None:
-    """By Grafana's own components: no panel is empty, no line is missing, and no text is cut off."""
+    """By Grafana's own components: no panel is empty, no line is missing, and no text is cut off.
+
+    PANELS_PICTURE names a file to keep the picture in, to look at it.
+    """
     panels = [panel for panel in BOARDS["topfive.json"]["panels"] if panel["type"] != NOT_DRAWN]
     drawn, picture = {}, Path(os.environ.get("PANELS_PICTURE", tmp_path / "panels.png"))
     with drawing() as canvas:
@@ -421,6 +424,8 @@ def test_every_panel_is_drawn_whole(scraped: Scraped, tmp_path: Path) -> None:
             assert seen.ink > 50 * len(seen.legend), f"{title} has next to no lines"
         elif panel["type"] == "stat":
             assert re.search(r"\d", seen.text), f"{title}: {seen.text}"
+        if title == "Ready":
+            assert {ONE, TWO} <= set(seen.text.splitlines()), "each number has the name of its service"
 
 
 def test_a_start_is_marked_when_it_was(scraped: Scraped) -> None:

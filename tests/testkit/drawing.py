@@ -89,7 +89,8 @@ _UNTIL_STILL: Final = """() => new Promise((done) => {
 
 _LOOK: Final = """(id) => {
   const panel = document.getElementById(id);
-  const inside = (inner, outer) => inner.right <= outer.right + 1 && inner.bottom <= outer.bottom + 1;
+  const inside = (inner, outer) => inner.right <= outer.right + 1;
+  const above = (inner, outer) => inner.bottom <= outer.bottom + 1;
   const canvas = panel.querySelector(".uplot canvas");
   let ink = 0;
   if (canvas) {
@@ -108,7 +109,9 @@ _LOOK: Final = """(id) => {
     const text = textOf(item);
     for (let outer = item; outer !== panel.parentElement; outer = outer.parentElement) {
       const clips = [panel, item].includes(outer) || getComputedStyle(outer).overflowY !== "visible";
-      if (clips && !inside(text, outer.getBoundingClientRect())) return true;
+      const scrolls = item.role === "cell"; // a table with many rows is scrolled
+      const frame = outer.getBoundingClientRect();
+      if (clips && !(inside(text, frame) && (scrolls || above(text, frame)))) return true;
     }
     return false;
   };

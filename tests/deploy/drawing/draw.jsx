@@ -7,6 +7,7 @@ import {
   applyFieldOverrides,
   createTheme,
   dateTime,
+  getDisplayValueAlignmentFactors,
   getFieldDisplayValues,
   identityOverrideProcessor,
   standardTransformers,
@@ -128,7 +129,15 @@ function Stat({ panel, data, width, height }) {
     />
   );
   return (
-    <VizRepeater getValues={values} renderValue={draw} source={data} width={width} height={height} orientation="auto" />
+    <VizRepeater
+      getValues={values}
+      getAlignmentFactors={getDisplayValueAlignmentFactors}
+      renderValue={draw}
+      source={data}
+      width={width}
+      height={height}
+      orientation="auto"
+    />
   );
 }
 
