@@ -99,6 +99,7 @@ FROM serving AS cpu
 LABEL org.opencontainers.image.title="topfive" \
       org.opencontainers.image.description="Image classification served from ONNX graphs"
 COPY --from=installed-cpu /opt/topfive /opt/topfive
-# As above.
-RUN PYTHONDONTWRITEBYTECODE= topfive --help >/dev/null
+# As above; OpenVINO too, which is loaded only for models that ask for it.
+RUN PYTHONDONTWRITEBYTECODE= topfive --help >/dev/null \
+    && python -c 'from topfive.backends.openvino_runtime import load; load()'
 USER 10001:10001

@@ -22,7 +22,7 @@ NOTE = (
 def line(window: Window) -> str:
     """One window as a line of progress."""
     unit = " connections" if isinstance(window.setting, int) else ""
-    head = f"round {window.round + 1}  {window.scenario:8}{window.setting or ''}{unit}"
+    head = f"round {window.round + 1}  {window.scenario:8} {window.setting or ''}{unit}"
     known = [name for name in (f.IMAGES, f.CPU, "p50", f.START, f.MEMORY) if name in window.values]
     return f"{head:42}" + "  ".join(f"{name} {tables.number(window.values[name]):6}" for name in known)
 

@@ -202,7 +202,7 @@ def _start(stack: ExitStack, source: Path, triton: Tritonserver, *, classifier: 
     def batches() -> tuple[float, float]:
         return of_triton(triton, classifier)
 
-    embedded = stack.enter_context(closing(Service(source)))
+    embedded = stack.enter_context(closing(Service(source, "--precision", "fp32")))
     service = stack.enter_context(closing(Service(source, "--triton-url", triton.url, backend="triton")))
     return [
         Target(EMBEDDED, embedded, [embedded.cpu_seconds], lambda: of_service(embedded)),

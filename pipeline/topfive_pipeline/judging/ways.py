@@ -6,6 +6,7 @@ What does not live here: which model that is (`judging.subjects`), and whether t
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -36,6 +37,11 @@ class Way:
     def __str__(self) -> str:
         return "-".join(filter(None, (self.engine, self.numbers)))
 
+    @property
+    def words(self) -> str:
+        """For tables."""
+        return str(self).replace("-", " ")
+
 
 def read_way(said: str, *, of: str) -> Way:
     """The way that is `said` after the @ of the model `of`; raises `ConfigurationError` if it is none."""
@@ -50,6 +56,20 @@ def read_way(said: str, *, of: str) -> Way:
     return Way(engines[0] if engines else None, numbers[0] if numbers else None)
 
 
+def ways_of(engines: Sequence[str], numbers: Sequence[str]) -> list[Way]:
+    """Every engine with all numbers; if there are none of one kind, only the other is chosen.
+
+    Raises `ConfigurationError` if one does not exist.
+    """
+    for flag, said, known in (("engines", engines, ENGINES), ("precisions", numbers, NUMBERS)):
+        for each in said:
+            if each not in known:
+                raise ConfigurationError(f"--{flag}: {each!r} is none; it must be of {', '.join(known)}")
+    on: list[Engine | None] = [*(known for known in ENGINES if known in engines)] or [None]
+    computing: list[Numbers | None] = [*(known for known in NUMBERS if known in numbers)] or [None]
+    return [Way(engine, each) for engine in on for each in computing]
+
+
 def numbers_of(path: Path, config: ModelConfig) -> Numbers:
     """The numbers in which the graph in the file at `path` computes by `config`."""
     return "int8" if precision_of(path) == "INT8" else config.precision
@@ -57,13 +77,15 @@ def numbers_of(path: Path, config: ModelConfig) -> Numbers:
 
 def why_not_so(path: Path, config: ModelConfig, way: Way) -> str | None:
     """Why the graph in the file at `path` cannot run in this way here; None if it can."""
+    changed = changed_by(config, way)
+    if (why := why_not(changed.engine, changed.precision)) is not None:
+        return why
     quantised = precision_of(path) == "INT8"
     if way.numbers == "int8" and not quantised:
         return "its graph is not quantised; `topfive optimise` makes a version that is"
     if way.numbers in ("fp32", "bf16") and quantised:
         return "its graph is quantised: it computes in int8"
-    changed = changed_by(config, way)
-    return why_not(changed.engine, changed.precision)
+    return None
 
 
 def changed_by(config: ModelConfig, way: Way) -> ModelConfig:

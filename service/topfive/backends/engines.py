@@ -28,10 +28,11 @@ class Sessions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPlan:
-    """The cores to fill, and the threads for a request that comes alone."""
+    """The cores to fill, the threads for a request that comes alone, and where TensorRT may keep its engines."""
 
     cores: int
     alone_threads: int
+    engine_cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ def layout_of(config: ModelConfig, plan: SessionPlan) -> Layout:
     return Layout(threads, slots, 1 if threads == 1 else slots, 1, alone)
 
 
-def open_graph(path: Path, config: ModelConfig, *, threads: int, streams: int = 1) -> LoadedGraph:
+def open_graph(
+    path: Path, config: ModelConfig, *, threads: int, streams: int = 1, engine_cache: Path | None = None
+) -> LoadedGraph:
     """Open the graph at `path` on the engine, and in the precision, of `config`; raises `ConfigurationError`."""
     if config.engine == "openvino":
         return openvino_runtime.Graph(
@@ -71,7 +74,15 @@ def open_graph(path: Path, config: ModelConfig, *, threads: int, streams: int = 
             outputs=config.outputs,
             precision=config.precision,
         )
-    return onnx_runtime.Graph(path, threads=threads, inputs=config.inputs, outputs=config.outputs, device=config.device)
+    return onnx_runtime.Graph(
+        path,
+        threads=threads,
+        inputs=config.inputs,
+        outputs=config.outputs,
+        device=config.device,
+        gpu=config.gpu,
+        engine_cache=engine_cache,
+    )
 
 
 async def open_sessions(config: ModelConfig, path: Path, plan: SessionPlan, pool: WorkerPool) -> Sessions:
@@ -79,7 +90,9 @@ async def open_sessions(config: ModelConfig, path: Path, plan: SessionPlan, pool
     layout = layout_of(config, plan)
 
     def opening(threads: int, streams: int = 1) -> asyncio.Future[LoadedGraph]:
-        return pool.run(partial(open_graph, path, config, threads=threads, streams=streams))
+        return pool.run(
+            partial(open_graph, path, config, threads=threads, streams=streams, engine_cache=plan.engine_cache)
+        )
 
     first = await opening(layout.threads, layout.streams)
     if first.on_gpu:

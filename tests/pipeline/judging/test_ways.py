@@ -17,8 +17,8 @@ from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.judging.answering import answers_of
 from topfive_pipeline.judging.footprint import footprint_of
 from topfive_pipeline.judging.speed import paces_of
-from topfive_pipeline.judging.subjects import find
-from topfive_pipeline.judging.ways import Way, changed_by, numbers_of, read_way
+from topfive_pipeline.judging.subjects import Missing, find, find_in_ways
+from topfive_pipeline.judging.ways import ENGINES, Way, changed_by, numbers_of, read_way, ways_of
 from topfive_pipeline.proof import engines
 from topfive_pipeline.proof.photos import read_photos
 
@@ -105,3 +105,57 @@ def test_both_engines_answer_the_same_and_are_timed(judged_folder: Path) -> None
         images = [np.zeros((9, 8, 3), np.uint8)]
         paces = paces_of(subjects[:2], images, batches=(3,), cores=2, rounds=1, progress=lambda _: None)
     assert [pace.case for pace in paces[1]] == ["alone", "batch 3"]
+
+
+def test_every_engine_with_every_precision() -> None:
+    assert ways_of(["openvino", "onnxruntime"], ["int8", "fp32"]) == [
+        Way("onnxruntime", "fp32"),
+        Way("onnxruntime", "int8"),
+        Way("openvino", "fp32"),
+        Way("openvino", "int8"),
+    ]
+    assert ways_of(["openvino"], []) == [Way("openvino")]
+    assert ways_of([], ["bf16"]) == [Way(None, "bf16")]
+
+
+@pytest.mark.parametrize(
+    ("engines", "numbers", "words"),
+    [
+        (["ort"], [], "--engines: 'ort' is none; it must be of onnxruntime, openvino"),
+        ([], ["fp16"], "--precisions: 'fp"),
+    ],
+)
+def test_what_is_no_engine_or_precision_is_refused(engines: list[str], numbers: list[str], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        ways_of(engines, numbers)
+
+
+def test_models_run_in_all_ways_in_which_they_can(judged_folder: Path, tmp_path: Path) -> None:
+    """And what none can run in is told with its reason."""
+    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    repository = Path(shutil.copytree(judged_folder / "repository", tmp_path / "repository"))
+    edit(graph_path(repository, "pets_classify", 2), quantise)
+    ways = ways_of(ENGINES, ["fp32", "int8"])
+    subjects, missing = find_in_ways(["pets:1", "pets:2"], repository, ways)
+    assert [(subject.title, subject.engine, subject.numbers) for subject in subjects] == [
+        ("pets:1@onnxruntime-fp32", "onnxruntime", "fp32"),
+        ("pets:2@onnxruntime-int8", "onnxruntime", "int8"),
+        ("pets:1@openvino-fp32", "openvino", "fp32"),
+        ("pets:2@openvino-int8", "openvino", "int8"),
+    ]
+    assert missing == ()
+    subjects, missing = find_in_ways(["pets:1"], repository, [*ways[:2], Way("onnxruntime", "bf16")])
+    assert [subject.title for subject in subjects] == ["pets:1@onnxruntime-fp32"]
+    assert missing == (
+        Missing("onnxruntime int8", "its graph is not quantised; `topfive optimise` makes a version that is"),
+        Missing("onnxruntime bf16", "ONNX Runtime has no bf16 for whole networks on CPUs"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [("pets:1", "pets:1 can run in no way that is asked for: ONNX"), ("pets:1@fp32", "leave out --engines and --prec")],
+)
+def test_no_way_and_two_ways_at_once_are_refused(asked: str, words: str, judged_folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        find_in_ways([asked], judged_folder / "repository", [Way("onnxruntime", "bf16")])
