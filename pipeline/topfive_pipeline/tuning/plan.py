@@ -69,7 +69,8 @@ def planned(
     whole = plan.loads * (needed + BETWEEN) + start_seconds
     raise ConfigurationError(
         f"--time: {objective.text} cannot be judged in {seconds:.0f} s: at some {rate:.3g} answers a "
-        f"second a load must last {needed:.1f} s (for {objective.fewest} answers, and ten times the limit), and even one candidate needs {plan.loads} "
+        f"second a load must last {needed:.1f} s (for {objective.fewest} answers, and ten "
+        f"times the limit), and even one candidate needs {plan.loads} "
         f"loads; say --time {whole + 1:.0f}s, or another objective (a lower percentile, or throughput)"
     )
 
