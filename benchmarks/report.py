@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks import figures as f
 from benchmarks.figures import Config, Figure, Window
-from loadgen import tables, verdict
-from loadgen.verdict import Check
+from topfive_loadgen import tables, verdict
+from topfive_loadgen.verdict import Check
 
 SERVICE = (f.IMAGES, f.THROUGHPUT, *f.PERCENTILES, f.CPU, f.EFFICIENCY, f.BATCH, *f.STAGES, f.CLIENT_CPU, f.BYSTANDER)
 BARE = (f.IMAGES, f.CPU, f.STEP, f.BYSTANDER)

@@ -115,6 +115,16 @@ async def test_the_per_image_graph_gives_what_onnx_runtime_gives(stored: dict[st
     assert graph.blocking
 
 
+@pytest.mark.parametrize("size", [(1, 1), (224, 224), (67, 211), (375, 500)])
+async def test_an_image_is_resized_to_the_same_bytes_on_one_core_and_on_all(
+    stored: dict[str, StoredModel], size: tuple[int, int]
+) -> None:
+    factory = EmbeddedFactory(cores=2, alone_threads=0)
+    graph = await factory.per_image(stored[RESIZE].config, stored[RESIZE].graph_path(1))
+    images = np.random.default_rng(2).integers(0, 256, (1, *size, 3), np.uint8)
+    assert graph(images, alone=True).tobytes() == graph(images).tobytes()
+
+
 async def test_alone_and_in_company_agree(real: EmbeddedBackend) -> None:
     """Another session with other threads: the same labels, probabilities up to the last bits."""
     assert real.serves_alone

@@ -132,6 +132,26 @@ async def test_a_lone_request_gets_all_slots_and_only_while_it_is_calm() -> None
     assert await answers(first, second, third, fourth) == [[1], [2], [3], [4]]
 
 
+async def test_an_image_that_has_all_slots_is_prepared_on_all_cores_and_others_are_not() -> None:
+    bench = Bench(HeldBackend(slots=2, serves_alone=True))
+    graph = FussyGraph()
+
+    def submit(value: int) -> asyncio.Task[object]:
+        unprepared = Unprepared(image(value, (4, 4, 3)), graph, SHAPE)
+        return asyncio.get_running_loop().create_task(bench.batcher.submit([unprepared]))
+
+    requests = []
+    for value in (1, 2, 3):
+        requests.append(submit(value))
+        await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    assert graph.alone == [True, False, False]
+    for batch in list(bench.backend.held):
+        batch.answer()
+    await asyncio.gather(*requests)
+
+
 async def test_nothing_is_handed_over_ahead_of_a_request_that_has_all_slots() -> None:
     """It would run beside it, on cores that are taken: more threads than cores."""
     bench = Bench(HeldBackend(slots=2, serves_alone=True, batch_size_that_pays=1, prefetch=2))
@@ -183,7 +203,11 @@ class FussyGraph:
 
     blocking = True
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def __init__(self) -> None:
+        self.alone: list[bool] = []
+
+    def __call__(self, images: NDArray[np.uint8], *, alone: bool = False) -> NDArray[np.uint8]:
+        self.alone.append(alone)
         if images.flat[0] == 13:
             raise ValueError("bad luck")
         return images[:, ::2, ::2]

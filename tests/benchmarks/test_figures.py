@@ -72,6 +72,7 @@ def test_the_bare_latency_is_the_better_lone_configuration() -> None:
     """One thread or two, whichever answers a lone image sooner; a batch's time does not count."""
     windows = [service(0), bare(0, TWO_SESSIONS, step=1), bare(0, LONE[0], step=8), bare(0, LONE[1], step=6.5)]
     assert figures(windows)[Figure(f.OVERHEAD, RAW224, 8)] == pytest.approx(3.5)
+    assert figures(windows)[Figure(f.LONE_CLIENT, RAW224, 8)] == pytest.approx(10 - 1.08 * 6.5)
 
 
 def test_mixed_batches_are_compared_with_raw_ones_at_the_same_connections() -> None:

@@ -54,9 +54,11 @@ class SlowResize:
     clock: FakeClock
     blocking: bool
     seen: list[tuple[int, ...]]
+    alone: list[bool]
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def __call__(self, images: NDArray[np.uint8], *, alone: bool = False) -> NDArray[np.uint8]:
         self.seen.append(images.shape)
+        self.alone.append(alone)
         self.clock.time += 0.25
         return images[:, :2, :2]
 
@@ -117,11 +119,13 @@ class BodyHere:
 @pytest.fixture(params=[True, False], ids=["on a worker thread", "on the event loop"])
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     clock, events = FakeClock(), Events()
-    resize = SlowResize(clock, request.param, [])
+    resize = SlowResize(clock, request.param, [], [])
     pool = WorkerPool(threads=4, name="aside")
     limits = ImageLimits(max_pixels=200_000, max_dimension=1_000, max_images=4)
+    backend = NullBackend(outputs=OUTPUTS, max_batch_size=4)
+    backend.serves_alone = True
     batcher = Batcher(
-        backend=NullBackend(outputs=OUTPUTS, max_batch_size=4),
+        backend=backend,
         limits=QueueLimits(4, 100, 1 << 30),
         clock=clock,
         hooks=events.hooks(),
@@ -198,6 +202,21 @@ async def test_an_answer_has_a_row_for_every_image_and_says_who_gave_it(bench: B
 async def test_an_encoded_image_is_decoded_at_its_own_size(bench: Bench, cat: Photo, encode: Encode) -> None:
     await bench.classify(encode(cat, "PNG"), EncodedImage())
     assert bench.resize.seen == [(1, *cat.shape)]
+
+
+async def test_a_file_that_comes_alone_is_resized_on_all_cores_and_files_in_company_are_not(
+    bench: Bench, cat: Photo, encode: Encode
+) -> None:
+    file = encode(cat[:30], "PNG")
+    await bench.classify(file, EncodedImage())
+    assert bench.resize.alone == [True]
+    await bench.classify([file, file], EncodedImages(["a", "b"]))
+    assert bench.resize.alone == [True, False, False], "files of one request"
+    first, second = (asyncio.ensure_future(bench.classify(file, EncodedImage())) for _ in range(2))
+    await asyncio.gather(first, second)
+    assert bench.resize.alone[4:] == [False], "the second of two requests"
+    await bench.classify(file, EncodedImage())
+    assert bench.resize.alone[-1]
 
 
 async def test_several_files_are_answered_in_their_order_whatever_their_sizes(

@@ -83,8 +83,11 @@ class PerImageGraph(Protocol):
 
     blocking: bool
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """From UINT8 [N, H, W, 3] to UINT8 [N, height, width, 3]; several worker threads call it at once."""
+    def __call__(self, images: NDArray[np.uint8], *, alone: bool = False) -> NDArray[np.uint8]:
+        """From UINT8 [N, H, W, 3] to UINT8 [N, height, width, 3]; several worker threads call it at once.
+
+        `alone`: nothing else runs, so that it may use all cores. What it makes is the same.
+        """
 
 
 class TriedPerImageGraph(PerImageGraph, Protocol):

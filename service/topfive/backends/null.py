@@ -70,7 +70,7 @@ class NullPerImageGraph:
         self._image = np.zeros([abs(size) for size in output.shape[1:]], np.uint8)
         self.made = frozenset({self._image.shape})
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def __call__(self, images: NDArray[np.uint8], *, alone: bool = False) -> NDArray[np.uint8]:
         """UINT8 [N, ...] of zeros, N as in `images`."""
         return np.broadcast_to(self._image, (len(images), *self._image.shape))
 

@@ -5,6 +5,7 @@ What lives here: that graph, and its loading. What does not: which graphs these 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,51 +25,63 @@ from topfive.repository.model_config import ModelConfig
 class EmbeddedPerImageGraph:
     """A graph that runs on the calling worker thread, on at most `max_batch_size` images at a time.
 
-    `made`: the shapes that it was seen to make of an image.
+    `alone`, if given, is the same graph with the threads of all cores, for an image that comes alone. `made`: the
+    shapes that it was seen to make of an image.
     """
 
     blocking = True
 
-    def __init__(self, graph: Graph, *, max_batch_size: int, made: frozenset[tuple[int, ...]]) -> None:
+    def __init__(
+        self, graph: Graph, alone: Graph | None, *, max_batch_size: int, made: frozenset[tuple[int, ...]]
+    ) -> None:
         self.made = made
         self._graph = graph
+        self._alone = alone or graph
         self._max_batch_size = max_batch_size
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def __call__(self, images: NDArray[np.uint8], *, alone: bool = False) -> NDArray[np.uint8]:
         """The first output of the graph for `images`."""
-        most = self._max_batch_size
+        most, graph = self._max_batch_size, self._alone if alone else self._graph
         if len(images) <= most:
-            return self._graph.run(images)[0]
-        return np.concatenate(
-            [self._graph.run(images[start : start + most])[0] for start in range(0, len(images), most)]
-        )
+            return graph.run(images)[0]
+        return np.concatenate([graph.run(images[start : start + most])[0] for start in range(0, len(images), most)])
 
 
-async def load_per_image(config: ModelConfig, path: Path, loading: BoundedLoading) -> EmbeddedPerImageGraph:
+async def load_per_image(
+    config: ModelConfig, path: Path, loading: BoundedLoading, *, alone_threads: int
+) -> EmbeddedPerImageGraph:
     """The graph at `path`, opened and warm; raises `ConfigurationError`.
 
-    It has run on images of several sizes, and made of each what config.pbtxt declares.
+    It has run on images of several sizes, and made of each what config.pbtxt declares. It is opened once more, with
+    `alone_threads`, if these are more than its own.
     """
-    graph = await loading.run(f"{path}: opening the graph", partial(_open, config, path))
-    made = await loading.run(f"{path}: its warm-up", partial(_warm_up, config, path, graph))
-    return EmbeddedPerImageGraph(graph, max_batch_size=config.graph_batch_size, made=made)
+    graphs = await loading.run(f"{path}: opening the graph", partial(_open, config, path, alone_threads))
+    made = await loading.run(f"{path}: its warm-up", partial(_warm_up, config, path, graphs))
+    alone = graphs[1] if len(graphs) > 1 else None
+    return EmbeddedPerImageGraph(graphs[0], alone, max_batch_size=config.graph_batch_size, made=made)
 
 
-async def _open(config: ModelConfig, path: Path, pool: WorkerPool) -> Graph:
-    inputs, outputs = config.inputs, config.outputs
-    return await pool.run(partial(Graph, path, threads=config.threads or 1, inputs=inputs, outputs=outputs))
+async def _open(config: ModelConfig, path: Path, alone_threads: int, pool: WorkerPool) -> Sequence[Graph]:
+    threads = config.threads or 1
+    interface = {"inputs": config.inputs, "outputs": config.outputs}
+    counts = [threads, alone_threads] if alone_threads > threads else [threads]
+    return [await pool.run(partial(Graph, path, threads=count, **interface)) for count in counts]
 
 
-async def _warm_up(config: ModelConfig, path: Path, graph: Graph, pool: WorkerPool) -> frozenset[tuple[int, ...]]:
+async def _warm_up(
+    config: ModelConfig, path: Path, graphs: Sequence[Graph], pool: WorkerPool
+) -> frozenset[tuple[int, ...]]:
     made = set()
     sizes = images_of_all_sizes(config.inputs[0], most=config.graph_batch_size)
     try:
         for images in [*sizes, *warm_up_batches(config)]:
-            prepared = await pool.run(_run, path, graph, images)
-            check_prepared(path, config.outputs[0], images, prepared)
-            made.add(prepared.shape[1:])
+            for graph in graphs:
+                prepared = await pool.run(_run, path, graph, images)
+                check_prepared(path, config.outputs[0], images, prepared)
+                made.add(prepared.shape[1:])
     except BaseException:  # also a cancellation, which ends a warm-up that hangs: `close` ends its run
-        graph.close()
+        for graph in graphs:
+            graph.close()
         raise
     return frozenset(made)
 

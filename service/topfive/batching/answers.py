@@ -106,15 +106,17 @@ class Answers:
             _refuse(item, type(error)(str(error), retry_after_seconds=error.retry_after_seconds))
 
     def done(self, batch: HandedBatch, rows: Sequence[Row], ended: float) -> None:
-        """Answer each member that ran with its row."""
+        """Answer each member that ran with its row; `told` is to follow."""
         size = len(rows)
-        resize_seconds, seconds = batch.prepared - batch.started, ended - batch.prepared
+        resize_seconds, seconds = _durations(batch, ended)
         for item, row in zip(batch.wanted, rows, strict=True):
             if not item.waiter.done():
                 item.state = ItemState.DONE
                 item.waiter.set_result(Outcome(row, batch.started - item.arrived, resize_seconds, seconds, size))
-        if size:
-            self.hooks.on_batch(size, resize_seconds, seconds)
+
+    def told(self, batch: HandedBatch, ended: float) -> None:
+        """Report a batch whose members have their answers."""
+        self.hooks.on_batch(len(batch.wanted), *_durations(batch, ended))
 
 
 def fail_all(items: Sequence[Item], cause: BaseException, message: str) -> None:
@@ -131,3 +133,8 @@ def _refuse(item: Item, error: TopfiveError) -> None:
     waiter: asyncio.Future[Outcome] = item.waiter
     if not waiter.done():
         waiter.set_exception(error)
+
+
+def _durations(batch: HandedBatch, ended: float) -> tuple[float, float]:
+    """The seconds of preparing the images, and of the graph."""
+    return batch.prepared - batch.started, ended - batch.prepared

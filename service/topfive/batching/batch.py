@@ -57,9 +57,9 @@ class Unprepared:
         """Bytes that it holds while it waits."""
         return self.pixels.nbytes
 
-    def prepare(self) -> Tensor:
-        """Run the per-image graph; return the tensor that the batch takes."""
-        tensor: Tensor = self.per_image(self.pixels[np.newaxis])[0]
+    def prepare(self, *, alone: bool) -> Tensor:
+        """Run the per-image graph, if `alone` on all cores; return the tensor that the batch takes."""
+        tensor: Tensor = self.per_image(self.pixels[np.newaxis], alone=alone)[0]
         return tensor
 
 
@@ -70,7 +70,8 @@ Payload = Tensor | Unprepared
 class HandedBatch:
     """A batch that was handed to the backend; it starts to run when the backend calls `claim`.
 
-    `submissions`: how many requests the batcher had got when it handed this batch over. `wanted`: the members that run.
+    `alone`: whether it has all slots, and so all cores. `submissions`: how many requests the batcher had got when it
+    handed this batch over. `wanted`: the members that run.
     `claim` leaves out `late` (expired), `gone` (already answered or cancelled) and `failed` (could not be prepared).
     `next_deadline`: the earliest deadline of the members without an answer. `given_up`: the error with which the
     backend was told to end the batch, at the monotonic second `given_up_at`.
@@ -78,6 +79,7 @@ class HandedBatch:
 
     __slots__ = (
         "_clock",
+        "alone",
         "claimed",
         "failed",
         "given_up",
@@ -92,8 +94,9 @@ class HandedBatch:
         "wanted",
     )
 
-    def __init__(self, items: list[Item], clock: Clock, *, submissions: int = 0) -> None:
+    def __init__(self, items: list[Item], clock: Clock, *, submissions: int = 0, alone: bool = False) -> None:
         self.items = items
+        self.alone = alone
         self.submissions = submissions
         self.wanted = items
         self.late: list[Item] = []
@@ -122,7 +125,8 @@ class HandedBatch:
                 self.late.append(item)
             else:
                 try:
-                    tensors.append(item.payload.prepare() if isinstance(item.payload, Unprepared) else item.payload)
+                    payload = item.payload
+                    tensors.append(payload.prepare(alone=self.alone) if isinstance(payload, Unprepared) else payload)
                 except Exception as error:  # noqa: BLE001  # the runtime raises its own types
                     self.failed.append((item, error))
                 else:

@@ -68,6 +68,12 @@ class Batcher:
         return self._backend.prepares
 
     @property
+    def would_run_alone(self) -> bool:
+        """Whether a batch that left now might use all slots: no batch runs, no item waits, and requests come singly."""
+        waiting = self._queue.items or self._retries.items
+        return self._calm and self._backend.serves_alone and self._running.idle == self._backend.slots and not waiting
+
+    @property
     def waiting(self) -> tuple[int, int]:
         """How many images wait for a batch, and their bytes."""
         return self._queue.items + len(self._retries.items), self._queue.nbytes + self._retries.nbytes
@@ -199,10 +205,10 @@ class Batcher:
 
     def _hand_over(self, batch: list[Item]) -> None:
         try:
-            alone = self._may_run_alone()
+            alone = self.would_run_alone
             if wanted := self._answers.still_there(batch):
-                handed = HandedBatch(wanted, self._clock, submissions=self._submissions)
-                self._running.start(handed, alone=alone, on_end=self._end)
+                handed = HandedBatch(wanted, self._clock, submissions=self._submissions, alone=alone)
+                self._running.start(handed, on_end=self._end)
         except Exception as error:
             fail_all(batch, error, DEFECT)  # these items have left the queue, so `_fail` does not see them
             raise
@@ -216,11 +222,6 @@ class Batcher:
             share = -(-self._queue.items // idle)
             return self._queue.take(max(1, share), now=now)
         return self._queue.take_full() if self._running.takes_ahead else []
-
-    def _may_run_alone(self) -> bool:
-        """Whether the batch just taken may use all slots: no batch runs, no item waits, and requests come singly."""
-        waiting = self._queue.items or self._retries.items
-        return self._calm and self._backend.serves_alone and self._running.idle == self._backend.slots and not waiting
 
     def _end(self, batch: HandedBatch, slots: int, outcome: Sequence[Row] | BaseException) -> None:
         self._calm = batch.submissions == self._submissions
@@ -240,7 +241,15 @@ class Batcher:
         ended = self._clock.now()
         if rows:
             self.room.ran(len(rows), (ended - batch.started) * slots / self._backend.slots)
-        self._answers.done(batch, rows, ended)
+            self._answers.done(batch, rows, ended)
+            # In the next turn of the loop: those that wait go on first.
+            asyncio.get_running_loop().call_soon(self._tell, batch, ended)
+
+    def _tell(self, batch: HandedBatch, ended: float) -> None:
+        try:
+            self._answers.told(batch, ended)
+        except Exception as defect:  # noqa: BLE001  # in a hook; otherwise nothing would report it
+            self._fail(defect)
 
     def _end_failed(self, batch: HandedBatch, error: BaseException) -> None:
         """Queue the members that should run again, and answer the others; suspend or fail if the error says so."""

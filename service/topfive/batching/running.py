@@ -56,13 +56,13 @@ class Running:
         """Whether the backend takes one more batch beyond its slots."""
         return -self.idle < self._backend.prefetch and not self._alone
 
-    def start(self, batch: HandedBatch, *, alone: bool, on_end: Ended) -> None:
-        """Hand `batch` over, and call `on_end` on the event loop when it has ended; with `alone` it takes all slots."""
-        slots = self._backend.slots if alone else 1
+    def start(self, batch: HandedBatch, *, on_end: Ended) -> None:
+        """Hand `batch` over, and call `on_end` on the event loop when it has ended; one alone takes all slots."""
+        slots = self._backend.slots if batch.alone else 1
         self._busy += slots
-        self._alone = alone
+        self._alone = batch.alone
         try:
-            run = self._backend.infer(batch, alone=alone)
+            run = self._backend.infer(batch, alone=batch.alone)
         except Exception as error:  # noqa: BLE001  # handled as if the run itself had failed
             run = asyncio.get_running_loop().create_future()
             run.set_exception(error)

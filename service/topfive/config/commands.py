@@ -23,6 +23,7 @@ _PURPOSES: Final = {
     "check": "holds a model repository to the same proof",
     "example": "shows how a client calls a model",
     "evaluate": "judges models on labelled photos: accuracy, speed, size",
+    "experiments": "lists, shows and compares the runs of these commands",
     "export": "builds the reference model from its published weights",
 }
 _USAGE: Final = 2

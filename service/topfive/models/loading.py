@@ -74,13 +74,17 @@ class EnsembleUnit(Unit):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchedUnit(Unit):
-    """A classifier, with its batcher and its backend. `labels`: those of its metric `topfive_model_info`."""
+    """A classifier, with its batcher and its backend. `labels`: those of its metric `topfive_model_info`.
+
+    `computes`: its precision and the file of its graph, and why it is not int8; empty if another process computes.
+    """
 
     metrics: ModelMetrics
     statistics: Statistics
     batcher: Batcher
     backend: Backend
     labels: Mapping[str, str]
+    computes: str
 
 
 Key = tuple[str, int]
@@ -179,8 +183,12 @@ class Loader:
             "slots": str(backend.slots),
             "limit": str(limits.max_batch_size),
         }
+        graph = model.graphs[version]
+        said = [precision or "an unknown precision", "from", graph.filename]
+        why = f" ({graph.why_not_int8})" if graph.why_not_int8 else ""
+        computes = " ".join(said) + why if backend.engine else ""
         return BatchedUnit(
-            config.name, version, fingerprint(model, version), metrics, statistics, batcher, backend, labels
+            config.name, version, fingerprint(model, version), metrics, statistics, batcher, backend, labels, computes
         )
 
     def _hooks(self, name: str, metrics: ModelMetrics, statistics: Statistics) -> BatcherHooks:

@@ -181,5 +181,4 @@ class Classifier:
             queue_seconds=prepared.wait_seconds + max(outcome.queue_seconds for outcome in outcomes),
             inference_seconds=max(outcome.inference_seconds for outcome in outcomes),
         )
-        model.metrics.answered(len(outcomes), timings)
         return Classification(model, [outcome.row for outcome in outcomes], timings)

@@ -114,6 +114,8 @@ class Reporter:
         model = report.model
         if model is not None:
             model.count(report.images, report.timings, total_seconds)
+            if report.timings is not None:
+                model.metrics.answered(report.images, report.timings)
         name = "" if model is None else model.name
         self._metrics.observe_request(self._route, name, status, total_seconds)
         span = report.trace if self._record is None else self._record(report, status, total_seconds)

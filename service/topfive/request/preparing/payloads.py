@@ -79,10 +79,11 @@ class Payloads:
     ) -> Prepared:
         """Make payloads for the batcher; `prices` are those that `prices()` gave for the same body."""
         began = self._clock.now()
+        alone = len(prices) == 1 and self._preparation.is_idle and model.batcher.would_run_alone
 
         def start(price: Price, read: Callable[[Decode], NDArray[np.uint8]]) -> asyncio.Future[Prepared]:
             def call(decode: Decode) -> Prepared:
-                return self._prepare_now(model, partial(read, decode), deadline, began)
+                return self._prepare_now(model, partial(read, decode), deadline, began, alone=alone)
 
             return self._preparation.run(price, call, deadline=deadline, abandoned=abandoned)
 
@@ -124,9 +125,15 @@ class Payloads:
         return Prepared(payloads, max(0.0, wait), share * decoding, share * resizing)
 
     def _prepare_now(
-        self, model: ServedModel, read: Callable[[], NDArray[np.uint8]], deadline: float, queued: float
+        self,
+        model: ServedModel,
+        read: Callable[[], NDArray[np.uint8]],
+        deadline: float,
+        queued: float,
+        *,
+        alone: bool = False,
     ) -> Prepared:
-        """Decode by `read`, and resize; may run on a worker thread."""
+        """Decode by `read`, and resize, if `alone` on all cores; may run on a worker thread."""
         started = self._clock.now()
         if started >= deadline:
             raise DeadlineExceeded("the deadline passed before decoding; allow more time or send less load")
@@ -134,7 +141,7 @@ class Payloads:
         check_size(model, *images.shape[1:3])
         decoded = self._clock.now()
         if model.per_image is not None:
-            images = model.per_image(images)
+            images = model.per_image(images, alone=alone)
         return Prepared(list(images), started - queued, decoded - started, self._clock.now() - decoded)
 
 

@@ -94,6 +94,11 @@ class Preparation:
         lanes = {"small": self._light, "dear": self._dear}
         return {name: (len(lane), lane.wait_seconds(_LAST, now=now)) for name, lane in lanes.items()}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no job waits or runs."""
+        return not any(lane.running or len(lane) for lane in self._threads)
+
     def price_of(self, body: Buffer, *, short_side: int) -> Price:
         """The price of preparing an image file; `short_side` as `images.decoding.decode` takes it."""
         return price_of(body, self._images, short_side=short_side)

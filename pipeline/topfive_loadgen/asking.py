@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-from loadgen.http1 import Response, ResponseParser
+from topfive_loadgen.http1 import Response, ResponseParser
 
 PATIENCE_SECONDS: Final = 60.0
 _PIECE: Final = 65536

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from loadgen import sockets
-from loadgen.http1 import Response, ResponseParser
-from loadgen.plan import Request
-from loadgen.sockets import Address
+from topfive_loadgen import sockets
+from topfive_loadgen.http1 import Response, ResponseParser
+from topfive_loadgen.plan import Request
+from topfive_loadgen.sockets import Address
 
 PIECE: Final = 262_144
 TURN: Final = 4  # pieces written before other connections have their turn

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from loadgen.http1 import Response
-from loadgen.percentiles import percentile_of
+from topfive_loadgen.http1 import Response
+from topfive_loadgen.percentiles import percentile_of
 
 MAX_CONNECTIONS: Final = 512
 LAG_LIMIT_SECONDS: Final = 0.010

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from loadgen.lines import ClientConnection, Ended
-from loadgen.sockets import Address
+from topfive_loadgen.lines import ClientConnection, Ended
+from topfive_loadgen.sockets import Address
 
 FRESH_SECONDS: Final = 1.0  # a connection idle for longer is not used again: the server may be about to close it
 

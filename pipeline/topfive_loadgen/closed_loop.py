@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadgen.http1 import Response
-from loadgen.lines import ClientConnection, message
-from loadgen.pool import Pool
-from loadgen.sockets import Address
+from topfive_loadgen.http1 import Response
+from topfive_loadgen.lines import ClientConnection, message
+from topfive_loadgen.pool import Pool
+from topfive_loadgen.sockets import Address
 
 STALL_SECONDS: Final = 20.0
 """After so long without any answer the server counts as dead."""

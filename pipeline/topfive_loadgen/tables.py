@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from loadgen.percentiles import Latencies, standing
+from topfive_loadgen.percentiles import Latencies, standing
 
 NOTHING: Final = "–"
 MB: Final = 1e-6

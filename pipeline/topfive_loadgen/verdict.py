@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from loadgen.tables import Table, texts
+from topfive_loadgen.tables import Table, texts
 
 Outcome = Literal["PASS", "FAIL", "INVALID"]
 EXIT_CODES: Final[dict[Outcome, int]] = {"PASS": 0, "FAIL": 1, "INVALID": 2}

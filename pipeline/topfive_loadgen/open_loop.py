@@ -18,13 +18,13 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from loadgen.event_loop import punctual
-from loadgen.http1 import Response
-from loadgen.lines import ClientConnection, Message, message
-from loadgen.plan import Done, OpenLoad, Sample
-from loadgen.pool import Pool
-from loadgen.schedule import arrivals, order
-from loadgen.sockets import Address
+from topfive_loadgen.event_loop import punctual
+from topfive_loadgen.http1 import Response
+from topfive_loadgen.lines import ClientConnection, Message, message
+from topfive_loadgen.plan import Done, OpenLoad, Sample
+from topfive_loadgen.pool import Pool
+from topfive_loadgen.schedule import arrivals, order
+from topfive_loadgen.sockets import Address
 
 PATIENCE_SECONDS: Final = 20.0
 """How long to wait for answers after the last arrival."""
