@@ -104,14 +104,14 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
         "threads of each instance. More make a batch faster, all together slower; a lone request has all cores anyway",
     ),
     (
-        ["parameters.int8_model_filename"],
-        "one graph",
-        "a second file, in int8, for [processors that are fast at it](optimise.md#a-graph-for-each-processor)",
-    ),
-    (
         ["parameters.jpeg_short_side"],
         "JPEGs are decoded at full size",
         "of the model that resizes: how short a side [large JPEGs](operations.md#large-jpegs) may be decoded to",
+    ),
+    (
+        ["parameters.int8_model_filename"],
+        "one graph",
+        "a second file, in int8, for [processors that are fast at it](optimise.md#a-graph-for-each-processor)",
     ),
     (
         [f"{_ACCELERATOR}.name", f"{_ACCELERATOR}.parameters"],

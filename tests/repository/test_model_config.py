@@ -138,15 +138,15 @@ HONOURED: Final[dict[str, tuple[str, str, object]]] = {
         "threads",
         2,
     ),
-    "parameters.int8_model_filename": (
-        PLAIN + 'parameters { key: "int8_model_filename" value { string_value: "model.int8.onnx" } }',
-        "int8_filename",
-        "model.int8.onnx",
-    ),
     "parameters.jpeg_short_side": (
         PLAIN + 'parameters { key: "jpeg_short_side" value { string_value: "512" } }',
         "jpeg_short_side",
         512,
+    ),
+    "parameters.int8_model_filename": (
+        PLAIN + 'parameters { key: "int8_model_filename" value { string_value: "model.int8.onnx" } }',
+        "int8_filename",
+        "model.int8.onnx",
     ),
     "model_warmup.name": (PLAIN + f'model_warmup {{ name: "first" {WARM_UP} }}', "warm_ups.0.count", 1),
     "model_warmup.batch_size": (
@@ -306,7 +306,7 @@ REFUSED: Final = sorted(ALL_FIELDS.keys() - HONOURED.keys() - HOLDERS - {"parame
 
 
 def test_the_fields_of_a_model_configuration_are_known() -> None:
-    ours = {f"parameters.{name}" for name in ("intra_op_thread_count", "int8_model_filename", "jpeg_short_side")}
+    ours = {f"parameters.{name}" for name in ("intra_op_thread_count", "jpeg_short_side", "int8_model_filename")}
     assert HONOURED.keys() - ALL_FIELDS.keys() == ours
     assert len(REFUSED) > 100
 

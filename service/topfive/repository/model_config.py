@@ -80,9 +80,9 @@ class ModelConfig:
 
     Tensor shapes have the batch dimension first (-1). `graph_batch_size` is the most images that the graph may get at
     once. `max_batch_size` is the most images in a batch: 1 without `dynamic_batching`, because requests are then not
-    batched together, as on Triton. `int8_filename` is empty if no int8 graph may lie beside `filename`.
-    `jpeg_short_side` is the short side that a JPEG may be decoded down to. `message` is
-    the `inference.ModelConfig` itself, for clients that ask for it.
+    batched together, as on Triton. `jpeg_short_side` is the short side that a JPEG may be decoded down to.
+    `int8_filename` is empty if no int8 graph may lie beside `filename`. `message` is the `inference.ModelConfig`
+    itself, for clients that ask for it.
     """
 
     name: str
@@ -205,12 +205,12 @@ def _tensor_spec(tensor: Any, where: str) -> TensorSpec:
     return TensorSpec(tensor.name, _DATATYPES[tensor.data_type], (-1, *tensor.dims))
 
 
-def _number(config: Any, name: str, unit: str, where: str) -> int:
-    """The number that the parameter `name` is; 0 if it is not there."""
-    said = _parameter(config, name)
+def _number(config: Any, key: str, unit: str, where: str) -> int:
+    """The number that the parameter `key` is; 0 if it is not there."""
+    said = _parameter(config, key)
     text = "0" if said is None else said
     if not text.isascii() or not text.isdigit():
-        raise ConfigurationError(f"{where}: parameters {name} is '{text}'; give as string_value a number of {unit}")
+        raise ConfigurationError(f"{where}: parameters {key} is '{text}'; give as string_value a number of {unit}")
     return int(text)
 
 
