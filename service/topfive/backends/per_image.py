@@ -62,10 +62,11 @@ async def load_per_image(
 
 
 async def _open(config: ModelConfig, path: Path, alone_threads: int, pool: WorkerPool) -> Sequence[Graph]:
-    threads = config.threads or 1
-    interface = {"inputs": config.inputs, "outputs": config.outputs}
-    counts = [threads, alone_threads] if alone_threads > threads else [threads]
-    return [await pool.run(partial(Graph, path, threads=count, **interface)) for count in counts]
+    def opened(threads: int) -> Graph:
+        return Graph(path, threads=threads, inputs=config.inputs, outputs=config.outputs)
+
+    own = config.threads or 1
+    return [await pool.run(opened, threads) for threads in ([own, alone_threads] if alone_threads > own else [own])]
 
 
 async def _warm_up(
