@@ -77,7 +77,7 @@ ENV MPLCONFIGDIR=/tmp/matplotlib
 COPY --from=installed-loadtest /opt/topfive /opt/topfive
 # The served graphs, for they say what is right; and a photo to send if no others are mounted.
 COPY model_repository /opt/model_repository
-COPY loadgen /opt/loadgen
+COPY pipeline/topfive_loadgen /opt/topfive_loadgen
 COPY loadtests /opt/loadtests
 COPY docs/coffee.jpg /opt/loadtests/coffee.jpg
 WORKDIR /opt
@@ -99,6 +99,7 @@ FROM serving AS cpu
 LABEL org.opencontainers.image.title="topfive" \
       org.opencontainers.image.description="Image classification served from ONNX graphs"
 COPY --from=installed-cpu /opt/topfive /opt/topfive
-# As above.
-RUN PYTHONDONTWRITEBYTECODE= topfive --help >/dev/null
+# As above; OpenVINO too, which is loaded only for models that ask for it.
+RUN PYTHONDONTWRITEBYTECODE= topfive --help >/dev/null \
+    && python -c 'from topfive.backends.openvino_runtime import load; load()'
 USER 10001:10001

@@ -8,14 +8,14 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
-SOURCES := .ci service pipeline benchmarks loadgen loadtests deploy tests
+SOURCES := .ci service pipeline benchmarks loadtests deploy tests
 
 # Its theme prints a page of advice to the terminal at every build, unless told not to.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-export setup-triton run test check fix bench chaos loadtest soak export verify dashboards docs docs-serve \
+.PHONY: help setup setup-export setup-triton setup-panels run test check fix bench chaos loadtest soak export verify dashboards docs docs-serve \
 	docs-pages release lock clean
 
 help: ## list these commands
@@ -36,6 +36,8 @@ setup: $(VENV)/.dev ## install what tests, checks and benchmarks need
 setup-export: $(VENV)/.export ## install what export and verify need on top (torch: 1 GB, or several where its build has CUDA)
 
 setup-triton: $(VENV)/.triton ## install the tritonserver that tests and benchmarks run (Linux on x86_64)
+
+setup-panels: $(VENV)/.panels ## install Grafana's components, with which a test draws the dashboards (Node.js with npm; 150 MB)
 
 check: setup ## lint, format, types and layers, changing nothing
 	@failed=; \
@@ -148,10 +150,19 @@ $(VENV)/.triton: requirements/triton.txt | $(BIN)/python
 	@$(PIP) --python $(VENV)/triton/bin/python install --no-deps --require-hashes -r requirements/triton.txt
 	@touch $@
 
+# What draws panels is bundled once; what no panel shows is left out (overrides in package.json).
+PANELS := tests/deploy/drawing
+$(VENV)/.panels: $(wildcard $(PANELS)/*.* $(PANELS)/.npmrc $(PANELS)/nothing/*) | $(BIN)/python
+	@command -v npm >/dev/null || { echo "panels are drawn with Node.js and npm: apt-get install nodejs npm" >&2; exit 1; }
+	@echo "Installing Grafana's components ($(PANELS)/package-lock.json)"
+	@rm -rf $(VENV)/panels && cp -R $(PANELS) $(VENV)/panels
+	@cd $(VENV)/panels && npm ci --loglevel=error >/dev/null && node bundle.mjs
+	@touch $@
+
 # The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. A later one takes
 # its versions from an earlier one, so that all of them fit into one environment. export.txt holds only what dev.txt does not;
 # it is resolved as for a platform whose torch has no CUDA parts, which export-cuda.txt has. image.txt and gpu.txt are for
-# the images (Dockerfile), which import models too; gpu.txt leaves out the ONNX Runtime that the GPU's takes the place of.
+# the images (Dockerfile), which import models too; image.txt has OpenVINO, and gpu.txt leaves out the ONNX Runtime that the GPU's takes the place of.
 # loadtest.txt has nothing that only serving needs; triton.txt is for the tritonserver of the tests; build.txt is what makes
 # our own wheel.
 COMPILE := $(BIN)/uv --quiet pip compile --python-version 3.11 --no-strip-extras --custom-compile-command 'make lock' \
@@ -170,7 +181,7 @@ lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (
 	@$(UV) $(HASHED) --extra dev --no-emit-package topfive --constraint requirements/serve.txt --output-file requirements/dev.txt
 	@$(BIN)/python -c '$(LOADTEST)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt \
 		--output-file requirements/loadtest.txt
-	@$(UV) $(HASHED) --extra import --constraint requirements/dev.txt --output-file requirements/image.txt
+	@$(UV) $(HASHED) --extra import --extra openvino --constraint requirements/dev.txt --output-file requirements/image.txt
 	@$(UV) $(LINUX) --extra gpu --extra import --no-emit-package onnxruntime --constraint requirements/serve.txt \
 		--output-file requirements/gpu.txt
 	@$(BIN)/python -c '$(BUILD)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt --output-file requirements/build.txt

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
-from loadgen.cli import UNKNOWN, Commands
-from loadgen.photos import NoPhotos
+from topfive_loadgen.cli import UNKNOWN, Commands
+from topfive_loadgen.photos import NoPhotos
 
 COMMANDS: Final = (
     *("overhead", "overload", "mixed_sizes", "open_loop", "burst", "poison", "swap", "rolling", "triton"),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.workloads import TIE
-from loadgen import tensors
-from loadgen.http1 import Response
+from topfive_loadgen import tensors
+from topfive_loadgen.http1 import Response
 
 OK = 200
 FIRST_INDEX = re.compile(rb'"index": ?(\d+)')

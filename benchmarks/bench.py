@@ -10,9 +10,9 @@ from benchmarks import figures as f
 from benchmarks import machine, workloads
 from benchmarks.figures import FRONT_END, LONE, Config, Window
 from benchmarks.server import Service
-from loadgen.closed_loop import Load, drive
-from loadgen.metrics import Difference
-from loadgen.percentiles import percentile_of
+from topfive_loadgen.closed_loop import Load, drive
+from topfive_loadgen.metrics import Difference
+from topfive_loadgen.percentiles import percentile_of
 
 REMEASURED = 3  # how many of the first round's best bare configurations are measured again in later rounds
 

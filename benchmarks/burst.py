@@ -17,9 +17,9 @@ from typer import Option
 from benchmarks import options as o
 from benchmarks import report, workloads
 from benchmarks.server import Address, Service
-from loadgen import tables, verdict
-from loadgen.asking import exchange
-from loadgen.cli import several
+from topfive_loadgen import tables, verdict
+from topfive_loadgen.asking import exchange
+from topfive_loadgen.cli import several
 
 OK, REFUSED = 200, 429
 

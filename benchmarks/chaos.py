@@ -40,12 +40,12 @@ from benchmarks.nasty import Victim
 from benchmarks.prober import Probe
 from benchmarks.samples import Held
 from benchmarks.server import Service
-from loadgen import verdict
-from loadgen.aside import Aside
-from loadgen.asking import ask
-from loadgen.open_loop import drive as drive_open
-from loadgen.plan import Done, OpenLoad
-from loadgen.verdict import Check
+from topfive_loadgen import verdict
+from topfive_loadgen.aside import Aside
+from topfive_loadgen.asking import ask
+from topfive_loadgen.open_loop import drive as drive_open
+from topfive_loadgen.plan import Done, OpenLoad
+from topfive_loadgen.verdict import Check
 
 KINDS = {**nasty.KINDS, **nasty_messages.KINDS, **nasty_framing.KINDS, **nasty_images.KINDS, **nasty_grpc.KINDS}
 POISON_DELAY_MICROSECONDS = 2000

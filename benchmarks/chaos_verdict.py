@@ -8,9 +8,9 @@ from benchmarks.mix import RIGHT, Judged
 from benchmarks.prober import Probe
 from benchmarks.samples import Held
 from benchmarks.wire import CLOSED, LEFT, RESET
-from loadgen import tables, verdict
-from loadgen.percentiles import percentile_of
-from loadgen.verdict import Check
+from topfive_loadgen import tables, verdict
+from topfive_loadgen.percentiles import percentile_of
+from topfive_loadgen.verdict import Check
 
 HEALTH_SECONDS = 0.050
 """The aim for the answers of health probes; only reported, because other programs share the machine."""

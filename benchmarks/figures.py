@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from benchmarks.workloads import JPEG, MIXED, RAW224
-from loadgen import verdict
-from loadgen.verdict import Check, Verdict
+from topfive_loadgen import verdict
+from topfive_loadgen.verdict import Check, Verdict
 
 # Raw 224 x 224 to a service whose backend answers at once: the front end alone, by /v1/classify and by the Open
 # Inference Protocol's binary route.

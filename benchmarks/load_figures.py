@@ -5,9 +5,9 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from loadgen import tables
-from loadgen.percentiles import percentile_of
-from loadgen.plan import Sample
+from topfive_loadgen import tables
+from topfive_loadgen.percentiles import percentile_of
+from topfive_loadgen.plan import Sample
 
 # The figures; latencies in ms, from the scheduled time.
 OFFERED, GOODPUT = "offered/s", "good/s"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from loadgen.machine import cpu, digests, versions
+from topfive_loadgen.machine import cpu, digests, versions
 
 PACKAGES = ("onnxruntime", "numpy", "pillow", "fastapi", "uvicorn")
 

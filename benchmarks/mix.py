@@ -14,10 +14,10 @@ from benchmarks import answers, oip, workloads
 from benchmarks.answers import Told
 from benchmarks.load_figures import OK, REFUSALS, TIMED_OUT
 from benchmarks.workloads import Payload, Pixels
-from loadgen import tables
-from loadgen.asking import ask
-from loadgen.http1 import render
-from loadgen.plan import Sample
+from topfive_loadgen import tables
+from topfive_loadgen.asking import ask
+from topfive_loadgen.http1 import render
+from topfive_loadgen.plan import Sample
 
 RIGHT, REFUSED, WRONG, LOST = "right", "refused", "wrong", "no answer"
 NOT_FOUND = 404

@@ -19,13 +19,13 @@ from benchmarks import overload_verdict as v
 from benchmarks.overload import closed_loop
 from benchmarks.overload_verdict import Phase
 from benchmarks.server import Endpoint
-from loadgen import verdict
-from loadgen.aside import Aside
-from loadgen.asking import ask
-from loadgen.open_loop import drive as drive_open
-from loadgen.photos import jpeg
-from loadgen.plan import OpenLoad, Sample
-from loadgen.verdict import Check
+from topfive_loadgen import verdict
+from topfive_loadgen.aside import Aside
+from topfive_loadgen.asking import ask
+from topfive_loadgen.open_loop import drive as drive_open
+from topfive_loadgen.photos import jpeg
+from topfive_loadgen.plan import OpenLoad, Sample
+from topfive_loadgen.verdict import Check
 
 LARGE_SIZE = (4000, 3000)
 SMALL, LARGE = 63, 7  # numbers of requests, in a random order that repeats

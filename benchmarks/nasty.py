@@ -16,7 +16,7 @@ from typing import Final
 from benchmarks import answers, repositories, workloads
 from benchmarks.answers import Told
 from benchmarks.wire import LEFT, Wire
-from loadgen.http1 import render
+from topfive_loadgen.http1 import render
 
 DRIP_SECONDS = 0.05
 CUT_MARGIN_SECONDS = 8.0  # grace beyond a limit for the service to cut a slow client off: the machine is shared

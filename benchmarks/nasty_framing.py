@@ -15,7 +15,7 @@ from benchmarks import repositories, workloads
 from benchmarks.nasty import Nastiness, Victim, checked
 from benchmarks.nasty_messages import CRLF, post, raw
 from benchmarks.wire import LEFT, Wire
-from loadgen.http1 import render
+from topfive_loadgen.http1 import render
 
 TARGET = f"/v1/classify?height=2&width=2&model={repositories.STURDY}"
 CHUNKED = (

@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks import mutations, oip, repositories
 from benchmarks.nasty import Nastiness, Victim
 from benchmarks.wire import Wire
-from loadgen.http1 import render
+from topfive_loadgen.http1 import render
 
 BOMB_MEGABYTES = 200
 CRLF = b"\r\n\r\n"

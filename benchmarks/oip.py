@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.http1 import render
+from topfive_loadgen.http1 import render
 
 IMAGE = "image"
 JSON_SENSIBLE_BYTES = 1_000_000  # JSON numbers take four times as many bytes as pixels

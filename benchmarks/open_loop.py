@@ -1,6 +1,6 @@
 """A single open loop: Poisson arrivals at a fixed rate on any service, `python -m benchmarks open_loop`.
 
-Latency counts from the scheduled time; see `loadgen.open_loop`.
+Latency counts from the scheduled time; see `topfive_loadgen.open_loop`.
 """
 
 from typing import Annotated
@@ -10,9 +10,9 @@ from typer import Option
 from benchmarks import answers, load_figures, report, workloads
 from benchmarks import options as o
 from benchmarks.server import Endpoint
-from loadgen import verdict
-from loadgen.open_loop import drive
-from loadgen.plan import MAX_CONNECTIONS, OpenLoad
+from topfive_loadgen import verdict
+from topfive_loadgen.open_loop import drive
+from topfive_loadgen.plan import MAX_CONNECTIONS, OpenLoad
 
 
 def main(

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from typer import Option
 
 from benchmarks.server import ROOT, Endpoint, Service
-from loadgen.cli import positive, several
+from topfive_loadgen.cli import positive, several
 
 REPOSITORY = ROOT / "model_repository"
 MODEL = "efficientnet_lite0"

@@ -27,20 +27,23 @@ from benchmarks.bench import Bench, BenchPlan
 from benchmarks.figures import CONFIGS, FRONT_END, LONE, NULL, NULL_OIP, PROCESS, Config, Window
 from benchmarks.server import Service
 from benchmarks.workloads import RAW224, SCENARIOS
-from loadgen.cli import one_of
+from topfive_loadgen.cli import one_of
 
 CLASSES = range(1000)
+FP32 = "fp32"
 
 
-def run(plan: BenchPlan, *, repository: Path, graphs: Graphs, images: Path | None) -> Iterator[Window]:
+def run(
+    plan: BenchPlan, *, repository: Path, graphs: Graphs, images: Path | None, precision: str = FP32
+) -> Iterator[Window]:
     """Start the service and the helpers, measure all windows, and stop them."""
     for start in range(plan.starts - 1):
-        with closing(Service(repository)) as service:
+        with closing(Service(repository, "--precision", precision)) as service:
             yield Window(start, PROCESS, None, {f.START: service.start_seconds * 1e3})
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as aside,
         closing(Service(repository, backend="null")) as front_end,
-        closing(Service(repository)) as service,
+        closing(Service(repository, "--precision", precision)) as service,
     ):
         yield Window(plan.starts - 1, PROCESS, None, {f.START: service.start_seconds * 1e3})
 
@@ -77,6 +80,9 @@ def main(
     connections: o.ConnectionCounts = (1, 2, 4, 8, 16),
     rounds: o.Rounds = 3,
     window: Annotated[float, Option(metavar="SECONDS", help="how long each number of connections runs")] = 2.5,
+    precision: Annotated[
+        str, Option(parser=one_of((FP32, "int8")), help="the graph that the service and the bare loop run")
+    ] = FP32,
     quick: o.Quick = False,
     json: o.Json = None,
     plot: Annotated[
@@ -87,6 +93,8 @@ def main(
     """Measure the service's overhead over the bare limit of its own graphs: throughput, CPU and latency, in turns."""
     repository = model_repository.resolve()
     resize, classify = (repository / f"{model}_{part}/1/model.onnx" for part in ("resize", "classify"))
+    if precision != FP32:
+        classify = classify.with_name("model.int8.onnx")
     plan = BenchPlan(
         scenarios=scenario or (*SCENARIOS, *FRONT_END),
         connections=connections,
@@ -99,10 +107,14 @@ def main(
     )
     began = time.monotonic()
     windows = []
-    for one in run(plan, repository=repository, graphs=(resize, classify), images=images):
+    for one in run(plan, repository=repository, graphs=(resize, classify), images=images, precision=precision):
         windows.append(one)
         print(f"{time.monotonic() - began:6.1f} s  {report.line(one)}", file=sys.stderr)
-    environment = {**machine.environment((resize, classify)), "run_seconds": round(time.monotonic() - began)}
+    environment = {
+        **machine.environment((resize, classify)),
+        "precision": precision,
+        "run_seconds": round(time.monotonic() - began),
+    }
     measured = f.figures(windows)
     checks = f.judge(f.TARGETS, measured)
     found = f.conclude(windows, checks)

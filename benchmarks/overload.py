@@ -1,8 +1,8 @@
 """Measures the service at twice its capacity: `python -m benchmarks overload`.
 
 It measures the peak, then offers 80 % of it, 200 %, and 200 % with deadlines, in several rounds, because machines are
-noisy. This module is the command and the order of its phases. The generator is `loadgen.open_loop`, in a separate
-process; `load_figures` computes the figures, and `overload_verdict` has the targets.
+noisy. This module is the command and the order of its phases. The generator is `topfive_loadgen.open_loop`, in a
+separate process; `load_figures` computes the figures, and `overload_verdict` has the targets.
 """
 
 import sys
@@ -21,11 +21,11 @@ from benchmarks import options as o
 from benchmarks import overload_verdict as v
 from benchmarks.overload_verdict import Phase
 from benchmarks.server import Endpoint, Service
-from loadgen.aside import Aside
-from loadgen.asking import ask
-from loadgen.closed_loop import drive
-from loadgen.open_loop import drive as drive_open
-from loadgen.plan import MAX_CONNECTIONS, Done, OpenLoad, Sample
+from topfive_loadgen.aside import Aside
+from topfive_loadgen.asking import ask
+from topfive_loadgen.closed_loop import drive
+from topfive_loadgen.open_loop import drive as drive_open
+from topfive_loadgen.plan import MAX_CONNECTIONS, Done, OpenLoad, Sample
 
 AROUND = (0.95, 1.1)  # factors of the closed loop's rate at which open loops look for the peak
 CLOSED_CONNECTIONS = 16

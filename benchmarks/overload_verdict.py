@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from benchmarks import load_figures as f
 from benchmarks.figures import BYSTANDER_LIMIT, DISTURBED_LIMIT
-from loadgen import verdict
-from loadgen.plan import Sample
-from loadgen.verdict import Check
+from topfive_loadgen import verdict
+from topfive_loadgen.plan import Sample
+from topfive_loadgen.verdict import Check
 
 CLOSED, BELOW, TWICE, DEADLINES = "closed loop", "80 %", "2 ×", "2 × deadlines"
 BELOW_SHARE = 0.8

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMe
 
 from benchmarks.figures import BARE_LATENCY, EFFICIENCY, TARGETS, THROUGHPUT, Figure
 from benchmarks.workloads import JPEG, MIXED, RAW224
-from loadgen.drawing import INK, SEQUENCE, STYLE
+from topfive_loadgen.drawing import INK, SEQUENCE, STYLE
 
 NAMES = {RAW224: "raw 224 × 224", MIXED: "raw, mixed sizes", JPEG: "JPEG files"}
 COLOURS = dict(zip(NAMES, SEQUENCE, strict=False))

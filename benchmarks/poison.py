@@ -17,11 +17,11 @@ from typer import Option
 from benchmarks import answers, report, repositories, workloads
 from benchmarks import options as o
 from benchmarks.server import Service
-from loadgen import verdict
-from loadgen.closed_loop import Exchange, drive
-from loadgen.metrics import Difference
-from loadgen.verdict import Check
 from tests.testkit.tiny_models import HIGHEST_VALUE
+from topfive_loadgen import verdict
+from topfive_loadgen.closed_loop import Exchange, drive
+from topfive_loadgen.metrics import Difference
+from topfive_loadgen.verdict import Check
 
 DELAY_MICROSECONDS = 5000
 REQUESTS = 1000

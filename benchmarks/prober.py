@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from loadgen.asking import ask
-from loadgen.http1 import render
+from topfive_loadgen.asking import ask
+from topfive_loadgen.http1 import render
 
 PATHS = ("/v2/health/live", "/v2/health/ready")
 TIMEOUT_SECONDS = 10.0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks import figures as f
 from benchmarks.figures import Config, Figure, Window
-from loadgen import tables, verdict
-from loadgen.verdict import Check
+from topfive_loadgen import tables, verdict
+from topfive_loadgen.verdict import Check
 
 SERVICE = (f.IMAGES, f.THROUGHPUT, *f.PERCENTILES, f.CPU, f.EFFICIENCY, f.BATCH, *f.STAGES, f.CLIENT_CPU, f.BYSTANDER)
 BARE = (f.IMAGES, f.CPU, f.STEP, f.BYSTANDER)
@@ -22,7 +22,7 @@ NOTE = (
 def line(window: Window) -> str:
     """One window as a line of progress."""
     unit = " connections" if isinstance(window.setting, int) else ""
-    head = f"round {window.round + 1}  {window.scenario:8}{window.setting or ''}{unit}"
+    head = f"round {window.round + 1}  {window.scenario:8} {window.setting or ''}{unit}"
     known = [name for name in (f.IMAGES, f.CPU, "p50", f.START, f.MEMORY) if name in window.values]
     return f"{head:42}" + "  ".join(f"{name} {tables.number(window.values[name]):6}" for name in known)
 

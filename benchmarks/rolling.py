@@ -19,11 +19,11 @@ from benchmarks import answers, mix, nginx, report, workloads
 from benchmarks import options as o
 from benchmarks.mix import REFUSED, Ask, Judged
 from benchmarks.server import Service, free_port
-from loadgen import verdict
-from loadgen.aside import Aside
-from loadgen.open_loop import drive as drive_open
-from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, OpenLoad
-from loadgen.verdict import Check
+from topfive_loadgen import verdict
+from topfive_loadgen.aside import Aside
+from topfive_loadgen.open_loop import drive as drive_open
+from topfive_loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, OpenLoad
+from topfive_loadgen.verdict import Check
 
 REPLICAS = 2
 PHOTO_COUNT = 8

@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks import machine
-from loadgen.asking import ask
-from loadgen.http1 import render
-from loadgen.metrics import Reading, parse
+from topfive_loadgen.asking import ask
+from topfive_loadgen.http1 import render
+from topfive_loadgen.metrics import Reading, parse
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0

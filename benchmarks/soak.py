@@ -33,13 +33,13 @@ from benchmarks.mob import Mob
 from benchmarks.nasty import Victim
 from benchmarks.samples import Held, Sampler
 from benchmarks.server import Service
-from loadgen import verdict
-from loadgen.aside import Aside
-from loadgen.closed_loop import drive
-from loadgen.open_loop import drive as drive_open
-from loadgen.percentiles import percentile_of
-from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, OpenLoad, Sample
-from loadgen.verdict import Check
+from topfive_loadgen import verdict
+from topfive_loadgen.aside import Aside
+from topfive_loadgen.closed_loop import drive
+from topfive_loadgen.open_loop import drive as drive_open
+from topfive_loadgen.percentiles import percentile_of
+from topfive_loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, OpenLoad, Sample
+from topfive_loadgen.verdict import Check
 
 PHOTO_COUNT = 24
 SIDES = ((2, 2), (7, 5), (64, 48), (1, 300), (480, 640))

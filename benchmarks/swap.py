@@ -24,12 +24,12 @@ from benchmarks.load_figures import OK
 from benchmarks.mix import Ask
 from benchmarks.repositories import CHANGING
 from benchmarks.server import Service
-from loadgen import verdict
-from loadgen.aside import Aside
-from loadgen.open_loop import drive as drive_open
-from loadgen.percentiles import percentile_of
-from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, OpenLoad, Sample
-from loadgen.verdict import Check
+from topfive_loadgen import verdict
+from topfive_loadgen.aside import Aside
+from topfive_loadgen.open_loop import drive as drive_open
+from topfive_loadgen.percentiles import percentile_of
+from topfive_loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, OpenLoad, Sample
+from topfive_loadgen.verdict import Check
 
 IMAGES = 12
 HEIGHT, WIDTH = 48, 64

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 
 from benchmarks import samples
 from benchmarks.samples import Held
-from loadgen.drawing import INK, STYLE
+from topfive_loadgen.drawing import INK, STYLE
 
 ACCEPTED, REFUSED, EXPIRED, FAILED = "accepted (200)", "refused (429, 503)", "too late (504)", "any other"
 COLOURS = {ACCEPTED: "#0b7285", REFUSED: "#e8590c", EXPIRED: "#5f3dc4", FAILED: "#c92a2a"}

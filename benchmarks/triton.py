@@ -27,9 +27,9 @@ from benchmarks.server import Endpoint, Service
 from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, scenario
 from benchmarks.tritonserver import Tritonserver
 from benchmarks.workloads import MIXED, RAW224
-from loadgen.asking import ask
-from loadgen.cli import one_of
-from loadgen.closed_loop import Exchange, drive
+from topfive_loadgen.asking import ask
+from topfive_loadgen.cli import one_of
+from topfive_loadgen.closed_loop import Exchange, drive
 
 INPUTS = (RAW224, MIXED)
 
@@ -202,7 +202,7 @@ def _start(stack: ExitStack, source: Path, triton: Tritonserver, *, classifier: 
     def batches() -> tuple[float, float]:
         return of_triton(triton, classifier)
 
-    embedded = stack.enter_context(closing(Service(source)))
+    embedded = stack.enter_context(closing(Service(source, "--precision", "fp32")))
     service = stack.enter_context(closing(Service(source, "--triton-url", triton.url, backend="triton")))
     return [
         Target(EMBEDDED, embedded, [embedded.cpu_seconds], lambda: of_service(embedded)),

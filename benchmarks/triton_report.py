@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks import figures as f
 from benchmarks.figures import Figure, Window
-from loadgen import tables
+from topfive_loadgen import tables
 
 EMBEDDED, ON_TRITON, ALONE = "embedded", "on Triton", "Triton alone"
 LATENCIES = ("p50", "p99")

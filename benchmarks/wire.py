@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from loadgen.http1 import Response, ResponseParser
+from topfive_loadgen.http1 import Response, ResponseParser
 
 CLOSED: Final = "closed"
 RESET: Final = "reset"

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from loadgen.http1 import Response, render
-from loadgen.photos import jpegs
+from topfive_loadgen.http1 import Response, render
+from topfive_loadgen.photos import jpegs
 
 RAW224, MIXED, JPEG = "raw224", "mixed", "jpeg"
 SCENARIOS = (RAW224, MIXED, JPEG)

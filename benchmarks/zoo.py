@@ -28,11 +28,11 @@ from benchmarks import options as o
 from benchmarks.server import ROOT, Endpoint, Service
 from benchmarks.zoo_models import making, saving
 from benchmarks.zoo_models.saving import Recipe
-from loadgen import tables, verdict
-from loadgen.asking import ask
-from loadgen.cli import several
-from loadgen.http1 import render
-from loadgen.verdict import Check
+from topfive_loadgen import tables, verdict
+from topfive_loadgen.asking import ask
+from topfive_loadgen.cli import several
+from topfive_loadgen.http1 import render
+from topfive_loadgen.verdict import Check
 
 TOPFIVE: Final = Path(sys.executable).with_name("topfive")
 """The command as it is installed beside this Python."""

@@ -23,5 +23,15 @@ if [ -d "$packages/onnxruntime" ]; then
     rm -f "$packages"/onnxruntime/capi/libonnxruntime.so.*
 fi
 
+openvino=$packages/openvino
+if [ -d "$openvino" ]; then
+    # Of its plugins one is the CPU's, of its frontends one reads ONNX; its tools convert models, and report their use.
+    find "$openvino/libs" -name 'libopenvino_*' ! -name 'libopenvino_*_cpu_plugin.so' \
+        ! -name 'libopenvino_onnx_frontend.so.*' -exec rm '{}' +
+    rm -rf "$openvino"/libs/cache.json "$openvino"/cmake "$openvino"/include "$openvino"/tools "$openvino"/torch
+    rm -rf "$packages"/openvino_telemetry "$packages"/openvino_telemetry-*.dist-info
+    rm -rf "$openvino"/frontend/jax "$openvino"/frontend/paddle "$openvino"/frontend/pytorch "$openvino"/frontend/tensorflow
+fi
+
 # Whether a source is newer than its bytecode is not asked: neither changes any more.
 "$1/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$packages"

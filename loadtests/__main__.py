@@ -15,9 +15,6 @@ from typing import Annotated, Any, Final
 
 from typer import Context, Option
 
-from loadgen.cli import UNKNOWN, Commands, given
-from loadgen.photos import NoPhotos
-from loadgen.verdict import Verdict
 from loadtests import options as o
 from loadtests import report, results, run, run_plan, slo, target
 from loadtests.objectives import BadObjectives
@@ -26,6 +23,9 @@ from loadtests.results import MIXES, Run, UnreadableRun
 from loadtests.run_plan import NoPlan, RunPlan
 from loadtests.target import NoTarget
 from loadtests.windows import Rule
+from topfive_loadgen.cli import UNKNOWN, Commands, given
+from topfive_loadgen.photos import NoPhotos
+from topfive_loadgen.verdict import Verdict
 
 GOOD = 0
 _HERE: Final = Path(__file__).resolve().parent

@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from loadgen import percentiles
 from loadtests import shapes, windows
 from loadtests.locust_process import GeneratorFailed, Load, LocustProcess
 from loadtests.recorder import Sample
 from loadtests.results import Cell, Server, ShapePoint, ShapeRun, Window
 from loadtests.shapes import Shape
 from loadtests.windows import Rule
+from topfive_loadgen import percentiles
 
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1

@@ -12,8 +12,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
-from loadgen.percentiles import Latencies, standing
 from loadtests.results import Capacity, Cell, OpenRun, Run, Window
+from topfive_loadgen.percentiles import Latencies, standing
 
 Verdict = Literal["better", "worse", "within noise", "not comparable"]
 Unit = Literal["per second", "seconds", "bytes", "ratio"]

@@ -14,11 +14,11 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageOps
 
-from loadgen.photos import QUALITY, NoPhotos, jpegs
 from loadtests import encoding
 from loadtests.oracle import Oracle, Pixels
 from loadtests.queries import Query, Scenario
 from loadtests.results import Mix
+from topfive_loadgen.photos import QUALITY, NoPhotos, jpegs
 
 # Results vary slightly with the batch size and the backend. A photo whose second label is nearer than this to the first
 # could be answered with either, so it is not sent.

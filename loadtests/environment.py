@@ -11,9 +11,9 @@ from typing import Final
 
 import psutil
 
-from loadgen.machine import cpu, digests, versions
 from loadtests import target
 from loadtests.target import Target
+from topfive_loadgen.machine import cpu, digests, versions
 
 _PACKAGES: Final = ("locust", "gevent", "numpy", "onnxruntime", "pillow")
 _ROOT: Final = Path(__file__).resolve().parent.parent

@@ -22,6 +22,7 @@ from loadtests.oracle import Oracle
 from loadtests.queries import SCENARIOS
 from loadtests.recorder import Recorder
 from loadtests.results import MIXES
+from loadtests.target import in_int8
 from loadtests.users import Grpc, Jpeg, Mixed, Oip, Raw
 
 __all__ = ["Grpc", "Jpeg", "Mixed", "Oip", "Raw"]
@@ -78,7 +79,8 @@ def _prepare(environment: Any, **_: Any) -> None:
     if options.corpus:
         environment.queries = query_files.read(Path(options.corpus), null=options.null)
     else:
-        oracle = Oracle(Path(options.model_repository), options.model)
+        served = in_int8(f"{environment.host}/metrics") if environment.host else ()
+        oracle = Oracle(Path(options.model_repository), options.model, in_int8=served)
         folder = Path(options.photos) if options.photos else None
         photos = corpus.photos(folder, seed=int(options.seed), size=oracle.size)
         environment.queries = [*corpus.build(photos, oracle, mixes=MIXES, scenarios=SCENARIOS)]

@@ -23,10 +23,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from loadgen.event_loop import punctual
-from loadgen.http1 import CONTENT_LENGTH, HEAD_END
-from loadgen.tensors import JSON_LENGTH
 from loadtests.queries import NULL_LABEL
+from topfive_loadgen.event_loop import punctual
+from topfive_loadgen.http1 import CONTENT_LENGTH, HEAD_END
+from topfive_loadgen.tensors import JSON_LENGTH
 
 LABELS: Final = (NULL_LABEL, *(f"null {place}" for place in range(2, 6)))
 PROBABILITIES: Final = (0.5, 0.25, 0.125, 0.0625, 0.03125)

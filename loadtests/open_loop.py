@@ -1,4 +1,4 @@
-"""The open loop of a load test: it sends queries with `loadgen.open_loop`, in a separate process."""
+"""The open loop of a load test: it sends queries with `topfive_loadgen.open_loop`, in a separate process."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
-from loadgen import open_loop
-from loadgen.aside import Aside
 from loadtests.open_plan import QueryLoad, conclude
 from loadtests.results import OpenRun
+from topfive_loadgen import open_loop
+from topfive_loadgen.aside import Aside
 
 
 def run(plan: QueryLoad, *, stop: Connection | None = None) -> OpenRun:
-    """Run the plan in this process, which should do nothing else; see `loadgen.open_loop.drive`."""
+    """Run the plan in this process, which should do nothing else; see `topfive_loadgen.open_loop.drive`."""
     return conclude(plan, open_loop.drive(plan.sending(), stop=stop))
 
 

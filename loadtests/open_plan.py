@@ -1,4 +1,7 @@
-"""The plan of an open loop of queries, and the evaluation of a run. Pure. `loadgen.open_loop` sends the queries."""
+"""The plan of an open loop of queries, and the evaluation of a run. Pure.
+
+`topfive_loadgen.open_loop` sends the queries.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from loadgen import plan
-from loadgen.http1 import render_head
-from loadgen.percentiles import percentile, summarise
-from loadgen.plan import MAX_CONNECTIONS, Done, Sample
 from loadtests.queries import HTTP_SCENARIOS, Query, judge
 from loadtests.results import OpenRun
+from topfive_loadgen import plan
+from topfive_loadgen.http1 import render_head
+from topfive_loadgen.percentiles import percentile, summarise
+from topfive_loadgen.plan import MAX_CONNECTIONS, Done, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

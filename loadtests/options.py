@@ -8,11 +8,11 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from loadgen.cli import positive, several
 from loadtests import queries, shapes
 from loadtests.queries import Scenario
 from loadtests.results import MIXES, Mix
 from loadtests.shapes import Shape
+from topfive_loadgen.cli import positive, several
 
 Mixes = Annotated[
     Sequence[Mix],

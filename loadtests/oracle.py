@@ -6,6 +6,7 @@ the service, whose answers it judges.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,10 +37,14 @@ class Top:
 
 
 class Oracle:
-    """The newest version of one model of a repository; raises `NoOracle` if it cannot be run here."""
+    """The newest version of one model of a repository; raises `NoOracle` if it cannot be run here.
 
-    def __init__(self, repository: Path, model: str) -> None:
+    `in_int8`: the models that the server runs in INT8: of them the int8 graph is run, if one lies beside the other.
+    """
+
+    def __init__(self, repository: Path, model: str, *, in_int8: Collection[str] = ()) -> None:
         self.model = model
+        self._in_int8 = in_int8
         self._repository = repository
         self.graphs: list[Path] = []
         self._steps: list[tuple[onnxruntime.InferenceSession, dict[str, str], dict[str, str]]] = []
@@ -81,6 +86,15 @@ class Oracle:
         if not graphs:
             raise NoOracle(f"{self._repository / model} has no <version>/model.onnx: only ONNX graphs can be judged")
         graph = max(graphs, key=lambda path: int(path.parent.name))
+        graph = self._int8(model, graph) or graph
         self.graphs.append(graph)
         session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
         self._steps.append((session, inputs, outputs))
+
+    def _int8(self, model: str, graph: Path) -> Path | None:
+        """The int8 graph beside `graph`, if the server runs that."""
+        parameters = self._config(model).parameters
+        if model not in self._in_int8 or "int8_model_filename" not in parameters:
+            return None
+        beside = graph.with_name(parameters["int8_model_filename"].string_value)
+        return beside if beside.is_file() else None

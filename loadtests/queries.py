@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from loadgen import tensors
 from loadtests.results import Mix
+from topfive_loadgen import tensors
 
 Scenario = Literal["raw", "jpeg", "oip", "grpc"]
 SCENARIOS: Final[tuple[Scenario, ...]] = ("raw", "jpeg", "oip", "grpc")

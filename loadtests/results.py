@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from loadgen.percentiles import Latencies
+from topfive_loadgen.percentiles import Latencies
 
 FORMAT: Final = 1
 

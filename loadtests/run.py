@@ -21,7 +21,7 @@ from loadtests.queries import Query
 from loadtests.results import Run
 from loadtests.run_plan import RunPlan
 from loadtests.sampling import Sampler
-from loadtests.target import Target
+from loadtests.target import Target, in_int8
 
 INTERRUPTED = "it was interrupted: what had not been measured by then is missing"
 
@@ -37,7 +37,7 @@ def run(
     zero, began = time.monotonic(), datetime.now(UTC)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="topfive-corpus-")))
-        oracle, queries = _corpus(plan, folder, say=say)
+        oracle, queries = _corpus(target, plan, folder, say=say)
         sampler = stack.enter_context(Sampler(target.metrics_url, pid=pid, zero=zero))
         marks = stack.enter_context(Marks(port=marks_port, run=name)) if marks_port is not None else None
         measuring = Measuring(target, plan, folder, queries, sampler, marks, zero, say)
@@ -67,10 +67,10 @@ def run(
     )
 
 
-def _corpus(plan: RunPlan, folder: Path, *, say: Callable[[str], None]) -> tuple[Oracle, list[Query]]:
+def _corpus(target: Target, plan: RunPlan, folder: Path, *, say: Callable[[str], None]) -> tuple[Oracle, list[Query]]:
     """Make the queries, and write them to the folder for all generators."""
     say("computing what is right, in process")
-    oracle = Oracle(plan.repository, plan.model)
+    oracle = Oracle(plan.repository, plan.model, in_int8=in_int8(target.metrics_url))
     photos = corpus.photos(plan.photos, seed=plan.seed, size=oracle.size)
     made = corpus.build(photos, oracle, mixes=plan.all_mixes, scenarios=plan.scenarios)
     count = query_files.write(made, folder)

@@ -10,10 +10,10 @@ from typing import Final, Self
 
 import psutil
 
-from loadgen import metrics
-from loadgen.metrics import Reading
 from loadtests import server_metrics, target
 from loadtests.results import Moment, Server
+from topfive_loadgen import metrics
+from topfive_loadgen.metrics import Reading
 
 EVERY_SECONDS: Final = 0.5
 

@@ -1,6 +1,7 @@
 """Computes a server's CPU, memory, batch size and time in each stage between two readings of its metrics. Pure.
 
-topfive's metrics and Triton's give the same figures. `loadgen.metrics` parses the readings; `sampling` takes them.
+topfive's metrics and Triton's give the same figures. `topfive_loadgen.metrics` parses the readings;
+`sampling` takes them.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from loadgen.metrics import Difference, Reading
 from loadtests.results import Server
+from topfive_loadgen.metrics import Difference, Reading
 
 _CPU: Final = "process_cpu_seconds_total"
 _MEMORY: Final = "process_resident_memory_bytes"

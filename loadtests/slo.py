@@ -1,7 +1,7 @@
 """The verdict on a stored run by the objectives of `slo.yaml`. Pure, but for `load`, which is `objectives.load`.
 
 An objective cannot be judged if its measurement is missing, did not settle, has too few samples
-(`loadgen.percentiles.standing`), or is beyond the generator's own limits. `objectives` defines the objectives.
+(`topfive_loadgen.percentiles.standing`), or is beyond the generator's own limits. `objectives` defines the objectives.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from loadgen.percentiles import Latencies, standing
-from loadgen.verdict import SHARE, Check, Verdict, conclude
 from loadtests.comparison import closed_subject
 from loadtests.objectives import (
     BadObjectives,
@@ -24,6 +22,8 @@ from loadtests.objectives import (
 )
 from loadtests.queries import Scenario
 from loadtests.results import Capacity, Cell, OpenRun, Run
+from topfive_loadgen.percentiles import Latencies, standing
+from topfive_loadgen.verdict import SHARE, Check, Verdict, conclude
 
 __all__ = ["BadObjectives", "Objectives", "judge", "load"]
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from loadtests.queries import HTTP_SCENARIOS, Scenario
+from topfive_loadgen.metrics import parse
 
 OURS: Final = "topfive"
 PATIENCE_SECONDS: Final = 5.0
@@ -83,6 +84,16 @@ def settings(target: Target) -> dict[str, str]:
         for key in ("max_batch_size", "dynamic_batching", "instance_group", "parameters")
         if one.get(key)
     }
+
+
+def in_int8(metrics_url: str) -> list[str]:
+    """The models that the server runs in INT8, by topfive's metrics; none if there are no such metrics."""
+    try:
+        reading = parse(get(metrics_url).decode())
+    except (OSError, ValueError):
+        return []
+    info = "topfive_model_info"
+    return [model for model in reading.labelled(info, "model") if reading.sum(info, model=model, precision="INT8")]
 
 
 def _config(target: Target, model: str) -> dict[str, Any]:

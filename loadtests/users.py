@@ -17,11 +17,11 @@ from geventhttpclient.connectionpool import ConnectionPool
 from locust import FastHttpUser, User, task
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from loadgen import sockets, tensors
-from loadgen.schedule import order
 from loadtests import queries
 from loadtests.queries import Query, Scenario
 from loadtests.recorder import Sample
+from topfive_loadgen import sockets, tensors
+from topfive_loadgen.schedule import order
 
 PATIENCE_SECONDS: Final = 60.0
 AFTER_ERROR_SECONDS: Final = 0.1

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadgen import percentiles
-from loadgen.percentiles import Latencies
 from loadtests.recorder import Sample
 from loadtests.results import Window
+from topfive_loadgen import percentiles
+from topfive_loadgen.percentiles import Latencies
 
 AGREED: Final = 3
 """How many windows in a row must agree."""

@@ -35,7 +35,8 @@ class House:
 SERVICE: Final = House(
     ROOT / "service" / "topfive", ROOT / "tests", most_rooms=23, flat_lists=frozenset({"config/settings.py"})
 )
-PIPELINE: Final = House(ROOT / "pipeline" / "topfive_pipeline", ROOT / "tests" / "pipeline", most_rooms=9)
+PIPELINE: Final = House(ROOT / "pipeline" / "topfive_pipeline", ROOT / "tests" / "pipeline", most_rooms=10)
+"""Ten: to tune on the served path and to keep the log of experiments are jobs of their own, beside judging."""
 HOUSES: Final = (SERVICE, PIPELINE)
 of_both = pytest.mark.parametrize("house", HOUSES, ids=lambda house: house.package.name)
 

@@ -12,21 +12,32 @@ from typer.models import ArgumentInfo, ParameterInfo
 from topfive_pipeline.commands.checking import check_repository
 from topfive_pipeline.commands.evaluating import evaluate
 from topfive_pipeline.commands.example import example
+from topfive_pipeline.commands.experiments import compare_runs, export_runs, list_runs, show_run
 from topfive_pipeline.commands.exporting import export_model
 from topfive_pipeline.commands.importing import import_model
 from topfive_pipeline.commands.optimising import optimise_model
+from topfive_pipeline.commands.tuning import tune_model
 
 _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("import", import_model, "How to use it, by example: [Your model in ten minutes](your-model.md)."),
     ("check", check_repository, "What the checks mean: [what is proven](own-model.md#what-is-proven)."),
     ("example", example, ""),
     ("optimise", optimise_model, "How to use it, by example: [Make a model faster](optimise.md)."),
+    ("tune", tune_model, "How to use it, by example: [Tune a model for a machine](tune.md)."),
     ("evaluate", evaluate, "What the figures mean: [Judge models](evaluate.md)."),
+    (
+        "experiments",
+        list_runs,
+        "What is recorded, and where: [Experiments](experiments.md).",
+    ),
+    ("experiments show", show_run, ""),
+    ("experiments compare", compare_runs, ""),
+    ("experiments export", export_runs, ""),
     ("export", export_model, "It needs the extra `export`, with PyTorch; nothing else does."),
 )
 
 _HEAD: Final = """\
-# Commands: import, check, example, optimise, evaluate, export
+# Commands: import, check, example, optimise, tune, evaluate, experiments, export
 
 Every flag of the commands beside the server, with its default. They need the extra `import`:
 `pip install 'topfive[import]'` brings onnx, typer and rich, and no PyTorch. `topfive import --help` says the same. What

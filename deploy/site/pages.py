@@ -13,6 +13,7 @@ from deploy.site.http_api import http_api_page
 from deploy.site.metrics import metrics_page
 from deploy.site.offline_commands import offline_commands_page
 from deploy.site.refusals import refusals_page
+from deploy.site.runbooks import runbooks_page
 from deploy.site.settings import settings_page
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
@@ -29,5 +30,6 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "states-of-the-service.svg": architecture.states_of_the_service,
     "changing-models.svg": architecture.changing_models,
     "decisions/README.md": lambda: decisions_page(DOCS / "decisions"),
+    "../deploy/prometheus/consoles/runbooks.html": lambda: runbooks_page(DOCS / "operations.md"),
 }
 """By its path in `docs/`, what makes the text of a page or a picture."""

@@ -22,9 +22,10 @@ _OR: Final = " / "
 _HEAD: Final = """\
 # Messages of import
 
-Every message with which `topfive import`, `check`, `example`, `evaluate` and `export` refuse, word for word: what is
-wrong, and what to do. `…` stands for what is filled in (a file, a name, a number); what is in brackets is said only
-where it fits, and of what is between slashes, one. Made from the code by `make docs-pages`.
+Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate`, `experiments` and
+`export` refuse, word for word: what is wrong, and what to do. `…` stands for what is filled in (a file, a name, a
+number); what is in brackets is said only where it fits, and of what is between slashes, one. Made from the code by
+`make docs-pages`.
 
 A refusal ends the command with exit code 2, and nothing is written. If the *proof* fails, the exit code is 1:
 [what is proven](own-model.md#what-is-proven).
@@ -75,7 +76,14 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("Name, version and repository", ("entry/names.py", "entry/writing.py", "entry/configs.py")),
     (
         "Proof, check and the server",
-        ("proof/running.py", "proof/served.py", "proof/on_triton.py", "checker.py", "graphs/cutting.py"),
+        (
+            "proof/running.py",
+            "proof/engines.py",
+            "proof/served.py",
+            "proof/on_triton.py",
+            "checker.py",
+            "graphs/cutting.py",
+        ),
     ),
     (
         "Optimising",
@@ -96,19 +104,45 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "optimising/source.py",
             "optimising/trials.py",
             "commands/optimising.py",
+            "commands/durations.py",
+        ),
+    ),
+    (
+        "Tuning",
+        (
+            "tuning/objective.py",
+            "tuning/images.py",
+            "tuning/subject.py",
+            "tuning/engines.py",
+            "tuning/plan.py",
+            "tuning/turns.py",
+            "tuning/tuner.py",
+            "tuning/landing.py",
+            "tuning/reports.py",
         ),
     ),
     (
         "Judging",
         (
             "judging/subjects.py",
+            "judging/ways.py",
             "judging/split.py",
+            "judging/leakage.py",
             "judging/judge.py",
             "judging/answering.py",
             "judging/footprint.py",
             "judging/limits.py",
             "judging/reports.py",
             "commands/evaluating.py",
+        ),
+    ),
+    (
+        "Experiments",
+        (
+            "experiments/tracking.py",
+            "experiments/lookup.py",
+            "experiments/exports.py",
+            "commands/experiments.py",
         ),
     ),
 )

@@ -35,6 +35,7 @@ listed here is refused at the start, by name.
 """
 _QUEUE: Final = "dynamic_batching.default_queue_policy"
 _ACCELERATOR: Final = "optimization.execution_accelerators.cpu_execution_accelerator"
+_GPU_ACCELERATOR: Final = "optimization.execution_accelerators.gpu_execution_accelerator"
 _STEP: Final = "ensemble_scheduling.step"
 _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
     (["name"], "the folder's", "must be the folder's"),
@@ -103,9 +104,24 @@ _FIELDS: Final[tuple[tuple[list[str], str, str], ...]] = (
         "threads of each instance. More make a batch faster, all together slower; a lone request has all cores anyway",
     ),
     (
+        ["parameters.int8_model_filename"],
+        "one graph",
+        "a second file, in int8, for [processors that are fast at it](optimise.md#a-graph-for-each-processor)",
+    ),
+    (
+        ["parameters.jpeg_short_side"],
+        "JPEGs are decoded at full size",
+        "of the model that resizes: how short a side [large JPEGs](operations.md#large-jpegs) may be decoded to",
+    ),
+    (
         [f"{_ACCELERATOR}.name", f"{_ACCELERATOR}.parameters"],
         "ONNX Runtime runs the graph",
         "for a classifier: `openvino` (an extra), with its `precision`: see [OpenVINO](operations.md#openvino)",
+    ),
+    (
+        [f"{_GPU_ACCELERATOR}.name", f"{_GPU_ACCELERATOR}.parameters"],
+        "CUDA runs the graph, with TF32 off and convolutions chosen by heuristics",
+        "for a classifier with `KIND_GPU`: `tensorrt`, or options of `cuda`: [both](operations.md#cuda-and-tensorrt)",
     ),
     (
         ["model_warmup.name", "model_warmup.batch_size", "model_warmup.count"],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loadgen.verdict import Verdict
 from loadtests.report import html, markdown
 from loadtests.results import Run, save
+from topfive_loadgen.verdict import Verdict
 
 
 def write(run: Run, folder: Path, *, baseline: Run | None = None, verdict: Verdict | None = None) -> list[Path]:

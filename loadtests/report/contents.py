@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from loadgen.tables import Table
-from loadgen.verdict import Verdict
 from loadtests.comparison import RULE, Change, compare, differences
 from loadtests.report import judged, measured
 from loadtests.results import Run
+from topfive_loadgen.tables import Table
+from topfive_loadgen.verdict import Verdict
 
 _CLOSED = (
     "Closed loop: each worker sends its next request when the answer to the last is there. Latencies are of right "

@@ -12,11 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure as Canvas
 
-from loadgen.drawing import STYLE, svg
-from loadgen.verdict import Verdict
 from loadtests.report import plots, timelines
 from loadtests.report.contents import sections
 from loadtests.results import Run
+from topfive_loadgen.drawing import STYLE, svg
+from topfive_loadgen.verdict import Verdict
 
 PLOTS: Final[Mapping[str, Callable[[Run, Run | None], Canvas | None]]] = {
     "throughput": plots.throughput,

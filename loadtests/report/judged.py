@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from loadgen.tables import MB, MS, NOTHING, Column, Table, numbers, one, texts
-from loadgen.verdict import Verdict, table
 from loadtests.comparison import CPU, ERRORS, P50, P90, P99, RESIDENT, THROUGHPUT, Change, Figure, closed_subject
 from loadtests.report.measured import cells_of
 from loadtests.results import MIXES, Cell, Mix, Run
+from topfive_loadgen.tables import MB, MS, NOTHING, Column, Table, numbers, one, texts
+from topfive_loadgen.verdict import Verdict, table
 
 _BRIEF = (THROUGHPUT, P50, P90, P99, ERRORS, CPU, RESIDENT)
 _TITLES = {

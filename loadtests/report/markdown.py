@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadgen.tables import escaped, markdown
-from loadgen.verdict import Verdict
 from loadtests.report import judged
 from loadtests.report.contents import Section, sections
 from loadtests.results import Run
+from topfive_loadgen.tables import escaped, markdown
+from topfive_loadgen.verdict import Verdict
 
 
 def render(run: Run, baseline: Run | None = None, verdict: Verdict | None = None) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from loadgen.percentiles import Latencies
-from loadgen.tables import (
+from loadtests.comparison import capacity_subject, closed_subject, flat, open_subject
+from loadtests.results import MIXES, Capacity, Cell, Mix, OpenRun, Run, Server, ShapeRun
+from topfive_loadgen.percentiles import Latencies
+from topfive_loadgen.tables import (
     MB,
     MS,
     NOTHING,
@@ -18,8 +20,6 @@ from loadgen.tables import (
     one,
     texts,
 )
-from loadtests.comparison import capacity_subject, closed_subject, flat, open_subject
-from loadtests.results import MIXES, Capacity, Cell, Mix, OpenRun, Run, Server, ShapeRun
 
 HEADLINE_WORKERS = 8
 

@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from loadgen.drawing import (
+from loadtests.report.measured import cells_of, probes_of, workers_in_words
+from loadtests.results import MIXES, Cell, Mix, OpenRun, Run
+from topfive_loadgen.drawing import (
     COLOURS,
     HATCHES,
     INK,
@@ -22,10 +24,8 @@ from loadgen.drawing import (
     named,
     one_legend,
 )
-from loadgen.percentiles import Latencies
-from loadgen.tables import MS
-from loadtests.report.measured import cells_of, probes_of, workers_in_words
-from loadtests.results import MIXES, Cell, Mix, OpenRun, Run
+from topfive_loadgen.percentiles import Latencies
+from topfive_loadgen.tables import MS
 
 STAGES = ("queue", "decode", "resize", "inference")
 _FAR = 10

@@ -8,9 +8,9 @@ from itertools import groupby
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from loadgen.drawing import COLOURS, FAINT, canvas, latency_axis, one_legend
-from loadgen.tables import MB, MS
 from loadtests.results import Moment, Run, ShapePoint, ShapeRun
+from topfive_loadgen.drawing import COLOURS, FAINT, canvas, latency_axis, one_legend
+from topfive_loadgen.tables import MB, MS
 
 _NONE = float("nan")
 """matplotlib draws it as a gap."""

@@ -7,7 +7,7 @@ does not: the checks of an import against its original (`proof.proving`), and th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -17,15 +17,17 @@ import onnx
 from numpy.typing import NDArray
 
 from topfive.ground.errors import ConfigurationError
+from topfive.machine.cpu_features import dot_products_of_bytes
 from topfive.models.wiring import apply, classifies, version_of_step
 from topfive.repository.reading import Repository, StoredModel
 from topfive_pipeline.entry.labels import served_labels
 from topfive_pipeline.entry.names import LABELS
 from topfive_pipeline.entry.provenance import properties_of, stamped_rules
 from topfive_pipeline.graphs.cutting import Cut, cut
+from topfive_pipeline.judging.leakage import leaks
 from topfive_pipeline.preprocessing.candidates import candidates
 from topfive_pipeline.preprocessing.reference import pixels
-from topfive_pipeline.proof import on_triton
+from topfive_pipeline.proof import on_triton, two_graphs
 from topfive_pipeline.proof.answers import fault_of
 from topfive_pipeline.proof.photos import Photo, Unreadable, odd_images
 from topfive_pipeline.proof.ranking import CLEAR, FEWEST, Tried, labelled, losses, rank, standard_error, try_out
@@ -44,11 +46,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found of one model; `warnings` are what is served but probably not meant."""
+    """What was found of one model; `warnings` are what is served but probably not meant.
+
+    `graph`: the file of its classifier, if that can be read.
+    """
 
     name: str
     proof: Proof
     warnings: tuple[str, ...] = ()
+    graph: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +111,26 @@ def check(
 def _chain(model: StoredModel, stored: Mapping[str, StoredModel]) -> Chain:
     labels = served_labels(model.folder / LABELS)
     if not model.config.steps:
-        return Chain(model.config.name, None, Graph(model.graph_path(max(model.versions))), labels)
+        return Chain(model.config.name, None, _graph(model, max(model.versions)), labels)
     graphs = [
-        Graph(stored[step.model].graph_path(version_of_step(step, stored[step.model].versions, model)))
+        _graph(stored[step.model], version_of_step(step, stored[step.model].versions, model))
         for step in model.config.steps
     ]
     return Chain(model.config.name, graphs[0], graphs[1], labels)
+
+
+def _graph(model: StoredModel, version: int) -> Graph:
+    """On the engine that serves it."""
+    return Graph(model.graph_path(version), engine=model.config.engine, precision=model.config.precision)
+
+
+def _answers_in_int8(chain: Chain, beside: Graph, photos: Sequence[Photo]) -> Finding:
+    if not dot_products_of_bytes():
+        return Finding(two_graphs.STEP, None, f"{beside.path.name} is not run: no server on this processor takes it")
+    found = _answers(replace(chain, classify=beside), photos)
+    if not found.passed:
+        return Finding(two_graphs.STEP, False, f"{beside.path.name}: {found.said}")
+    return two_graphs.compare(chain.classify, beside, [chain.crop(image) for image in _all_images(chain, photos)])
 
 
 def _check_model(
@@ -118,20 +138,27 @@ def _check_model(
 ) -> Checked:
     findings: list[Finding] = []
     warnings: list[str] = []
+    figures: dict[str, float] = {}
+    graph = None
     known = [photo for photo in photos if photo.label is not None]
     try:
         chain = _chain(model, stored)
+        graph = chain.classify.path
         findings.append(_crops(chain, photos))
         if findings[-1].passed is not False:
             findings.append(_answers(chain, photos))
+        classifier = stored[model.config.steps[-1].model] if model.config.steps else model
+        if findings[-1].passed is not False and (beside := two_graphs.int8_of(chain.classify, classifier)) is not None:
+            findings.append(_answers_in_int8(chain, beside, photos))
         if findings[-1].passed is not False and len(known) >= FEWEST and chain.resize is not None:
-            finding, warnings = _against_others(chain, labelled(known, what_for="check"), progress)
+            finding, warnings, figures = _against_others(chain, labelled(known, what_for="check"), progress)
             findings.append(finding)
+            warnings += [f"its accuracy is flattered: {leak.said()}" for leak in leaks({chain.name: graph}, known)]
     except Unreadable:
         raise
     except ConfigurationError as error:
         findings.append(Finding("graphs", False, str(error)))
-    return Checked(model.config.name, Proof(tuple(findings)), tuple(warnings))
+    return Checked(model.config.name, Proof(tuple(findings), figures), tuple(warnings), graph)
 
 
 def _crops(chain: Chain, photos: Sequence[Photo]) -> Finding:
@@ -162,7 +189,7 @@ def _crops(chain: Chain, photos: Sequence[Photo]) -> Finding:
 
 def _answers(chain: Chain, photos: Sequence[Photo]) -> Finding:
     """Probabilities in order, labels that fit, and a batch that answers as its images alone."""
-    images = [image for _, image in _images(photos)] if chain.resize is not None else _of_its_size(chain.classify)
+    images = _all_images(chain, photos)
     alone = []
     for image in images:
         answer = chain.classify.named(chain.crop(image))
@@ -184,14 +211,16 @@ def _answers(chain: Chain, photos: Sequence[Photo]) -> Finding:
     return Finding("answers", worst <= _TOLERANCE, said)
 
 
-def _against_others(chain: Chain, photos: Sequence[Photo], progress: Progress) -> tuple[Finding, list[str]]:
-    """The accuracy on labelled photos, and the customary preprocessings that are clearly better."""
+def _against_others(
+    chain: Chain, photos: Sequence[Photo], progress: Progress
+) -> tuple[Finding, list[str], dict[str, float]]:
+    """The accuracy on labelled photos, the customary preprocessings that are clearly better, and the figures."""
     assert chain.resize is not None
     served = onnx.load(chain.classify.path)
     try:
         network = cut(served)
     except ConfigurationError as error:
-        return Finding("preprocessing", None, f"cannot be compared with others: {error}"), []
+        return Finding("preprocessing", None, f"cannot be compared with others: {error}"), [], {}
     current = _as_served(chain, served, network, photos)
     right = f"top-1 {current.right.mean():.1%} of {len(photos)} photos, loss {current.losses.mean():.3f}"
     height, width = (int(size) for size in chain.classify.shape[1:3] if isinstance(size, int))
@@ -221,7 +250,8 @@ def _against_others(chain: Chain, photos: Sequence[Photo], progress: Progress) -
                 "that it was trained with"
             )
     said = "no customary preprocessing is clearly better" if not warnings else "another preprocessing is clearly better"
-    return Finding("preprocessing", True, f"{right}; {said}"), warnings
+    figures = {"top_1": float(current.right.mean()), "loss": float(current.losses.mean())}
+    return Finding("preprocessing", True, f"{right}; {said}"), warnings, figures
 
 
 def _as_served(chain: Chain, served: Any, network: Cut, photos: Sequence[Photo]) -> Tried:
@@ -232,7 +262,7 @@ def _as_served(chain: Chain, served: Any, network: Cut, photos: Sequence[Photo])
     with TemporaryDirectory() as folder:
         path = Path(folder, "whole.onnx")
         onnx.save(whole, path)
-        graph = Graph(path)
+        graph = Graph(path, engine=chain.classify.engine, precision=chain.classify.precision)
     rows = [graph.run(chain.crop(np.asarray(photo.image())), network.output)[0][0] for photo in photos]
     true = np.array([photo.label for photo in photos])
     if true.max() >= len(rows[0]):
@@ -264,6 +294,10 @@ def _on_triton(program: Path, repository: Path, served: Mapping[str, StoredModel
 
 def _images(photos: Sequence[Photo]) -> list[tuple[str, NDArray[np.uint8]]]:
     return [*((photo.name, np.asarray(photo.image())) for photo in photos[:40]), *odd_images()]
+
+
+def _all_images(chain: Chain, photos: Sequence[Photo]) -> list[NDArray[np.uint8]]:
+    return [image for _, image in _images(photos)] if chain.resize is not None else _of_its_size(chain.classify)
 
 
 def _of_its_size(graph: Graph) -> list[NDArray[np.uint8]]:

@@ -36,6 +36,7 @@ from topfive_pipeline.graphs.outputs import choose_output, classes_of, expose
 from topfive_pipeline.graphs.running import gathered
 from topfive_pipeline.graphs.scores import Scores, ScoresChoice, resolve_scores, scores_kind
 from topfive_pipeline.graphs.tail import EMBEDDING, Ranking
+from topfive_pipeline.judging import leakage
 from topfive_pipeline.preprocessing import files
 from topfive_pipeline.preprocessing.choices import Choice, Choices, Resolved, crop_known, resolve
 from topfive_pipeline.preprocessing.presets import preset
@@ -274,7 +275,8 @@ def _properties(planned: Plan) -> dict[str, str]:
     optional = {"source": wanted.source, "licence": wanted.licence}
     if wanted.threshold is not None:
         optional["threshold"] = f"{wanted.threshold:g}"
-    return properties | {name: value for name, value in optional.items() if value is not None}
+    used = leakage.properties_of_network(planned.network.model)
+    return properties | {name: value for name, value in optional.items() if value is not None} | used
 
 
 def _length(graph: Any, output: str) -> int | None:

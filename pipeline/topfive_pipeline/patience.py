@@ -16,12 +16,13 @@ SECONDS: Final = 120.0
 
 
 @contextmanager
-def patience() -> Iterator[Any]:
-    """Options for one run, which is ended after `SECONDS`; then `ConfigurationError` is raised.
+def patience(run: Any = None) -> Iterator[Any]:
+    """The handle of one run, which is ended after `SECONDS`; then `ConfigurationError` is raised.
 
-    The runtime looks at them between two operators, also those of a loop.
+    `run`: the handle of another engine; without it ONNX Runtime's options, at which it looks between two operators,
+    also those of a loop.
     """
-    options = onnxruntime.RunOptions()
+    options = onnxruntime.RunOptions() if run is None else run
 
     def end() -> None:
         options.terminate = True

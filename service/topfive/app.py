@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -38,9 +39,11 @@ from topfive.http.models import models_router
 from topfive.http.page import page_router
 from topfive.http.prefix import without
 from topfive.machine.cores import share_of_cores, usable_cores
+from topfive.machine.cpu_features import dot_products_of_bytes
 from topfive.observe.logs import RequestLog, texts_for
 from topfive.observe.metrics import Metrics
-from topfive.repository.reading import Repository
+from topfive.repository.graph_choice import GraphChoice, graph_choice
+from topfive.repository.reading import Repository, check_some_int8
 from topfive.serving.serving import Serving
 from topfive.serving.tracing import make_tracing
 
@@ -51,12 +54,18 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
     """The service for `settings`, not started; raises `ConfigurationError` for faults found before models load."""
     cores = share_of_cores(usable_cores(settings.cores), settings.workers)
     clock = clock or MonotonicClock()
-    repository = Repository(settings.served_repository, on_triton=settings.backend == "triton")
+    factory = _backend_factory(settings, cores, clock)
+    repository = Repository(
+        settings.served_repository, on_triton=settings.backend == "triton", choice=_graph_choice(settings, factory)
+    )
+    stored = repository.read(may_be_empty=settings.model_control != "none")
+    if settings.precision == "int8" and stored:
+        check_some_int8(stored.values())
     return Serving(
         settings,
         repository=repository,
-        stored=repository.read(may_be_empty=settings.model_control != "none"),
-        factory=_backend_factory(settings, cores, clock),
+        stored=stored,
+        factory=factory,
         cores=cores,
         clock=clock,
         metrics=Metrics(shared_folder=shared_metrics_folder()),
@@ -65,11 +74,20 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
     )
 
 
+def _graph_choice(settings: Settings, factory: BackendFactory) -> GraphChoice:
+    has_gpu = isinstance(factory, EmbeddedFactory) and factory.has_gpu
+    return graph_choice(settings.precision, dot_products_of_bytes(), backend=settings.backend, has_gpu=has_gpu)
+
+
 def _backend_factory(settings: Settings, cores: int, clock: Clock) -> BackendFactory:
     if settings.backend == "null":
         return NullFactory()
     embedded = EmbeddedFactory(
-        cores=cores, alone_threads=settings.alone_threads, load_seconds=settings.load_seconds, clock=clock
+        cores=cores,
+        alone_threads=settings.alone_threads,
+        load_seconds=settings.load_seconds,
+        engine_cache=_engine_cache(settings),
+        clock=clock,
     )
     match settings.backend:
         case "triton":
@@ -82,6 +100,16 @@ def _backend_factory(settings: Settings, cores: int, clock: Clock) -> BackendFac
             )
         case _:
             return embedded
+
+
+def _engine_cache(settings: Settings) -> Path | None:
+    """The folder for TensorRT's engines; in the model repository they would look like models that have changed."""
+    folder, repository = settings.engine_cache_folder, settings.served_repository
+    if folder is not None and folder.resolve().is_relative_to(repository.resolve()):
+        raise ConfigurationError(
+            f"engine_cache_folder '{folder}' is within the model repository '{repository}'; name a folder outside of it"
+        )
+    return folder
 
 
 def create_grpc_server(serving: Serving) -> GrpcServer | None:

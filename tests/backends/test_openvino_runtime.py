@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import Encode, Photo
 from tests.testkit.serving_process import ServingProcess, serving
-from tests.testkit.stored_models import read_repository
+from tests.testkit.stored_models import read_repository, served_precision
 from tests.testkit.tiny_models import (
     CLASSIFIER_CONFIG,
     CROP_CONFIG,
@@ -288,8 +288,9 @@ def test_the_service_serves_on_it_and_says_so(tmp_path: Path, cat: Photo, coffee
     files = {"tiger cat": encode(cat, "JPEG", quality=95), "espresso": encode(coffee, "JPEG", quality=95)}
     with serving("--model-repository", str(real_repository(tmp_path / "models", FP32))) as process:
         (model,) = json.loads(process.wait_for_log("classifying at"))["models"]
-        assert (model["precision"], model["engine"]) == ("FP32", "openvino")
-        labels = {"model": CLASSIFY, "backend": "embedded", "engine": "openvino", "precision": "FP32"}
+        precision = served_precision(REAL_REPOSITORY, CLASSIFY)
+        assert (model["precision"], model["engine"]) == (precision, "openvino")
+        labels = {"model": CLASSIFY, "backend": "embedded", "engine": "openvino", "precision": precision}
         assert process.metric("topfive_model_info", **labels) == 1
         _ask_many(process, files)
         assert process.stop() == 0

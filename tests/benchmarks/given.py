@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadgen.http1 import Response
-from loadgen.plan import Done, Sample
+from topfive_loadgen.http1 import Response
+from topfive_loadgen.plan import Done, Sample
 
 
 def answer(

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import answers
 from benchmarks.answers import Told
-from loadgen.http1 import Response
+from topfive_loadgen.http1 import Response
 
 CLASSIFY = {"model": "m", "version": "3", "predictions": [{"label": "cat", "index": 2, "probability": 0.5}]}
 LABELS = ["cat", "dog", "fox", "eel"]

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import workloads
 from benchmarks.bench import interleave
 from benchmarks.figures import CONFIGS
-from loadgen.http1 import Response
+from topfive_loadgen.http1 import Response
 
 
 def test_every_window_comes_once_and_begins_elsewhere_each_round() -> None:

@@ -14,7 +14,7 @@ from benchmarks.mix import RIGHT, Judged
 from benchmarks.prober import Probe
 from benchmarks.samples import Held
 from benchmarks.wire import CLOSED, OVERDUE, RESET, Wire
-from loadgen.verdict import Check
+from topfive_loadgen.verdict import Check
 
 IDLE = Held(0.0, 100_000_000, 14, 10)
 

@@ -8,8 +8,8 @@ import pytest
 from benchmarks import mix
 from benchmarks.answers import Told
 from benchmarks.mix import LOST, REFUSED, RIGHT, WRONG, Ask, judge, judge_all
-from loadgen.plan import Sample
 from tests.benchmarks.given import answer as answer_of
+from topfive_loadgen.plan import Sample
 
 GOOD = Ask("raw", b"", labels=[frozenset({"cat", "lynx"}), frozenset({"dog"})])
 BAD = Ask("media type", b"", 415)

@@ -11,10 +11,10 @@ from benchmarks import overload_verdict as o
 from benchmarks import timeline
 from benchmarks.__main__ import main
 from benchmarks.overload_verdict import Phase
-from loadgen.plan import Sample
-from loadgen.verdict import Check
 from tests.benchmarks.given import answer as answer_of
 from tests.testkit.serving_process import ROOT, ServingProcess
+from topfive_loadgen.plan import Sample
+from topfive_loadgen.verdict import Check
 
 
 def accepted(at: float, took: float, *, seen: object = None) -> Sample:

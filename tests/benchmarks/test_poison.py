@@ -10,8 +10,8 @@ from benchmarks import repositories
 from benchmarks.__main__ import main
 from benchmarks.poison import judge, values
 from benchmarks.repositories import POISON
-from loadgen.closed_loop import Exchange
-from loadgen.http1 import Response
+from topfive_loadgen.closed_loop import Exchange
+from topfive_loadgen.http1 import Response
 
 
 def test_one_in_a_hundred_is_poisonous_at_places_that_the_seed_decides() -> None:

@@ -10,9 +10,9 @@ from benchmarks.__main__ import main
 from benchmarks.answers import Told
 from benchmarks.mix import Ask
 from benchmarks.server import ROOT
-from loadgen.plan import Sample
 from tests.benchmarks.given import answer as answer_of
 from tests.benchmarks.given import run_of
+from topfive_loadgen.plan import Sample
 
 REPLICAS = [("127.0.0.1", 11), ("127.0.0.1", 12)]
 ASKS = [Ask("raw", b"", labels=[frozenset({"cat"})])]

@@ -11,8 +11,8 @@ from benchmarks.__main__ import main
 from benchmarks.answers import Told
 from benchmarks.mix import Ask
 from benchmarks.swap import AFTER, BEFORE, DURING, Swap, judge, tails
-from loadgen.plan import Sample
 from tests.benchmarks.given import answer as answer_of
+from topfive_loadgen.plan import Sample
 
 ASKS = [Ask("three", b"", labels=[frozenset({"v1 value 7"}), frozenset({"v1 value 8"})])]
 SWAPS = [Swap(2, called=1.0, answered=1.2), Swap(1, called=3.0, answered=3.2)]

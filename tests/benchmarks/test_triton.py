@@ -9,8 +9,8 @@ from benchmarks import triton, tritonserver
 from benchmarks.__main__ import main
 from benchmarks.server import ROOT
 from benchmarks.triton_report import ALONE, EMBEDDED, ON_TRITON, scenario
-from loadgen.closed_loop import Exchange
-from loadgen.http1 import Response
+from topfive_loadgen.closed_loop import Exchange
+from topfive_loadgen.http1 import Response
 
 
 def exchange(label: str, status: int = 200) -> Exchange:

@@ -11,7 +11,7 @@ from benchmarks.repositories import STURDY, write_sturdy
 from benchmarks.server import Service
 from benchmarks.zoo_models import saving
 from benchmarks.zoo_models.saving import Recipe
-from loadgen import tables
+from topfive_loadgen import tables
 
 
 def imported(*, done: bool, said: str = "", refused: str = "") -> zoo.Imported:

@@ -36,6 +36,8 @@ STOP_MARGIN_SECONDS: Final = 2.0
 """What a worker process may need beyond its own bounds."""
 ENDS_BY_ITSELF: Final = "loadtest"
 """It measures once."""
+SERVES_NOBODY_HERE: Final = {ENDS_BY_ITSELF, "notices"}
+"""Of our images: none of their ports is published."""
 
 
 def test_every_knob_that_is_used_is_in_the_file_of_knobs_and_the_other_way_round() -> None:
@@ -80,7 +82,7 @@ def test_a_service_is_given_the_time_that_it_may_take_to_stop(name: str) -> None
 
 def test_without_a_profile_there_are_the_service_and_what_watches_it() -> None:
     always = {name for name, service in SERVICES.items() if "profiles" not in service}
-    assert always == {"service", "prometheus", "grafana"}
+    assert always == {"service", "prometheus", "alertmanager", "notices", "grafana"}
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if name not in always}
     assert profiles == {
         "triton": ["triton"],
@@ -123,10 +125,10 @@ def test_nothing_can_be_reached_from_other_machines_until_a_knob_is_turned() -> 
 
 
 def test_the_published_ports_are_those_that_the_image_listens_on() -> None:
-    for name in OURS.keys() - {ENDS_BY_ITSELF}:
+    for name in OURS.keys() - SERVES_NOBODY_HERE:
         exposed = str(target_of(name).last("EXPOSE")).split()
         assert [str(there) for _, _, there in published(name)] == exposed
-    assert published(ENDS_BY_ITSELF) == []
+    assert [published(name) for name in SERVES_NOBODY_HERE] == [[], []]
     for name in SERVING:
         settings = settings_of(name)
         assert str(target_of(name).last("EXPOSE")) == f"{settings['TOPFIVE_PORT']} {settings['TOPFIVE_GRPC_PORT']}"
@@ -170,6 +172,26 @@ def test_prometheus_asks_where_the_stack_listens() -> None:
     [marks] = [part.partition("=")[2] for part in SERVICES["loadtest"]["command"] if part.startswith("--marks-port")]
     assert asked == dict.fromkeys(SERVING, 8000) | {"triton": metrics_of_triton, "loadtest": int(marks)}
     assert mounts("prometheus")["/etc/prometheus"] == "./deploy/prometheus"
+
+
+def test_prometheus_tells_alertmanager_and_both_know_where_people_reach_them() -> None:
+    """So that links in alerts lead somewhere: to Prometheus' page of runbooks too."""
+    config = yaml.safe_load((DEPLOYED / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    [found] = [found for one in config["alerting"]["alertmanagers"] for found in one["dns_sd_configs"]]
+    [(_, _, listens)] = published("alertmanager")
+    assert (found["names"], found["port"]) == (["alertmanager"], listens)
+    for name in ("prometheus", "alertmanager"):
+        [(address, here, _)] = published(name)
+        assert f"--web.external-url=http://{address}:{here}" in SERVICES[name]["command"]
+    assert "--web.console.templates=/etc/prometheus/consoles" in SERVICES["prometheus"]["command"]
+    assert (DEPLOYED / "prometheus" / "consoles" / "runbooks.html").is_file()
+    assert f"--config.file={next(iter(mounts('alertmanager')))}/alertmanager.yml" in SERVICES["alertmanager"]["command"]
+
+
+def test_prometheus_keeps_what_the_error_budget_is_reckoned_over() -> None:
+    rules = (DEPLOYED / "prometheus" / "rules" / "objective.yml").read_text(encoding="utf-8")
+    longest = max(int(days) for days in re.findall(r"\[(\d+)d\]", rules))
+    assert int(KNOBS["STACK_PROMETHEUS_RETENTION"].removesuffix("d")) >= longest
 
 
 def test_grafana_finds_prometheus_and_the_dashboards() -> None:
@@ -241,7 +263,7 @@ def test_the_context_holds_exactly_what_the_images_are_made_from() -> None:
     first, *rest_of_it = [line for line in lines if not line.startswith("#")]
     let_in = {line.removeprefix("!") for line in rest_of_it if line.startswith("!")}
     assert first == "*"
-    assert let_in == copied
+    assert let_in == {path for path in copied if not any(path.startswith(f"{folder}/") for folder in copied)}
     assert [line for line in rest_of_it if not line.startswith("!")] == ["**/__pycache__"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import threading
 from bisect import bisect_left
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import psutil
@@ -24,6 +26,7 @@ from benchmarks import tritonserver
 from benchmarks.tritonserver import Tritonserver
 from deploy.grafana.boards.files import files
 from tests.conftest import Encode, Photo
+from tests.testkit.drawing import NOT_DRAWN, drawing, needs_grafanas_components
 from tests.testkit.oip_bodies import binary_image
 from tests.testkit.prometheus import RATE_INTERVAL, Prometheus, Sample, needs_prometheus
 from tests.testkit.serving_process import RAW, READY, ServingProcess, ask, classify_path
@@ -37,6 +40,7 @@ ONE, TWO = "service", "service-triton"
 NO_TRITON: Final = tritonserver.missing()
 CLASSIFY: Final = "/v1/classify"
 INFER: Final = "/v2/models/efficientnet_lite0/infer"
+STEP: Final = 0.5
 SCRAPES: Final = 6
 """Of the load: enough for a rate at every moment that is looked at."""
 BOARDS: Final = {name: json.loads(text) for name, text in files().items()}
@@ -51,7 +55,13 @@ SANE: Final = {
     "Errors": (0.0001, 0.9),
     "Refused": (0.0001, 0.9),
     "Requests by status": (0, 1e5),
-    "Burn rate": (0, 100),
+    "Answered": (0.1, 0.9999),
+    "In time": SHARE,
+    "Budget of availability": (-1, 0.9999),
+    "Budget of latency": (-1, 1),
+    "Burn rate of availability": (0, 1000),
+    "Burn rate of latency": (0, 100),
+    "Error budget": (-1, 1),
     "Alerts": (1, 1),
     "Latency": LATENCY,
     "Latency, all of it": (0, 1e5),
@@ -65,9 +75,11 @@ SANE: Final = {
     "Saturation": SHARE,
     "Images that wait": (0, 256),
     "In flight": (0, 100),
+    "In-flight bytes": (0, 2 * (512 << 20)),
+    "gRPC places": (0, 128),
     "Refused, by reason": (0, 1e4),
     "Cores used": (0.001, 64),
-    "Memory": (10 << 20, 4 << 30),
+    "Memory": (10 << 20, 1 << 50),
     "Images per second": (1, 1e5),
     "Images per CPU-second": (1, 1e5),
     "Models served": (1, 1),
@@ -174,6 +186,17 @@ class Scraped:
         """When it was scraped last before the load, and after it."""
         query = f'timestamp(topfive_ready{{service="{service}"}})'
         return self.prometheus.number(query, at=self.began), self.prometheus.number(query, at=self.seen)
+
+    def answers(self, panel: Mapping[str, Any]) -> list[Any]:
+        """What Grafana is answered for each target of a panel, of all of the load."""
+        found = []
+        for target in panel["targets"]:
+            expression = as_grafana(target["expr"])
+            if target["format"] == "table":
+                found.append([{"metric": sample.labels} for sample in self.prometheus.now(expression, at=self.ended)])
+            else:
+                found.append(self.prometheus.series(expression, start=self.began, end=self.ended, step=STEP))
+        return found
 
 
 def requests_of(name: str) -> str:
@@ -373,6 +396,31 @@ def test_images_per_second_are_those_that_the_client_had_answered(scraped: Scrap
 def test_the_alert_of_batches_that_fail_fires(scraped: Scraped) -> None:
     (sample,) = scraped.prometheus.now('ALERTS{alertname="TopfiveBatchFailures",alertstate="firing"}', at=scraped.ended)
     assert (sample.labels["service"], sample.labels["model"]) == (ONE, "classify")
+
+
+@needs_grafanas_components
+def test_every_panel_is_drawn_whole(scraped: Scraped, tmp_path: Path) -> None:
+    """By Grafana's own components: no panel is empty, no line is missing, and no text is cut off."""
+    panels = [panel for panel in BOARDS["topfive.json"]["panels"] if panel["type"] != NOT_DRAWN]
+    drawn, picture = {}, Path(os.environ.get("PANELS_PICTURE", tmp_path / "panels.png"))
+    with drawing() as canvas:
+        asked = {panel["id"]: scraped.answers(panel) for panel in panels if panel["type"] != "row"}
+        for panel in panels:
+            answers = asked.get(panel["id"], [])
+            canvas.draw(panel, answers, start=scraped.began, end=scraped.ended, step=STEP)
+        canvas.finish(picture)
+        drawn = {panel["id"]: canvas.look_at(panel) for panel in panels}
+        assert canvas.complaints == []
+    cut = {panel["title"]: list(drawn[panel["id"]].cut_off) for panel in panels}
+    assert {title: texts for title, texts in cut.items() if texts} == {}
+    for panel in panels:
+        seen, title = drawn[panel["id"]], panel["title"]
+        assert title in seen.text
+        if panel["type"] == "timeseries":
+            assert len(seen.legend) == sum(map(len, asked[panel["id"]])), f"{title}: {seen.legend}"
+            assert seen.ink > 50 * len(seen.legend), f"{title} has next to no lines"
+        elif panel["type"] == "stat":
+            assert re.search(r"\d", seen.text), f"{title}: {seen.text}"
 
 
 def test_a_start_is_marked_when_it_was(scraped: Scraped) -> None:

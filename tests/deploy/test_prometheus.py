@@ -18,6 +18,8 @@ from topfive.observe.metrics import DURATION_BUCKETS
 GROUPS: Final[list[dict[str, Any]]] = [
     group for path in RULES for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
 ]
+RECORDED: Final = [group for group in GROUPS if "record" in group["rules"][0]]
+ALERTING: Final = [group for group in GROUPS if group not in RECORDED]
 ALERTS: Final[dict[str, Any]] = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
 OBJECTIVE: Final = (ROOT / "deploy" / "prometheus" / "rules" / "objective.yml").read_text(encoding="utf-8")
 HERE: Final = 'service="service", instance="10.0.0.2:8000"'
@@ -50,6 +52,14 @@ def answers(*, slow: float, each_step: float = 100, steps: int) -> dict[str, str
     return {**requests(each_step=each_step, steps=steps), bucket: f"0+{each_step * (1 - slow)}x{steps}"}
 
 
+def traffic(**values: str) -> dict[str, str]:
+    """Counters of requests by status, as in `_429="0+1x10"`."""
+    return {
+        f'topfive_request_duration_seconds_count{{{HERE}, code="{code.strip("_")}"}}': counted
+        for code, counted in values.items()
+    }
+
+
 def turning(in_time: str) -> dict[str, str]:
     """A hundred answers with each step, and how the counter of those in time goes on."""
     return {
@@ -68,16 +78,14 @@ def waits(*, le: float, steps: int) -> dict[str, str]:
     }
 
 
-def refusals(reason: str, *, each_step: float, steps: int) -> dict[str, str]:
-    return {f'topfive_rejected_total{{{HERE}, reason="{reason}"}}': f"0+{each_step}x{steps}"}
-
-
 UP: Final = f'up{{job="topfive", {HERE}}}'
 READY: Final = f"topfive_ready{{{HERE}}}"
 STARTED: Final = f'process_start_time_seconds{{job="topfive", {HERE}}}'
 FAILED: Final = f'topfive_batch_failures_total{{{HERE}, model="m"}}'
-DAY: Final = 24 * 6
-"""Steps of ten minutes."""
+LATENCY: Final = {**LABELS, "objective": "latency"}
+AVAILABILITY: Final = {**LABELS, "objective": "availability"}
+DAY: Final = 24 * 2
+"""Steps of half an hour."""
 
 CASES: Final = (
     Case("TargetDown", "down for long enough", {UP: "1x4 0x10"}, "2m", {**INSTANCE, "job": "topfive"}),
@@ -90,74 +98,164 @@ CASES: Final = (
     Case("TopfiveNotReady", "not with one worker process of several", {READY: "1x20"}, "2m"),
     Case("TopfiveRestarting", "four starts in 15 minutes", {STARTED: "1 2 3 4x10"}, "3m", LABELS, "3"),
     Case("TopfiveRestarting", "not for a rolling restart", {STARTED: "1 1 2 2 3x10"}, "3m"),
-    Case("TopfiveSlow", "all answers late", answers(slow=1, steps=80), "20m", LABELS, "100"),
-    Case("TopfiveSlow", "a fifth late", answers(slow=0.2, steps=80), "20m", LABELS, "20"),
-    Case("TopfiveSlow", "not with one in seventeen late", answers(slow=0.059, steps=80), "20m"),
+    Case(
+        "TopfiveUnavailable",
+        "99 % refused for half an hour",
+        traffic(_200="0+100x60 6001+1x30", _429="0x60 99+99x30"),
+        "90m",
+        AVAILABILITY,
+        "495",
+        interval="1m",
+    ),
+    Case(
+        "TopfiveUnavailable",
+        "all refused since it started",
+        traffic(_503="0+100x20"),
+        "5m",
+        AVAILABILITY,
+        "1000",
+        interval="1m",
+    ),
+    *(
+        Case(
+            "TopfiveUnavailable",
+            f"three in a hundred answered with {code}",
+            traffic(_200="0+97x20", **{f"_{code}": "0+3x20"}),
+            "20m",
+            AVAILABILITY,
+            "30",
+            interval="1m",
+        )
+        for code in (429, 500, 502, 503, 504)
+    ),
+    Case(
+        "TopfiveUnavailable",
+        "not for one failure in twenty requests",
+        traffic(_200="0+1x19 19x60", _500="0x10 1x70"),
+        "25m",
+        interval="1m",
+    ),
+    Case(
+        "TopfiveUnavailable",
+        "ten failures of ten requests",
+        traffic(_200="0x60", _500="0+1x10 10x10"),
+        "12m",
+        AVAILABILITY,
+        "1000",
+        interval="1m",
+    ),
+    Case(
+        "TopfiveUnavailable",
+        "not for one in a hundred for ten minutes",
+        traffic(_200="0+100x60 6000+99x10", _500="0x60 1+1x10"),
+        "70m",
+        interval="1m",
+    ),
+    Case(
+        "TopfiveUnavailable",
+        "0.8 % for hours",
+        traffic(_200="0+9920x80", _429="0+80x80"),
+        "6h",
+        AVAILABILITY,
+        "8",
+        interval="5m",
+    ),
+    Case(
+        "TopfiveUnavailable",
+        "not when it is over",
+        traffic(_200="0+100x60 6000x30 6100+100x60", _503="0x60 100+100x30 3100x60"),
+        "125m",
+        interval="1m",
+    ),
+    Case("TopfiveUnavailable", "not without a request", traffic(_200="5000x20", _503="200x20"), "20m", interval="1m"),
+    Case(
+        "TopfiveUnavailable",
+        "not what clients did wrong, nor those that left",
+        traffic(_200="0+10x20", **{f"_{code}": "0+50x20" for code in (400, 401, 404, 413, 415, 422, 499)}),
+        "20m",
+        interval="1m",
+    ),
+    Case(
+        "TopfiveUnavailable",
+        "not hidden by what clients did wrong",
+        traffic(_200="0+97x20", _503="0+3x20", _422="0+10000x20"),
+        "20m",
+        AVAILABILITY,
+        "30",
+        interval="1m",
+    ),
+    Case(
+        "TopfiveLosingRequests",
+        "0.2 % for days",
+        traffic(_200=f"0+9980x{3 * DAY}", _504=f"0+20x{3 * DAY}"),
+        "3d",
+        AVAILABILITY,
+        "2",
+        interval="30m",
+    ),
+    Case(
+        "TopfiveLosingRequests",
+        "0.4 % for a day",
+        traffic(_200=f"0+9960x{DAY}", _429=f"0+40x{DAY}"),
+        "23h",
+        AVAILABILITY,
+        "4",
+        interval="30m",
+    ),
+    Case(
+        "TopfiveLosingRequests",
+        "not within the objective",
+        traffic(_200=f"0+9991x{DAY}", _429=f"0+9x{DAY}"),
+        "23h",
+        interval="30m",
+    ),
+    Case(
+        "TopfiveLosingRequests",
+        "not for three failures a day",
+        traffic(_200=f"0+1x{DAY}", _500="0x10 1x10 2x10 3x20"),
+        "23h",
+        interval="30m",
+    ),
+    Case("TopfiveSlow", "all answers late", answers(slow=1, steps=20), "20m", LATENCY, "100", "1m"),
+    Case("TopfiveSlow", "a fifth late", answers(slow=0.2, steps=20), "20m", LATENCY, "20", "1m"),
+    Case("TopfiveSlow", "not with one in seventeen late", answers(slow=0.059, steps=20), "20m", None, "", "1m"),
     Case("TopfiveSlow", "not for five minutes of late ones", turning("0+100x300 30000x5"), "305m", None, "", "1m"),
     Case("TopfiveSlow", "not when it is over", turning("0x60 0+100x40"), "100m", None, "", "1m"),
-    Case("TopfiveSlow", "7 % late for hours", answers(slow=0.07, steps=80), "6h", LABELS, "7", "5m"),
+    Case("TopfiveSlow", "7 % late for hours", answers(slow=0.07, steps=80), "6h", LATENCY, "7", "5m"),
     Case("TopfiveSlow", "not with 5 % late for hours", answers(slow=0.05, steps=80), "6h", None, "", "5m"),
-    Case("TopfiveSlow", "not with few answers", answers(slow=1, each_step=0.25, steps=80), "20m"),
-    Case("TopfiveSlow", "not with fast ones", answers(slow=0, steps=80), "20m"),
-    Case("TopfiveSlowlyTooSlow", "2 % late for days", answers(slow=0.02, steps=3 * DAY), "3d", LABELS, "2", "10m"),
-    Case("TopfiveSlowlyTooSlow", "4 % late for a day", answers(slow=0.04, steps=DAY), "23h", LABELS, "4", "10m"),
-    Case("TopfiveSlowlyTooSlow", "not within the objective", answers(slow=0.009, steps=DAY), "23h", None, "", "10m"),
+    Case(
+        "TopfiveSlow",
+        "twenty answers of twenty late",
+        answers(slow=1, each_step=1, steps=20),
+        "20m",
+        LATENCY,
+        "100",
+        "1m",
+    ),
+    Case("TopfiveSlow", "not with nine late ones", answers(slow=1, each_step=0.45, steps=20), "20m", None, "", "1m"),
+    Case("TopfiveSlow", "not with fast ones", answers(slow=0, steps=20), "20m", None, "", "1m"),
+    Case("TopfiveSlowlyTooSlow", "2 % late for days", answers(slow=0.02, steps=3 * DAY), "3d", LATENCY, "2", "30m"),
+    Case("TopfiveSlowlyTooSlow", "4 % late for a day", answers(slow=0.04, steps=DAY), "23h", LATENCY, "4", "30m"),
+    Case("TopfiveSlowlyTooSlow", "not within the objective", answers(slow=0.009, steps=DAY), "23h", None, "", "30m"),
     Case(
         "TopfiveQueueWait", "a tenth waits for long", waits(le=0.2, steps=80), "10m", {**LABELS, "model": "m"}, "115ms"
     ),
     Case("TopfiveQueueWait", "not below half of the objective", waits(le=0.05, steps=80), "10m"),
-    Case(
-        "TopfiveErrors",
-        "two in a hundred",
-        {**requests(each_step=98, steps=40), **requests(code=500, each_step=2, steps=40)},
-        "8m",
-        LABELS,
-        "2%",
-    ),
-    Case(
-        "TopfiveErrors",
-        "not one in two hundred",
-        {**requests(each_step=199, steps=40), **requests(code=500, each_step=1, steps=40)},
-        "8m",
-    ),
-    Case(
-        "TopfiveErrors",
-        "not what was refused",
-        {**requests(code=503, each_step=50, steps=40), **requests(code=504, each_step=50, steps=40)},
-        "8m",
-    ),
     Case("TopfiveBatchFailures", "one", {FAILED: "0x8 1x8"}, "3m", MODEL, "1"),
     Case("TopfiveBatchFailures", "not those of long ago", {FAILED: "0x4 1x80"}, "15m"),
-    *(
-        Case(
-            "TopfiveRefusing",
-            f"one in ten for {reason}",
-            {**requests(each_step=100, steps=60), **refusals(reason, each_step=10, steps=60)},
-            "12m",
-            {**LABELS, "reason": reason},
-            "10%",
-        )
-        for reason in ("queue_full", "not_ready", "deadline_exceeded")
-    ),
-    Case(
-        "TopfiveRefusing",
-        "not one in fifty",
-        {**requests(each_step=100, steps=60), **refusals("queue_full", each_step=2, steps=60)},
-        "12m",
-    ),
-    Case(
-        "TopfiveRefusing",
-        "not what clients did wrong",
-        {**requests(each_step=100, steps=60), **refusals("malformed_request", each_step=50, steps=60)},
-        "12m",
-    ),
 )
 
 
-def written(annotation: str, case: Case) -> str:
+RUNBOOKS: Final = '{{ or $externalLabels.runbooks (print $externalURL "/consoles/runbooks.html") }}'
+"""What the template of every `runbook_url` begins with."""
+PROMETHEUS: Final = "http://prometheus.test:9090"
+
+
+def written(annotation: str, case: Case, *, runbooks: str = f"{PROMETHEUS}/consoles/runbooks.html") -> str:
     """What an annotation's template must become."""
     assert case.fires is not None
-    text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: (case.fires or {}).get(found[1], ""), annotation)
+    text = annotation.replace(RUNBOOKS, runbooks)
+    text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: (case.fires or {}).get(found[1], ""), text)
     return re.sub(r"\{\{ \$value \| \w+ \}\}", case.value, text)
 
 
@@ -177,6 +275,7 @@ def promtool_test(case: Case) -> dict[str, Any]:
     return {
         "name": f"{case.alert}: {case.says}",
         "interval": case.interval,
+        "external_url": PROMETHEUS,
         "input_series": [{"series": name, "values": values} for name, values in case.series.items()],
         "alert_rule_test": [{"eval_time": case.at, "alertname": case.alert, "exp_alerts": expected}],
     }
@@ -193,7 +292,7 @@ def test_an_alert_fires_when_it_should_and_only_then(alert: str, tmp_path: Path)
         tests = {
             "rule_files": [str(path) for path in RULES],
             "evaluation_interval": interval,
-            "group_eval_order": sorted((group["name"] for group in GROUPS), key="topfive_objective".__ne__),
+            "group_eval_order": [group["name"] for group in RECORDED + ALERTING],
             "tests": [promtool_test(case) for case in cases if case.interval == interval],
         }
         file = tmp_path / f"{interval}.yml"
@@ -210,7 +309,8 @@ def test_prometheus_takes_the_configuration_and_the_rules() -> None:
 def test_only_what_an_operator_changes_is_changed_for_the_tests() -> None:
     deployed = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     changed = with_targets(deployed, {"topfive": {"service": "127.0.0.1:1"}})
-    assert [name for name in deployed if deployed[name] != changed[name]] == ["global", "scrape_configs"]
+    assert [name for name in deployed if deployed[name] != changed[name]] == ["global", "alerting", "scrape_configs"]
+    assert deployed["alerting"]["alert_relabel_configs"] == changed["alerting"]["alert_relabel_configs"]
     for before, after in zip(deployed["scrape_configs"], changed["scrape_configs"], strict=True):
         assert before.keys() - after.keys() == {"dns_sd_configs"}
         assert after.keys() - before.keys() == {"static_configs"}
@@ -222,7 +322,7 @@ def test_every_alert_says_how_urgent_it_is_and_leads_to_its_lines_in_the_runbook
     for name, rule in ALERTS.items():
         assert rule["labels"]["severity"] in {"critical", "warning"}
         assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
-        assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{name.lower()}"
+        assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}#{name.lower()}"
         assert re.search(rf"^#+ {name}$", page, re.MULTILINE), f"no heading {name} in docs/operations.md"
 
 

@@ -138,7 +138,7 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     missing = [link for link in links if not (page.parent / link).exists()]
-    folders = "service|pipeline|benchmarks|loadgen|loadtests|deploy|tests|docs|model_repository"
+    folders = "service|pipeline|benchmarks|loadtests|deploy|tests|docs|model_repository"
     named = re.findall(rf"`((?:{folders})/[\w./]*)`", text)
     missing += [path for path in named if not (ROOT / path).exists()]
     assert missing == []

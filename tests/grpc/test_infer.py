@@ -230,6 +230,7 @@ def test_a_client_that_leaves_takes_its_images_out_of_the_queue(waiting: Path) -
         with channel_to(process) as channel:
             call = channel.begin("ModelInfer", image_message(np.zeros((3, 4, 4, 3), np.uint8)))
             queued(3)
+            assert process.metric("topfive_grpc_places") == 1
             call.cancel()
             queued(0)
             assert channel.infer(image_message(DARK), seconds=0.2).status == "DEADLINE_EXCEEDED"
@@ -242,8 +243,7 @@ def test_a_client_that_leaves_takes_its_images_out_of_the_queue(waiting: Path) -
         assert gone == 5
         assert process.metric("topfive_batch_size_count") == 0
         statuses = [json.loads(line)["status"] for line in process.log if ROUTE in line]
-        assert statuses[0] == statuses[2] == 499
-        assert statuses[1] in (499, 504)  # who notices first that the deadline has passed
+        assert statuses == [499, 504, 499]  # a deadline is the service's to keep, whoever notices first that it passed
 
 
 def test_a_request_may_ask_for_less_time(channel: Channel) -> None:

@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.testkit.serving_process import RAW, HeldRequest, ServingProcess, classify_path, serving
 from tests.testkit.tiny_models import WAITING_CONFIG, write_tiny_repository
 from topfive.http.health import LIVE, READY
+from topfive.machine.cores import core_limit
+from topfive.machine.memory import memory_limit
 
 METRICS = {
     "topfive_request_duration_seconds": "histogram",
@@ -28,6 +30,11 @@ METRICS = {
     "topfive_in_flight": "gauge",
     "topfive_in_flight_limit": "gauge",
     "topfive_in_flight_bytes": "gauge",
+    "topfive_in_flight_bytes_limit": "gauge",
+    "topfive_grpc_places": "gauge",
+    "topfive_grpc_places_limit": "gauge",
+    "topfive_cores_limit": "gauge",
+    "topfive_memory_limit_bytes": "gauge",
     "topfive_prepare_waiting": "gauge",
     "topfive_prepare_wait_seconds": "gauge",
     "topfive_ready": "gauge",
@@ -83,9 +90,18 @@ def test_metrics_tell_what_the_process_uses(service: ServingProcess) -> None:
 
 def test_metrics_tell_the_bounds_of_what_fills(service: ServingProcess) -> None:
     """Those of the settings and of the model; one that is idle has none of its slots busy."""
-    names = ("in_flight_limit", "connections_limit", "queue_items_limit", "slots_busy")
-    assert [service.metric(f"topfive_{name}") for name in names] == [512, 4096, 256, 0]
+    names = ("in_flight_limit", "in_flight_bytes_limit", "connections_limit", "queue_items_limit", "slots_busy")
+    assert [service.metric(f"topfive_{name}") for name in names] == [512, 512 << 20, 4096, 256, 0]
     assert service.metric("topfive_slots") >= 1
+
+
+def test_metrics_tell_what_the_service_may_use(service: ServingProcess) -> None:
+    """Of the processor and of memory, as the system says; and of gRPC's places."""
+    assert service.metric("topfive_cores_limit") == core_limit()
+    assert service.metric("topfive_memory_limit_bytes") == memory_limit()
+    assert service.metric("process_resident_memory_bytes") < memory_limit() <= psutil.virtual_memory().total
+    names = ("topfive_grpc_places", "topfive_grpc_places_limit")
+    assert [service.metric(name) for name in names] == [0, 64]
 
 
 def test_metrics_describe_the_models(service: ServingProcess) -> None:

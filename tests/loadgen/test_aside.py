@@ -4,7 +4,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from loadgen.aside import Aside
+from topfive_loadgen.aside import Aside
 
 
 def double(*, number: int, stop: Connection) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 import pytest
 from typer import Option
 
-from loadgen.cli import Commands, given, one_of, positive, several
+from topfive_loadgen.cli import Commands, given, one_of, positive, several
 
 
 def measure(
@@ -26,7 +26,7 @@ def measure(
 
 @pytest.fixture
 def commands() -> Commands:
-    made = Commands("loadgen", about="About all.")
+    made = Commands("topfive_loadgen", about="About all.")
     made.add(measure, "measure")
     made.add(given(measure, about="One worker.", workers=(1,)), "alone")
     return made

@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from loadgen.closed_loop import Exchange, Load, drive
-from loadgen.http1 import Response
+from topfive_loadgen.closed_loop import Exchange, Load, drive
+from topfive_loadgen.http1 import Response
 
 
 def answer(body: bytes, *, status: int = 200) -> bytes:

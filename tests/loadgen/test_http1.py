@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.http1 import Response, ResponseParser, render, render_head
+from topfive_loadgen.http1 import Response, ResponseParser, render, render_head
 
 
 def answer(body: bytes, *, status: int = 200) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.metrics import Difference, parse
+from topfive_loadgen.metrics import Difference, parse
 
 METRICS = """# TYPE topfive_stage_duration_seconds histogram
 topfive_stage_duration_seconds_count{model="a",stage="queue"} %d

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.server import free_port
-from loadgen import open_loop
-from loadgen.aside import Aside
-from loadgen.http1 import Response, render, render_head
-from loadgen.open_loop import drive
-from loadgen.plan import Done, OpenLoad, Request
-from loadgen.schedule import arrivals
 from tests.testkit.raw_servers import HangingUp, RawServer, Refusing
+from topfive_loadgen import open_loop
+from topfive_loadgen.aside import Aside
+from topfive_loadgen.http1 import Response, render, render_head
+from topfive_loadgen.open_loop import drive
+from topfive_loadgen.plan import Done, OpenLoad, Request
+from topfive_loadgen.schedule import arrivals
 
 OPENSSL = shutil.which("openssl")
 

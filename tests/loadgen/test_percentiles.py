@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.percentiles import CURVE, percentile, percentile_of, standing, summarise
+from topfive_loadgen.percentiles import CURVE, percentile, percentile_of, standing, summarise
 
 SAMPLES = st.lists(st.floats(min_value=0, max_value=1e4, allow_subnormal=False), min_size=1, max_size=300)
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from loadgen.http1 import Response
-from loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, Sample
+from topfive_loadgen.http1 import Response
+from topfive_loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, Done, Sample
 
 RIGHT = Response(200, b"{}")
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # it comes with scikit-image
 
-from loadgen.schedule import arrivals, order
+from topfive_loadgen.schedule import arrivals, order
 
 
 @given(st.floats(0.1, 1000), st.floats(0, 5), st.integers())

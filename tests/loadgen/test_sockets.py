@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from loadgen import sockets
+from topfive_loadgen import sockets
 
 needs_linux = pytest.mark.skipif(
     not hasattr(socket, "TCP_CONGESTION"), reason="congestion control is chosen on Linux only"

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from loadgen import tables, verdict
-from loadgen.verdict import SHARE, Check, amount, at_least, at_most, conclude, none_of
+from topfive_loadgen import tables, verdict
+from topfive_loadgen.verdict import SHARE, Check, amount, at_least, at_most, conclude, none_of
 
 MET = Check(name="a", seen=1, wanted=1, met=True)
 MISSED = Check(name="b", seen=2, wanted=1, unit="ms", met=False, reasons=("for this",))

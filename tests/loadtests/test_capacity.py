@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.percentiles import Latencies
 from loadtests.capacity import BRACKET, FEWEST, MOST_PROBES, Objective, find_capacity
 from loadtests.results import Capacity, OpenRun
+from topfive_loadgen.percentiles import Latencies
 
 LIMIT = 0.050
 TAIL = 4.6  # the 99th percentile of an exponential distribution, in its means

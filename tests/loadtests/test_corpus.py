@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loadgen.photos import NoPhotos
 from loadtests import corpus, encoding
 from loadtests.corpus import Photo
 from loadtests.oracle import Oracle
 from loadtests.queries import SCENARIOS, Query
 from loadtests.run_plan import MODEL, REPOSITORY
 from tests.testkit.tiny_models import write_tiny_repository
+from topfive_loadgen.photos import NoPhotos
 
 TWELVE_MEGAPIXELS = 12_000_000
 

@@ -11,10 +11,10 @@ import pytest
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from loadgen.asking import ask
-from loadgen.http1 import render
 from loadtests.null_server import LABELS, PROBABILITIES, NullServer
 from loadtests.queries import NULL_LABEL, Query, judge
+from topfive_loadgen.asking import ask
+from topfive_loadgen.http1 import render
 
 
 @pytest.fixture(scope="module")

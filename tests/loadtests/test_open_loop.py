@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from loadgen.aside import Aside
-from loadgen.closed_loop import drive as drive_closed
-from loadgen.http1 import render
-from loadgen.open_loop import drive
-from loadgen.schedule import arrivals
 from loadtests import open_loop
 from loadtests.null_server import NullServer
 from loadtests.open_loop import OpenLoop
 from loadtests.open_plan import QueryLoad
 from loadtests.queries import Query
 from tests.testkit.raw_servers import RawServer, answer
+from topfive_loadgen.aside import Aside
+from topfive_loadgen.closed_loop import drive as drive_closed
+from topfive_loadgen.http1 import render
+from topfive_loadgen.open_loop import drive
+from topfive_loadgen.schedule import arrivals
 
 
 class Telling(RawServer):

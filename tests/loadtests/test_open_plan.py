@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from loadgen.http1 import Response
-from loadgen.plan import Done, Sample
 from loadtests.open_plan import QueryLoad, conclude
 from loadtests.queries import Query
+from topfive_loadgen.http1 import Response
+from topfive_loadgen.plan import Done, Sample
 
 RIGHT = Response(200, b'{"predictions": [{"label": "cat"}]}')
 BUSY = Response(429, b'{"code": "queue_full"}')

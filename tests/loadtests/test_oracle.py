@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from loadtests.oracle import NoOracle, Oracle
 from loadtests.run_plan import MODEL, REPOSITORY
-from tests.testkit.tiny_models import write_tiny_repository
+from tests.testkit.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_tiny_repository
 
 
 def test_the_reference_model_knows_its_coffee(coffee: NDArray[np.uint8]) -> None:
@@ -55,3 +55,13 @@ def test_a_model_without_an_onnx_graph_is_named(tmp_path: Path) -> None:
     (repository / "classify" / "1" / "model.onnx").unlink()
     with pytest.raises(NoOracle, match="only ONNX graphs can be judged"):
         Oracle(repository, "classify")
+
+
+def test_of_two_graphs_the_one_that_the_server_runs_is_run(tmp_path: Path) -> None:
+    named = 'parameters { key: "int8_model_filename" value { string_value: "q.onnx" } }'
+    repository = write_tiny_repository(tmp_path, classify_config=CLASSIFIER_CONFIG + named)
+    image = np.full((2, 2, 3), 3, np.uint8)
+    assert Oracle(repository, "classify", in_int8=["classify"]).top(image).label == "value 3"  # this version has none
+    (repository / "classify" / "1" / "q.onnx").write_bytes(classifier_graph(prefix="byte"))
+    assert Oracle(repository, "classify", in_int8=["classify"]).top(image).label == "byte 3"
+    assert Oracle(repository, "classify", in_int8=["another"]).top(image).label == "value 3"

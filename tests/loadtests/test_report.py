@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from loadgen.percentiles import summarise
-from loadgen.tables import Table
 from loadtests import report, slo
 from loadtests.objectives import ClosedObjective, Objectives
 from loadtests.report import contents, markdown
 from loadtests.report import html as page
 from loadtests.results import Run, load
 from tests.testkit.stored_run import stored_run
+from topfive_loadgen.percentiles import summarise
+from topfive_loadgen.tables import Table
 
 RUN = stored_run()
 BASELINE = stored_run("triton", speed=0.8, commit="0123abc")

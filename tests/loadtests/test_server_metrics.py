@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.metrics import Reading, parse
 from loadtests import server_metrics
 from loadtests.server_metrics import with_process
+from topfive_loadgen.metrics import Reading, parse
 
 OURS = """# TYPE topfive_batch_size histogram
 topfive_batch_size_bucket{{model="m",le="1.0"}} {batches}

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.verdict import Check, Verdict
 from loadtests import slo
 from loadtests.objectives import Objectives
 from loadtests.results import Null, Run
 from tests.testkit.stored_run import stored_run
+from topfive_loadgen.verdict import Check, Verdict
 
 RUN = stored_run()
 COMMITTED = Path(slo.__file__).with_name("slo.yaml")

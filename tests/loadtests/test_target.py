@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks.server import free_port
 from loadtests import target
-from loadtests.run_plan import MODEL
+from loadtests.run_plan import MODEL, REPOSITORY
 from loadtests.target import NoTarget
 from tests.testkit.serving_process import ServingProcess
+from tests.testkit.stored_models import served_precision
 
 
 def address(service: ServingProcess) -> str:
@@ -60,3 +61,11 @@ def test_a_server_is_not_asked_in_ways_that_it_does_not_have(service: ServingPro
 def test_a_model_that_is_not_served_is_named(service: ServingProcess) -> None:
     with pytest.raises(NoTarget, match="does not serve 'flowers'"):
         target.find(address(service), model="flowers")
+
+
+def test_models_in_int8_are_those_that_the_metrics_tell_of(service: ServingProcess) -> None:
+    classifier = f"{MODEL}_classify"
+    in_int8 = served_precision(REPOSITORY, classifier) == "INT8"
+    assert target.in_int8(f"{address(service)}/metrics") == ([classifier] if in_int8 else [])
+    assert target.in_int8(f"{address(service)}/v2") == []
+    assert target.in_int8(f"http://127.0.0.1:{free_port()}/metrics") == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from topfive.machine.cores import share_of_cores, usable_cores
+from topfive.machine.cores import core_limit, share_of_cores, usable_cores
 
 POD = "/kubepods.slice/kubepods-pod1.slice/cri-1.scope"
 V1 = "33 31 0:30 {root} {point} rw,relatime shared:9 - cgroup cgroup rw,{controllers}"
@@ -205,6 +205,11 @@ def test_a_wish_is_above_all_and_warned_of_where_the_system_allows_less(
     root = machine(tmp_path, groups=["0::/"], mounts=[V2_HERE], files=files)
     assert usable_cores(wanted, root=root) == wanted
     assert (f"cores is {wanted}" in caplog.text) == warned
+
+
+def test_the_limit_is_not_rounded(tmp_path: Path) -> None:
+    root = machine(tmp_path, groups=["0::/"], mounts=[V2_HERE], files={"/sys/fs/cgroup/cpu.max": "150000 100000"})
+    assert core_limit(root=root) == 1.5
 
 
 def test_processes_share_the_cores() -> None:

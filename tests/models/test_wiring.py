@@ -33,6 +33,29 @@ def judge(repository: Path) -> dict[str, StoredModel]:
     return apply({}, read_repository(repository))
 
 
+def with_least(folder: Path, pixels: int) -> None:
+    file = folder / "config.pbtxt"
+    least = f'parameters {{ key: "jpeg_short_side" value {{ string_value: "{pixels}" }} }}'
+    file.write_text(file.read_text(encoding="utf-8") + least, encoding="utf-8")
+
+
+def test_jpegs_are_decoded_smaller_for_a_model_that_resizes_only(tmp_path: Path) -> None:
+    write_tiny_repository(tmp_path)
+    (made,) = {max(judge(tmp_path)["crop"].config.outputs[0].shape[1:3])}
+    with_least(tmp_path / "crop", made)
+    assert judge(tmp_path)["crop"].config.jpeg_short_side == made
+    with_least(tmp_path / "classify", made)
+    with pytest.raises(ConfigurationError, match="jpeg_short_side is for the model that resizes"):
+        judge(tmp_path)
+
+
+def test_jpegs_are_not_decoded_smaller_than_the_crop(tmp_path: Path) -> None:
+    write_tiny_repository(tmp_path)
+    with_least(tmp_path / "crop", 1)
+    with pytest.raises(ConfigurationError, match="JPEGs would be enlarged"):
+        judge(tmp_path)
+
+
 # What is refused. Each `wrong` is a text of the ensemble's config.pbtxt and what to put in its place.
 
 SECOND_STEP = """step { model_name: "classify" model_version: -1"""

@@ -63,6 +63,9 @@ def some_work(metrics: Metrics) -> None:
     metrics.connections.set(3)
     metrics.in_flight.set(2)
     metrics.in_flight_bytes.set(900)
+    metrics.in_flight_bytes_limit.set(4000)
+    metrics.grpc_places.set(7)
+    metrics.grpc_places_limit.set(64)
     metrics.in_flight_limit.set(512)
     metrics.connections_limit.set(4096)
     metrics.ready.set(1)
@@ -75,6 +78,7 @@ def some_use(metrics: Metrics) -> None:
     metrics.publish_lost_lines(2)
     metrics.publish_lost_lines(5)
     metrics.prepare_wait.labels("dear").set(1.5)
+    metrics.publish_limits(cores=1.5, memory_bytes=3 << 30)
 
 
 WORKED: Final = {
@@ -114,10 +118,15 @@ GAUGES: Final = {
     "topfive_connections{}": 3,
     "topfive_in_flight{}": 2,
     "topfive_in_flight_bytes{}": 900,
+    "topfive_in_flight_bytes_limit{}": 4000,
+    "topfive_grpc_places{}": 7,
+    "topfive_grpc_places_limit{}": 64,
     "topfive_ready{}": 1,
 }
 LOST = "topfive_log_lines_lost_total{}"
 CPU, MEMORY = "process_cpu_seconds_total{}", "process_resident_memory_bytes{}"
+LIMITS: Final = {"topfive_cores_limit{}": 1.5, "topfive_memory_limit_bytes{}": 3 << 30}
+"""Of all processes together: each tells the same."""
 LONGEST: Final = "topfive_prepare_wait_seconds{lane=dear}"
 STARTED: Final = "process_start_time_seconds{}"
 INFO: Final = "topfive_model_info{backend=null,engine=,limit=8,model=cat,precision=,slots=2,version=1}"
@@ -136,13 +145,13 @@ def test_every_value_is_exposed() -> None:
     metrics = Metrics()
     some_work(metrics)
     some_use(metrics)
-    assert_exposed(metrics, {**WORKED, **GAUGES, INFO: 1, CPU: 2.25, LOST: 5, MEMORY: 3 << 20, LONGEST: 1.5})
+    assert_exposed(metrics, {**WORKED, **GAUGES, INFO: 1, CPU: 2.25, LOST: 5, MEMORY: 3 << 20, LONGEST: 1.5, **LIMITS})
 
 
 def test_every_metric_is_there_before_anything_happens() -> None:
     families = {family.name for family in text_string_to_metric_families(Metrics().exposition().decode())}
     families -= {name for name in families if name.endswith("_created")}
-    names = {name.partition("{")[0] for name in (*WORKED, *GAUGES, INFO, LOST, CPU, MEMORY, LONGEST, STARTED)}
+    names = {name.partition("{")[0] for name in (*WORKED, *GAUGES, *LIMITS, INFO, LOST, CPU, MEMORY, LONGEST, STARTED)}
     for suffix in ("_total", "_bucket", "_count", "_sum"):
         names = {name.removesuffix(suffix) for name in names}
     assert families == names
@@ -239,12 +248,13 @@ def test_worker_processes_are_added_up(tmp_path: Path) -> None:
     workers = [start_worker(tmp_path) for _ in range(2)]
     assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
     metrics = Metrics(shared_folder=str(tmp_path))
-    assert_exposed(metrics, {**times(2, WORKED), **times(2, GAUGES), INFO: 1, CPU: 4.5, LOST: 10, MEMORY: 6 << 20})
+    told = {**times(2, WORKED), **LIMITS, INFO: 1, CPU: 4.5, LOST: 10}
+    assert_exposed(metrics, {**told, **times(2, GAUGES), MEMORY: 6 << 20})
     forget_process(workers[0].pid, str(tmp_path))
-    assert_exposed(metrics, {**times(2, WORKED), **GAUGES, INFO: 1, CPU: 4.5, LOST: 10, MEMORY: 3 << 20})
+    assert_exposed(metrics, {**told, **GAUGES, MEMORY: 3 << 20})
     forget_process(workers[1].pid, str(tmp_path))
     assert_exposed(metrics, {**times(2, WORKED), CPU: 4.5, LOST: 10})
-    assert not [name for name in samples(metrics) if name in {*GAUGES, INFO, MEMORY}]
+    assert not [name for name in samples(metrics) if name in {*GAUGES, *LIMITS, INFO, MEMORY}]
 
 
 def test_a_model_is_described_as_long_as_a_worker_process_serves_it(tmp_path: Path) -> None:

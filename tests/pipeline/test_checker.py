@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from tests.pipeline.graphs import networks
 from tests.pipeline.importing import LABELS, edit, imported, wanted
 from tests.testkit import tiny_models
 from topfive.ground.errors import ConfigurationError
+from topfive.machine.cpu_features import dot_products_of_bytes
+from topfive_pipeline import checker
 from topfive_pipeline.checker import Checked, check
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.graphs import resize
@@ -62,8 +64,12 @@ def failure(repository: Path, photos: list[Photo], name: str = "pets") -> tuple[
 def test_the_committed_repository_holds(repository: Path) -> None:
     found = checked(repository, shipped())
     assert list(found) == ["efficientnet_lite0", "all of them"]
-    assert [finding.step for finding in found["efficientnet_lite0"].proof.findings] == ["resize", "answers"]
-    assert all(finding.passed for each in found.values() for finding in each.proof.findings)
+    has_int8 = any(repository.glob("efficientnet_lite0_classify/1/model.int8.onnx"))
+    steps = ["resize", "answers", *(["int8"] if has_int8 else [])]
+    assert [finding.step for finding in found["efficientnet_lite0"].proof.findings] == steps
+    left_out = {"int8"} if not dot_products_of_bytes() else set()
+    findings = [finding for each in found.values() for finding in each.proof.findings]
+    assert {finding.step for finding in findings if not finding.passed} <= left_out
     said = found["efficientnet_lite0"].proof.findings[0].said
     assert said.startswith("images of all sizes give [224, 224, 3]; at most ")
     assert said.endswith("grey levels from Pillow's")
@@ -296,3 +302,67 @@ def test_a_graph_that_cannot_be_cut_is_not_compared_and_holds(
     assert found.proof.failure is None
     assert found.proof.findings[-1].passed is None
     assert "cannot be compared with others: the graph has 2 TopK" in found.proof.findings[-1].said
+
+
+# ---- two graphs -----------------------------------------------------------------------------------------------------
+
+
+def _with_second(repository: Path, change: Callable[[Any], None]) -> None:
+    """Put the graph beside itself, changed, as its int8 graph."""
+    path = graph_path(repository, "pets_classify", 1)
+    beside = path.with_name("model.int8.onnx")
+    shutil.copyfile(path, beside)
+    edit(beside, change)
+    with (repository / "pets_classify" / "config.pbtxt").open("a", encoding="utf-8") as config:
+        config.write('parameters { key: "int8_model_filename" value { string_value: "model.int8.onnx" } }\n')
+
+
+def _negated(model: Any) -> None:
+    """What was least probable is most probable."""
+    (softmax,) = (node for node in model.graph.node if node.op_type == "Softmax")
+    place = list(model.graph.node).index(softmax)
+    negative = onnx.helper.make_node("Neg", [softmax.input[0]], ["negated"], name="negate")
+    softmax.input[0] = "negated"
+    nodes = [*model.graph.node[:place], negative, *model.graph.node[place:]]
+    model.graph.ClearField("node")
+    model.graph.node.extend(nodes)
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "dot_products_of_bytes", lambda: ("avx512_vnni",))
+
+
+def test_both_graphs_of_a_version_are_checked(pets: Path, small_photos: list[Photo], fast: None) -> None:
+    _with_second(pets, lambda model: None)
+    findings = checked(pets, small_photos)["pets"].proof.findings
+    assert [(each.step, each.passed) for each in findings] == [("resize", True), ("answers", True), ("int8", True)]
+    assert findings[-1].said.startswith("model.int8.onnx: the same first label as model.onnx on ")
+    assert findings[-1].said.endswith("whose probability moves by at most 0.000")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_negated, "is it of this network? `topfive optimise NAME --as beside` makes one"),
+        (_without_softmax, "so they are no probabilities"),
+    ],
+)
+def test_an_int8_graph_that_is_wrong_is_named(
+    change: Callable[[Any], None], said: str, pets: Path, small_photos: list[Photo], fast: None
+) -> None:
+    _with_second(pets, change)
+    step, found = failure(pets, small_photos)
+    assert step == "int8"
+    assert found.startswith("model.int8.onnx: ")
+    assert said in found
+
+
+def test_where_no_server_takes_it_an_int8_graph_is_not_run(
+    pets: Path, small_photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without dot products of bytes its sums overflow."""
+    monkeypatch.setattr(checker, "dot_products_of_bytes", tuple)
+    _with_second(pets, _negated)
+    finding = checked(pets, small_photos)["pets"].proof.findings[-1]
+    assert (finding.step, finding.passed) == ("int8", None)

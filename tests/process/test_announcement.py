@@ -18,10 +18,12 @@ from typing import Final
 import pytest
 
 from tests.testkit.serving_process import READY, ROOT, ServingProcess
+from tests.testkit.stored_models import served_precision
 from topfive.process.announcement import AnnouncedModel, Announcement, is_last_of
 
 COMMAND: Final = (sys.executable, "-m", "topfive", "--port", "0", "--grpc-port", "0")
 DEADLINE_SECONDS: Final = 60.0
+PRECISION: Final = served_precision(ROOT / "model_repository", "efficientnet_lite0_classify")
 ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -79,7 +81,7 @@ def test_at_a_terminal_lines_are_for_people_and_the_banner_comes_when_it_is_read
     url = re.findall(r"page +(http://127\.0\.0\.1:\d+)/\n", text)[0]
     assert f"curl --data-binary @photo.jpg {url}/v1/classify" in text
     assert re.search(r"gRPC +127\.0\.0\.1:[1-9]\d*\n", text)
-    assert re.search(r"model +efficientnet_lite0, version 1, FP32 on ONNX Runtime\n", text)
+    assert re.search(rf"model +efficientnet_lite0, version 1, {PRECISION} on ONNX Runtime\n", text)
     assert "_resize, version" not in text
     assert '{"' not in text
     assert "Traceback" not in shown.screen
@@ -105,7 +107,7 @@ def test_programs_get_the_same_facts_in_one_line(service: ServingProcess) -> Non
     line = json.loads(service.wait_for_log("classifying at"))
     assert line["url"].endswith(f":{service.port}")
     assert line["models"] == [
-        {"name": "efficientnet_lite0", "version": 1, "precision": "FP32", "engine": "onnxruntime"}
+        {"name": "efficientnet_lite0", "version": 1, "precision": PRECISION, "engine": "onnxruntime"}
     ]
     assert line["cores"] >= 1
 

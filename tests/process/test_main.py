@@ -236,6 +236,8 @@ def refuse_models(repository: Path) -> str:
         (["--host", "256.256.256.256"], {}, ["256.256.256.256"]),
         (["--model-repository", "no/such/folder"], {}, ["no/such/folder", "TOPFIVE_MODEL_REPOSITORY"]),
         (["--model-repository", "docs"], {}, ["docs", "config.pbtxt"]),
+        (["--precision", "int4"], {}, ["--precision", "'int4'", "'auto', 'fp32' or 'int8'"]),
+        (["--backend", "null"], {"TOPFIVE_PRECISION": "int8"}, ["'int8' needs the backend 'embedded'", "'null'"]),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused(flags: list[str], environment: dict[str, str], words: list[str]) -> None:

@@ -15,6 +15,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from topfive.ground.errors import ConfigurationError
 from topfive.ground.types import TensorSpec
+from topfive.repository.gpu_accelerators import Gpu
 from topfive.repository.model_config import EnsembleStep, ModelConfig, VersionPolicy, WarmUp, parse_model_config
 
 WHERE: Final = "repository/cat/config.pbtxt"
@@ -118,10 +119,34 @@ HONOURED: Final[dict[str, tuple[str, str, object]]] = {
         "precision",
         "bf16",
     ),
+    "optimization.execution_accelerators.gpu_execution_accelerator.name": (
+        PLAIN
+        + """instance_group { kind: KIND_GPU }
+            optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }""",
+        "gpu.tensorrt",
+        True,
+    ),
+    "optimization.execution_accelerators.gpu_execution_accelerator.parameters": (
+        PLAIN
+        + """instance_group { kind: KIND_GPU } optimization { execution_accelerators { gpu_execution_accelerator {
+            name: "tensorrt" parameters { key: "precision_mode" value: "FP16" } } } }""",
+        "gpu.precision",
+        "fp16",
+    ),
     "parameters.intra_op_thread_count": (
         PLAIN + 'parameters { key: "intra_op_thread_count" value { string_value: "2" } }',
         "threads",
         2,
+    ),
+    "parameters.int8_model_filename": (
+        PLAIN + 'parameters { key: "int8_model_filename" value { string_value: "model.int8.onnx" } }',
+        "int8_filename",
+        "model.int8.onnx",
+    ),
+    "parameters.jpeg_short_side": (
+        PLAIN + 'parameters { key: "jpeg_short_side" value { string_value: "512" } }',
+        "jpeg_short_side",
+        512,
     ),
     "model_warmup.name": (PLAIN + f'model_warmup {{ name: "first" {WARM_UP} }}', "warm_ups.0.count", 1),
     "model_warmup.batch_size": (
@@ -189,10 +214,13 @@ def test_what_is_not_said_has_its_default() -> None:
         allow_timeout_override=False,
         instances=0,
         threads=0,
+        jpeg_short_side=0,
         device="auto",
         engine="onnxruntime",
         precision="fp32",
+        gpu=Gpu(),
         filename="model.onnx",
+        int8_filename="",
         versions=VersionPolicy(latest=1),
         warm_ups=(),
         steps=(),
@@ -278,7 +306,8 @@ REFUSED: Final = sorted(ALL_FIELDS.keys() - HONOURED.keys() - HOLDERS - {"parame
 
 
 def test_the_fields_of_a_model_configuration_are_known() -> None:
-    assert HONOURED.keys() - ALL_FIELDS.keys() == {"parameters.intra_op_thread_count"}
+    ours = {f"parameters.{name}" for name in ("intra_op_thread_count", "int8_model_filename", "jpeg_short_side")}
+    assert HONOURED.keys() - ALL_FIELDS.keys() == ours
     assert len(REFUSED) > 100
 
 
@@ -362,9 +391,10 @@ def test_a_value_that_cannot_be_served_is_refused(text: str, says: str) -> None:
 
 
 @pytest.mark.parametrize("count", ["", "two", "-1", "+1", " 1", "1.5", "1_0", "²", "\N{ARABIC-INDIC DIGIT ONE}"])
-def test_a_thread_count_is_a_plain_number(count: str) -> None:
-    text = f'parameters {{ key: "intra_op_thread_count" value {{ string_value: "{count}" }} }}'
-    assert "intra_op_thread_count" in refusal(PLAIN + text)
+@pytest.mark.parametrize("name", ["intra_op_thread_count", "jpeg_short_side"])
+def test_a_number_is_a_plain_one(count: str, name: str) -> None:
+    text = f'parameters {{ key: "{name}" value {{ string_value: "{count}" }} }}'
+    assert name in refusal(PLAIN + text)
 
 
 @pytest.mark.parametrize(
@@ -449,3 +479,16 @@ def test_the_committed_models_are_parsed(name: str) -> None:
     assert config.inputs[0].datatype == "UINT8"
     assert config.inputs[0].shape[-1] == 3
     assert config.default_priority_level == min(1, config.priority_levels), "a client could push in"
+
+
+@pytest.mark.parametrize("name", ["", "../model.onnx", "a/b.onnx", ".hidden", "model.onnx"])
+def test_an_int8_graph_is_another_file_beside_the_graph(name: str) -> None:
+    text = f'parameters {{ key: "int8_model_filename" value {{ string_value: "{name}" }} }}'
+    assert f"parameters int8_model_filename is '{name}'; give the name of a file" in refusal(PLAIN + text)
+
+
+def test_one_parameter_says_nothing_of_another() -> None:
+    """Clients see the message as it was written."""
+    text = 'parameters { key: "int8_model_filename" value { string_value: "q.onnx" } }'
+    parsed = parse(PLAIN + text)
+    assert (parsed.threads, list(parsed.message.parameters)) == (0, ["int8_model_filename"])

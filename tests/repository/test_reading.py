@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from tests.testkit.serving_process import ROOT
 from tests.testkit.stored_models import read_repository
 from topfive.ground.errors import ConfigurationError, UnknownModel
-from topfive.repository.reading import Repository
+from topfive.repository.graph_choice import GraphChoice
+from topfive.repository.reading import Repository, check_some_int8
 
 REPOSITORY: Final = Path(__file__).parents[2] / "model_repository"
 CONFIG: Final = """
@@ -400,7 +401,8 @@ AS_NOBODY: Final = """
 import logging, os, sys
 from pathlib import Path
 from topfive.ground.errors import TopfiveError
-from topfive.repository.reading import Repository
+from topfive.repository.graph_choice import GraphChoice
+from topfive.repository.reading import Repository, check_some_int8
 logging.basicConfig(format="%(levelname)s %(message)s", level="INFO", stream=sys.stdout)
 os.setgid(65534), os.setuid(65534)
 repository = Repository(Path(sys.argv[1]))
@@ -474,3 +476,65 @@ def test_on_triton_an_ensemble_without_its_version_folder_is_told_of(
     for _ in range(2):
         assert list(repository.survey()) == ["cat"]
     assert caplog.text.count(f"'{tmp_path / 'cat' / '1'}': it is not there; make this folder, empty") == 1
+
+
+def write_two_graphs(repository: Path, *versions: str) -> Path:
+    """A model whose `versions` have an int8 graph beside their own; it has version 1 in any case, and serves all."""
+    named = 'parameters { key: "int8_model_filename" value { string_value: "q.onnx" } } version_policy { all {} }'
+    folder = write_model(repository, config=CONFIG + named, versions=tuple({"1", *versions}))
+    for version in versions:
+        (folder / version / "q.onnx").write_bytes(b"int8")
+    return folder
+
+
+def test_the_int8_graph_is_taken_where_there_is_one(tmp_path: Path) -> None:
+    folder = write_two_graphs(tmp_path, "2")
+    model = Repository(tmp_path, choice=GraphChoice()).read()["cat"]
+    assert [model.graph_path(version) for version in (1, 2)] == [folder / "1" / "model.onnx", folder / "2" / "q.onnx"]
+    assert model.graphs[1].why_not_int8 == "not q.onnx: this version has none"
+
+
+def test_who_does_not_ask_for_it_gets_the_graph_in_floating_point(tmp_path: Path) -> None:
+    folder = write_two_graphs(tmp_path, "2")
+    assert read_repository(tmp_path)["cat"].graph_path(2) == folder / "2" / "model.onnx"
+
+
+def test_an_int8_graph_does_not_stand_alone(tmp_path: Path) -> None:
+    (write_two_graphs(tmp_path, "2") / "2" / "model.onnx").unlink()
+    assert f"{Path('2', 'model.onnx')} is missing" in refusal(tmp_path)
+
+
+def test_an_int8_graph_that_no_version_has_is_refused_by_name(tmp_path: Path) -> None:
+    folder = write_two_graphs(tmp_path)
+    message = refusal(tmp_path)
+    assert message.startswith(f"{folder / 'config.pbtxt'}: parameters int8_model_filename is 'q.onnx'")
+    assert f"put it at '{folder / '1' / 'q.onnx'}'" in message
+    (folder / "7").mkdir()
+    (folder / "7" / "q.onnx").touch()
+    (folder / "config.pbtxt").write_text((folder / "config.pbtxt").read_text().replace("all {}", "latest {}"))
+    (folder / "7" / "model.onnx").touch()
+    (folder / "8").mkdir()
+    (folder / "8" / "model.onnx").touch()
+    assert read_repository(tmp_path)["cat"].versions == (8,)  # a version that is not served has it
+
+
+def test_a_change_of_the_int8_graph_is_a_change_of_the_version(tmp_path: Path) -> None:
+    folder = write_two_graphs(tmp_path, "2")
+    repository = Repository(tmp_path, choice=GraphChoice())
+    before = repository.read()["cat"]
+    assert repository.read()["cat"] == before
+    (folder / "2" / "q.onnx").write_bytes(b"INT8")
+    assert repository.read()["cat"].files[2] != before.files[2]
+    assert repository.read()["cat"].files[1] == before.files[1]
+    (folder / "1" / "q.onnx").touch()
+    assert repository.read()["cat"].graph_path(1) == folder / "1" / "q.onnx"
+
+
+def test_where_int8_is_demanded_some_model_must_be_served_so(tmp_path: Path) -> None:
+    write_model(tmp_path, "dog")
+    with pytest.raises(ConfigurationError, match=r"no config\.pbtxt names one .* `topfive optimise NAME --as beside`"):
+        check_some_int8(read_repository(tmp_path).values())
+    write_two_graphs(tmp_path, "2")
+    with pytest.raises(ConfigurationError, match=r"from an int8 graph: cat: not q\.onnx: model\.onnx is asked for;"):
+        check_some_int8(read_repository(tmp_path).values())
+    check_some_int8(Repository(tmp_path, choice=GraphChoice()).read().values())

@@ -33,7 +33,7 @@ def filled_in(text: str) -> str:
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load(filled_in(COMPOSE_TEXT))
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
 OURS: Final = {name: service for name, service in SERVICES.items() if service["image"].startswith("topfive:")}
-SERVING: Final = {name: service for name, service in OURS.items() if service["build"]["target"] != "loadtest"}
+SERVING: Final = {name: service for name, service in OURS.items() if name.startswith("service")}
 
 
 @dataclass(frozen=True)

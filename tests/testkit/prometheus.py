@@ -52,13 +52,16 @@ def promtool(*arguments: str | Path) -> str:
     return done.stdout
 
 
-def with_targets(config: Any, targets: Targets) -> Any:
-    """The deployed configuration with what an operator changes: where targets are found, and how often they are asked.
+def with_targets(config: Any, targets: Targets, *, alertmanager: str = "") -> Any:
+    """The deployed configuration with what an operator changes: where others are found, and how often they are asked.
 
     A name is what DNS would have found the address by, so that the relabelling is the deployed one.
     """
     found = json.loads(json.dumps(config))
     found["global"] |= dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), INTERVAL)
+    (alerting,) = found["alerting"]["alertmanagers"]
+    del alerting["dns_sd_configs"]
+    alerting["static_configs"] = [{"targets": [alertmanager] if alertmanager else []}]
     for job in found["scrape_configs"]:
         del job["dns_sd_configs"]
         job["static_configs"] = [
@@ -76,15 +79,32 @@ class Sample:
     value: float
 
 
-class Prometheus:
-    """It scrapes `targets`, with its files in `folder`; ready once constructed."""
+def quickened(rules: Any, *, waits: bool) -> Any:
+    """The deployed rules, with each group as often as any other; unless `waits`, alerts fire as soon as they hold."""
+    found = json.loads(json.dumps(rules))
+    for group in found["groups"]:
+        group.pop("interval", None)
+        for rule in group["rules"]:
+            if not waits:
+                rule.pop("for", None)
+    return found
 
-    def __init__(self, folder: Path, targets: Targets) -> None:
-        config = with_targets(yaml.safe_load(CONFIG.read_text(encoding="utf-8")), targets)
+
+class Prometheus:
+    """It scrapes `targets` and tells `alertmanager`, with its files in `folder`; ready once constructed.
+
+    `waits`: alerts wait for as long as they are deployed to.
+    """
+
+    def __init__(self, folder: Path, targets: Targets, *, alertmanager: str = "", waits: bool = True) -> None:
+        config = with_targets(yaml.safe_load(CONFIG.read_text(encoding="utf-8")), targets, alertmanager=alertmanager)
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        shutil.copytree(DEPLOYED / "rules", folder / "rules")
+        (folder / "rules").mkdir()
+        for path in RULES:
+            rules = yaml.safe_load(path.read_text(encoding="utf-8"))
+            (folder / "rules" / path.name).write_text(yaml.safe_dump(quickened(rules, waits=waits)), encoding="utf-8")
         port = free_port()
-        self._url = f"http://127.0.0.1:{port}"
+        self.url: Final = f"http://127.0.0.1:{port}"
         self._log = folder / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -92,6 +112,8 @@ class Prometheus:
                     "prometheus",
                     f"--config.file={folder / 'prometheus.yml'}",
                     f"--storage.tsdb.path={folder / 'data'}",
+                    f"--web.console.templates={DEPLOYED / 'consoles'}",
+                    f"--web.external-url={self.url}",
                     f"--web.listen-address=127.0.0.1:{port}",
                 ],
                 stdout=log,
@@ -131,8 +153,13 @@ class Prometheus:
 
     def over_time(self, query: str, *, start: float, end: float) -> list[Sample]:
         """All values of what `query` finds between two times, two a second."""
-        found = self._get("query_range", query=query, start=str(start), end=str(end), step="0.5")
-        return [Sample(each["metric"], float(value)) for each in found["result"] for _, value in each["values"]]
+        found = self.series(query, start=start, end=end, step=0.5)
+        return [Sample(each["metric"], float(value)) for each in found for _, value in each["values"]]
+
+    def series(self, query: str, *, start: float, end: float, step: float) -> list[dict[str, Any]]:
+        """Each series that `query` finds between two times, as Prometheus answers: `metric` and `values`."""
+        found = self._get("query_range", query=query, start=str(start), end=str(end), step=str(step))
+        return list(found["result"])
 
     def rules(self) -> list[dict[str, Any]]:
         """All rules, with their health."""
@@ -152,7 +179,7 @@ class Prometheus:
 
     def _is_ready(self) -> bool:
         try:
-            with urlopen(f"{self._url}/-/ready", timeout=_DEADLINE_SECONDS) as answer:
+            with urlopen(f"{self.url}/-/ready", timeout=_DEADLINE_SECONDS) as answer:
                 return bool(answer.status == 200)
         except OSError:  # it does not listen yet, or says 503
             return False
@@ -160,6 +187,6 @@ class Prometheus:
     def _get(self, what: str, **parameters: str) -> Any:
         text = urlencode(parameters)
         posted = what.startswith("query")  # as Grafana does: expressions may be longer than a URL
-        path = f"{self._url}/api/v1/{what}" + ("" if posted else f"?{text}")
+        path = f"{self.url}/api/v1/{what}" + ("" if posted else f"?{text}")
         with urlopen(path, text.encode() if posted else None, timeout=_DEADLINE_SECONDS) as answer:
             return json.loads(answer.read())["data"]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Final
 
-from loadgen.percentiles import Latencies, summarise
 from loadtests.results import (
     Capacity,
     Cell,
@@ -22,6 +21,7 @@ from loadtests.results import (
     ShapeRun,
     Window,
 )
+from topfive_loadgen.percentiles import Latencies, summarise
 
 WORKERS: Final = (1, 2, 4, 8, 16)
 THROUGHPUT: Final[Mapping[Mix, float]] = {"random": 210.0, "complex": 32.0}

@@ -31,6 +31,13 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tritonserver]:
 
 
 @pytest.fixture(scope="session")
+def floating() -> Iterator[ServingProcess]:
+    """The service on the graph that Triton runs, whatever the processor is fast at."""
+    with serving("--precision", "fp32") as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
 def front_end(triton: Tritonserver) -> Iterator[ServingProcess]:
     """A service whose batches that Triton runs; of two slots, because four take longer to warm up."""
     with serving("--backend", "triton", "--triton-url", triton.url, "--triton-slots", "2") as process:
@@ -38,10 +45,10 @@ def front_end(triton: Tritonserver) -> Iterator[ServingProcess]:
 
 
 @pytest.fixture(scope="session", params=["embedded", "front end", "triton"])
-def target(request: pytest.FixtureRequest, service: ServingProcess) -> Target:
+def target(request: pytest.FixtureRequest, floating: ServingProcess) -> Target:
     """Each of the three."""
     if request.param == "embedded":
-        return Target(service.port, service.grpc_port)
+        return Target(floating.port, floating.grpc_port)
     if request.param == "triton":
         ports = request.getfixturevalue("triton").ports
         return Target(ports.http, ports.grpc)

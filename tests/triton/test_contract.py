@@ -44,9 +44,9 @@ def client(request: pytest.FixtureRequest, target: Target) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def reference(service: ServingProcess) -> Iterator[Client]:
+def reference(floating: ServingProcess) -> Iterator[Client]:
     """The service by itself, asked for one image at a time: what all others are held to."""
-    with connected(OVER_HTTP, service) as connection:
+    with connected(OVER_HTTP, floating) as connection:
         yield connection
 
 
@@ -266,7 +266,7 @@ def test_a_description_of_what_is_not_served_is_not_found(
     assert status == UNKNOWN[0 if client.way.over_http else 1]
 
 
-def test_statistics_count_images_requests_and_executions(client: Client, service: ServingProcess, cat: Photo) -> None:
+def test_statistics_count_images_requests_and_executions(client: Client, floating: ServingProcess, cat: Photo) -> None:
     """Triton counts a request some time after it has answered it."""
 
     def counts() -> tuple[int, int, int]:
@@ -275,20 +275,20 @@ def test_statistics_count_images_requests_and_executions(client: Client, service
 
     images, requests, executions = counts()
     client.infer(ENSEMBLE, np.repeat(one(cat), 3, axis=0))
-    service.wait_until(lambda: counts() >= (images + 3, requests + 1, executions + 1))
+    floating.wait_until(lambda: counts() >= (images + 3, requests + 1, executions + 1))
 
 
 @pytest.mark.parametrize("form", ["raw", "jpeg"])
 def test_the_services_own_route_answers_alike_on_triton(
-    service: ServingProcess, front_end: ServingProcess, photos: list[Photo], encode: Encode, form: str
+    floating: ServingProcess, front_end: ServingProcess, photos: list[Photo], encode: Encode, form: str
 ) -> None:
     for photo in photos:
         height, width, _ = photo.shape
         if form == "raw":
-            answers = [one.classify(photo.tobytes(), height=height, width=width) for one in (service, front_end)]
+            answers = [one.classify(photo.tobytes(), height=height, width=width) for one in (floating, front_end)]
         else:
             file = encode(photo, "jpeg", quality=90)
-            answers = [one.classify(file, "image/jpeg") for one in (service, front_end)]
+            answers = [one.classify(file, "image/jpeg") for one in (floating, front_end)]
         embedded, on_triton = (answer.json["predictions"] for answer in answers)
         assert [(one["label"], one["index"]) for one in on_triton] == [(one["label"], one["index"]) for one in embedded]
         for ours, its in zip(embedded, on_triton, strict=True):

@@ -95,8 +95,12 @@ def lines(
     steps: Steps = (),
     most: float | None = None,
     overrides: Sequence[Json] = (),
+    values: bool = True,
 ) -> Panel:
-    """Lines over time, or areas that add up if `stacked`; `steps` are drawn as horizontal lines."""
+    """Lines over time, or areas that add up if `stacked`; `steps` are drawn as horizontal lines.
+
+    `values`: the legend has the last value of each line. Where lines are many, their names alone fill it.
+    """
     custom: Json = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -132,7 +136,12 @@ def lines(
         queries=queries,
         defaults=defaults,
         options={
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull"]},
+            "legend": {
+                "displayMode": "list",
+                "placement": "bottom",
+                "showLegend": True,
+                "calcs": ["lastNotNull"] if values else [],
+            },
             "tooltip": {"mode": "multi", "sort": "none" if stacked else "desc"},
         },
         overrides=overrides,
@@ -171,8 +180,8 @@ def heatmap(title: str, description: str, buckets: str, *, unit: str, decimals: 
     )
 
 
-def table(title: str, description: str, query: str, *, columns: Sequence[str], empty: str) -> Panel:
-    """A table of the labels `columns`, with one line for each series that `query` finds now."""
+def table(title: str, description: str, query: str, *, columns: Mapping[str, int], empty: str) -> Panel:
+    """A table of the labels `columns`, each so many pixels wide, with a line for each series that `query` finds now."""
     return Panel(
         kind="table",
         title=title,
@@ -185,7 +194,12 @@ def table(title: str, description: str, query: str, *, columns: Sequence[str], e
             "mappings": [],
             "noValue": empty,
         },
-        options={"showHeader": True, "cellHeight": "sm", "sortBy": [{"displayName": columns[0], "desc": False}]},
+        options={
+            "showHeader": True,
+            "cellHeight": "sm",
+            "sortBy": [{"displayName": next(iter(columns)), "desc": False}],
+        },
+        overrides=[_override(name, {"custom.width": width}) for name, width in columns.items()],
         transformations=[
             {"id": "filterFieldsByName", "options": {"include": {"names": list(columns)}}},
             {
@@ -216,6 +230,12 @@ def dashed(name: str) -> Json:
             "custom.stacking": {"group": "bound", "mode": "none"},
         },
     )
+
+
+def limits() -> list[Json]:
+    """Overrides that draw each series whose name ends with "limit" as a bound."""
+    (properties,) = [dashed("")["properties"]]
+    return [{"matcher": {"id": "byRegexp", "options": "/limit$/"}, "properties": properties}]
 
 
 def unstacked(name: str, colour: str) -> Json:

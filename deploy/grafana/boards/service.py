@@ -1,11 +1,11 @@
 """The dashboard of the service: an operator's questions in their order, and the panels that answer them.
 
-The first three rows are here, the others in `capacity`.
+Its rows on the objectives are in `objectives`, those on capacity, cost and models in `capacity`.
 """
 
 from typing import Final
 
-from deploy.grafana.boards import capacity
+from deploy.grafana.boards import capacity, objectives
 from deploy.grafana.boards import panels as p
 from deploy.grafana.boards.layout import LOAD_TEST, Board, Marker, PanelRow, Row, Variable
 from deploy.grafana.boards.panels import Json, Query, heatmap, lines, stat, table
@@ -23,8 +23,8 @@ def board() -> Json:
     return Board(
         uid=UID,
         title="topfive",
-        description="Image classification: is it healthy, how fast, where is the time, how full, what does it cost?",
-        rows=[_healthy(), _fast(), _time(), capacity.full(), capacity.cost(), capacity.models()],
+        description="Image classification: is it healthy, does it keep its objectives, where is the time?",
+        rows=[_healthy(), objectives.kept(), _fast(), _time(), capacity.full(), capacity.cost(), capacity.models()],
         variables=[
             Variable("service", "service", "topfive_ready"),
             Variable("instance", "instance", 'topfive_ready{service=~"$service"}'),
@@ -113,22 +113,11 @@ def _healthy() -> Row:
             stacked=True,
             overrides=p.coloured({"200": "green", "429": "yellow", "503": "orange", "504": "purple", "500": "red"}),
         ),
-        lines(
-            "Burn rate",
-            "How many times as often as allowed an answer is later than the objective. Above 1, p99 misses it. An "
-            "alert fires if both windows of a pair are above their bound: 1h and 5m above 14.4, 6h and 30m above 6.",
-            *(
-                Query(f'topfive:burn_rate:{window}{{service=~"$service"}}', f"{{{{service}}}} {window}")
-                for window in ("5m", "30m", "1h", "6h")
-            ),
-            unit="none",
-            steps=((p.GREEN, None), (p.ORANGE, 1), (p.RED, 14.4)),
-        ),
         table(
             "Alerts",
             "What fires, and what will if it goes on. docs/operations.md says what to do for each.",
             'ALERTS{alertstate=~"firing|pending"}',
-            columns=("alertname", "alertstate", "severity", "service", "instance", "reason"),
+            columns={"alertname": 190, "alertstate": 90, "severity": 80, "service": 130, "instance": 160},
             empty="none",
         ),
     ]
@@ -161,6 +150,7 @@ def _fast() -> Row:
             OBJECTIVE,
             unit="s",
             overrides=[p.dashed("objective")],
+            values=False,
         )
         for name, number in QUANTILES
     ]

@@ -11,10 +11,12 @@ from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.checker import Checked, check
+from topfive_pipeline.commands.recording import NoLog, finish, of_checks
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.entry.labels import read_labels, served_labels
 from topfive_pipeline.entry.names import LABELS
+from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.proof import on_triton
 from topfive_pipeline.proof.photos import read_photos, shipped
 
@@ -33,6 +35,7 @@ def check_repository(
         Option(metavar="PATH", help="Load it by this Triton too.", show_default="the one of the PATH, if any"),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
+    no_log: NoLog = False,
 ) -> int:
     """Check every model of a repository: shapes on images of all sizes, pixels, labels, batches, and the server's load.
 
@@ -53,6 +56,8 @@ def check_repository(
         print_json([{"name": each.name, **each.proof.as_json(), "warnings": each.warnings} for each in checked])
     for each in checked:
         _show(each, screen)
+    params = {"repository": repository, "photos": photos, "labels": labels}
+    finish(Log("check", wanted=not no_log), screen, lambda: list(of_checks(checked, pictures, params)))
     return FAILED if failed else 0
 
 

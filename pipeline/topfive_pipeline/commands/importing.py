@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,9 +13,11 @@ from typer import Argument, Option
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands.finding import find_best
 from topfive_pipeline.commands.lines import beginning, customary, flags
+from topfive_pipeline.commands.recording import LogGraphs, NoLog, finish, of_plan, of_written
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.entry.labels import IMAGENET, labels_in, read_labels
+from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.facts import Fact, in_order, preprocessing_facts
 from topfive_pipeline.graphs.layouts import LayoutChoice
 from topfive_pipeline.graphs.scores import ScoresChoice
@@ -112,6 +115,8 @@ def import_model(
     replace: Annotated[bool, Option("--replace", help="Write the model anew, in place of all its versions.")] = False,
     source: Annotated[str | None, Option(help="Where the network is from: kept in the graph.")] = None,
     licence: Annotated[str | None, Option(help="The licence of its weights: kept in the graph.")] = None,
+    no_log: NoLog = False,
+    log_graphs: LogGraphs = False,
 ) -> int:
     """Turn a trained classifier into a model that topfive serves, and prove it before anything is written.
 
@@ -196,6 +201,11 @@ def import_model(
     if as_json:
         print_json(_document(planned, done))
     _tell(planned, done, screen, repository=repository, dry_run=dry_run)
+    params = {"network": model, "labels": names_from, "from": from_, "preset": preset, "dry_run": dry_run}
+    params |= {"tolerance": tolerance, "replace": replace, **of_plan(planned)}
+    log = Log("import", wanted=not no_log)
+    record = partial(of_written, name, done.version, done.proof, done.folders, repository, params)
+    finish(log, screen, lambda: [record(photos=pictures, graphs=log_graphs)])
     return 0 if done.proof.failure is None else FAILED
 
 

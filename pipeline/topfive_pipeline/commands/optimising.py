@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from rich.markup import escape
 from typer import Argument, Option
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands import optimised
+from topfive_pipeline.commands.durations import seconds_of
+from topfive_pipeline.commands.recording import LogGraphs, NoLog, finish, of_optimised
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.judging.subjects import find
 from topfive_pipeline.optimising import plot as plots
 from topfive_pipeline.optimising.asked import Wanted
 from topfive_pipeline.optimising.optimiser import Optimised, optimise
 from topfive_pipeline.proof.photos import read_photos
-
-_TIME: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)")
-_SECONDS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def optimise_model(
@@ -40,9 +39,10 @@ def optimise_model(
         str,
         Option(
             "--as",
-            metavar="VERSION|NAME",
-            help="Where it is written: next (a further version of the model, which servers then serve), a version's "
-            "number, or a name, as NAME_int8, for a model of its own.",
+            metavar="WHERE",
+            help="Where it is written: next (a further version of the model, which servers then serve), beside (a "
+            "further version with both graphs: servers take int8 where the processor multiplies bytes fast), a "
+            "version's number, or a name, as NAME_int8, for a model of its own.",
         ),
     ] = "next",
     calibration: Annotated[
@@ -55,6 +55,8 @@ def optimise_model(
     ] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Try, judge and prove, and write nothing.")] = False,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
+    no_log: NoLog = False,
+    log_graphs: LogGraphs = False,
 ) -> int:
     """Quantise a model to eight-bit integers for the machine at hand, and keep it only if that pays.
 
@@ -64,13 +66,14 @@ def optimise_model(
     Exit code: 0 written, 1 it does not pay, loses too much, or the proof failed; 2 it cannot be tried.
     """
     screen = Screen(quiet=as_json)
-    seconds = _seconds(time)
+    seconds = seconds_of(time)
     if not 0 <= budget <= 100:
         raise ConfigurationError(f"--budget {budget:g}: points of accuracy are from 0 to 100")
     if plot is not None:
         plots.check(plot)
     (subject,) = find([model], repository)
     pictures = read_photos(photos, labels=subject.labels)
+    log = Log("optimise", wanted=not no_log)
     wanted = Wanted(
         model=model,
         repository=repository,
@@ -79,28 +82,26 @@ def optimise_model(
         method=calibration,
         seconds=seconds,
         dry_run=dry_run,
+        link=log.link,
     )
-    with screen.working() as progress:
-        done = optimise(wanted, pictures, progress=progress)
-    if plot is not None and done.chosen is not None:
-        plots.save(done.curve, done.chosen, plot, title=f"{model} in int8, on this machine")
-    if as_json:
-        print_json(optimised.document(done))
-    optimised.show(done, screen, budget=budget)
-    _tell(done, screen, repository=repository, dry_run=dry_run, plot=plot)
+    with log:
+        with screen.working() as progress:
+            done = optimise(wanted, pictures, progress=progress)
+        if plot is not None and done.chosen is not None:
+            plots.save(done.curve, done.chosen, plot, title=f"{model} in int8, on this machine")
+        if as_json:
+            print_json(optimised.document(done))
+        optimised.show(done, screen, budget=budget)
+        _tell(done, screen, repository=repository, dry_run=dry_run, plot=plot)
+        params = {"model": model, "photos": photos, "budget": budget, "as": place, "calibration": calibration}
+        params |= {"time": time, "dry_run": dry_run}
+        finish(log, screen, lambda: [of_optimised(done, pictures, repository, params, plot, graphs=log_graphs)])
     return FAILED if done.refused is not None else 0
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run `topfive optimise` with `arguments`; return its exit code."""
     return run(optimise_model, "optimise", arguments)
-
-
-def _seconds(text: str) -> float:
-    said = _TIME.fullmatch(text)
-    if said is None or float(said["number"]) == 0:
-        raise ConfigurationError(f"--time {text}: say a number of seconds, minutes or hours: 90s, 10m or 1h")
-    return float(said["number"]) * _SECONDS[said["unit"]]
 
 
 def _tell(done: Optimised, screen: Screen, *, repository: Path, dry_run: bool, plot: Path | None) -> None:

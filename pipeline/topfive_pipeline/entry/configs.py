@@ -10,7 +10,7 @@ from typing import Final
 
 from topfive.ground.errors import ConfigurationError
 from topfive.repository.model_config import ModelConfig, parse_model_config
-from topfive_pipeline.entry.names import classify_name, resize_name
+from topfive_pipeline.entry.names import INT8_GRAPH, classify_name, resize_name
 from topfive_pipeline.preprocessing.rules import Size
 
 _IMAGE: Final = """\
@@ -106,6 +106,28 @@ ensemble_scheduling {{
 }}
 """,
     }
+
+
+def with_int8(text: str, *, name: str, where: str) -> str:
+    """The config.pbtxt `text` of the model `name`, with the name of its int8 graph; all else in it stays as it is.
+
+    Raises `ConfigurationError` if it names another.
+    """
+    there = parse_model_config(text, name=name, where=where).int8_filename
+    if there == INT8_GRAPH:
+        return text
+    if there:
+        raise ConfigurationError(
+            f"{where}: parameters int8_model_filename is '{there}', and what is written now is called {INT8_GRAPH}; "
+            "rename the files of that name and change the parameter, then try again"
+        )
+    return f"""\
+{text.rstrip()}
+
+# Where the processor multiplies bytes fast, topfive serves the graph of this name instead, if the version has one.
+# Triton serves model.onnx.
+parameters {{ key: "int8_model_filename" value {{ string_value: "{INT8_GRAPH}" }} }}
+"""
 
 
 def check_same_interface(there: str, wanted: str, *, name: str, where: str) -> None:

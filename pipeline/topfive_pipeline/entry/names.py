@@ -9,6 +9,8 @@ from typing import Final
 from topfive.ground.errors import ConfigurationError
 
 GRAPH: Final = "model.onnx"
+INT8_GRAPH: Final = "model.int8.onnx"
+"""Where a config.pbtxt does not name it otherwise."""
 LABELS: Final = "labels.txt"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

@@ -18,9 +18,9 @@ import onnx
 
 from topfive.ground.errors import ConfigurationError
 from topfive.repository.misplaced import CONFIG, is_version
-from topfive_pipeline.entry.configs import Shape, check_same_interface, config_texts
+from topfive_pipeline.entry.configs import Shape, check_same_interface, config_texts, with_int8
 from topfive_pipeline.entry.locking import is_in_use, locked
-from topfive_pipeline.entry.names import GRAPH, LABELS, classify_name, folders, graph_path, resize_name
+from topfive_pipeline.entry.names import GRAPH, INT8_GRAPH, LABELS, classify_name, folders, graph_path, resize_name
 
 _EMPTY = ".gitkeep"
 """Git keeps no empty folder, and Triton wants a version folder of an ensemble."""
@@ -32,14 +32,16 @@ _REPLACED: Final = ".replaced-"
 class Entry:
     """A model to write: graphs by the name of their folder, labels, and what its configurations depend on.
 
-    `external`: files of weights to copy beside the classify graph, by the names that the graph has for them.
+    A graph that is given as a path is copied as it is. `int8`: a further classify graph, which lies beside the one in
+    `graphs`. `external`: files of weights to copy beside the classify graph, by the names that the graph has for them.
     """
 
     name: str
-    graphs: Mapping[str, onnx.ModelProto]
+    graphs: Mapping[str, onnx.ModelProto | Path]
     labels: Sequence[str]
     shape: Shape
     external: Mapping[str, Path] = field(default_factory=dict)
+    int8: onnx.ModelProto | None = None
 
 
 def next_version(repository: Path, name: str) -> int:
@@ -75,11 +77,19 @@ def check_place(entry: Entry, repository: Path, *, version: int, replace: bool) 
                 f"{repository / model / str(version)} is there already; leave --version out to take the next, "
                 f"{next_version(repository, entry.name)}, or --replace to write the model anew"
             )
+    _check_configs(entry, repository)
+
+
+def _check_configs(entry: Entry, repository: Path) -> None:
+    """Raise `ConfigurationError` if a further version cannot be served with the configurations that are there."""
     for model, text in config_texts(entry.name, entry.shape).items():
         path = repository / model / CONFIG
         if not path.is_file():
             raise ConfigurationError(f"{path} is missing; --replace writes the model anew")
-        check_same_interface(path.read_text(encoding="utf-8"), text, name=model, where=str(path))
+        present = path.read_text(encoding="utf-8")
+        check_same_interface(present, text, name=model, where=str(path))
+        if entry.int8 is not None and model == classify_name(entry.name):
+            with_int8(present, name=model, where=str(path))
 
 
 def _check_users(repository: Path, there: Sequence[str], *, name: str) -> None:
@@ -140,7 +150,8 @@ def put_in_place(aside: Path, repository: Path, *, name: str, version: int, repl
     """Rename what `written_aside` wrote into its place in `repository`; return the folders that are new there.
 
     A model's first version comes as whole folders, the ensemble last. A further one comes as version folders beside
-    those that are there, whose configurations stay as they are; a resize graph that has not changed gets none.
+    those that are there; a resize graph that has not changed gets none. Configurations stay as they are, but for the
+    name of an int8 graph, if the new version is the first that has one.
 
     All of it or nothing: what was renamed is renamed back if something fails or somebody stops it. Raises
     `ConfigurationError` if another import has written the same meanwhile.
@@ -172,15 +183,27 @@ def _add_version(aside: Path, repository: Path, *, name: str, version: int, rena
     if not latest.is_file() or latest.read_bytes() != graph_path(aside, resize.name, version).read_bytes():
         made.insert(0, resize)
     places = [renames.rename(aside / model.name / str(version), model / str(version)) for model in made]
+    if (places[-1] / INT8_GRAPH).is_file():  # last, for a configuration that names what no version has is refused
+        _name_int8(classify, aside, renames)
     (aside / name / LABELS).replace(repository / name / LABELS)
     return places
 
 
+def _name_int8(classify: Path, aside: Path, renames: _Renames) -> None:
+    """Have the config.pbtxt of the folder `classify` name the int8 graph."""
+    config = classify / CONFIG
+    text = config.read_text(encoding="utf-8")
+    wanted = with_int8(text, name=classify.name, where=str(config))
+    if wanted != text:
+        renames.write(config, wanted, aside=aside)
+
+
 class _Renames:
-    """Renames that are taken back, the last first, if the context ends with an error."""
+    """Renames, and what they replace, that are taken back, the last first, if the context ends with an error."""
 
     def __init__(self) -> None:
         self._done: list[tuple[Path, Path]] = []
+        self._written: list[tuple[Path, Path]] = []
 
     def rename(self, source: Path, target: Path) -> Path:
         """Rename a folder; return `target`. Raises `ConfigurationError` if that is there."""
@@ -192,11 +215,24 @@ class _Renames:
         source.replace(target)
         return target
 
+    def write(self, path: Path, text: str, *, aside: Path) -> None:
+        """Write `text` into the file at `path` at once, by way of the folder `aside`; it has its present mode."""
+        before, after = aside / "before", aside / "after"
+        shutil.copy2(path, before)
+        shutil.copy2(path, after)
+        after.write_text(text, encoding="utf-8", newline="\n")
+        self._written.append((before, path))
+        after.replace(path)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for source, target in reversed(self._done if kind is not None else []):
+        if kind is None:
+            return
+        for before, path in self._written:
+            before.replace(path)
+        for source, target in reversed(self._done):
             if target.exists() and not source.exists():
                 target.rename(source)
 
@@ -219,8 +255,15 @@ def _write(entry: Entry, repository: Path, version: int) -> None:
     for model, text in config_texts(entry.name, entry.shape).items():
         folder = repository / model / str(version if model in entry.graphs else 1)
         folder.mkdir(parents=True)
-        (repository / model / CONFIG).write_text(text, encoding="utf-8", newline="\n")
-        if (graph := entry.graphs.get(model)) is not None:
+        config = text
+        if entry.int8 is not None and model == classify_name(entry.name):
+            config = with_int8(text, name=model, where=CONFIG)
+            (folder / INT8_GRAPH).write_bytes(entry.int8.SerializeToString(deterministic=True))
+        (repository / model / CONFIG).write_text(config, encoding="utf-8", newline="\n")
+        graph = entry.graphs.get(model)
+        if isinstance(graph, Path):
+            shutil.copyfile(graph, folder / GRAPH)
+        elif graph is not None:
             (folder / GRAPH).write_bytes(graph.SerializeToString(deterministic=True))
         else:
             (folder / _EMPTY).touch()

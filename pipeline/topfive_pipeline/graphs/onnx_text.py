@@ -9,7 +9,7 @@ from typing import Any, Final
 import onnx.parser
 
 OPSET: Final = 19
-"""The first opset whose Resize has half_pixel_symmetric."""
+"""Triton and ONNX Runtime of 2023 and later know it, and every operator that is used here."""
 IR_VERSION: Final = 9
 """The IR version of that opset."""
 

@@ -43,21 +43,7 @@ def _resampling(rules: Preprocessing, *, output: str) -> list[Part]:
         return [_crop_start(rules), Part(f"  {output} = Slice (image, start, stop, spatial_axes)\n", _SPATIAL)]
     if rules.interpolation == "nearest" or not rules.antialias:
         return [_crop_start(rules), *sampling.parts(rules, output=output)]
-    if rules.resize == "letterbox" or (rules.resize == "squash" and resize_to(rules) == rules.crop):
-        return filtering.whole(rules, output=output)
-    crop = f"""
-  trimmed = Shape <start = 1, end = 3> (resampled)
-  gone_twice = Sub (full, trimmed)
-  gone = Div (gone_twice, two)
-  trimmed_start = Sub (start, gone)
-  trimmed_stop = Sub (stop, gone)
-  {output} = Slice (resampled, trimmed_start, trimmed_stop, spatial_axes)
-"""
-    return [
-        *filtering.trimmed(rules, output="resampled"),
-        _crop_start(rules),
-        Part(crop, _SPATIAL | {"int64 two": "2"}),
-    ]
+    return [_crop_start(rules), *filtering.parts(rules, output=output, is_smaller=may_be_smaller(rules))]
 
 
 def _crop_start(rules: Preprocessing) -> Part:

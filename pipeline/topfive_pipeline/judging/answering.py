@@ -1,7 +1,7 @@
 """What models answer to photos, of all classes: the probabilities that the served labels are chosen from.
 
-The graphs are those that the server runs, photo by photo through the resize graph and in batches through the classify
-graph, which gets one more output: the input of its `TopK` (`graphs.cutting`).
+The graphs are those that the server runs, on its engine and in its precision: photo by photo through the resize graph
+and in batches through the classify graph, which gets one more output: the input of its `TopK` (`graphs.cutting`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.graphs.cutting import all_probabilities
-from topfive_pipeline.graphs.running import session
+from topfive_pipeline.graphs.running import gathered
 from topfive_pipeline.graphs.weights import take_in
 from topfive_pipeline.judging.subjects import Subject
 from topfive_pipeline.proof.photos import Photo
@@ -107,12 +107,15 @@ class _Network:
         if output not in {each.name for each in model.graph.output}:
             # Without its type: the runtime infers it, and it may be FP16.
             model.graph.output.append(onnx.ValueInfoProto(name=output))
-        try:
-            self._session = session(model, external)
-        except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
-            raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {error}") from error
+        with gathered(external) as folder:
+            (folder / path.name).write_bytes(model.SerializeToString())
+            config = subject.classify.config
+            try:
+                self._graph = Graph(folder / path.name, engine=config.engine, precision=config.precision)
+            except ConfigurationError as error:
+                said = str(error).replace(str(folder), str(path.parent))
+                raise ConfigurationError(f"{subject.title}: its graph cannot be loaded: {said}") from error
         self._title, self._output = subject.title, output
-        self._input = self._session.get_inputs()[0].name
         self._resize = None if subject.resize is None else Graph(subject.resize.path)
 
     def probabilities(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
@@ -132,9 +135,9 @@ class _Network:
 
     def _run(self, batch: NDArray[np.uint8]) -> NDArray[Any]:
         try:
-            (chances,) = self._session.run([self._output], {self._input: batch})
-        except Exception as error:  # as above
-            raise ConfigurationError(f"{self._title}: onnxruntime cannot run its graph: {error}") from error
+            (chances,) = self._graph.run(batch, self._output)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self._title}: its graph cannot be run: {error}") from error
         return np.asarray(chances)
 
 

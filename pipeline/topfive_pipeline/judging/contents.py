@@ -9,7 +9,7 @@ from topfive_pipeline.judging.intervals import Interval
 from topfive_pipeline.judging.judge import Judgement
 from topfive_pipeline.judging.limits import MB, MS, Choice
 from topfive_pipeline.judging.results import Judged, short_names
-from topfive_pipeline.judging.speed import ALONE, Pace, Spread
+from topfive_pipeline.judging.speed import ALONE, Pace
 from topfive_pipeline.judging.tables import NOTHING, Section, Table, figure, percent, rounded, signed
 
 
@@ -162,30 +162,40 @@ def _speed(judgement: Judgement) -> Iterator[Section]:
     models = judgement.models
     if not models[0].paces:
         return
-    _, names = short_names(models)
+    what, names = short_names(models)
     titles = [_case(pace) for pace in models[0].paces]
-    ratios = [[_ratio(pace.ratio) for pace in model.paces] for model in models[1:]]
-    own = [[_own(pace) for pace in model.paces] for model in models]
-    tables = [Table(("", *names), tuple(zip(titles, *own, strict=True)))]
-    if ratios:
-        head = (f"times as fast as {names[0]}", *names[1:])
-        tables.insert(0, Table(head, tuple(zip(titles, *ratios, strict=True))))
+    nothing = [(each.way, *[NOTHING] * len(titles)) for each in judgement.missing]
+    ratios = [(name, *map(_ratio, model.paces)) for name, model in zip(names, models, strict=True)]
+    own = [(name, *map(_own, model.paces)) for name, model in zip(names, models, strict=True)]
+    tables = [Table((what, *titles), (*own, *nothing))]
+    if len(models) > 1:
+        tables.insert(0, Table((f"times as fast as {names[0]}", *titles), (*ratios[1:], *nothing)))
     slots = "one batch at a time" if judgement.slots == 1 else f"{judgement.slots} batches side by side, one a slot"
+    few = {_case(pace): len(pace.rounds) for pace in models[0].paces if len(pace.rounds) < judgement.rounds}
+    fewer = [
+        f"{case}: {rounds} rounds rather than {judgement.rounds}, for they take long" for case, rounds in few.items()
+    ]
     yield Section(
         key="speed",
         title="Speed",
-        lead=f"Median of {judgement.rounds} rounds, in each of which every model runs in turn, and the middle half of "
-        f"them. Alone: one photo after another through resize graph and network, on all {judgement.machine.cores} "
-        f"cores, without decoding. Batches: crops, {slots}, as the server runs them.",
+        lead=f"Median of {judgement.rounds} rounds, in each of which every model runs in turn, and the middle "
+        f"half of them. Alone: one photo after another through resize graph and network, on all "
+        f"{judgement.machine.cores} cores, without decoding. Batches: crops, {slots}, as the server runs them.",
         tables=tuple(tables),
+        notes=(*fewer, *_missing(judgement)),
     )
+
+
+def _missing(judgement: Judgement) -> tuple[str, ...]:
+    return tuple(f"{each.way}: {each.why}" for each in judgement.missing)
 
 
 def _case(pace: Pace) -> str:
     return "alone" if pace.case == ALONE else pace.case
 
 
-def _ratio(ratio: Spread) -> str:
+def _ratio(pace: Pace) -> str:
+    ratio = pace.ratio
     return f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})"
 
 
@@ -224,6 +234,7 @@ def _footprint(judgement: Judgement) -> Section:
 
 def _circumstances(judgement: Judgement) -> Section:
     machine = judgement.machine
+    openvino = f", OpenVINO {machine.openvino}" if any(one.engine == "openvino" for one in judgement.models) else ""
     return Section(
         key="circumstances",
         title="Circumstances",
@@ -232,13 +243,13 @@ def _circumstances(judgement: Judgement) -> Section:
                 ("what", "value"),
                 (
                     ("processor", f"{machine.cpu}, {machine.cores} cores used"),
-                    ("versions", f"topfive {machine.topfive}, ONNX Runtime {machine.onnxruntime}"),
+                    ("versions", f"topfive {machine.topfive}, ONNX Runtime {machine.onnxruntime}{openvino}"),
                     ("photos", f"{judgement.photos}, {'all' if judgement.part == 'all' else 'the judging half'}"),
                     ("their SHA-256", judgement.fingerprint[:16]),
                 ),
             ),
         ),
-        notes=judgement.warnings,
+        notes=(*judgement.warnings, *(() if judgement.models[0].paces else _missing(judgement))),
     )
 
 

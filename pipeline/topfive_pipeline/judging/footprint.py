@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from statistics import median
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.judging import loading
-from topfive_pipeline.judging.sessions import threads_of_graphs
+from topfive_pipeline.judging.sessions import openings
 from topfive_pipeline.judging.subjects import Subject
 
 LOADS: Final = 3
@@ -38,8 +38,8 @@ class Footprint:
 
 def footprint_of(subject: Subject, *, cores: int, loads: int = LOADS) -> Footprint:
     """Load `subject` in processes of their own; raises `ConfigurationError` with what they said if they cannot."""
-    graphs = [(str(part.path), threads) for part, threads in threads_of_graphs(subject, cores=cores)]
-    found = [_load(subject, json.dumps(graphs)) for _ in range(loads)]
+    wanted = json.dumps([astuple(each) for each in openings(subject, cores=cores)])
+    found = [_load(subject, wanted) for _ in range(loads)]
     return Footprint(
         size_bytes=sum(part.size_bytes for part in subject.parts),
         load_seconds=median(each.seconds for each in found),
@@ -48,8 +48,8 @@ def footprint_of(subject: Subject, *, cores: int, loads: int = LOADS) -> Footpri
     )
 
 
-def _load(subject: Subject, graphs: str) -> loading.Loaded:
-    command = [sys.executable, "-m", loading.__name__, graphs]
+def _load(subject: Subject, wanted: str) -> loading.Loaded:
+    command = [sys.executable, "-m", loading.__name__, wanted]
     try:
         done = subprocess.run(  # noqa: S603  # a module of ours
             command, check=False, capture_output=True, stdin=subprocess.DEVNULL, text=True, timeout=_SECONDS

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.judging import leakage
 from topfive_pipeline.judging.accuracy import accuracy_of, difference_of
 from topfive_pipeline.judging.answering import answers_of
 from topfive_pipeline.judging.footprint import Footprint, footprint_of
@@ -22,7 +23,8 @@ from topfive_pipeline.judging.results import Judged
 from topfive_pipeline.judging.sessions import planned
 from topfive_pipeline.judging.speed import ROUNDS, Pace, paces_of
 from topfive_pipeline.judging.split import fingerprint, in_part
-from topfive_pipeline.judging.subjects import Subject, find, other_labels
+from topfive_pipeline.judging.subjects import Missing, Subject, find, find_in_ways, other_labels
+from topfive_pipeline.judging.ways import Way
 from topfive_pipeline.proof.photos import Photo, read_photos
 
 BATCHES: Final = (1, 8, 32, 128)
@@ -42,7 +44,8 @@ class Asked:
     """What is to be judged: models, the first of which the others are compared with, and the folder of photos.
 
     `part`: `judge` for the half of the photos that never calibrates, or `all`. `batches`: sizes whose speed is
-    measured, in `rounds` rounds; 0 leaves the speed out. `cores`: 0 for all that this process may use.
+    measured, in `rounds` rounds; 0 leaves the speed out. `ways`: in which each model is to run, if not only as it is
+    served (`judging.ways`). `cores`: 0 for all that this process may use.
     """
 
     models: Sequence[str]
@@ -53,13 +56,15 @@ class Asked:
     rounds: int = ROUNDS
     cores: int = 0
     limits: Limits = field(default_factory=Limits)
+    ways: Sequence[Way] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What was found. `fingerprint`: of the photos and their labels (`judging.split`); `part`: which half they are.
 
-    `choice`: None if nothing limits it. `rounds`: 0 if the speed was left out. `warnings`: what a reader should know.
+    `choice`: None if nothing limits it. `rounds`: 0 if the speed was left out. `missing`: the ways that
+    were asked for and that no model can run in here. `warnings`: what a reader should know.
     """
 
     models: tuple[Judged, ...]
@@ -72,6 +77,7 @@ class Judgement:
     limits: Limits
     choice: Choice | None
     warnings: tuple[str, ...]
+    missing: tuple[Missing, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for programs."""
@@ -81,9 +87,14 @@ class Judgement:
 def judge(asked: Asked, progress: Progress) -> Judgement:
     """Judge the models that are `asked` for; raises `ConfigurationError` if one, or the photos, cannot be used."""
     asked.limits.check(speed=asked.rounds > 0)
-    subjects = find(asked.models, asked.repository)
+    missing: tuple[Missing, ...] = ()
+    if asked.ways:
+        subjects, missing = find_in_ways(asked.models, asked.repository, asked.ways)
+    else:
+        subjects = find(asked.models, asked.repository)
     progress("reading the photos")
     photos = _photos(asked, subjects[0])
+    leakage.must_not_leak(subjects, photos)
     machine = this_machine(cores=asked.cores)
     answers = answers_of(subjects, photos, lambda done, of: progress(f"answers: photo {done} of {of}"))
     footprints = []
@@ -98,6 +109,8 @@ def judge(asked: Asked, progress: Progress) -> Judgement:
     models = tuple(
         Judged(
             title=subject.title,
+            engine=subject.engine,
+            numbers=subject.numbers,
             accuracy=accuracy_of(own),
             difference=difference_of(own, answers[0], budget=asked.limits.loss) if place else None,
             paces=tuple(paces[place]),
@@ -115,7 +128,12 @@ def judge(asked: Asked, progress: Progress) -> Judgement:
         rounds=asked.rounds,
         limits=asked.limits,
         choice=choose(models, asked.limits) if asked.limits.are_set else None,
-        warnings=(*other_labels(subjects), *(warnings if asked.rounds else ())),
+        warnings=(
+            *other_labels(subjects),
+            *(leakage.unknown(subjects) if asked.part == "all" else ()),
+            *(warnings if asked.rounds else ()),
+        ),
+        missing=missing,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +25,20 @@ class Machine:
     cores: int
     onnxruntime: str
     topfive: str
+    openvino: str = ""
+    """Its version; empty if it is not installed."""
 
 
 def this_machine(*, cores: int = 0) -> Machine:
     """This machine; `cores` to use, 0 for all that this process may use."""
-    return Machine(_cpu(), usable_cores(cores), str(runtime().__version__), __version__)
+    return Machine(_cpu(), usable_cores(cores), str(runtime().__version__), __version__, _version("openvino"))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def memory_left(*, memory: Path = _MEMORY, group: Path = _GROUP) -> int | None:

@@ -1,4 +1,4 @@
-"""A judgement as Markdown: the tables, and what they mean."""
+"""A judgement, or other sections, as Markdown: the tables, and what they mean."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ _SPECIAL: Final = re.compile(r"([\\`*_\[\]|<])")
 
 def render(judgement: Judgement) -> str:
     """The whole judgement but its plots."""
-    lines = ["# Models judged", "", escaped(summary(judgement)), ""]
-    for section in sections(judgement):
+    return document("Models judged", summary(judgement), sections(judgement))
+
+
+def document(title: str, said: str, found: Sequence[Section]) -> str:
+    """Sections below `title` and what is `said` first."""
+    lines = [f"# {title}", "", escaped(said), ""]
+    for section in found:
         lines += _section(section)
     return "\n".join(lines).rstrip() + "\n"
 

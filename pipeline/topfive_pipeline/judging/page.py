@@ -1,8 +1,8 @@
-"""A judgement as one HTML file with its style and plots: it fetches nothing and runs no script."""
+"""A judgement, or other sections, as one HTML file with its style and plots: it fetches nothing and runs no script."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib import resources
 from typing import Final
@@ -23,20 +23,26 @@ _CAPTIONS: Final = {
 
 
 def render(judgement: Judgement) -> str:
-    """The whole page."""
-    plots = drawn(judgement)
-    body = "".join(_section(section, plots.get(section.key)) for section in sections(judgement))
-    said = escape(summary(judgement))
+    """The whole page of a judgement."""
+    found = sections(judgement)
+    return document("Models judged", summary(judgement), found, plots=drawn(judgement), captions=_CAPTIONS)
+
+
+def document(
+    title: str, said: str, found: Sequence[Section], *, plots: Mapping[str, str], captions: Mapping[str, str]
+) -> str:
+    """A page of sections below `title` and what is `said` first; `plots`, elements `<svg>`, by the keys of theirs."""
+    body = "".join(_section(section, plots.get(section.key), captions) for section in found)
     style = _STYLE.read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Models judged: {said}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<header><h1>Models judged</h1><p>{said}</p></header>\n{body}</body>\n</html>\n"
+        f"<title>{escape(title)}: {escape(said)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<header><h1>{escape(title)}</h1><p>{escape(said)}</p></header>\n{body}</body>\n</html>\n"
     )
 
 
-def _section(section: Section, plot: str | None) -> str:
+def _section(section: Section, plot: str | None, captions: Mapping[str, str]) -> str:
     parts = [f'<section id="{section.key}">\n<h2>{escape(section.title)}</h2>\n']
     if section.lead:
         parts.append(f'<p class="lead">{escape(section.lead)}</p>\n')
@@ -44,7 +50,7 @@ def _section(section: Section, plot: str | None) -> str:
     if section.notes:
         parts += ["<ul>\n", *(f"<li>{escape(note)}</li>\n" for note in section.notes), "</ul>\n"]
     if plot is not None:
-        parts.append(f"<figure>\n{plot}<figcaption>{escape(_CAPTIONS[section.key])}</figcaption>\n</figure>\n")
+        parts.append(f"<figure>\n{plot}<figcaption>{escape(captions[section.key])}</figcaption>\n</figure>\n")
     return "".join([*parts, "</section>\n"])
 
 

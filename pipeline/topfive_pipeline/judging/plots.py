@@ -24,11 +24,11 @@ from topfive_pipeline.judging.speed import ALONE, Spread
 
 COLOURS: Final = ("#868e96", "#1098ad", "#f76707", "#7950f2", "#37b24d", "#e64980", "#4dabf7", "#94d82d")
 """Of the models, the first is the reference; each stands out from white and from black."""
-_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
-_INK, _LINE, _PAPER = "#495057", "#dee2e6", "#fefefe"
-_STYLED: Final = {_INK: "var(--soft)", _LINE: "var(--line)", _PAPER: "var(--paper)"}
-_STYLE: Final[dict[Any, Any]] = {
-    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+INK, _LINE, _PAPER = "#495057", "#dee2e6", "#fefefe"
+_STYLED: Final = {INK: "var(--soft)", _LINE: "var(--line)", _PAPER: "var(--paper)"}
+STYLE: Final[dict[Any, Any]] = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     **dict.fromkeys(("axes.edgecolor", "grid.color"), _LINE),
     **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
     **dict.fromkeys(("axes.grid", "axes.axisbelow"), True),
@@ -48,11 +48,11 @@ _WIDTH: Final = 5.6
 def drawn(judgement: Judgement) -> dict[str, str]:
     """The plots that there is something for, as elements `<svg>`, by the keys of their sections."""
     found = {}
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for key, draw in _PLOTS.items():
             figure = draw(judgement)
             if figure is not None:
-                found[key] = _svg(figure, name=key)
+                found[key] = svg(figure, name=key)
     return found
 
 
@@ -61,7 +61,7 @@ def _speed_against_loss(judgement: Judgement) -> Figure | None:
     models = [model for model in judgement.models if model.fastest is not None]
     if len(models) < 2:
         return None
-    figure, axes = _empty(3.6)
+    figure, axes = empty(3.6)
     _, names = short_names(judgement.models)
     for place, model in enumerate(judgement.models):
         assert model.fastest is not None
@@ -79,7 +79,7 @@ def _speed_against_loss(judgement: Judgement) -> Figure | None:
             label=names[place],
         )
     if judgement.limits.loss is not None:
-        axes.axhline(-judgement.limits.loss, color=_INK, linestyle="--", linewidth=1)
+        axes.axhline(-judgement.limits.loss, color=INK, linestyle="--", linewidth=1)
         place_of_words = (0.01, -judgement.limits.loss)
         axes.annotate(
             f"{judgement.limits.loss:g} points allowed",
@@ -93,13 +93,13 @@ def _speed_against_loss(judgement: Judgement) -> Figure | None:
     axes.set_xlabel(f"times as fast as {names[0]}")
     axes.set_ylabel("top-1, points")
     axes.set_xlim(left=0)
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
 def _accuracies(judgement: Judgement) -> Figure:
     """Top-1 of each model with its interval, a line for each."""
-    figure, axes = _empty(0.9 + 0.35 * len(judgement.models))
+    figure, axes = empty(0.9 + 0.35 * len(judgement.models))
     for place, model in enumerate(judgement.models):
         found = model.accuracy.top_1
         share = found.share * POINTS
@@ -118,7 +118,7 @@ def _speeds(judgement: Judgement) -> Figure | None:
     compared = list(enumerate(judgement.models))[1:]
     if not compared or not judgement.models[0].paces:
         return None
-    figure, axes = _empty(3.2)
+    figure, axes = empty(3.2)
     _, names = short_names(judgement.models)
     cases = [pace.case.removeprefix("batch ") for pace in judgement.models[0].paces]
     width = 0.8 / len(compared)
@@ -132,18 +132,18 @@ def _speeds(judgement: Judgement) -> Figure | None:
             width * 0.9,
             yerr=spreads,
             color=COLOURS[place % len(COLOURS)],
-            ecolor=_INK,
+            ecolor=INK,
             capsize=2,
             label=names[place],
         )
-    axes.axhline(1, color=_INK, linewidth=1)
+    axes.axhline(1, color=INK, linewidth=1)
     axes.xaxis.set_major_locator(FixedLocator(list(range(len(cases)))))
     axes.xaxis.set_major_formatter(_words(cases))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("images in a batch" if cases[0] != ALONE else "one image alone, or images in a batch")
     axes.set_ylabel(f"times as fast as {names[0]}", fontsize=8)
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
@@ -154,14 +154,15 @@ _PLOTS: Final[Mapping[str, Callable[[Judgement], Figure | None]]] = {
 }
 
 
-def _empty(height: float) -> tuple[Figure, Axes]:
+def empty(height: float) -> tuple[Figure, Axes]:
+    """A figure of that height, in inches, with empty axes."""
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     return figure, figure.subplots()
 
 
 def _mark(place: int) -> dict[str, Any]:
     colour = COLOURS[place % len(COLOURS)]
-    return {"fmt": _MARKERS[place % len(_MARKERS)], "color": colour, "markersize": 7, "capsize": 3, "linewidth": 1.6}
+    return {"fmt": MARKERS[place % len(MARKERS)], "color": colour, "markersize": 7, "capsize": 3, "linewidth": 1.6}
 
 
 def _bars(spread: Spread) -> Any:
@@ -174,12 +175,13 @@ def _words(words: Sequence[str]) -> FuncFormatter:
     return FuncFormatter(lambda value, _: words[round(abs(value))])
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def legend(figure: Figure, axes: Axes) -> None:
+    """Below the axes, two names beside each other."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
 
 
-def _svg(figure: Figure, *, name: str) -> str:
+def svg(figure: Figure, *, name: str) -> str:
     """The element `<svg>`; ids in it begin with `name`, for a page holds several plots."""
     file = StringIO()
     figure.savefig(file, format="svg", metadata=_NO_METADATA, transparent=True)

@@ -4,41 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from topfive.backends.onnx_runtime import Graph
+from topfive.backends.engines import Layout, SessionPlan, layout_of, open_graph
+from topfive.backends.graph import LoadedGraph
+from topfive.repository.accelerators import Engine, Precision
 from topfive.repository.model_config import ModelConfig
 from topfive_pipeline.judging.subjects import Part, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class Sessions:
-    """`slots` batches run side by side, each on `threads`, in `sessions` sessions.
+class Opening:
+    """One session to open: a graph's file, the engine and its precision, threads for a run, and runs at once."""
 
-    `alone`: the threads of one more session, for an image that comes alone; 0 if there is none.
-    """
-
+    path: str
+    engine: Engine
+    precision: Precision
     threads: int
-    slots: int
-    sessions: int
-    alone: int
+    streams: int = 1
 
 
-def planned(config: ModelConfig, *, cores: int) -> Sessions:
-    """What `Embedded.batched` of the server opens on a CPU for `config`, which may set threads and instances."""
-    threads = config.threads or 1
-    slots = config.instances or max(1, cores // threads)
-    # A session of one thread runs on the thread that calls it, so all slots share it.
-    return Sessions(threads, slots, 1 if threads == 1 else slots, cores if cores > threads and slots > 1 else 0)
+def planned(config: ModelConfig, *, cores: int) -> Layout:
+    """The sessions that the server opens on a CPU for `config`, which may set threads and instances."""
+    return layout_of(config, SessionPlan(cores=cores, alone_threads=cores))
 
 
-def threads_of_graphs(subject: Subject, *, cores: int) -> list[tuple[Part, int]]:
-    """Every session that the server opens for `subject`, with its threads; the resize graph has one."""
+def openings(subject: Subject, *, cores: int) -> list[Opening]:
+    """Every session that the server opens for `subject`, the classifier's largest last; the resize graph has one."""
     plan = planned(subject.classify.config, cores=cores)
-    all_threads = [plan.threads] * plan.sessions + [plan.alone] * (plan.alone > 0)
-    resize = [] if subject.resize is None else [(subject.resize, 1)]
-    return [*resize, *((subject.classify, threads) for threads in all_threads)]
+    found = [(part, 1, 1) for part in (subject.resize,) if part is not None]
+    found += [(subject.classify, plan.threads, plan.streams)] * plan.sessions
+    if plan.alone:
+        found.append((subject.classify, plan.alone, 1))
+    return [
+        Opening(str(part.path), part.config.engine, part.config.precision, threads, streams)
+        for part, threads, streams in found
+    ]
 
 
-def opened(part: Part, *, threads: int) -> Graph:
-    """The server's own session of a graph; raises `ConfigurationError` if it cannot be loaded as configured."""
-    config = part.config
-    return Graph(part.path, threads=threads, inputs=config.inputs, outputs=config.outputs, device=config.device)
+def opened(part: Part, *, threads: int, streams: int = 1) -> LoadedGraph:
+    """The server's own session of a graph, on its engine; raises `ConfigurationError` if it cannot be loaded so."""
+    return open_graph(part.path, part.config, threads=threads, streams=streams)

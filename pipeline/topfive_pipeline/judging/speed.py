@@ -1,7 +1,8 @@
 """How fast models are beside each other: in rounds, in each of which every model runs.
 
 What a machine does beside it, and how hot it is, changes within seconds, by more than two models differ. So a ratio is
-made within each round, and the median and the quartiles of all rounds are shown, never one time alone.
+made within each round, and the median and the quartiles of all rounds are shown, never one time alone. Large batches
+take seconds, so they are run in fewer rounds (`CASE_SECONDS`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.backends.onnx_runtime import Graph
+from topfive.backends.graph import LoadedGraph
 from topfive.backends.sizing import sample_shape
 from topfive_pipeline.judging.sessions import opened, planned
 from topfive_pipeline.judging.subjects import Subject
@@ -23,6 +24,9 @@ from topfive_pipeline.judging.subjects import Subject
 ROUNDS: Final = 11
 SLICE_SECONDS: Final = 0.15
 """How long a model runs in a round, at least; a run is never cut short."""
+CASE_SECONDS: Final = 40.0
+"""What a batch size may take in all; if its rounds would take longer there are fewer, at least `FEWEST_ROUNDS`."""
+FEWEST_ROUNDS: Final = 3
 ALONE: Final = "alone"
 
 Progress = Callable[[str], None]
@@ -64,17 +68,20 @@ def paces_of(
 ) -> list[list[Pace]]:
     """The paces of each of `subjects`, first that of an image alone, then those of `batches` on all slots at once.
 
-    `images` UINT8 [h, w, 3] pass the resize graph too when they come alone; batches are of crops. `rounds`: at least 1.
+    `images` UINT8 [h, w, 3] pass the resize graph too when they come alone; batches are of crops. `rounds`: at most,
+    and at least 1; a pace has as many as there were.
     """
     runners = [_Runner(subject, images, cores=cores) for subject in subjects]
     cases = [(ALONE, 1), *((f"batch {size}", size) for size in batches)]
     paces: list[list[Pace]] = [[] for _ in subjects]
     for case, batch in cases:
-        measured = np.empty((len(subjects), rounds))
         runs = [runner.prepare(batch, alone=case == ALONE) for runner in runners]
-        repeats = [_repeats(run) for run in runs]
-        for number in range(rounds):
-            progress(f"speed, {case}: round {number + 1} of {rounds}")
+        took = [_seconds(run) for run in runs]
+        repeats = [max(1, round(SLICE_SECONDS / seconds)) for seconds in took]
+        some = _rounds(rounds, sum(seconds * times for seconds, times in zip(took, repeats, strict=True)))
+        measured = np.empty((len(subjects), some))
+        for number in range(some):
+            progress(f"speed, {case}: round {number + 1} of {some}")
             for place in np.roll(np.arange(len(subjects)), number).tolist():  # nobody is always the one after another
                 measured[place, number] = runs[place](repeats[place])
         ratios = measured[0] / measured
@@ -89,12 +96,17 @@ Run = Callable[[int], float]
 """Runs so many times, and returns the seconds for an image."""
 
 
-def _repeats(run: Run) -> int:
-    """How many times `run` must be repeated to fill a slice; what is run first is slower, and does not count."""
+def _seconds(run: Run) -> float:
+    """What one `run` takes; what is run first is slower, and does not count."""
     run(1)
     started = time.perf_counter()
     run(1)
-    return max(1, round(SLICE_SECONDS / (time.perf_counter() - started)))
+    return time.perf_counter() - started
+
+
+def _rounds(most: int, seconds: float) -> int:
+    """How many of `most` rounds, each of which takes `seconds`, are run."""
+    return min(most, max(FEWEST_ROUNDS, int(CASE_SECONDS / seconds)))
 
 
 def _spread(values: NDArray[np.float64]) -> Spread:
@@ -110,7 +122,7 @@ class _Runner:
         self._images = images
         self._shape = sample_shape(subject.classify.config)
         self._resize = None if subject.resize is None else opened(subject.resize, threads=1)
-        sessions = [opened(subject.classify, threads=plan.threads) for _ in range(plan.sessions)]
+        sessions = [opened(subject.classify, threads=plan.threads, streams=plan.streams) for _ in range(plan.sessions)]
         self._slots = [sessions[slot % plan.sessions] for slot in range(plan.slots)]
         self._alone = opened(subject.classify, threads=plan.alone) if plan.alone else sessions[0]
         self._pool = ThreadPoolExecutor(plan.slots)
@@ -140,8 +152,10 @@ class _Runner:
 
     def close(self) -> None:
         self._pool.shutdown()
+        for graph in {*self._slots, self._alone}:
+            graph.close()
 
 
-def _run(graph: Graph, crops: NDArray[np.uint8], repeats: int) -> None:
+def _run(graph: LoadedGraph, crops: NDArray[np.uint8], repeats: int) -> None:
     for _ in range(repeats):
         graph.run(crops)

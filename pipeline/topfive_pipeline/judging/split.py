@@ -1,8 +1,9 @@
-"""Which photos may calibrate a model and which may judge it: decided by what is in their files.
+"""Which photos may make a model and which may judge it: decided by what is in their files.
 
-So the same photo is always in the same half, on every machine and under every name, and no photo that calibrated a
-model ever judges it. `sha256sum` shows the half as well: of what the first hexadecimal digit of the digest is below 8,
-calibrates. A photo that was encoded anew is another file; no hash of the content can know it.
+So the same photo is always in the same part, on every machine and under every name, and no photo that calibrated or
+trained a model ever judges it. `sha256sum` shows the part as well, by the first hexadecimal digit of the digest: below
+8 a photo calibrates; where weights are trained, that half is for training (below 6) and for choosing between trainings
+(6 and 7), and the other half tests. A photo that was encoded anew is another file; no hash of the content can know it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.proof.photos import Photo
 
 Part = Literal["calibrate", "judge"]
+Use = Literal["train", "dev", "test"]
+"""What a photo is for where weights are trained: `test` is the half that judges."""
 
 _HALF: Final = 0x80
 """The first byte of a digest is below this for half of all files."""
+_TRAINS: Final = 0x60
+"""And below this for three eighths of all."""
 
 
 def digest_of(path: Path) -> str:
@@ -41,6 +46,21 @@ def part_of(path: Path) -> Part:
 def part_of_digest(digest: str) -> Part:
     """The same for a file whose SHA-256 is `digest`, in hexadecimal."""
     return "calibrate" if int(digest[:2], 16) < _HALF else "judge"
+
+
+def use_of_digest(digest: str) -> Use:
+    """What a photo whose file, or a sample whose bytes, have the SHA-256 `digest` (in hexadecimal) is for in training.
+
+    Of many, three eighths train, one eighth chooses between trainings (dev), and half tests: the half that judges.
+    """
+    if part_of_digest(digest) == "judge":
+        return "test"
+    return "train" if int(digest[:2], 16) < _TRAINS else "dev"
+
+
+def in_use(photos: Sequence[Photo], use: Use) -> list[Photo]:
+    """Those of `photos` that are for `use`, in their order."""
+    return [photo for photo in photos if use_of_digest(digest_of(photo.path)) == use]
 
 
 def in_part(photos: Sequence[Photo], part: Part) -> list[Photo]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from topfive.ground.errors import ConfigurationError
+from topfive.machine.cpu_features import DOT_PRODUCTS, dot_products_of_bytes
 from topfive_pipeline.entry.names import check_name, folders
 from topfive_pipeline.entry.writing import next_version, versions
 from topfive_pipeline.judging import split
@@ -15,6 +16,7 @@ from topfive_pipeline.judging.subjects import Subject, find
 from topfive_pipeline.optimising.calibration import Method
 from topfive_pipeline.proof.photos import Photo
 
+BESIDE: Final = "beside"
 _CALIBRATES: Final = 128
 """Photos: ranges hardly change with more."""
 _HELD: Final = 256
@@ -26,8 +28,10 @@ _FEWEST: Final = 8
 class Wanted:
     """What the user said.
 
-    `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, a version's number, or
-    the name of a model of its own. `seconds`: for trials; judging and proving come after.
+    `model`: NAME or NAME:VERSION. `budget`: points of top-1 that may be lost. `place`: `next`, `beside` (the next
+    version, with the graph as it was), a version's number, or the name of a model of its own. `seconds`: for trials;
+    judging and proving come after. `link`: of a model that is about to be written (NAME:VERSION) the properties by
+    which its graph names the record of its making.
     """
 
     model: str
@@ -37,11 +41,22 @@ class Wanted:
     method: Method | Literal["auto"] = "auto"
     seconds: float = 600.0
     dry_run: bool = False
+    link: Callable[[str], Mapping[str, str]] = lambda _: {}
+
+    @property
+    def beside(self) -> bool:
+        """Whether the int8 graph lies beside the original, and the server chooses between them."""
+        return self.place == BESIDE
 
 
 def subject_of(wanted: Wanted) -> Subject:
     """The model that is wanted; raises `ConfigurationError` if there is none that an import could have written."""
-    (subject,) = find([wanted.model], wanted.repository)
+    (subject,) = find([wanted.model], wanted.repository, original=True)
+    if subject.classify.config.engine != "onnxruntime":
+        raise ConfigurationError(
+            f"'{subject.classify.config.name}' runs on another engine ({subject.classify.config.engine}), and what "
+            "is quantised is measured on ONNX Runtime; take a copy without execution_accelerators"
+        )
     name = subject.title.rpartition(":")[0]
     usual = folders(name)[:2]
     if subject.resize is None or (subject.resize.config.name, subject.classify.config.name) != usual:
@@ -54,7 +69,12 @@ def subject_of(wanted: Wanted) -> Subject:
 def place_of(wanted: Wanted, subject: Subject) -> tuple[str, int]:
     """The name and the version to write."""
     name = subject.title.rpartition(":")[0]
-    if wanted.place == "next":
+    if wanted.beside and not dot_products_of_bytes():
+        raise ConfigurationError(
+            f"--as beside: a server on this processor would not choose the int8 graph, for it has none of "
+            f"{', '.join(DOT_PRODUCTS)}; if int8 pays here all the same, --as next has it served in any case"
+        )
+    if wanted.place in ("next", BESIDE):
         return name, next_version(wanted.repository, name)
     if wanted.place.isascii() and wanted.place.isdigit() and int(wanted.place) > 0:
         if int(wanted.place) in versions(wanted.repository / subject.classify.config.name):

@@ -12,7 +12,7 @@ import onnxruntime
 
 from topfive_pipeline.entry import provenance
 from topfive_pipeline.entry.configs import Shape
-from topfive_pipeline.entry.names import classify_name, graph_path, resize_name
+from topfive_pipeline.entry.names import INT8_GRAPH, classify_name, graph_path, resize_name
 from topfive_pipeline.entry.writing import Entry
 from topfive_pipeline.graphs.tail import EMBEDDING, PROBABILITIES
 from topfive_pipeline.judging import split
@@ -29,8 +29,15 @@ PREFIX: Final = "int8."
 """Of the names of all properties that an int8 graph has beside its source's."""
 
 
-def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str]) -> Entry:
-    """The entry `name`: the subject's resize graph as it is, the graph `model`, and the same labels."""
+SOURCE: Final = f"{PREFIX}source.sha256"
+"""The property with the digest of the graph that an int8 graph was made of."""
+
+
+def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str], beside: bool = False) -> Entry:
+    """The entry `name`: the subject's resize graph as it is, the graph `model`, and the same labels.
+
+    With `beside`, `model` is its int8 graph, and its classify graph is the subject's, with the files of its weights.
+    """
     assert subject.resize is not None
     given = onnx.load(subject.classify.path, load_external_data=False)
     provenance.stamp(model, provenance.properties_of(given) | properties)
@@ -44,8 +51,15 @@ def entry(subject: Subject, model: Any, *, name: str, properties: dict[str, str]
         embedding=None if embedding is None else int(embedding[-1]),
     )
     resize = onnx.load(subject.resize.path)
+    path = subject.classify.path
+    external = {str(file.relative_to(path.parent)): file for file in subject.classify.files if file != path}
     return Entry(
-        name=name, graphs={resize_name(name): resize, classify_name(name): model}, labels=subject.labels, shape=shape
+        name=name,
+        graphs={resize_name(name): resize, classify_name(name): path if beside else model},
+        labels=subject.labels,
+        shape=shape,
+        external=external if beside else {},
+        int8=model if beside else None,
     )
 
 
@@ -76,12 +90,13 @@ def properties(source: Source, told: Optimised, calibrating: Sequence[Photo]) ->
 
 
 def written(repository: Path, landed: Entry, version: int) -> Written:
-    """The graphs of `landed` as they lie in `repository`."""
+    """The graphs of `landed` as they lie in `repository`, the classify graph in int8."""
     resizing, classifying = (
-        Graph(graph_path(repository, model, version))
-        for model in (resize_name(landed.name), classify_name(landed.name))
+        graph_path(repository, model, version) for model in (resize_name(landed.name), classify_name(landed.name))
     )
-    return Written(repository, landed.name, resizing, classifying, landed.labels)
+    if landed.int8 is not None:
+        classifying = classifying.with_name(INT8_GRAPH)
+    return Written(repository, landed.name, Graph(resizing), Graph(classifying), landed.labels)
 
 
 def original(subject: Subject) -> Written:

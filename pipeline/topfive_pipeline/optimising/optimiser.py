@@ -16,6 +16,7 @@ from typing import Any, Final
 import onnx
 
 from topfive_pipeline.entry.writing import check_place, put_in_place, written_aside
+from topfive_pipeline.judging import leakage
 from topfive_pipeline.judging.subjects import Subject
 from topfive_pipeline.optimising import calibration, curve, landing, machine, proving, sensitivity, trials
 from topfive_pipeline.optimising.asked import Wanted, halves, place_of, subject_of
@@ -85,12 +86,14 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     progress("reading the model")
     subject = subject_of(wanted)
     name, version = place_of(wanted, subject)
-    entry = landing.entry(subject, onnx.load(subject.classify.path), name=name, properties={})
+    given = onnx.load(subject.classify.path)
+    entry = landing.entry(subject, given, name=name, properties={}, beside=wanted.beside)
     check_place(entry, wanted.repository, version=version, replace=False)  # before it takes minutes
     source = prepare(subject.classify.path)
     assert subject.resize is not None
     resize = Graph(subject.resize.path)
     calibrating, held, judging = halves(photos)
+    leakage.must_not_leak([subject], judging)  # of a network that was trained on some of them
     pictures = cropped(calibrating, resize, progress)
     until = time.monotonic() + wanted.seconds
     methods: tuple[Method, ...] = METHODS if wanted.method == "auto" else (wanted.method,)
@@ -178,9 +181,11 @@ def _finish(task: _Task, told: Optimised, model: Any, bench: Bench) -> Optimised
         told = _with(told, bench, refused=_does_not_pay("what was chosen", speed))
     if told.refused is not None:
         return told
-    entry = landing.entry(
-        task.subject, model, name=task.name, properties=landing.properties(task.source, told, task.calibrating)
-    )
+    properties = landing.properties(task.source, told, task.calibrating)
+    properties |= leakage.properties({"calibrate": task.calibrating, "choose": task.held.photos})
+    if not wanted.dry_run:
+        properties |= wanted.link(f"{task.name}:{task.version}")
+    entry = landing.entry(task.subject, model, name=task.name, properties=properties, beside=wanted.beside)
     check_place(entry, wanted.repository, version=task.version, replace=False)
     with TemporaryDirectory() as elsewhere:
         place = Path(elsewhere) / "repository" if wanted.dry_run else wanted.repository

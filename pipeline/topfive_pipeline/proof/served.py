@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread, Timer
@@ -30,7 +30,7 @@ _START_SECONDS: Final = 180.0
 _STOP_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 60.0
 _OK: Final = 200
-_SMALL: Final = ("--no-grpc", "--cores", "1", "--alone-threads", "1", "--prepare-threads", "1")
+SMALL: Final = ("--no-grpc", "--cores", "1", "--alone-threads", "1", "--prepare-threads", "1")
 """One session for each graph: a warm-up of two takes twice as long, and a few requests gain nothing by it."""
 _GRAVE: Final = frozenset({"error", "critical"})
 """Levels of log lines that say why a server ends."""
@@ -41,6 +41,11 @@ class Served:
 
     def __init__(self, port: int) -> None:
         self._port = port
+
+    @property
+    def url(self) -> str:
+        """Its address, without a path."""
+        return f"http://127.0.0.1:{self._port}"
 
     def classify(self, image: NDArray[np.uint8], *, model: str) -> list[dict[str, Any]]:
         """The predictions (`label`, `index`, `probability`) for an image UINT8 [H, W, 3].
@@ -65,9 +70,12 @@ class Served:
 
 
 @contextmanager
-def serve(repository: Path) -> Iterator[Served]:
-    """Serve `repository` while the context lasts; raises `ConfigurationError` with what the server said."""
-    command = [sys.executable, "-m", "topfive", "--model-repository", str(repository), "--port", "0", *_SMALL]
+def serve(repository: Path, flags: Sequence[str] = SMALL) -> Iterator[Served]:
+    """Serve `repository` while the context lasts, with these `flags` besides.
+
+    Raises `ConfigurationError` with what the server said.
+    """
+    command = [sys.executable, "-m", "topfive", "--model-repository", str(repository), "--port", "0", *flags]
     # Settings of another service, and the telemetry's switch, are not this one's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
     process = subprocess.Popen(  # noqa: S603  # our own server

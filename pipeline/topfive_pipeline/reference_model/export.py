@@ -13,7 +13,7 @@ from typing import Final
 
 import onnx
 
-from topfive_pipeline.entry.names import folders
+from topfive_pipeline.entry.names import GRAPH, INT8_GRAPH, LABELS, folders
 from topfive_pipeline.entry.provenance import sha256
 from topfive_pipeline.importer import Imported, Wanted, carry_out, plan
 from topfive_pipeline.preprocessing.choices import Choice, Choices
@@ -23,7 +23,8 @@ from topfive_pipeline.reference_model import labels
 from topfive_pipeline.reference_model.networks import NETWORKS, Trained
 
 SUMS: Final = Path("SHA256SUMS")
-"""The digests of what an export makes, in the format of sha256sum; without configurations, which are kept by hand."""
+"""The digests of what an export makes, and of the int8 graph, in the format of sha256sum; without configurations, which
+are kept by hand."""
 _LICENCE: Final = "Apache-2.0"
 
 
@@ -64,12 +65,12 @@ def _choices(trained: Trained) -> Choices:
 
 
 def artefacts(repository: Path) -> list[Path]:
-    """The files in `repository` that an export made, relative to it: graphs and labels of the models of `NETWORKS`."""
+    """The files in `repository` of the models of `NETWORKS`, relative to it: what an export made, and int8 graphs."""
     models = [model for name in NETWORKS for model in folders(name)]
     found = [
         path
         for model in models
-        for pattern in ("*/model.onnx", "labels.txt")
+        for pattern in (f"*/{GRAPH}", f"*/{INT8_GRAPH}", LABELS)
         for path in (repository / model).glob(pattern)
     ]
     return sorted(path.relative_to(repository) for path in found)

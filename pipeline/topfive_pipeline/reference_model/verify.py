@@ -2,7 +2,8 @@
 
 It compares the files with their recorded digests and with a fresh export. Equal bytes are a quick proof. But processors
 differ in the last bits of folded weights: if bytes differ, the graphs must be equal node by node, and their weights and
-outputs equal up to those bits (`compare`).
+outputs equal up to those bits (`compare`). An int8 graph is no export's: photos made it, which are not
+kept. It must say that it was made of the graph beside it.
 """
 
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from tempfile import TemporaryDirectory
 import onnx
 from google.protobuf.message import DecodeError
 
-from topfive_pipeline.entry.names import LABELS
-from topfive_pipeline.entry.provenance import sha256
+from topfive_pipeline.entry.names import GRAPH, INT8_GRAPH, LABELS
+from topfive_pipeline.entry.provenance import properties_of, sha256
+from topfive_pipeline.optimising.landing import SOURCE
 from topfive_pipeline.proof.models import Progress
 from topfive_pipeline.proof.photos import shipped
 from topfive_pipeline.reference_model.compare import graph_differences, output_differences
@@ -42,8 +44,8 @@ def verify(name: str, repository: Path, *, progress: Progress) -> Comparison:
 
 def compare(repository: Path, *, rebuilt: Path) -> Comparison:
     """Compare `repository` with its `SHA256SUMS` and with the fresh export in `rebuilt`."""
-    reasons, notes = list(_against_sums(repository)), []
-    for path in artefacts(rebuilt):
+    reasons, notes = [*_against_sums(repository), *_int8_of_others(repository)], []
+    for path in (path for path in artefacts(rebuilt) if path.name != INT8_GRAPH):
         if not (repository / path).is_file():
             reasons.append(f"{path} is missing")
         elif (repository / path).read_bytes() == (rebuilt / path).read_bytes():
@@ -70,6 +72,16 @@ def _against_sums(repository: Path) -> Iterator[str]:
             yield f"{SUMS} lists {path}, which is missing"
         elif sha256(repository / path) != recorded[path]:
             yield f"{path}: its sha256 is not the one in {SUMS}"
+
+
+def _int8_of_others(repository: Path) -> Iterator[str]:
+    """A sentence for each int8 graph that was not made of the graph beside it, by what it says of itself."""
+    for path in artefacts(repository):
+        if path.name == INT8_GRAPH:
+            said = properties_of(onnx.load(repository / path)).get(SOURCE)
+            beside = path.with_name(GRAPH)
+            if not (repository / beside).is_file() or said != sha256(repository / beside):
+                yield f"{path}: it was not made of {beside}; `topfive optimise --as beside` makes it anew"
 
 
 def _label_differences(ours: Path, theirs: Path) -> Iterator[str]:

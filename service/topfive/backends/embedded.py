@@ -23,7 +23,7 @@ from topfive.backends.base import Batch, Row
 from topfive.backends.bounded_loading import BoundedLoading
 from topfive.backends.engines import SessionPlan, Sessions, open_sessions
 from topfive.backends.graph import LoadedGraph, Run
-from topfive.backends.onnx_runtime import runtime
+from topfive.backends.onnx_runtime import may_use_gpu, runtime
 from topfive.backends.per_image import EmbeddedPerImageGraph, load_per_image
 from topfive.backends.real_outputs import check_answered
 from topfive.backends.rows import rows_of
@@ -57,7 +57,7 @@ class EmbeddedBackend:
         config: ModelConfig,
     ) -> None:
         graphs, alone = sessions.slots, sessions.alone
-        self.engine: str = config.engine
+        self.engine: str = config.runs_on
         self.slots = len(graphs)
         self.prefetch = len(graphs)
         self.serves_alone = alone is not None
@@ -171,24 +171,37 @@ class EmbeddedFactory:
     """Makes graphs and backends for `cores` cores.
 
     If a config.pbtxt has no count of threads or instances, slots of one thread fill the cores. `alone_threads` is the
-    number of threads for a request that comes alone: 0 means all cores, 1 no more than its slot's. Opening a graph, and
-    its warm-up, may take `load_seconds` each. Raises `ConfigurationError` if ONNX Runtime is not installed, or damaged.
+    number of threads for a request that comes alone: 0 means all cores, 1 no more than its slot's. `engine_cache` is
+    the folder within which TensorRT may keep what it has built. Opening a graph, and its warm-up, may take
+    `load_seconds` each. Raises `ConfigurationError` if ONNX Runtime is not installed, or damaged.
     """
 
     name = "embedded"
 
     def __init__(
-        self, *, cores: int, alone_threads: int, load_seconds: float = math.inf, clock: Clock | None = None
+        self,
+        *,
+        cores: int,
+        alone_threads: int,
+        load_seconds: float = math.inf,
+        engine_cache: Path | None = None,
+        clock: Clock | None = None,
     ) -> None:
         runtime()
         self._cores = cores
         self._alone_threads = alone_threads or cores
+        self._engine_cache = engine_cache
         self.bounded = BoundedLoading(seconds=load_seconds, clock=clock)
 
     @property
     def left_behind(self) -> bool:
         """Whether a thread of a load that was given up is still inside the runtime."""
         return self.bounded.left_behind
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether a model that asks for no device may run on a GPU."""
+        return may_use_gpu()
 
     async def wait_until_reachable(self) -> None:
         """Return at once: the graphs run in this process."""
@@ -204,6 +217,7 @@ class EmbeddedFactory:
             ("instance_group.kind: KIND_GPU", config.device == "gpu"),
             ("dynamic_batching", config.batches),
             ("optimization.execution_accelerators", config.engine != "onnxruntime"),
+            ("parameters.int8_model_filename", config.int8_filename),
         ):
             if is_set:
                 raise ConfigurationError(
@@ -214,7 +228,7 @@ class EmbeddedFactory:
 
     async def batched(self, config: ModelConfig, path: Path, pool: WorkerPool) -> EmbeddedBackend:
         """A backend with sessions for the graph at `path`; only one if it is on a GPU."""
-        plan = SessionPlan(cores=self._cores, alone_threads=self._alone_threads)
+        plan = SessionPlan(cores=self._cores, alone_threads=self._alone_threads, engine_cache=self._engine_cache)
         sessions = await self.bounded.run(f"{path}: opening the graph", partial(open_sessions, config, path, plan))
         return EmbeddedBackend(sessions, pool=pool, bounded=self.bounded, path=path, config=config)
 

@@ -13,21 +13,19 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from topfive.backends.gpu_providers import CUDA, TENSORRT, gpu_providers
 from topfive.backends.graph_files import why_not_loaded
 from topfive.backends.interfaces import check_interface
 from topfive.backends.runtime_builds import CHOOSE, check_builds, installed_builds
 from topfive.ground.errors import ConfigurationError
 from topfive.ground.types import TensorSpec
 from topfive.machine.freed_memory import give_back_freed_memory
+from topfive.repository.gpu_accelerators import Gpu
 from topfive.repository.model_config import Device
 
 _LOG_WARNINGS: Final = 2
 _CPU: Final = "CPUExecutionProvider"
-_CUDA: Final = "CUDAExecutionProvider"
-_CUDA_OPTIONS: Final = {
-    "use_tf32": "0",  # TF32 has 10 bits of mantissa, which would give other probabilities than the CPU
-    "cudnn_conv_algo_search": "HEURISTIC",  # an exhaustive search at each new batch size takes seconds
-}
+_CPU_ONLY: Final = Gpu()
 
 
 @lru_cache(maxsize=1)
@@ -51,8 +49,9 @@ class Graph:
     """One ONNX graph with one input; `run` may be called from several threads at once.
 
     `threads`: intra-op threads; with 1 the graph runs wholly on the calling thread, unless it is `on_gpu`. `device`:
-    where to load it. Raises `ConfigurationError` if the file cannot be loaded, or not on that device, or if its
-    interface is not what `inputs` and `outputs` declare.
+    where to load it, and `gpu` how there; `engine_cache` is the folder within which TensorRT may keep its engines.
+    Raises `ConfigurationError` if the file cannot be loaded, or not on that device, or if its interface is not what
+    `inputs` and `outputs` declare.
     """
 
     def __init__(
@@ -63,8 +62,11 @@ class Graph:
         inputs: Sequence[TensorSpec],
         outputs: Sequence[TensorSpec],
         device: Device = "cpu",
+        gpu: Gpu = _CPU_ONLY,
+        engine_cache: Path | None = None,
     ) -> None:
         ort = runtime()
+        providers = _providers(path, device, gpu, engine_cache)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -72,11 +74,19 @@ class Graph:
         # Threads may spin between the operators of a run, but not after it, so that an idle service uses no CPU.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            self._session: Any = ort.InferenceSession(path, options, providers=_providers(device))
+            # Whoever asks for a GPU wants no other device instead of it.
+            self._session: Any = ort.InferenceSession(
+                path, options, providers=providers, enable_fallback=int(device != "gpu")
+            )
         except Exception as error:  # the runtime raises a dozen unrelated types for a bad file
+            if gpu.tensorrt and "TensorRT" in str(error):
+                raise _no_tensorrt(path) from error
             why = why_not_loaded(path, error)
             raise ConfigurationError(f"{path}: onnxruntime cannot load this graph: {why}") from error
-        self.on_gpu = self._session.get_providers()[0] == _CUDA
+        first = self._session.get_providers()[0]
+        self.on_gpu = first in (CUDA, TENSORRT)
+        if gpu.tensorrt and first != TENSORRT:
+            raise _no_tensorrt(path)
         if device == "gpu" and not self.on_gpu:
             raise ConfigurationError(
                 f"{path}: its config.pbtxt asks for a GPU (KIND_GPU), and ONNX Runtime finds none that it can use; "
@@ -117,10 +127,29 @@ class Graph:
         give_back_freed_memory()
 
 
-def _providers(device: Device) -> list[Any]:
+def may_use_gpu() -> bool:
+    """Whether the runtime is a build for GPUs; whether there is one it knows only once it has opened a graph."""
+    return CUDA in runtime().get_available_providers()
+
+
+def _no_tensorrt(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path}: its config.pbtxt asks for TensorRT, and ONNX Runtime cannot load it, or finds no GPU: install the "
+        "version of TensorRT that this onnxruntime-gpu is built for, so that the system's loader finds libnvinfer.so "
+        "(LD_LIBRARY_PATH); or remove the gpu_execution_accelerator, and CUDA runs the graph"
+    )
+
+
+def _providers(path: Path, device: Device, gpu: Gpu, engine_cache: Path | None) -> list[Any]:
     """The runtime's providers for `device`, first choice first; if one does not work, the runtime takes the next."""
     ort = runtime()
-    if device == "cpu" or _CUDA not in ort.get_available_providers():
+    there = ort.get_available_providers()
+    if gpu.tensorrt and TENSORRT not in there:
+        raise ConfigurationError(
+            f"{path}: its config.pbtxt asks for TensorRT, and the ONNX Runtime that is installed is built without it; "
+            f"install the extra `gpu` ({CHOOSE}) and TensorRT, or remove the gpu_execution_accelerator"
+        )
+    if device == "cpu" or not may_use_gpu():
         return [_CPU]
     ort.preload_dlls()  # CUDA's libraries from pip, which the system's loader does not find
-    return [(_CUDA, _CUDA_OPTIONS), _CPU]
+    return [*gpu_providers(path, gpu, engine_cache), _CPU]

@@ -57,6 +57,20 @@ def _openvino() -> Any:
     return openvino
 
 
+def load() -> None:
+    """Load OpenVINO and what it needs for the CPU; raises `ConfigurationError` if it is missing."""
+    _core().get_property("CPU", "FULL_DEVICE_NAME")
+
+
+def is_installed() -> bool:
+    """Whether OpenVINO can be loaded."""
+    try:
+        _openvino()
+    except ConfigurationError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=1)
 def _core() -> Any:
     return _openvino().Core()
@@ -94,31 +108,22 @@ class _Run:
             self._request = None
 
 
-class Graph:
-    """One ONNX graph with one input, on the CPU; `run` may be called from several threads, `streams` run at once.
+class Compiled:
+    """One ONNX graph with one input as it is, whatever config.pbtxt declares; `streams` runs of it go on at once.
 
-    `threads`: for each stream. OpenVINO makes no more streams than there are cores; a run beyond them waits. Raises
-    `ConfigurationError` if OpenVINO is not installed or cannot load the file, if the processor lacks `precision`, or if
-    the graph's interface is not what `inputs` and `outputs` declare.
+    `threads`: for each stream, 0 for OpenVINO's choice. OpenVINO makes no more streams than there are cores; a run
+    beyond them waits. Raises `ConfigurationError` if OpenVINO is not installed or cannot load the file, or if the
+    processor lacks `precision`.
     """
 
     on_caller = False
     on_gpu = False
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        threads: int,
-        streams: int,
-        inputs: Sequence[TensorSpec],
-        outputs: Sequence[TensorSpec],
-        precision: Precision,
-    ) -> None:
+    def __init__(self, path: Path, *, threads: int, streams: int, precision: Precision) -> None:
         core = _core()
         if precision == "bf16" and not multiplies_bfloat16():
             raise ConfigurationError(
-                f"{path}: its config.pbtxt asks for the precision bf16, and this processor has neither avx512_bf16 nor "
+                f"{path}: it is to run in the precision bf16, and this processor has neither avx512_bf16 nor "
                 "amx_bf16: it could only imitate it; set the precision fp32"
             )
         try:
@@ -127,24 +132,19 @@ class Graph:
         except Exception as error:  # OpenVINO raises RuntimeError for whatever it is
             why = why_not_loaded(path, _Said(_brief(error)))
             raise ConfigurationError(f"{path}: OpenVINO cannot load this graph: {why}; mend it, {_WITHOUT}") from error
-        taken = [_found(port, inputs, of_graph=True) for port in model.inputs]
-        given = [_found(port, outputs, of_graph=False) for port in model.outputs]
-        check_interface(path, (inputs, outputs), (taken, given))
         self.threads = threads
-        self.outputs = tuple(output.name for output in outputs)
-        names = [tensor.name for tensor in given]
-        self._places = [names.index(name) for name in self.outputs]
+        self.takes, self.gives = (tuple(map(_port, ports)) for ports in (model.inputs, model.outputs))
         self._free: SimpleQueue[Any] = SimpleQueue()
         for _ in range(streams):
             self._free.put(self._compiled.create_infer_request())
         self._runs: set[_Run] = set()
 
     def new_run(self) -> _Run:
-        """The handle of a run to come, for `run`."""
+        """The handle of a run to come."""
         return _Run()
 
-    def run(self, tensor: NDArray[Any], run: _Run | None = None) -> list[NDArray[Any]]:
-        """The graph's outputs for `tensor`, in the order of `outputs`; `run` comes from `new_run`."""
+    def run_for(self, places: Sequence[int], tensor: NDArray[Any], run: _Run | None) -> list[NDArray[Any]]:
+        """The outputs at `places` of `gives` for `tensor`; `run` comes from `new_run`. Raises `BackendFailure`."""
         if self._compiled is None:
             raise BackendFailure("the graph is closed")
         run = run or _Run()
@@ -156,7 +156,7 @@ class Graph:
             request.set_input_tensor(_openvino().Tensor(shared, shared_memory=True))
             run.begin(request)
             request.wait()
-            results = [_values(request.get_output_tensor(place)) for place in self._places]
+            results = [_values(request.get_output_tensor(place)) for place in places]
         except RuntimeError as error:
             raise BackendFailure(f"OpenVINO: {_brief(error)}") from error
         finally:
@@ -166,11 +166,9 @@ class Graph:
                 self._free.put(request)
         return results
 
-    def give_back_memory(self, tensor: NDArray[Any]) -> None:
-        """Run once more, and return to the system the memory that loading and larger runs have freed."""
+    def release_memory(self) -> None:
+        """Give up what runs have allocated; the next run allocates it anew."""
         self._compiled.release_memory()
-        self.run(tensor)
-        give_back_freed_memory()
 
     def close(self) -> None:
         """Release the graph; runs that have begun are ended, and no run can begin after this."""
@@ -179,6 +177,50 @@ class Graph:
             self._free.get()
         for run in tuple(self._runs):
             run.terminate = True
+
+
+class Graph(Compiled):
+    """A compiled graph that has the interface which `inputs` and `outputs` declare; else `ConfigurationError`.
+
+    `run` may be called from several threads.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int,
+        streams: int,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        precision: Precision,
+    ) -> None:
+        super().__init__(path, threads=threads, streams=streams, precision=precision)
+        taken = [_found(port, inputs, of_graph=True) for port in self.takes]
+        given = [_found(port, outputs, of_graph=False) for port in self.gives]
+        check_interface(path, (inputs, outputs), (taken, given))
+        self.outputs = tuple(output.name for output in outputs)
+        names = [tensor.name for tensor in given]
+        self._places = [names.index(name) for name in self.outputs]
+
+    def run(self, tensor: NDArray[Any], run: _Run | None = None) -> list[NDArray[Any]]:
+        """The graph's outputs for `tensor`, in the order of `outputs`; `run` comes from `new_run`."""
+        return self.run_for(self._places, tensor, run)
+
+    def give_back_memory(self, tensor: NDArray[Any]) -> None:
+        """Run once more, and return to the system the memory that loading and larger runs have freed."""
+        self.release_memory()
+        self.run(tensor)
+        give_back_freed_memory()
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output as OpenVINO has it: all its names, its type as ONNX Runtime names it, -1 for a free size."""
+
+    names: frozenset[str]
+    type: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,20 +249,24 @@ def _properties(threads: int, streams: int, precision: Precision) -> dict[str, A
     }
 
 
-def _found(port: Any, declared: Sequence[TensorSpec], *, of_graph: bool) -> _Found:
+def _port(port: Any) -> Port:
+    kind = port.get_element_type().get_type_name()
+    shape = (dim.get_length() if dim.is_static else -1 for dim in port.get_partial_shape())
+    return Port(frozenset(port.get_names()), _ONNX_TYPES.get(kind, kind), tuple(shape))
+
+
+def _found(port: Port, declared: Sequence[TensorSpec], *, of_graph: bool) -> _Found:
     """The tensor of `port`, under its declared name if it has that among others.
 
     `of_graph`: whether its shape is the graph's word. That of an output is what OpenVINO has inferred: it knows more
     of some dimensions than the graph says, and less of others, so that those that do not contradict count as declared.
     """
-    names = port.get_names()
-    spec = next((spec for spec in declared if spec.name in names), None)
-    shape = [dim.get_length() if dim.is_static else -1 for dim in port.get_partial_shape()]
+    spec = next((spec for spec in declared if spec.name in port.names), None)
+    shape = list(port.shape)
     if spec is not None and not of_graph and len(shape) == len(spec.shape):
         pairs = enumerate(zip(shape, spec.shape, strict=True))
         shape = [wanted if found == -1 or (wanted == -1 and axis) else found for axis, (found, wanted) in pairs]
-    kind = port.get_element_type().get_type_name()
-    return _Found(spec.name if spec else min(names, default=""), _ONNX_TYPES.get(kind, kind), shape)
+    return _Found(spec.name if spec else min(port.names, default=""), port.type, shape)
 
 
 def _values(tensor: Any) -> NDArray[Any]:

@@ -62,11 +62,10 @@ async def load_per_image(
 
 
 async def _open(config: ModelConfig, path: Path, alone_threads: int, pool: WorkerPool) -> Sequence[Graph]:
-    def opened(threads: int) -> Graph:
-        return Graph(path, threads=threads, inputs=config.inputs, outputs=config.outputs)
-
-    own = config.threads or 1
-    return [await pool.run(opened, threads) for threads in ([own, alone_threads] if alone_threads > own else [own])]
+    threads = config.threads or 1
+    opening = partial(Graph, path, inputs=config.inputs, outputs=config.outputs)
+    counts = [threads, alone_threads] if alone_threads > threads else [threads]
+    return [await pool.run(partial(opening, threads=count)) for count in counts]
 
 
 async def _warm_up(

@@ -7,7 +7,7 @@ What lives here: settings made from both, and handed on to worker processes. Wha
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -68,6 +68,17 @@ def named_temp_folder() -> str | None:
 def wants_colours() -> bool:
     """Whether the environment allows colours on a terminal: see no-color.org."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def variable(name: str) -> str | None:
+    """A variable that clients of another program agree on, as MLFLOW_TRACKING_URI; None if it is not set, or empty."""
+    return os.environ.get(name) or None
+
+
+def set_if_unset(values: Mapping[str, str]) -> None:
+    """Set the variables of `values` that nobody has set, for a library that reads them when it is imported."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
 
 
 def shared_metrics_folder() -> str | None:

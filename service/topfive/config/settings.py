@@ -78,6 +78,14 @@ class Settings(BaseSettings):
         "the batches to the Triton at triton_url, while images are still decoded and resized here. 'null' answers at "
         "once with empty labels, to measure the front end alone.",
     )
+    precision: Literal["auto", "fp32", "int8"] = Field(
+        "auto",
+        description="Whether a model that has an int8 graph beside its own is served from it. 'auto': if the processor "
+        "multiplies bytes fast (VNNI, AMX, Arm's dot products), so that it is about twice as fast, and if the model "
+        "runs on the CPU. 'fp32': never; answers are then the same on every machine, up to the last bits. 'int8': the "
+        "same as 'auto', but the service does not start if it has no such processor or no such model. What runs is in "
+        "the log and in topfive_model_info. A model whose only graph is int8 is served from that in any case.",
+    )
     triton_url: str | None = Field(
         None,
         pattern=r"^[^/\s]+:\d+$",
@@ -118,6 +126,12 @@ class Settings(BaseSettings):
         description="How long the opening of one model's graph may take, and also its warm-up. If it takes longer, the "
         "service gives up and names the model. At the start the service then ends; later it refuses the model and goes "
         "on serving the other models.",
+    )
+    engine_cache_folder: Path | None = Field(
+        None,
+        description="Folder in which TensorRT may keep the engines that it builds for a GPU, so that the next start "
+        "does not build them again: a model whose config.pbtxt sets trt_engine_cache_enable has a folder in it. It "
+        "must be outside of the model repository, and nobody else may write to it. None keeps none.",
     )
     cores: int = Field(
         0,

@@ -70,9 +70,9 @@ class Calls:
         self._taken -= 1
 
     @property
-    def taken(self) -> bool:
-        """Whether any place is taken."""
-        return self._taken > 0
+    def taken(self) -> int:
+        """How many places are taken."""
+        return self._taken
 
     def hurry(self, seconds: float) -> None:
         """The service stops: from now on, no message may take more than `seconds`."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from topfive.ground.client_addresses import ClientAddresses
-from topfive.ground.errors import ClientDisconnected, TopfiveError
+from topfive.ground.errors import ClientDisconnected, DeadlineExceeded, TopfiveError
 from topfive.grpc.calls import Calls
 from topfive.grpc.codec import parse, read_infer, render
 from topfive.grpc.refusals import ID, Refusal, given, refusal_of, refuse
@@ -28,8 +28,18 @@ from topfive.serving.serving import Serving
 
 ROUTE: Final = "grpc ModelInfer"
 _NEVER: Final = float("inf")
+_CLOCK_SECONDS: Final = 0.1
+"""A client's deadline passes so much earlier, at most, than it does here: its clock began before the request came."""
 _LIGHT_BYTES: Final = 1 << 14
 """A message with at most so much beside raw tensors is parsed at once: two changes of thread and back take longer."""
+
+
+def _end_of(context: Any) -> TopfiveError:
+    """Why an RPC was cancelled: it was not answered by its deadline, which is ours to keep, or its client has left."""
+    left = context.time_remaining()
+    if left is not None and left <= _CLOCK_SECONDS:
+        return DeadlineExceeded("the RPC was not answered by its deadline")
+    return ClientDisconnected("the RPC ended before it was answered")
 
 
 class _Rpc(Report):
@@ -69,8 +79,8 @@ class Infer:
             status = self._reporter.refused(report, error)
             refusal = refusal_of(error, report.request_id)
         except asyncio.CancelledError:  # the client has left, its deadline passed, or the time for the stop is over
-            left = ClientDisconnected("the RPC ended before it was answered")
-            self._reporter.finished(report, self._reporter.refused(report, left), self._now() - report.started)
+            ended = _end_of(context)
+            self._reporter.finished(report, self._reporter.refused(report, ended), self._now() - report.started)
             raise
         except Exception as error:  # noqa: BLE001  # our own defects are answered and logged too
             status, refusal = 500, refusal_of(error, report.request_id)

@@ -78,6 +78,8 @@ class GrpcServer:
             raise cannot_listen(settings, error) from error
         await server.start()
         self._server, self._servicer = server, servicer
+        self._serving.gauges.count_grpc_places = lambda: servicer.inferring
+        self._serving.metrics.grpc_places_limit.set(settings.grpc_max_requests)
         logger.info("gRPC listening on %s:%d", host, self.port)
 
     def begin_stop(self) -> None:

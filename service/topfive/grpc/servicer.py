@@ -68,6 +68,7 @@ class Servicer:
         # A unary RPC is handled as a stream of one message: so its handler is called before the message is received.
         unary = grpc.stream_unary_rpc_method_handler
         self._all_calls = (calls, inferring)
+        self._inferring = inferring
         self._handlers = {method.name: unary(_not_offered(method.name)) for method in SERVICE.methods}
         self._handlers |= {
             name: unary(answering(calls, getattr(pb, SERVICE.methods_by_name[name].input_type.name), answer))
@@ -86,6 +87,11 @@ class Servicer:
     def busy(self) -> bool:
         """Whether any RPC that needs a message is being received or answered."""
         return any(calls.taken for calls in self._all_calls)
+
+    @property
+    def inferring(self) -> int:
+        """How many inference requests are held."""
+        return self._inferring.taken
 
     def hurry(self, seconds: float) -> None:
         """The service stops: messages that are still on their way may take at most `seconds` from now."""

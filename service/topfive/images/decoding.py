@@ -71,25 +71,35 @@ def view_raw(body: bytes | bytearray | memoryview, shape: RawShape) -> NDArray[n
 
 
 def decode(
-    body: Buffer, limits: ImageLimits, rules: DecodingRules = USUAL_RULES, *, head: JpegHead | None = None
+    body: Buffer,
+    limits: ImageLimits,
+    rules: DecodingRules = USUAL_RULES,
+    *,
+    head: JpegHead | None = None,
+    short_side: int = 0,
 ) -> NDArray[np.uint8]:
     """Decode one image to UINT8 [1, H, W, 3] RGB; its first bytes tell its format.
 
-    `head`: of a JPEG whose head was read already. Raises `UndecodableImage`, `UnsupportedMediaType` or `TooLarge`.
+    `head`: of a JPEG whose head was read already. `short_side`: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if
+    its short side keeps so many pixels; 0: never. The limits are those of the full size.
+
+    Raises `UndecodableImage`, `UnsupportedMediaType` or `TooLarge`.
     """
     if head is not None:
-        return _decode_jpeg(body, head, limits, rules)[np.newaxis]
+        return _decode_jpeg(body, head, limits, rules, short_side)[np.newaxis]
     begin = memoryview(body)[:SNIFFED_BYTES]
     found = sniff(begin)
     if found is None or not found.is_served:
         raise refusal(begin, found)
     if found is JPEG:
-        return _decode_jpeg(body, read_head(body), limits, rules)[np.newaxis]
+        return _decode_jpeg(body, read_head(body), limits, rules, short_side)[np.newaxis]
     return decode_with_pillow(body, found, limits, rules)[np.newaxis]
 
 
-def _decode_jpeg(body: Buffer, head: JpegHead, limits: ImageLimits, rules: DecodingRules) -> NDArray[np.uint8]:
+def _decode_jpeg(
+    body: Buffer, head: JpegHead, limits: ImageLimits, rules: DecodingRules, short_side: int
+) -> NDArray[np.uint8]:
     limits.check(head.height, head.width)
-    pixels = decode_jpeg(body, head, allow_damaged=rules.allow_damaged_images)
+    pixels = decode_jpeg(body, head, allow_damaged=rules.allow_damaged_images, short_side=short_side)
     profile = head.icc if rules.convert_colour_profiles else None
     return array_to_rgb(pixels, len(head.components), profile, orientation(head.exif))

@@ -157,7 +157,8 @@ class LiveModels:
                 self._metrics.forget_model(unit.labels)
                 self._retire(unit)
         for unit in came:
-            logger.info("model '%s' version %d is served", unit.name, unit.version)
+            computes = f", in {unit.computes}" if isinstance(unit, BatchedUnit) and unit.computes else ""
+            logger.info("model '%s' version %d is served%s", unit.name, unit.version, computes)
             if isinstance(unit, BatchedUnit):
                 self._metrics.describe_model(unit.labels)
         self._on_swap()

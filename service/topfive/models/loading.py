@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from topfive.backends.base import Backend, BackendFactory, PerImageGraph, TriedPerImageGraph
+from topfive.backends.base import Backend, BackendFactory, TriedPerImageGraph
 from topfive.batching.batch import BatcherHooks
 from topfive.batching.batcher import Batcher
 from topfive.batching.items import QueueLimits
@@ -74,13 +74,17 @@ class EnsembleUnit(Unit):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchedUnit(Unit):
-    """A classifier, with its batcher and its backend. `labels`: those of its metric `topfive_model_info`."""
+    """A classifier, with its batcher and its backend. `labels`: those of its metric `topfive_model_info`.
+
+    `computes`: its precision and the file of its graph, and why it is not int8; empty if another process computes.
+    """
 
     metrics: ModelMetrics
     statistics: Statistics
     batcher: Batcher
     backend: Backend
     labels: Mapping[str, str]
+    computes: str
 
 
 Key = tuple[str, int]
@@ -130,7 +134,7 @@ class Loader:
                 preparing = units[first.model, version_of_step(first, stored[first.model].versions, model)]
                 assert isinstance(preparing, PreparingUnit)
                 served[name] = {
-                    version: _ensemble(model, units[name, version], preparing.graph, served[second.model][version])
+                    version: _ensemble(model, units[name, version], preparing, served[second.model][version])
                     for version in served_versions(model, stored)
                 }
         return Models(served, steps, default=self.default_model)
@@ -179,8 +183,12 @@ class Loader:
             "slots": str(backend.slots),
             "limit": str(limits.max_batch_size),
         }
+        graph = model.graphs[version]
+        said = [precision or "an unknown precision", "from", graph.filename]
+        why = f" ({graph.why_not_int8})" if graph.why_not_int8 else ""
+        computes = " ".join(said) + why if backend.engine else ""
         return BatchedUnit(
-            config.name, version, fingerprint(model, version), metrics, statistics, batcher, backend, labels
+            config.name, version, fingerprint(model, version), metrics, statistics, batcher, backend, labels, computes
         )
 
     def _hooks(self, name: str, metrics: ModelMetrics, statistics: Statistics) -> BatcherHooks:
@@ -228,14 +236,14 @@ def _classifier(model: StoredModel, unit: Unit) -> ServedModel:
     )
 
 
-def _ensemble(model: StoredModel, unit: Unit, per_image: PerImageGraph, batched: ServedModel) -> ServedModel:
+def _ensemble(model: StoredModel, unit: Unit, preparing: PreparingUnit, batched: ServedModel) -> ServedModel:
     assert isinstance(unit, EnsembleUnit)
     crop_shape = batched.image.shape[1:]
     return ServedModel(
         name=unit.name,
         version=unit.version,
         image=model.config.inputs[0],
-        per_image=per_image,
+        per_image=preparing.graph,
         crop_shape=crop_shape if batched.batcher.prepares and -1 not in crop_shape else None,
         batcher=batched.batcher,
         queue_timeout_seconds=batched.queue_timeout_seconds,
@@ -244,4 +252,5 @@ def _ensemble(model: StoredModel, unit: Unit, per_image: PerImageGraph, batched:
         config=model.config,
         statistics=unit.statistics,
         batched=batched,
+        jpeg_short_side=preparing.fingerprint.config.jpeg_short_side,
     )

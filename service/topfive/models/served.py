@@ -25,6 +25,7 @@ class ServedModel:
     `config`: its own configuration. `batched`: the classifier whose batcher an ensemble shares; None if this is no
     ensemble. `image`: the spec that a decoded image must fit. `crop_shape`: the shape that the per-image graph makes of
     an image, if the batcher's slots may run that graph, else None. `queue_timeout_seconds`: 0 means none.
+    `jpeg_short_side`: how short a side a JPEG may be decoded to; 0 means that all are decoded at full size.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ServedModel:
     config: ModelConfig
     statistics: Statistics
     batched: ServedModel | None
+    jpeg_short_side: int = 0
 
     def count(self, images: int, timings: Timings | None, total_seconds: float) -> None:
         """Count one request, also for the classifier of an ensemble; with `timings` None, as one that failed."""

@@ -38,6 +38,7 @@ def apply(stored: Stored, changes: Changes) -> dict[str, StoredModel]:
             _check_wiring(model, wanted)
         elif classifies(model):
             _check_image_input(model)
+        _check_jpeg_short_side(model)
     for name in _unused(wanted):
         if name in changes:
             raise ConfigurationError(_why_unused(wanted[name]))
@@ -117,6 +118,24 @@ def _check_image_input(model: StoredModel) -> None:
         raise ConfigurationError(
             f"model '{model.config.name}': its config.pbtxt must declare one input, TYPE_UINT8 with dims [height, "
             f"width, 3]; {advice}"
+        )
+
+
+def _check_jpeg_short_side(model: StoredModel) -> None:
+    """Check that only a model that prepares images has it, and that no JPEG is decoded smaller than what that makes."""
+    least = model.config.jpeg_short_side
+    if not least:
+        return
+    if classifies(model):
+        raise ConfigurationError(
+            f"{model.folder}: parameters jpeg_short_side is for the model that resizes images; move it to that "
+            "model's config.pbtxt"
+        )
+    made = max(model.config.outputs[0].shape[1:3])
+    if least < made:
+        raise ConfigurationError(
+            f"{model.folder}: parameters jpeg_short_side is {least}, and the graph makes {made} pixels of an "
+            f"image: JPEGs would be enlarged; give twice the short side that it resizes to, or {made} at least"
         )
 
 

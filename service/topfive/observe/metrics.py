@@ -121,6 +121,13 @@ class Metrics:
         self.in_flight = self._gauge("topfive_in_flight", "Requests admitted and not yet answered.", ())
         self.in_flight_limit = self._gauge("topfive_in_flight_limit", "Most requests admitted at once.", ())
         self.in_flight_bytes = self._gauge("topfive_in_flight_bytes", "Body bytes of the requests in flight.", ())
+        self.in_flight_bytes_limit = self._gauge("topfive_in_flight_bytes_limit", "Most body bytes held at once.", ())
+        self.grpc_places = self._gauge(
+            "topfive_grpc_places", "gRPC inference requests held, those whose message is still awaited included.", ()
+        )
+        self.grpc_places_limit = self._gauge(
+            "topfive_grpc_places_limit", "Most gRPC inference requests held at once.", ()
+        )
         self.prepare_waiting = self._gauge(
             "topfive_prepare_waiting", "Images that wait to be decoded, small ones and those that are dear.", ("lane",)
         )
@@ -169,6 +176,13 @@ class Metrics:
         self._resident_bytes = self._gauge(
             "process_resident_memory_bytes", "Memory in use, of all worker processes; what they share counts twice.", ()
         )
+        self._cores_limit = self._one_for_all(
+            "topfive_cores_limit", "Processor seconds per second that all worker processes together may use."
+        )
+        self._memory_limit = self._one_for_all(
+            "topfive_memory_limit_bytes",
+            "Memory that all worker processes together may use, or the machine has.",
+        )
         self._started = Gauge(
             "process_start_time_seconds",
             "Unix time at which the process began to load its models; of several processes, the latest.",
@@ -178,6 +192,10 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
         return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
+
+    def _one_for_all(self, name: str, text: str) -> Gauge:
+        """A gauge that has the same value in all worker processes."""
+        return Gauge(name, text, (), registry=self._registry, multiprocess_mode="livemax")
 
     def model(self, name: str) -> ModelMetrics:
         """The metrics of the model `name`."""
@@ -203,6 +221,11 @@ class Metrics:
         self._cpu_seconds.inc(usage.cpu_seconds - self._cpu_seconds_told)
         self._cpu_seconds_told = usage.cpu_seconds
         self._resident_bytes.set(usage.resident_bytes)
+
+    def publish_limits(self, *, cores: float, memory_bytes: int) -> None:
+        """Publish what the process may use: processor seconds per second, and memory."""
+        self._cores_limit.set(cores)
+        self._memory_limit.set(memory_bytes)
 
     def publish_lost_lines(self, count: int) -> None:
         """Publish how many log lines this process has lost since its start."""

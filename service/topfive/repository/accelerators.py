@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from topfive.ground.errors import ConfigurationError
+from topfive.repository.gpu_accelerators import check_gpu_accelerators
 
 Engine = Literal["onnxruntime", "openvino"]
 """What runs a graph in this process; the names are also those of the packages."""
@@ -28,6 +29,7 @@ def engine_of(message: Any) -> tuple[Engine, Precision]:
 
 def check_accelerators(message: Any, where: str) -> None:
     """Raise `ConfigurationError` unless the accelerators of `message`, an `inference.ModelConfig`, can be honoured."""
+    check_gpu_accelerators(message, where)
     accelerators = message.optimization.execution_accelerators.cpu_execution_accelerator
     if not accelerators:
         return

@@ -17,6 +17,7 @@ from topfive.ground.errors import ConfigurationError
 from topfive.ground.types import TensorSpec
 from topfive.repository.accelerators import Engine, Precision, check_accelerators, engine_of
 from topfive.repository.config_checks import check_config
+from topfive.repository.gpu_accelerators import Gpu, gpu_of
 from topfive.repository.honoured_fields import HONOURED, fields_set
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -79,7 +80,9 @@ class ModelConfig:
 
     Tensor shapes have the batch dimension first (-1). `graph_batch_size` is the most images that the graph may get at
     once. `max_batch_size` is the most images in a batch: 1 without `dynamic_batching`, because requests are then not
-    batched together, as on Triton. `message` is the `inference.ModelConfig` itself, for clients that ask for it.
+    batched together, as on Triton. `int8_filename` is empty if no int8 graph may lie beside `filename`.
+    `jpeg_short_side` is the short side that a JPEG may be decoded down to. `message` is
+    the `inference.ModelConfig` itself, for clients that ask for it.
     """
 
     name: str
@@ -95,10 +98,13 @@ class ModelConfig:
     allow_timeout_override: bool
     instances: int
     threads: int
+    jpeg_short_side: int
     device: Device
     engine: Engine
     precision: Precision
+    gpu: Gpu
     filename: str
+    int8_filename: str
     versions: VersionPolicy
     warm_ups: tuple[WarmUp, ...]
     steps: tuple[EnsembleStep, ...]
@@ -108,6 +114,11 @@ class ModelConfig:
     def max_batch_size(self) -> int:
         """The most images of different requests in one batch."""
         return self.graph_batch_size if self.batches else 1
+
+    @property
+    def runs_on(self) -> str:
+        """The engine for operators: TensorRT is one, though ONNX Runtime runs it."""
+        return "tensorrt" if self.gpu.tensorrt else self.engine
 
 
 def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = False) -> ModelConfig:
@@ -144,11 +155,14 @@ def parse_model_config(text: str, *, name: str, where: str, on_triton: bool = Fa
         queue_timeout_seconds=policy.default_timeout_microseconds * _MICROSECONDS,
         allow_timeout_override=policy.allow_timeout_override,
         instances=sum(group.count for group in config.instance_group),
-        threads=_intra_op_threads(config, where),
+        threads=_number(config, "intra_op_thread_count", "threads, 0 for the default", where),
+        jpeg_short_side=_number(config, "jpeg_short_side", "pixels, or leave it out", where),
         device=_DEVICES.get(config.instance_group[0].kind, "auto") if config.instance_group else "auto",
         engine=engine,
         precision=precision,
+        gpu=Gpu() if on_triton else gpu_of(config, name),
         filename=config.default_model_filename or "model.onnx",
+        int8_filename=_int8_filename(config, where),
         versions=_version_policy(config),
         warm_ups=tuple(_warm_up(sample, config, where) for sample in config.model_warmup),
         steps=tuple(
@@ -191,14 +205,30 @@ def _tensor_spec(tensor: Any, where: str) -> TensorSpec:
     return TensorSpec(tensor.name, _DATATYPES[tensor.data_type], (-1, *tensor.dims))
 
 
-def _intra_op_threads(config: Any, where: str) -> int:
-    text = config.parameters["intra_op_thread_count"].string_value if config.parameters else "0"
+def _number(config: Any, name: str, unit: str, where: str) -> int:
+    """The number that the parameter `name` is; 0 if it is not there."""
+    said = _parameter(config, name)
+    text = "0" if said is None else said
     if not text.isascii() or not text.isdigit():
-        raise ConfigurationError(
-            f"{where}: parameters intra_op_thread_count is '{text}'; give a number of threads as string_value, "
-            "0 for the default"
-        )
+        raise ConfigurationError(f"{where}: parameters {name} is '{text}'; give as string_value a number of {unit}")
     return int(text)
+
+
+def _int8_filename(config: Any, where: str) -> str:
+    name = _parameter(config, "int8_model_filename")
+    if name is None:
+        return ""
+    if not name or "/" in name or name.startswith(".") or name == (config.default_model_filename or "model.onnx"):
+        raise ConfigurationError(
+            f"{where}: parameters int8_model_filename is '{name}'; give the name of a file beside the graph as "
+            "string_value, such as model.int8.onnx, or remove it"
+        )
+    return name
+
+
+def _parameter(config: Any, key: str) -> str | None:
+    """A parameter's text; asking protobuf for one that is not there would add it, and clients see the message."""
+    return str(config.parameters[key].string_value) if key in config.parameters else None
 
 
 def _version_policy(config: Any) -> VersionPolicy:

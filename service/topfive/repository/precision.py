@@ -22,6 +22,7 @@ _TENSOR_DIMS, _TENSOR_TYPE = 1, 2
 _NAMES: Final = {1: "FP32", 10: "FP16", 11: "FP64", 16: "BF16"}
 """The types that the weights of a float graph may have, by their number in `TensorProto.DataType`."""
 _QUANTISED: Final = ("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger")
+_SCALES: Final = ("QuantizeLinear", "DequantizeLinear")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 Buffer = bytes | mmap.mmap
@@ -42,21 +43,42 @@ def precision_of(path: Path) -> str:
 def computes_in(path: Path, config: ModelConfig) -> str:
     """The precision in which the graph in the file at `path` runs in this process, on the engine of `config`."""
     found = precision_of(path)
-    return config.precision.upper() if config.engine == "openvino" and found != "INT8" else found
+    if found == "INT8":
+        return found
+    if config.gpu.tensorrt:
+        return config.gpu.precision.upper()
+    return config.precision.upper() if config.engine == "openvino" else found
+
+
+def has_scales(path: Path) -> bool:
+    """Whether the graph in the file at `path` says by QuantizeLinear and DequantizeLinear how to quantise it."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return set(_SCALES) <= _operators(data)
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def _precision(data: Buffer) -> str:
     weights: Counter[str] = Counter()
+    if not _operators(data).isdisjoint(_QUANTISED):
+        return "INT8"
     for start, end in _messages(data, 0, len(data), _MODEL_GRAPH):
-        for node in _messages(data, start, end, _GRAPH_NODE):
-            for first, last in _messages(data, *node, _NODE_OP_TYPE):
-                if data[first:last].decode("ascii", "replace") in _QUANTISED:
-                    return "INT8"
         for tensor in _messages(data, start, end, _GRAPH_INITIALIZER):
             kind, size = _tensor(data, *tensor)
             weights[_NAMES.get(kind, "")] += size
     del weights[""]
     return weights.most_common(1)[0][0] if weights else ""
+
+
+def _operators(data: Buffer) -> set[str]:
+    """The types of the graph's nodes."""
+    return {
+        data[first:last].decode("ascii", "replace")
+        for start, end in _messages(data, 0, len(data), _MODEL_GRAPH)
+        for node in _messages(data, start, end, _GRAPH_NODE)
+        for first, last in _messages(data, *node, _NODE_OP_TYPE)
+    }
 
 
 def _tensor(data: Buffer, start: int, end: int) -> tuple[int, int]:

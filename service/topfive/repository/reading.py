@@ -7,7 +7,7 @@ there is left out, and logged once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from topfive.ground.errors import ConfigurationError, UnknownModel
 from topfive.repository.config_text import read_config
 from topfive.repository.entries import Entries, LeftOut, read_entries, reason_of, shown
 from topfive.repository.file_contents import Contents
+from topfive.repository.graph_choice import FLOATING_POINT, ChosenGraph, GraphChoice
 from topfive.repository.leftovers import Leftovers
 from topfive.repository.misplaced import (
     CONFIG,
@@ -46,21 +47,23 @@ Files = tuple[tuple[str, int, bytes], ...]
 class StoredModel:
     """A model as it was read from the repository: its configuration and its versions to serve, in ascending order.
 
-    `text` is its config.pbtxt; `files`, by version, are its graph and all files beside it (a graph may keep its weights
-    there), as they were at the reading. Two stored models that are equal serve the same. An ensemble has no files, and
-    needs no version folder.
+    `text` is its config.pbtxt; `graphs`, by version, is which graph is served; `files`, by version, are its graphs and
+    all files beside them (a graph may keep its weights there), as they were at the reading. Two stored models that are
+    equal serve the same. An ensemble has no files, and needs no version folder.
     """
 
     config: ModelConfig
     folder: Path
     versions: tuple[int, ...]
     text: str
+    graphs: Mapping[int, ChosenGraph]
     files: Mapping[int, Files]
     contents: Contents = field(repr=False, compare=False)
 
     def graph_path(self, version: int) -> Path:
-        """The path of the graph of `version`."""
-        return self.folder / str(version) / self.config.filename
+        """The path of the graph of `version` that is served, or would be, in floating point, if the version were."""
+        graph = self.graphs.get(version)
+        return self.folder / str(version) / (self.config.filename if graph is None else graph.filename)
 
     def check_unchanged(self, version: int) -> None:
         """Raise `ConfigurationError` if the files of `version` have changed since the reading."""
@@ -78,12 +81,13 @@ class StoredModel:
 class Repository:
     """Reads the models in `folder`, and remembers digests and logged entries from one reading to the next.
 
-    `on_triton`: see `parse_model_config`. One thread at a time may use it.
+    `on_triton`: see `parse_model_config`. `choice`: which graphs are taken. One thread at a time may use it.
     """
 
-    def __init__(self, folder: Path, *, on_triton: bool = False) -> None:
+    def __init__(self, folder: Path, *, on_triton: bool = False, choice: GraphChoice = FLOATING_POINT) -> None:
         self._folder = folder
         self._on_triton = on_triton
+        self._choice = choice
         self._contents = Contents()
         self._leftovers = Leftovers()
 
@@ -201,7 +205,9 @@ class Repository:
             )
             raise ConfigurationError(f"{folder}: {what}")
         files = {version: self._files_of(folder, version, config) for version in versions}
-        return StoredModel(config, folder, versions, text, files, self._contents)
+        _check_int8_is_there(folder, present, config)
+        graphs = {version: self._choice.choose(config, [name for name, *_ in files[version]]) for version in versions}
+        return StoredModel(config, folder, versions, text, graphs, files, self._contents)
 
     def _files_of(self, folder: Path, version: int, config: ModelConfig) -> Files:
         if config.steps:
@@ -229,6 +235,37 @@ class Repository:
         suspects = self._leftovers.suspects()[:3] if CONFIG not in top.files else []
         advice = [*suspects] or [how_to_get_a_model(self._folder, top)]
         return "; ".join([f"model repository '{shown(self._folder)}' holds no <model>/{CONFIG}", *advice])
+
+
+def check_some_int8(stored: Iterable[StoredModel]) -> None:
+    """Raise `ConfigurationError` unless a version of some model is served from its int8 graph."""
+    named = [model for model in stored if model.config.int8_filename]
+    graphs = {model.config.name: list(model.graphs.values()) for model in named}
+    if any(not graph.why_not_int8 for chosen in graphs.values() for graph in chosen):
+        return
+    why = "; ".join(f"{name}: {chosen[-1].why_not_int8}" for name, chosen in graphs.items())
+    raise ConfigurationError(
+        "precision 'int8' is set, and no model is served from an int8 graph: "
+        f"{why or 'no config.pbtxt names one as parameters int8_model_filename'}; `topfive optimise NAME --as beside` "
+        "writes one, or set precision 'auto'"
+    )
+
+
+def _check_int8_is_there(folder: Path, present: Sequence[int], config: ModelConfig) -> None:
+    """Raise `ConfigurationError` if no version, served or not, has the int8 graph that `config` names."""
+    wanted, newest = config.int8_filename, folder / str(max(present))
+    if wanted and not any(wanted in _names(folder / str(version)) for version in present):
+        raise ConfigurationError(
+            f"{folder / CONFIG}: parameters int8_model_filename is '{wanted}', and no version has that file; put it at "
+            f"'{newest / wanted}' (`topfive optimise NAME --as beside` writes one), or remove the parameter"
+        )
+
+
+def _names(folder: Path) -> Collection[str]:
+    try:
+        return read_entries(folder).files
+    except OSError:
+        return ()
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigurationError:

@@ -22,12 +22,14 @@ logger = logging.getLogger("topfive")
 class Gauges:
     """The gauges of one process.
 
-    Set later: `preparation`, and `count_lost_lines`, which returns how many lines of the log were lost.
+    Set later: `preparation`; `count_lost_lines`, which returns how many lines of the log were lost; and
+    `count_grpc_places`, which returns how many inference requests gRPC holds.
     """
 
     def __init__(self, metrics: Metrics, *, connections: Connections, admission: Admission, live: LiveModels) -> None:
         self.preparation: Preparation | None = None
         self.count_lost_lines: Callable[[], int] = lambda: 0
+        self.count_grpc_places: Callable[[], int] = lambda: 0
         self._metrics = metrics
         self._connections = connections
         self._admission = admission
@@ -51,6 +53,7 @@ class Gauges:
         self._metrics.connections.set(len(self._connections))
         self._metrics.in_flight.set(self._admission.requests)
         self._metrics.in_flight_bytes.set(self._admission.nbytes)
+        self._metrics.grpc_places.set(self.count_grpc_places())
 
     def _publish_preparation(self) -> None:
         if self.preparation is not None:

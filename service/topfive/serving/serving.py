@@ -20,6 +20,8 @@ from topfive.ground.client_addresses import ClientAddresses, read_networks
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendFailure, NotReady, TopfiveError
 from topfive.ground.lifecycle import Bell, Lifecycle, State
+from topfive.machine.cores import core_limit
+from topfive.machine.memory import memory_limit
 from topfive.machine.workers import WorkerPool
 from topfive.models.control import ModelControl
 from topfive.models.live import LiveModels
@@ -165,7 +167,9 @@ class Serving:
         self.connections.start()
         self.metrics.process_started()
         self.metrics.in_flight_limit.set(self.settings.max_in_flight_requests)
+        self.metrics.in_flight_bytes_limit.set(self.settings.max_in_flight_bytes)
         self.metrics.connections_limit.set(self.settings.max_connections)
+        self.metrics.publish_limits(cores=core_limit(), memory_bytes=memory_limit())
         self._upkeep.start(self._loader(compute), self._stored)
         self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
         self._reading = asyncio.get_running_loop().create_task(self._keep_current())

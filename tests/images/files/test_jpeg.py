@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 
 from tests.testkit.image_files import Pixels, encode, exif
-from topfive.ground.errors import UndecodableImage
+from topfive.ground.errors import TooLarge, UndecodableImage
 from topfive.images.decoding import decode
 from topfive.images.files.limits import DecodingRules, ImageLimits
 
@@ -59,6 +59,28 @@ def scans(body: bytes) -> list[int]:
 @every_kind
 def test_the_pixels_are_those_of_pillow(kind: str) -> None:
     assert np.array_equal(pixels(KINDS[kind]), by_pillow(KINDS[kind]))
+
+
+@pytest.mark.parametrize(
+    ("short_side", "divisor"), [(0, 1), (101, 1), (100, 2), (51, 2), (50, 4), (26, 4), (25, 8), (1, 8)]
+)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "CMYK, odd sampling"])
+def test_a_jpeg_may_be_decoded_smaller_but_not_too_small(kind: str, short_side: int, divisor: int) -> None:
+    """Each pixel is about the mean of those that it stands for; no side is rounded away."""
+    whole = pixels(KINDS[kind]).astype(int)
+    small = decode(KINDS[kind], LIMITS, short_side=short_side)[0]
+    assert small.shape == (200 // divisor, 304 // divisor, 3)
+    means = whole.reshape(200 // divisor, divisor, 304 // divisor, divisor, 3).mean((1, 3))
+    assert np.abs(small - means).mean() <= (0 if divisor == 1 else 3)
+
+
+def test_a_smaller_jpeg_is_turned_checked_and_bounded_as_a_whole_one() -> None:
+    turned = encode(PHOTO, "JPEG", quality=90, exif=exif(6))
+    assert decode(turned, LIMITS, short_side=100).shape == (1, 152, 100, 3)
+    with pytest.raises(UndecodableImage):
+        decode(cut(turned, 0.5) + EOI, LIMITS, short_side=25)
+    with pytest.raises(TooLarge):
+        decode(turned, ImageLimits(max_pixels=200 * 304 - 1, max_dimension=2_000, max_images=1), short_side=25)
 
 
 @every_kind

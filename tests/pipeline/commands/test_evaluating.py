@@ -30,6 +30,8 @@ def pace(case: str, batch: int, ratio: float) -> Pace:
 
 FIRST = Judged(
     "pets:1",
+    "onnxruntime",
+    "fp32",
     Accuracy(SHARE, SHARE, 0.5),
     None,
     (pace("alone", 1, 1), pace("batch 8", 8, 1)),
@@ -96,6 +98,18 @@ def test_every_flag_is_asked_for(run: Run, asked: list[Asked]) -> None:
         limits=Limits(2, 9, 300, "accuracy"),
     )
     assert "Only pets:2 remains within 2 points of loss, 9 ms for an image alone and 300 MB" in ran.words
+
+
+def test_engines_and_precisions_are_all_combined(run: Run, asked: list[Asked]) -> None:
+    run(main, "pets:1", "--photos", "photos", "--engines", "onnxruntime,openvino", "--precisions", "fp32, int8")
+    assert [str(way) for way in asked[0].ways] == [
+        "onnxruntime-fp32",
+        "onnxruntime-int8",
+        "openvino-fp32",
+        "openvino-int8",
+    ]
+    ran = run(main, "pets:1", "--photos", "photos", "--precisions", "fp64")
+    assert (ran.code, ran.err.split(":")[1]) == (2, " --precisions")
 
 
 def test_nothing_that_remains_is_exit_code_one(run: Run, asked: list[Asked]) -> None:

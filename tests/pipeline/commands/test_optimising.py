@@ -8,14 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from tests.pipeline.commands.conftest import Run
 from tests.pipeline.importing import contents
 from tests.pipeline.optimising import networks
 from topfive_pipeline.commands.optimising import main
+from topfive_pipeline.entry.provenance import properties_of, sha256
+from topfive_pipeline.experiments.runs import GRAPHS, RUN_ID, TRACKING
+from topfive_pipeline.experiments.tracking import Tracker
+from topfive_pipeline.judging.leakage import leaks
+from topfive_pipeline.judging.split import in_part
 from topfive_pipeline.optimising import curve, optimiser, proving, trials
 from topfive_pipeline.optimising.measuring import Speed
+from topfive_pipeline.proof.photos import read_photos
 from topfive_pipeline.proof.verdict import Finding
 
 
@@ -77,6 +84,35 @@ def test_what_does_not_pay_is_exit_code_one(run: Run, copy: Path, fast: None, mo
     assert ran.code == 1
     assert "Nothing was written: int8 does not pay" in ran.words
     assert contents(copy) == before
+
+
+def test_the_graph_names_the_run_that_made_it_and_the_photos_that_must_not_judge_it(
+    run: Run, copy: Path, fast: None, logged: Tracker
+) -> None:
+    ran = run(main, *_flags(copy, "--calibration", "max"))
+    assert (ran.code, ran.err) == (0, "")
+    graph = copy / "repository" / "pets_classify" / "2" / "model.onnx"
+    said = properties_of(onnx.load(graph))
+    stored = logged.run(said[RUN_ID])
+    assert said[TRACKING] == "sqlite:///mlflow.db"
+    assert f"logged: run {stored.short}; topfive experiments show {stored.short}" in ran.words
+    assert (stored.command, stored.model, stored.status) == ("optimise", "pets:2", "FINISHED")
+    assert (stored.tags[GRAPHS], stored.params["chosen.integers"]) == (sha256(graph), "U8S8")
+    assert stored.artifacts == ("config.pbtxt", "optimised.json")
+    photos = read_photos(copy / "photos")
+    assert {leak.role for leak in leaks({"pets:2": graph}, photos)} == {"calibrate", "choose"}
+    assert leaks({"pets:2": graph}, in_part(photos, "judge")) == []
+
+
+def test_what_did_not_pay_is_recorded_too(
+    run: Run, copy: Path, fast: None, logged: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Speed(0.5, 0.4, 0.6)
+    monkeypatch.setattr(trials, "speeds", lambda models, *_, **__: [{1: slow, 8: slow} for _ in models])
+    assert run(main, *_flags(copy)).code == 1
+    (stored,) = logged.runs()
+    assert stored.tags["topfive.refused"].startswith("int8 does not pay")
+    assert GRAPHS not in stored.tags
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,16 @@ import stat
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.pipeline.graphs import networks
 from tests.pipeline.importing import contents
 from topfive.ground.errors import ConfigurationError
+from topfive.repository.graph_choice import GraphChoice
 from topfive.repository.reading import Repository
+from topfive_pipeline.entry import writing
 from topfive_pipeline.entry.configs import Shape
 from topfive_pipeline.entry.writing import (
     Entry,
@@ -237,3 +240,67 @@ def test_new_folders_above_the_repository_are_removed_too(tmp_path: Path) -> Non
     with pytest.raises(ZeroDivisionError), written_aside(entry(), tmp_path / "a" / "b", version=1):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
+
+
+def write_beside(repository: Path, version: int) -> list[Path]:
+    """A further version with two graphs; that in floating point is the file of version 1."""
+    graph = repository / "pets_classify" / "1" / "model.onnx"
+    graphs = {"pets_resize": networks.linear(), "pets_classify": graph}
+    made = replace(entry(), graphs=graphs, int8=networks.linear(opset=13))
+    check_place(made, repository, version=version, replace=False)
+    with written_aside(made, repository, version=version) as aside:
+        return put_in_place(aside, repository, name="pets", version=version, replace=False)
+
+
+def served(repository: Path) -> dict[int, str]:
+    """The graphs that a server which is fast at int8 takes, by version."""
+    models = Repository(repository, choice=GraphChoice()).read()
+    return {version: models["pets_classify"].graph_path(version).name for version in models["pets_classify"].versions}
+
+
+def test_two_graphs_come_with_their_name_in_the_configuration(tmp_path: Path) -> None:
+    write(tmp_path)
+    config = tmp_path / "pets_classify" / "config.pbtxt"
+    config.chmod(0o640)
+    tuned = config.read_text(encoding="utf-8").replace("max_queue_size: 256", "max_queue_size: 7")
+    config.write_text(tuned, encoding="utf-8")
+    before = contents(tmp_path)
+    assert write_beside(tmp_path, 2) == [tmp_path / "pets_classify" / "2"]
+    assert served(tmp_path) == {2: "model.int8.onnx"}
+    assert config.read_text(encoding="utf-8").startswith(tuned.rstrip())
+    assert stat.S_IMODE(config.stat().st_mode) == 0o640
+    after = contents(tmp_path)
+    assert after["pets_classify/2/model.onnx"] == before["pets_classify/1/model.onnx"]
+    named = config.read_bytes()
+    write_beside(tmp_path, 3)
+    assert config.read_bytes() == named  # it is named already
+    write(tmp_path, 4)
+    assert served(tmp_path) == {4: "model.onnx"}
+
+
+def test_two_graphs_land_wholly_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration is the last that changes; what comes after it takes it back."""
+    write(tmp_path)
+    before = contents(tmp_path)
+    naming = writing._name_int8
+
+    def stopped(*arguments: Any) -> None:
+        naming(*arguments)
+        assert served(tmp_path) == {2: "model.int8.onnx"}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing, "_name_int8", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_beside(tmp_path, 2)
+    assert contents(tmp_path) == before
+
+
+def test_an_int8_graph_of_another_name_is_not_mixed_with_ours(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "pets_classify" / "1" / "q.onnx").touch()
+    with (tmp_path / "pets_classify" / "config.pbtxt").open("a", encoding="utf-8") as config:
+        config.write('parameters { key: "int8_model_filename" value { string_value: "q.onnx" } }\n')
+    before = contents(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"is 'q\.onnx', and what is written now is called model\.int8\.onnx"):
+        write_beside(tmp_path, 2)
+    assert contents(tmp_path) == before

@@ -114,11 +114,14 @@ def test_awkward_sizes(width: int, height: int, photos: dict[str, Image.Image]) 
 @pytest.mark.parametrize(("width", "height"), [(5000, 1), (1, 5000), (20000, 3), (2, 9999)])
 @pytest.mark.parametrize("name", ["reference-model", "letterbox", "nearest", "nearest-letterbox", "none"])
 def test_extreme_aspect_ratios(width: int, height: int, name: str, photos: dict[str, Image.Image]) -> None:
-    """However long the image, the crop is that of the whole image resized; a letterbox may hold nothing of it."""
+    """However long the image, the crop is that of the whole image resized; a letterbox may hold nothing of it.
+
+    One row of one channel may fall between two levels as a whole, for these images hardly change along it.
+    """
     image = photos["temple"].resize((width, height), BICUBIC)
     levels, share = off((FILTERED | SAMPLED)[name], image)
     assert levels <= 1
-    assert share <= 1e-3
+    assert share <= 2e-3
 
 
 @settings(max_examples=60, derandomize=True)
@@ -191,9 +194,9 @@ def test_the_reference_model_keeps_its_pixels(width: int, height: int, resize: G
 @pytest.mark.parametrize(
     ("name", "absent"),
     [
-        ("reference-model", {"Pad", "CumSum", "MatMul"}),
-        ("squash", {"Pad", "Slice", "Range"}),
-        ("letterbox", {"Slice", "Range"}),
+        ("reference-model", {"Pad", "CumSum", "Resize"}),
+        ("squash", {"Pad", "CumSum", "Resize"}),
+        ("letterbox", {"CumSum", "Resize"}),
         ("none", {"Resize", "Gather", "If"}),
         ("nearest", {"Resize", "Pad", "MatMul"}),
         ("linear", {"Resize", "Pad", "CumSum"}),

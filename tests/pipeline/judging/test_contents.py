@@ -12,6 +12,7 @@ from topfive_pipeline.judging.intervals import Interval
 from topfive_pipeline.judging.judge import Judgement
 from topfive_pipeline.judging.limits import Limits
 from topfive_pipeline.judging.results import short_names
+from topfive_pipeline.judging.subjects import Missing
 from topfive_pipeline.judging.tables import Section, figure, rounded, signed
 
 
@@ -47,12 +48,31 @@ def test_sections_without_figures_are_left_out(without_speed: Judgement) -> None
     assert summary(replace(alone, part="judge")) == "pets:1, on 60 photos, the half that never calibrates"
 
 
-def test_speed_has_a_row_for_each_case(judgement: Judgement) -> None:
+def test_speed_has_a_row_for_each_model(judgement: Judgement) -> None:
     ratios, own = by_key(judgement)["speed"].tables
-    assert ratios.columns == ("times as fast as version 1", "version 2", "version 3")
-    assert [row[0] for row in own.rows] == ["alone", "batch 1", "batch 3"]
+    assert ratios.columns == ("times as fast as version 1", "alone", "batch 1", "batch 3")
+    assert [row[0] for row in ratios.rows] == ["version 2", "version 3"]
+    assert own.columns == ("pets", "alone", "batch 1", "batch 3")
     assert " ms (" in own.rows[0][1]
-    assert "/s (" in own.rows[1][1]
+    assert "/s (" in own.rows[0][2]
+
+
+def test_what_nobody_can_run_is_a_row_without_figures_and_its_reason(
+    judgement: Judgement, without_speed: Judgement
+) -> None:
+    missing = (Missing("onnxruntime bf16", "it has none"),)
+    speed = by_key(replace(judgement, missing=missing))["speed"]
+    assert [table.rows[-1] for table in speed.tables] == [("onnxruntime bf16", "–", "–", "–")] * 2
+    assert speed.notes == ("onnxruntime bf16: it has none",)
+    assert by_key(replace(without_speed, missing=missing))["circumstances"].notes[-1] == "onnxruntime bf16: it has none"
+
+
+def test_fewer_rounds_are_said(judgement: Judgement) -> None:
+    models = [
+        replace(model, paces=(*model.paces[:-1], replace(model.paces[-1], rounds=(0.1,)))) for model in judgement.models
+    ]
+    (note,) = by_key(replace(judgement, models=tuple(models)))["speed"].notes
+    assert note == "batch 3: 1 rounds rather than 2, for they take long"
 
 
 @pytest.mark.parametrize(
@@ -85,6 +105,25 @@ def test_models_of_several_names_keep_them(judgement: Judgement) -> None:
     assert short_names([first, replace(second, title="int8:1")]) == ("model", ["pets:1", "int8:1"])
     assert short_names([first]) == ("model", ["pets:1"])
     assert short_names([first, second]) == ("pets", ["version 1", "version 2"])
+
+
+def test_ways_are_named_in_words(judgement: Judgement) -> None:
+    first, second, _ = judgement.models
+    one, other = replace(first, title="pets:1@onnxruntime-fp32"), replace(second, title="pets:1@openvino-bf16")
+    assert short_names([one, other]) == ("pets:1", ["onnxruntime fp32", "openvino bf16"])
+    assert short_names([first, other]) == ("pets", ["version 1", "version 1, openvino bf16"])
+    assert short_names([one, replace(other, title="pets:2@int8")]) == (
+        "pets",
+        ["version 1, onnxruntime fp32", "version 2, int8"],
+    )
+
+
+def test_the_engines_that_ran_are_named(judgement: Judgement) -> None:
+    (table,) = by_key(judgement)["circumstances"].tables
+    assert "OpenVINO" not in table.rows[1][1]
+    models = (replace(judgement.models[0], engine="openvino"), *judgement.models[1:])
+    (table,) = by_key(replace(judgement, models=models))["circumstances"].tables
+    assert table.rows[1][1].endswith(f", OpenVINO {judgement.machine.openvino}")
 
 
 def test_figures_have_few_digits() -> None:

@@ -15,6 +15,7 @@ from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.judging import footprint, loading
 from topfive_pipeline.judging.footprint import footprint_of
 from topfive_pipeline.judging.loading import Loaded, load
+from topfive_pipeline.judging.sessions import Opening
 from topfive_pipeline.judging.subjects import find
 
 
@@ -36,8 +37,8 @@ def test_a_process_of_its_own_loads_it(judged_folder: Path) -> None:
 
 
 def test_what_it_loads_it_runs(repository: Path) -> None:
-    graphs = [(str(graph_path(repository, f"efficientnet_lite0_{part}", 1)), 1) for part in ("resize", "classify")]
-    found = load(graphs)
+    paths = [str(graph_path(repository, f"efficientnet_lite0_{part}", 1)) for part in ("resize", "classify")]
+    found = load([Opening(path, "onnxruntime", "fp32", 1) for path in paths])
     assert found.seconds > 0
 
 
@@ -52,6 +53,8 @@ def test_a_model_that_cannot_be_loaded_is_named(judged_folder: Path, tmp_path: P
 def test_the_process_says_one_document(judged_folder: Path) -> None:
     graph = graph_path(judged_folder / "repository", "pets_classify", 1)
     done = subprocess.run(
-        [sys.executable, "-m", loading.__name__, json.dumps([[str(graph), 1]])], capture_output=True, check=True
+        [sys.executable, "-m", loading.__name__, json.dumps([[str(graph), "onnxruntime", "fp32", 1, 1]])],
+        capture_output=True,
+        check=True,
     )
     assert set(json.loads(done.stdout)) == {"seconds", "memory_bytes", "image_bytes"}

@@ -29,6 +29,8 @@ def judged(title: str, *, wrong: int, ms: float, mb: float, loss: float | None =
     seconds, ratio = Spread(ms / 1e3, ms / 1e3, ms / 1e3), Spread(20 / ms, 20 / ms, 20 / ms)
     return Judged(
         title=title,
+        engine="onnxruntime",
+        numbers="fp32",
         accuracy=accuracy_of(answers(wrong)),
         difference=None if first else difference_of(answers(wrong), answers(100), budget=loss),
         paces=tuple(Pace(case, size, seconds, ratio, (ms / 1e3,)) for case, size in (("alone", 1), ("batch 8", 8))),

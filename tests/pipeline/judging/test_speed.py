@@ -63,3 +63,8 @@ def test_a_ratio_is_of_the_same_round(judged_folder: Path, monkeypatch: pytest.M
 
 def test_a_spread_is_the_median_and_the_middle_half() -> None:
     assert speed._spread(np.array([5.0, 1, 2, 3, 4])) == Spread(3, 2, 4)
+
+
+def test_batches_that_take_long_are_run_in_fewer_rounds() -> None:
+    assert [speed._rounds(11, seconds) for seconds in (0.3, 3.6, 5, 20, 600)] == [11, 11, 8, 3, 3]
+    assert speed._rounds(1, 600) == 1

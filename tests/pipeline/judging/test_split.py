@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.judging.split import digest_of, fingerprint, in_part, part_of, part_of_digest
+from topfive_pipeline.judging.split import (
+    digest_of,
+    fingerprint,
+    in_part,
+    in_use,
+    part_of,
+    part_of_digest,
+    use_of_digest,
+)
 from topfive_pipeline.proof.photos import Photo
 
 
@@ -39,6 +47,14 @@ def test_half_of_many_photos_are_for_each(tmp_path: Path) -> None:
     assert 240 < len(judge) < 360
     assert not {photo.name for photo in calibrate} & {photo.name for photo in judge}
     assert sorted([*calibrate, *judge], key=lambda photo: int(photo.path.stem)) == photos
+
+
+def test_training_takes_its_share_of_the_half_that_calibrates_and_the_other_half_tests(tmp_path: Path) -> None:
+    assert [use_of_digest(digit + "0" * 63) for digit in "056789af"] == ["train"] * 2 + ["dev"] * 2 + ["test"] * 4
+    photos = [Photo(written(tmp_path / f"{number}.jpg", number.to_bytes(4, "big"))) for number in range(100)]
+    assert in_use(photos, "test") == in_part(photos, "judge")
+    learns = {photo.name for photo in (*in_use(photos, "train"), *in_use(photos, "dev"))}
+    assert learns == {photo.name for photo in in_part(photos, "calibrate")}
 
 
 def test_a_fingerprint_tells_content_and_labels_but_not_names(tmp_path: Path) -> None:

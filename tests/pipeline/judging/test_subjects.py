@@ -12,6 +12,7 @@ import pytest
 from tests.pipeline.importing import edit
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry.names import graph_path
+from topfive_pipeline.judging import subjects
 from topfive_pipeline.judging.answering import answers_of
 from topfive_pipeline.judging.speed import paces_of
 from topfive_pipeline.judging.subjects import find, other_labels
@@ -113,10 +114,47 @@ def of_any_size(repository: Path, to: Path) -> Path:
     return to
 
 
-def test_a_model_of_another_engine_is_refused(judged_folder: Path, tmp_path: Path) -> None:
-    """Its figures would be those of an engine that never serves it."""
+def test_a_model_is_judged_on_the_engine_that_serves_it(judged_folder: Path, tmp_path: Path) -> None:
+    """Figures of another engine would be of a model that nobody serves."""
     repository = shutil.copytree(judged_folder / "repository", tmp_path / "repository")
     with (repository / "pets_classify" / "config.pbtxt").open("a", encoding="utf-8") as config:
         config.write('optimization { execution_accelerators { cpu_execution_accelerator { name: "openvino" } } }\n')
-    with pytest.raises(ConfigurationError, match=r"runs on another engine \(openvino\) by its config\.pbtxt"):
-        find(["pets"], repository)
+    served, changed = find(["pets", "pets@onnxruntime"], repository)
+    assert (served.title, served.classify.config.engine) == ("pets:3", "openvino")
+    assert (changed.title, changed.classify.config.engine) == ("pets:3@onnxruntime", "onnxruntime")
+    assert changed.resize == served.resize
+
+
+@pytest.fixture
+def two_graphs(judged_folder: Path, tmp_path: Path) -> Path:
+    """Versions 1 and 3 have a second graph, 4 bytes longer; it is said to be quantised, which is what its nodes say."""
+    repository = Path(shutil.copytree(judged_folder / "repository", tmp_path / "repository"))
+    with (repository / "pets_classify" / "config.pbtxt").open("a", encoding="utf-8") as config:
+        config.write('parameters { key: "int8_model_filename" value { string_value: "q.onnx" } }\n')
+    for version in (1, 3):
+        path = graph_path(repository, "pets_classify", version)
+        beside = path.with_name("q.onnx")
+        shutil.copyfile(path, beside)
+        edit(beside, lambda model: model.graph.node.add(op_type="QuantizeLinear"))
+    return repository
+
+
+@pytest.mark.parametrize(("flags", "file", "title"), [(("avx_vnni",), "q.onnx", "int8"), ((), "model.onnx", "fp32")])
+def test_of_two_graphs_it_is_the_one_that_the_server_takes_here(
+    flags: tuple[str, ...], file: str, title: str, two_graphs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subjects, "dot_products_of_bytes", lambda: flags)
+    (subject,) = find(["pets"], two_graphs)
+    assert (subject.classify.path.name, subject.title) == (file, f"pets:3@{title}")
+    (original,) = find(["pets"], two_graphs, original=True)
+    assert (original.classify.path.name, original.title) == ("model.onnx", "pets:3@fp32")
+
+
+def test_a_precision_says_which_of_two_graphs(two_graphs: Path) -> None:
+    one, other, alone = find(["pets:1@fp32", "pets:1@int8", "pets:2"], two_graphs)
+    assert [each.classify.path.name for each in (one, other, alone)] == ["model.onnx", "q.onnx", "model.onnx"]
+    assert [each.title for each in (one, other, alone)] == ["pets:1@fp32", "pets:1@int8", "pets:2"]
+    assert one.classify.size_bytes == one.classify.path.stat().st_size
+    assert other.classify.size_bytes == other.classify.path.stat().st_size
+    with pytest.raises(ConfigurationError, match="its graph is not quantised"):
+        find(["pets:2@int8"], two_graphs)

@@ -18,6 +18,7 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.entry.provenance import properties_of, sha256
 from topfive_pipeline.judging.split import part_of
+from topfive_pipeline.judging.subjects import find
 from topfive_pipeline.optimising import asked, curve, optimiser, proving, trials
 from topfive_pipeline.optimising.asked import Wanted
 from topfive_pipeline.optimising.measuring import Speed
@@ -177,3 +178,28 @@ def test_a_version_that_is_there_is_not_written_over(repository: Path, photos: P
 def test_as_checks_a_place_before_it_takes_minutes(repository: Path, photos: Path) -> None:
     with pytest.raises(ConfigurationError, match="--name"):
         _optimised(repository, photos, place="a/b")
+
+
+def test_beside_both_graphs_are_in_one_version(
+    repository: Path, photos: Path, ratio: list[float], unasked: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asked, "dot_products_of_bytes", lambda: ("avx512_vnni",))
+    (repository / "pets_classify" / "1" / "weights.bin").write_bytes(b"of the original")
+    done = _optimised(repository, photos, place="beside")
+    assert (done.refused, done.name, done.version) == (None, "pets", 2)
+    folder = repository / "pets_classify" / "2"
+    assert sorted(path.name for path in folder.iterdir()) == ["model.int8.onnx", "model.onnx", "weights.bin"]
+    assert (folder / "model.onnx").read_bytes() == graph_path(repository, "pets_classify", 1).read_bytes()
+    said = properties_of(onnx.load(folder / "model.int8.onnx"))
+    assert said["int8.source.sha256"] == sha256(folder / "model.onnx")
+    floating, int8 = find(["pets@fp32", "pets@int8"], repository)
+    assert (floating.classify.path.name, int8.classify.path.name) == ("model.onnx", "model.int8.onnx")
+    assert _optimised(repository, photos, place="beside").version == 3  # the original is quantised, not its int8 graph
+
+
+def test_beside_is_refused_where_no_server_would_take_it(
+    repository: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asked, "dot_products_of_bytes", tuple)
+    with pytest.raises(ConfigurationError, match=r"would not choose the int8 graph, .*avx512_vnni.*--as next has it"):
+        _optimised(repository, photos, place="beside")

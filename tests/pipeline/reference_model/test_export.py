@@ -13,7 +13,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from tests.pipeline.conftest import CLASSIFY, REFERENCE_MODEL, RESIZE
-from topfive_pipeline.entry.names import folders
+from topfive_pipeline.entry.names import INT8_GRAPH, folders
 from topfive_pipeline.entry.provenance import sha256
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.reference_model.export import SUMS, artefacts
@@ -21,6 +21,7 @@ from topfive_pipeline.reference_model.export import SUMS, artefacts
 pytestmark = pytest.mark.untraced
 
 ARTEFACTS = [f"{REFERENCE_MODEL}/labels.txt", CLASSIFY.as_posix(), RESIZE.as_posix()]
+INT8 = CLASSIFY.with_name(INT8_GRAPH)
 
 
 def test_the_committed_repository_is_what_the_recipe_makes(repository: Path, rebuilt: Path) -> None:
@@ -42,11 +43,12 @@ def test_the_committed_configurations_are_those_of_an_import(repository: Path, r
 
 
 def test_sums_list_every_artefact(repository: Path, rebuilt: Path) -> None:
-    """SHA256SUMS names what the recipe makes, and not the configurations, which are kept by hand."""
+    """SHA256SUMS names what the recipe makes and the int8 graph, but no configurations, which are kept by hand."""
     for folder in (repository, rebuilt):
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-        assert lines == [f"{sha256(folder / path)}  {path}" for path in ARTEFACTS]
-        assert [path.as_posix() for path in artefacts(folder)] == ARTEFACTS
+        there = sorted([*ARTEFACTS, *([INT8.as_posix()] if (folder / INT8).is_file() else [])])
+        assert lines == [f"{sha256(folder / path)}  {path}" for path in there]
+        assert [path.as_posix() for path in artefacts(folder)] == there
 
 
 @pytest.mark.parametrize("path", [RESIZE, CLASSIFY], ids=["resize", "classify"])

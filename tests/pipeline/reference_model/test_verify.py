@@ -12,6 +12,8 @@ import onnx
 import pytest
 
 from tests.pipeline.conftest import CLASSIFY, RESIZE, needs_export
+from topfive_pipeline.entry.names import INT8_GRAPH
+from topfive_pipeline.entry.provenance import sha256
 
 needs_export()
 
@@ -27,8 +29,13 @@ LABELS = Path("efficientnet_lite0", "labels.txt")
 
 @pytest.fixture
 def copy(repository: Path, tmp_path: Path) -> Path:
-    """A model repository to tamper with. What it is a copy of stands for the fresh export: `test_export` makes one."""
-    return shutil.copytree(repository, tmp_path / "repository")
+    """A model repository to tamper with. What it is a copy of stands for the fresh export: `test_export` makes one.
+
+    Without the int8 graph, which says of what it was made, and so would tell of all that is changed beside it.
+    """
+    folder = Path(shutil.copytree(repository, tmp_path / "repository", ignore=shutil.ignore_patterns(INT8_GRAPH)))
+    write_sums(folder)
+    return folder
 
 
 @pytest.fixture
@@ -40,6 +47,20 @@ def verdict_on(repository: Path, copy: Path) -> Callable[[], Comparison]:
         return compare(copy, rebuilt=repository)
 
     return judge
+
+
+@pytest.mark.parametrize("of_another", [False, True])
+def test_an_int8_graph_says_that_it_was_made_of_the_graph_beside_it(
+    of_another: bool, copy: Path, verdict_on: Callable[[], Comparison]
+) -> None:
+    model = onnx.load(copy / RESIZE)
+    digest = sha256(copy / (RESIZE if of_another else CLASSIFY))
+    onnx.helper.set_model_props(model, {"int8.source.sha256": digest})
+    beside = CLASSIFY.with_name(INT8_GRAPH)
+    onnx.save(model, copy / beside)
+    reason = f"{beside}: it was not made of {CLASSIFY}; `topfive optimise --as beside` makes it anew"
+    assert verdict_on().reasons == ((reason,) if of_another else ())
+    assert f"  {beside.as_posix()}\n" in (copy / SUMS).read_text(encoding="utf-8")
 
 
 def edit(path: Path, change: Callable[[Any], None]) -> None:

@@ -59,6 +59,16 @@ def test_what_is_dear_is_decoded_apart(body: bytes, is_dear: bool) -> None:
     assert price(body).is_dear is is_dear
 
 
+def test_a_jpeg_that_is_decoded_smaller_is_cheaper_in_time_and_memory(decoder: Decoder) -> None:
+    """Twelve megapixels then are decoded beside the small images; a dear one is decoded smaller in its process too."""
+    body = encode(Image.new("RGB", (4000, 3000)), "JPEG")
+    whole, small = price(body), price_of(body, LIMITS, short_side=512)
+    assert (whole.is_dear, small.is_dear) == (True, False)
+    assert small.seconds < whole.seconds / 4
+    assert small.nbytes < whole.nbytes / 10
+    assert decoder.decode(body, short_side=512).shape == (1, 750, 1000, 3)
+
+
 def test_raw_pixels_have_only_to_be_resized() -> None:
     assert not raw_price(1_000_000).is_dear
     assert raw_price(12_000_000).is_dear

@@ -30,7 +30,8 @@ def main(parent: socket.socket) -> None:
         said, body = asked
         assert body is not None
         try:
-            pixels = _decoded(body, ImageLimits(**said["limits"]), DecodingRules(**said["rules"]))
+            limits, rules = ImageLimits(**said["limits"]), DecodingRules(**said["rules"])
+            pixels = _decoded(body, limits, rules, short_side=said["short_side"])
         except TopfiveError as error:
             _send_error(parent, type(error).__name__, str(error), error.logged)
         except Exception as error:  # noqa: BLE001  # a defect of ours: the parent reports it, this process goes on
@@ -42,10 +43,10 @@ def main(parent: socket.socket) -> None:
                 send(parent, {"shape": shape}, answer)
 
 
-def _decoded(file: IO[bytes], limits: ImageLimits, rules: DecodingRules) -> NDArray[np.uint8]:
+def _decoded(file: IO[bytes], limits: ImageLimits, rules: DecodingRules, *, short_side: int) -> NDArray[np.uint8]:
     with file:
         body = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return decode(memoryview(body), limits, rules)
+    return decode(memoryview(body), limits, rules, short_side=short_side)
 
 
 def _send_error(parent: socket.socket, kind: str, text: str, logged: str) -> None:

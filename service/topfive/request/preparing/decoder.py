@@ -50,7 +50,7 @@ class Decoder:
         self._is_busy = False
         self._closed = False
 
-    def decode(self, body: Buffer, *, wanted: object = None) -> NDArray[np.uint8]:
+    def decode(self, body: Buffer, *, wanted: object = None, short_side: int = 0) -> NDArray[np.uint8]:
         """Decode `body` as `images.decoding.decode` does; `end(wanted)` ends it.
 
         Also raises `TooLarge` if it takes too long, `QueueFull` if other processes left this one hardly any processor
@@ -63,7 +63,7 @@ class Decoder:
             theirs.settimeout(self._seconds)
             before = self._cpu_seconds()
             with memory_file(body) as file:
-                send(theirs, self._asks, file)
+                send(theirs, self._asks | {"short_side": short_side}, file)
             answer = receive(theirs)
         except TimeoutError:
             is_starved = self._cpu_seconds() - before < self._seconds / 2

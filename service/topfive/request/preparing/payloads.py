@@ -63,9 +63,9 @@ class Payloads:
                     return []
                 return [raw_price(source.count * source.height * source.width)]
             case EncodedImages():
-                return [self._preparation.price_of(file) for file in body]
+                return [self._preparation.price_of(file, short_side=model.jpeg_short_side) for file in body]
             case _:
-                return [self._preparation.price_of(body)]
+                return [self._preparation.price_of(body, short_side=model.jpeg_short_side)]
 
     async def prepare(
         self,

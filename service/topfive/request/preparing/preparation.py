@@ -99,9 +99,9 @@ class Preparation:
         """Whether no job waits or runs."""
         return not any(lane.running or len(lane) for lane in self._threads)
 
-    def price_of(self, body: Buffer) -> Price:
-        """The price of preparing an image file."""
-        return price_of(body, self._images)
+    def price_of(self, body: Buffer, *, short_side: int) -> Price:
+        """The price of preparing an image file; `short_side` as `images.decoding.decode` takes it."""
+        return price_of(body, self._images, short_side=short_side)
 
     def check(self, prices: Sequence[Price], *, deadline: float) -> float:
         """How long jobs of these prices, of one request, would wait, in seconds.
@@ -182,14 +182,16 @@ class Preparation:
 
     def _run_light(self, job: Job) -> tuple[Any, float]:
         began = self._clock.now()
-        result = job.call(partial(decode, limits=self._images, rules=self._rules, head=job.price.head))
+        price = job.price
+        read = partial(decode, limits=self._images, rules=self._rules, head=price.head, short_side=price.short_side)
+        result = job.call(read)
         return result, self._clock.now() - began
 
     def _run_dear(self, job: Job) -> tuple[Any, float]:
         began = self._clock.now()
         decoder = self._free.get()
         try:
-            result = job.call(partial(decoder.decode, wanted=job.outcome))
+            result = job.call(partial(decoder.decode, wanted=job.outcome, short_side=job.price.short_side))
         finally:
             self._free.put(decoder)
         return result, self._clock.now() - began

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from topfive.ground.errors import TopfiveError
 from topfive.images.files.formats import AVIF, BMP, GIF, HEIC, JPEG, PNG, SNIFFED_BYTES, TIFF, WEBP, Format, sniff
 from topfive.images.files.headers import is_run_length, webp_size
+from topfive.images.files.jpeg import eighths
 from topfive.images.files.jpeg_structure import JpegHead, read_head
 from topfive.images.files.limits import Buffer, ImageLimits
 from topfive.images.files.tiff import check_tiff
@@ -65,7 +66,8 @@ _DEAR_SECONDS: Final = 0.03
 class Price:
     """What one image may cost: `seconds` of one core, and `nbytes` of memory while it is prepared.
 
-    `is_dear`: whether it costs too much for the light lane. `head`: the head of a JPEG, if it was read.
+    `is_dear`: whether it costs too much for the light lane. `head`: the head of a JPEG, if it was read. `short_side`:
+    the least short side at which a JPEG may be decoded smaller, 0 for never.
     """
 
     kind: str
@@ -73,6 +75,7 @@ class Price:
     nbytes: int
     is_dear: bool
     head: JpegHead | None = field(default=None, repr=False, compare=False)
+    short_side: int = 0
 
 
 _FREE: Final = Price("none", 0.0, 0, is_dear=False)
@@ -84,10 +87,11 @@ def raw_price(pixels: int) -> Price:
     return Price(_RAW, seconds, pixels * _RESIZE_BYTES, is_dear=seconds > _DEAR_SECONDS)
 
 
-def price_of(body: Buffer, limits: ImageLimits) -> Price:
+def price_of(body: Buffer, limits: ImageLimits, *, short_side: int = 0) -> Price:
     """The price of an image file: of the largest accepted image if the size is not found, nothing for a damaged file.
 
-    A file of a format or size that is not accepted is not refused here: decoding begins with that check.
+    A file of a format or size that is not accepted is not refused here: decoding begins with that check. `short_side`:
+    as `images.decoding.decode` takes it.
     """
     kind = sniff(memoryview(body)[:SNIFFED_BYTES])
     if kind is None or not kind.is_served:
@@ -105,10 +109,12 @@ def price_of(body: Buffer, limits: ImageLimits) -> Price:
         name = _PROGRESSIVE if kind is JPEG else name
     pixels = limits.max_pixels if size is None else min(size[0] * size[1], limits.max_pixels)
     cost = _COSTS[name]
-    peak = max(cost.peak, 3 + _RESIZE_BYTES)  # decoding and resizing run one after the other
-    seconds = pixels * (cost.pixel + _RESIZE) + len(body) * cost.byte
-    nbytes = pixels * peak + _FILE_COPIES * len(body)
-    return Price(name, seconds, nbytes, is_dear=seconds > _DEAR_SECONDS or kind in _MAY_LIE, head=head)
+    side = eighths(head, short_side) / 8 if head is not None else 1.0
+    made = 3 + _RESIZE_BYTES  # of each pixel that is decoded and resized; decoding and resizing run one after the other
+    seconds = pixels * (cost.pixel * side + _RESIZE * side**2) + len(body) * cost.byte
+    nbytes = int(pixels * (max(cost.peak, made) - made * (1 - side**2))) + _FILE_COPIES * len(body)
+    is_dear = seconds > _DEAR_SECONDS or kind in _MAY_LIE
+    return Price(name, seconds, nbytes, is_dear=is_dear, head=head, short_side=short_side)
 
 
 def _size(body: Buffer, kind: Format) -> tuple[int, int] | None:

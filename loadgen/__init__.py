@@ -1,1 +1,0 @@
-"""The measuring kernel of `benchmarks/` and `loadtests/`: generators of load, their HTTP client, and verdicts."""

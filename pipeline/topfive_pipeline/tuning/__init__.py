@@ -1,0 +1,1 @@
+"""Tries a model's settings under load on the served path, and writes those that are clearly better."""

@@ -1,0 +1,72 @@
+"""The two loads that a server is put under, in a process of their own that does nothing else.
+
+`closed` finds what it can do at most; `opened` sends by a schedule that does not wait for answers. What lives here:
+their plans, and what is kept of the answers. The generator's process imports this anew, so it needs little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Final
+
+from topfive_loadgen import closed_loop, open_loop
+from topfive_loadgen.plan import Done, OpenLoad
+from topfive_pipeline.tuning.objective import Probe
+
+WARM: Final = 0.15
+"""The share of each load that is not counted: the server has slept while the others had their turn."""
+_OK: Final = 200
+_EXPLAINED: Final = 10.0
+"""If the slowest tenth of the answers is so many times as late as the generator was, that was not the cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Of a closed loop: right answers a second, and how many requests were refused or failed."""
+
+    rate: float
+    failed: int
+
+
+def closed(
+    url: str, requests: Sequence[bytes], *, connections: int, seconds: float, stop: Connection | None = None
+) -> Capacity:
+    """Keep `connections` requests under way at `url` for `seconds`; for `Aside`, whose `stop` it does not heed."""
+    del stop
+    load = closed_loop.drive(
+        url, requests, connections=connections, warm_seconds=WARM * seconds, window_seconds=(1 - WARM) * seconds
+    )
+    failed = sum(one.response.status != _OK for one in load.exchanges)
+    share = 1 - failed / len(load.exchanges) if load.exchanges else 0.0
+    return Capacity(load.requests_per_second * share, failed)
+
+
+def opened(
+    url: str, requests: Sequence[bytes], *, rate: float, seconds: float, seed: int, stop: Connection | None = None
+) -> Probe:
+    """Send `rate` requests a second to `url` for `seconds`, at times that only `seed` decides (Poisson arrivals)."""
+    plan = OpenLoad(url=url, requests=requests, rate=rate, seconds=seconds, seed=seed)
+    return probe_of(open_loop.drive(plan, stop=stop), rate=rate, after=WARM * seconds)
+
+
+def probe_of(done: Done, *, rate: float, after: float) -> Probe:
+    """What counts of an open loop: requests that were due `after` so many seconds."""
+    counted = [sample for sample in done.samples if sample.scheduled >= after]
+    latencies = sorted(sample.latency for sample in counted if sample.status == _OK)
+    return Probe(rate, tuple(latencies), len(counted) - len(latencies), _fault(done, latencies))
+
+
+def _fault(done: Done, latencies: Sequence[float]) -> str:
+    """Why the generator may be the cause of late answers, or empty.
+
+    Beyond what a server can do, on cores that both share, the generator is late too; that does not matter where the
+    answers are much later.
+    """
+    faults = done.faults()
+    if not faults or not latencies:
+        return "; ".join(faults)
+    lag = sorted(sample.lag for sample in done.samples)
+    late = latencies[int(0.9 * (len(latencies) - 1))]
+    return "" if not done.starved and late > _EXPLAINED * lag[int(0.99 * (len(lag) - 1))] else "; ".join(faults)
