@@ -514,6 +514,23 @@ async def test_a_defect_in_a_hook_is_reported_after_the_batch_was_answered() -> 
     assert isinstance(bench.events.fatal[0], ZeroDivisionError)
 
 
+async def test_a_batch_is_counted_after_those_that_wait_for_it_have_gone_on() -> None:
+    bench = Bench(HeldBackend())
+    seen: list[str] = []
+    bench.batcher._answers.hooks = replace(bench.events.hooks(), on_batch=lambda *_: seen.append("counted"))
+
+    async def ask() -> None:
+        await bench.batcher.submit([image(1)])
+        seen.append("answered")
+
+    asking = asyncio.get_running_loop().create_task(ask())
+    await settle()
+    bench.backend.held[0].answer()
+    await settle()
+    await asking
+    assert seen == ["answered", "counted"]
+
+
 async def test_a_better_priority_leaves_first() -> None:
     bench = Bench(HeldBackend(batch_size_that_pays=2), levels=2, default_level=1)
     blocker = bench.submit(0)

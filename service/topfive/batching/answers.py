@@ -106,7 +106,7 @@ class Answers:
             _refuse(item, type(error)(str(error), retry_after_seconds=error.retry_after_seconds))
 
     def done(self, batch: HandedBatch, rows: Sequence[Row], ended: float) -> None:
-        """Answer each member that ran with its row; `told` is to follow."""
+        """Answer each member that ran with its row; `count` is to follow."""
         size = len(rows)
         resize_seconds, seconds = _durations(batch, ended)
         for item, row in zip(batch.wanted, rows, strict=True):
@@ -114,8 +114,8 @@ class Answers:
                 item.state = ItemState.DONE
                 item.waiter.set_result(Outcome(row, batch.started - item.arrived, resize_seconds, seconds, size))
 
-    def told(self, batch: HandedBatch, ended: float) -> None:
-        """Report a batch whose members have their answers."""
+    def count(self, batch: HandedBatch, ended: float) -> None:
+        """Count a batch whose members have their answers."""
         self.hooks.on_batch(len(batch.wanted), *_durations(batch, ended))
 
 

@@ -243,11 +243,11 @@ class Batcher:
             self.room.ran(len(rows), (ended - batch.started) * slots / self._backend.slots)
             self._answers.done(batch, rows, ended)
             # In the next turn of the loop: those that wait go on first.
-            asyncio.get_running_loop().call_soon(self._tell, batch, ended)
+            asyncio.get_running_loop().call_soon(self._count, batch, ended)
 
-    def _tell(self, batch: HandedBatch, ended: float) -> None:
+    def _count(self, batch: HandedBatch, ended: float) -> None:
         try:
-            self._answers.told(batch, ended)
+            self._answers.count(batch, ended)
         except Exception as defect:  # noqa: BLE001  # in a hook; otherwise nothing would report it
             self._fail(defect)
 
