@@ -23,10 +23,9 @@ _PURPOSES: Final = {
     "check": "holds a model repository to the same proof",
     "example": "shows how a client calls a model",
     "optimise": "makes a faster version of a model in eight-bit integers, if that pays here",
+    "tune": "finds the settings with which a model serves best on this machine",
     "evaluate": "judges models on labelled photos: accuracy, speed, size",
     "experiments": "lists, shows and compares the runs of these commands",
-    "optimise": "makes an int8 version of a model, if that pays on this machine",
-    "tune": "finds the settings with which a model serves best on this machine",
     "export": "builds the reference model from its published weights",
 }
 _USAGE: Final = 2
