@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import html
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -42,6 +43,7 @@ from topfive_pipeline.judging.subjects import Part, Subject
 from topfive_pipeline.optimising.results import Optimised
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.verdict import Proof
+from topfive_pipeline.tuning.tuned import Tuned
 
 NoLog = Annotated[bool, Option("--no-log", help="Keep no record of this run (topfive experiments).")]
 LogGraphs = Annotated[bool, Option("--log-graphs", help="Keep the graphs themselves in the record too.")]
@@ -161,6 +163,28 @@ def of_checks(checked: Sequence[Checked], photos: Sequence[Photo], params: Param
             tags=tags,
             texts={"proof.json": json.dumps({**each.proof.as_json(), "warnings": each.warnings}, indent=2)},
         )
+
+
+def of_tuned(told: Tuned, params: Params) -> Run:
+    """The run of a tuning, whether anything is better or not: figures of what is best, beside what was."""
+    best = told.chosen or told.current
+    found = {
+        "rate": best.rate,
+        "capacity": best.capacity,
+        "rate_before": told.current.rate,
+        "agreement": best.agreement,
+    }
+    if told.final is not None and math.isfinite(told.final.median):
+        found["speed_tuned"] = told.final.median
+    graph, config = Path(told.graph), Path(told.config)
+    return Run(
+        model=f"{told.name}:{graph.parent.name}",
+        params={**params, "chosen": best.setting.title, "verdict": told.verdict, "written": told.written},
+        metrics={name: value for name, value in found.items() if value is not None},
+        tags={GRAPHS: sha256(graph)} | ({REFUSED: "the objective holds at no rate"} if told.verdict == "unmet" else {}),
+        texts={"tuning.json": json.dumps(told.to_dict() | {"config": config.name, "graph": graph.name}, indent=2)},
+        files={CONFIG: config},
+    )
 
 
 def _of_optimised(done: Optimised) -> Iterator[tuple[str, float]]:

@@ -10,8 +10,10 @@ from rich.markup import escape
 from typer import Argument, Option
 
 from topfive_pipeline.commands.durations import seconds_of
+from topfive_pipeline.commands.recording import NoLog, finish, of_tuned
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
+from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.judging.reports import check_can_draw
 from topfive_pipeline.proof.photos import read_photos, shipped
 from topfive_pipeline.tuning import images
@@ -60,6 +62,7 @@ def tune_model(
         Path | None, Option(metavar="DIR", help="Write report.html, report.md and tuning.json into this folder.")
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of tables.")] = False,
+    no_log: NoLog = False,
 ) -> int:
     """Find the settings with which a model serves best on this machine, and write them into its config.pbtxt.
 
@@ -89,6 +92,8 @@ def tune_model(
     _show(told, screen, dry_run=dry_run)
     if report is not None:
         screen.say(f"\nwritten: {escape(', '.join(map(str, write(told, report))))}")
+    params = {"objective": objective, "image": image, "photos": photos, "time": time, "cores": cores, "bf16": bf16}
+    finish(Log("tune", wanted=not no_log), screen, lambda: [of_tuned(told, params)])
     return FAILED if told.verdict == "unmet" else 0
 
 

@@ -16,7 +16,7 @@ from topfive.ground.errors import ConfigurationError
 from topfive.machine.cpu_features import dot_products_of_bytes
 from topfive.models.wiring import apply, classifies, version_of_step
 from topfive.repository.accelerators import Engine
-from topfive.repository.graph_choice import graph_choice
+from topfive.repository.graph_choice import GraphChoice, graph_choice
 from topfive.repository.misplaced import is_version
 from topfive.repository.model_config import ModelConfig
 from topfive.repository.reading import Repository, StoredModel
@@ -182,13 +182,17 @@ def _find(asked: str, repository: Path, read: dict[Path, dict[str, StoredModel]]
     return _running(found, way) if beside is None else _of_two(found, beside, way, original=original)
 
 
+def choice_here() -> GraphChoice:
+    """By what the server would choose between the graphs of a version on this machine."""
+    return graph_choice("auto", dot_products_of_bytes(), backend="embedded", has_gpu=may_use_gpu())
+
+
 def _of_two(subject: Subject, beside: Path, way: Way, *, original: bool) -> Subject:
     """`subject` in this `way`, with the int8 graph `beside` its own if that is wanted; its title says which it is."""
     config = subject.classify.config
     wanted = way.numbers
     if wanted is None:
-        rule = graph_choice("auto", dot_products_of_bytes(), backend="embedded", has_gpu=may_use_gpu())
-        takes_int8 = not original and rule.choose(config, [beside.name]).filename == beside.name
+        takes_int8 = not original and choice_here().choose(config, [beside.name]).filename == beside.name
         wanted = "int8" if takes_int8 else changed_by(config, way).precision
     part = Part(beside, config) if wanted == "int8" else subject.classify
     return _running(replace(subject, classify=part), replace(way, numbers=wanted))

@@ -11,6 +11,7 @@ from topfive.ground.errors import ConfigurationError
 from topfive.models.wiring import apply, classifies
 from topfive.repository.misplaced import CONFIG
 from topfive.repository.reading import Repository, StoredModel
+from topfive_pipeline.judging.subjects import choice_here
 
 _CUDA: Final = "CUDAExecutionProvider"
 
@@ -30,6 +31,11 @@ class Subject:
         return self.classifier.folder / CONFIG
 
     @property
+    def graph(self) -> Path:
+        """The graph that servers on this machine run."""
+        return self.classifier.graph_path(max(self.classifier.versions))
+
+    @property
     def largest_warm_up(self) -> int:
         """Images of the largest sample of `model_warmup`; 0 without one."""
         return max((sample.shape[0] for sample in self.classifier.config.warm_ups), default=0)
@@ -43,7 +49,7 @@ class Subject:
 
 def find(name: str, repository: Path) -> Subject:
     """The model `name` of `repository`; raises `ConfigurationError` if there is none, or it cannot be tuned."""
-    stored = apply({}, Repository(repository).read())
+    stored = apply({}, Repository(repository, choice=choice_here()).read())
     steps = {step.model for model in stored.values() for step in model.config.steps}
     called = [each for each, model in stored.items() if each not in steps and (model.config.steps or classifies(model))]
     if name not in called:

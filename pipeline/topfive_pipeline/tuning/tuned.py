@@ -51,7 +51,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """A tuning of the model `name`.
+    """A tuning of the model `name`, by its configuration `config`, on servers that ran `graph`.
 
     `final`: the last rounds, None if no candidate was ahead. `text`: the config.pbtxt that is better, or None;
     `written`: whether it is in its place. `cores_shared`: whether the load came from the server's cores.
@@ -60,6 +60,7 @@ class Tuned:
     name: str
     classifier: str
     config: str
+    graph: str
     objective: Objective
     image: str
     images: int

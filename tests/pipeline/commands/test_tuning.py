@@ -17,6 +17,8 @@ from tests.testkit.tiny_models import CLASSIFIER_CONFIG, OUTPUTS, PIXELS, config
 from topfive.ground.errors import ConfigurationError
 from topfive.repository.model_config import parse_model_config
 from topfive_pipeline.commands.tuning import main
+from topfive_pipeline.entry.provenance import sha256
+from topfive_pipeline.experiments.tracking import Tracker
 from topfive_pipeline.proof.served import Served
 from topfive_pipeline.tuning import engines, plan, servers, tuner, turns
 from topfive_pipeline.tuning.choosing import Candidate
@@ -139,11 +141,17 @@ def test_an_objective_that_nothing_holds_is_a_failure_that_says_how_far_it_is(
     tmp_path: Path,
     run: Run,
     formulas: list[str],
+    logged: Tracker,
 ) -> None:
     repository = write_tiny_repository(tmp_path, classify_config=TEXT)
     ran = run(main, *ASKED, "--repository", repository, "--objective", "p99:5ms", "--json")
     assert ran.code == 1
     assert json.loads(ran.out)["verdict"] == "unmet"
+    (stored,) = logged.runs()
+    assert (stored.command, stored.model, stored.params["objective"]) == ("tune", "tiny:1", "p99:5ms")
+    assert stored.tags["graph.sha256"] == sha256(repository / "classify" / "1" / "model.onnx")
+    assert stored.tags["topfive.refused"] == "the objective holds at no rate"
+    assert logged.run(stored.id).artifacts == ("config.pbtxt", "tuning.json")
     assert (repository / "classify" / "config.pbtxt").read_text(encoding="utf-8") == TEXT
 
 

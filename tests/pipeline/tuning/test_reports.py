@@ -32,6 +32,7 @@ def told() -> Tuned:
         name="m",
         classifier="m_classify",
         config="models/m_classify/config.pbtxt",
+        graph="models/m_classify/1/model.onnx",
         objective=objective,
         image="jpeg",
         images=6,
