@@ -18,14 +18,14 @@ from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.judging.reports import check_can_draw
-from topfive_pipeline.judging.subjects import find
+from topfive_pipeline.judging.subjects import Subject, find
 from topfive_pipeline.judging.ways import ENGINES
 from topfive_pipeline.optimising import plot as plots
 from topfive_pipeline.optimising import reports
 from topfive_pipeline.optimising.asked import NUMBERS, Numbers, Wanted
 from topfive_pipeline.optimising.optimiser import optimise
 from topfive_pipeline.optimising.results import Optimised
-from topfive_pipeline.proof.photos import read_photos
+from topfive_pipeline.proof.photos import Photo, read_photos
 
 
 def optimise_model(
@@ -39,6 +39,14 @@ def optimise_model(
         ),
     ],
     repository: Annotated[Path, Option(help="The model repository.")] = Path("my_models"),
+    labels: Annotated[
+        bool | None,
+        Option(
+            "--labels/--no-labels",
+            help="--labels refuses photos whose classes are not known; --no-labels does as if they were not.",
+            show_default="used if they are there",
+        ),
+    ] = None,
     budget: Annotated[float, Option(help="Points of top-1 accuracy that may be lost.")] = 0.5,
     place: Annotated[
         str,
@@ -69,7 +77,7 @@ def optimise_model(
         str,
         Option(
             help="In which numbers, with commas: int8, mixed (int8, with sensitive layers in floating point), bf16 "
-            "(OpenVINO, where the processor multiplies it)."
+            "(OpenVINO, where the processor multiplies it). What cannot run here is left out by name, as fp16 on CPUs."
         ),
     ] = "int8,mixed",
     at_most_ms: Annotated[
@@ -121,7 +129,7 @@ def optimise_model(
     if report is not None:
         check_can_draw()
     (subject,) = find([model], repository)
-    pictures = read_photos(photos, labels=subject.labels)
+    pictures = _photos(photos, subject, labels)
     log = Log("optimise", wanted=not no_log)
     wanted = Wanted(
         model=model,
@@ -155,7 +163,13 @@ def optimise_model(
             screen.say(f"The report: {escape(str(report / 'report.html'))}")
         params = {"model": model, "photos": photos, "budget": budget, "as": place, "calibration": calibration}
         params |= {"engines": engines, "precisions": precisions, "at_most_ms": at_most_ms, "at_most_mb": at_most_mb}
-        params |= {"time": time, "cross": cross, "accept_undecided": accept_undecided, "dry_run": dry_run}
+        params |= {
+            "labels": labels,
+            "time": time,
+            "cross": cross,
+            "accept_undecided": accept_undecided,
+            "dry_run": dry_run,
+        }
         finish(log, screen, lambda: [of_optimised(done, pictures, repository, params, plot, graphs=log_graphs)])
     return FAILED if done.refused is not None else 0
 
@@ -163,6 +177,17 @@ def optimise_model(
 def main(arguments: Sequence[str]) -> int:
     """Run `topfive optimise` with `arguments`; return its exit code."""
     return run(optimise_model, "optimise", arguments)
+
+
+def _photos(folder: Path, subject: Subject, labels: bool | None) -> list[Photo]:
+    """The photos in `folder`, with their classes if `labels` does not say otherwise."""
+    pictures = read_photos(folder, labels=subject.labels)
+    if labels and any(photo.label is None for photo in pictures):
+        raise ConfigurationError(
+            f"--labels: the classes of the pictures in {folder} are not known; add labels.csv (columns file and index, "
+            "or file and label), or put the pictures into a folder for each class"
+        )
+    return [Photo(photo.path) for photo in pictures] if labels is False else pictures
 
 
 def _engines(text: str) -> tuple[Engine, ...]:
@@ -176,11 +201,6 @@ def _engines(text: str) -> tuple[Engine, ...]:
 
 def _precisions(text: str) -> frozenset[Numbers]:
     said = {each.strip() for each in text.split(",")}
-    if "fp16" in said:
-        raise ConfigurationError(
-            "--precisions fp16: on CPUs ONNX Runtime computes FP16 as FP32, and OpenVINO has fp32 and bf16 here; bf16 "
-            "has as few bits, and is fast where the processor has avx512_bf16 or amx_bf16"
-        )
     if not said <= set(NUMBERS) or not said & {"int8", "mixed"}:
         raise ConfigurationError(
             f"--precisions {text}: say int8 or mixed, and bf16 beside them if you like, with commas between"

@@ -18,8 +18,8 @@ from topfive_pipeline.optimising.calibration import Method
 from topfive_pipeline.proof.photos import Photo
 
 BESIDE: Final = "beside"
-Numbers = Literal["int8", "mixed", "bf16"]
-"""`int8`: all layers; `mixed`: sensitive layers in floating point; `bf16`: floating point of 16 bits."""
+Numbers = Literal["int8", "mixed", "bf16", "fp16"]
+"""`int8`: all layers; `mixed`: sensitive layers in floating point; `bf16` and `fp16`: floating point of 16 bits."""
 NUMBERS: Final[tuple[Numbers, ...]] = get_args(Numbers)
 _CALIBRATES: Final = 128
 """Photos: ranges hardly change with more."""
@@ -58,7 +58,8 @@ class Wanted:
     @property
     def compares_candidates(self) -> bool:
         """Whether more is asked than the int8 graph on ONNX Runtime."""
-        return self.engines != ("onnxruntime",) or self.most_ms is not None or self.most_mb is not None
+        beyond_int8 = not self.precisions <= {"int8", "mixed"}
+        return beyond_int8 or self.engines != ("onnxruntime",) or self.most_ms is not None or self.most_mb is not None
 
     @property
     def beside(self) -> bool:

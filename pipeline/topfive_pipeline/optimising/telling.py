@@ -132,7 +132,7 @@ def _loss(judged: Judged) -> str:
     assert judged.interval is not None
     low, high = (signed(end * POINTS, 1) for end in (judged.interval.low, judged.interval.high))
     return (
-        f"it loses {signed(judged.loss * POINTS, 1)} points of top-1 ({low} to {high} at 95 %; {judged.lost} photos "
+        f"the loss of top-1 is {signed(judged.loss * POINTS, 1)} points ({low} to {high} at 95 %; {judged.lost} photos "
         f"lost, {judged.won} won)"
     )
 

@@ -131,8 +131,9 @@ def test_what_did_not_pay_is_recorded_too(
         (("--as", "a/b"), "a name has letters"),
         (("--engines", "tensorrt"), "--engines tensorrt: there are onnxruntime, openvino"),
         (("--engines", "ort,openvino"), "chooses one engine for all versions of a model"),
-        (("--precisions", "int8,fp16"), "on CPUs ONNX Runtime computes FP16 as FP32"),
+        (("--precisions", "int8,fp64"), "say int8 or mixed"),
         (("--precisions", "bf16"), "say int8 or mixed"),
+        (("--labels",), "--labels: the classes of the pictures in "),
     ],
 )
 def test_what_cannot_be_meant_is_refused(flags: tuple[str, ...], said: str, run: Run, given: Path) -> None:

@@ -66,6 +66,9 @@ def test_what_loses_more_in_any_case_cannot_be_accepted() -> None:
 
 
 def test_what_this_machine_cannot_run_is_left_out_by_name() -> None:
-    tried, left_out = ways(_wanted(precisions=frozenset({"int8", "bf16"})), has_int8=True)
+    wanted = _wanted(precisions=frozenset({"int8", "bf16", "fp16"}))
+    assert wanted.compares_candidates
+    tried, (fp16, bf16) = ways(wanted, has_int8=True)
     assert tried == [ORIGINAL, INT8]
-    assert left_out == ["onnxruntime-bf16 is left out: ONNX Runtime has no bf16 for whole networks on CPUs"]
+    assert fp16.startswith("fp16 is left out: on CPUs ONNX Runtime computes FP16 as FP32")
+    assert bf16 == "onnxruntime-bf16 is left out: ONNX Runtime has no bf16 for whole networks on CPUs"
