@@ -137,7 +137,7 @@ def ratios(windows: Sequence[Window], figure: str, place: tuple[str, str, int]) 
     `place`: kind of input, engine, and number of connections.
     """
     scenario, name, connections = place
-    first = next(each for each in windows if each.scenario.startswith(f"{scenario} ")).scenario
+    first = f"{scenario} {windows[0].scenario.partition(' ')[2]}"  # the order changes from window to window
     found = {(each.round, each.scenario): each.values[figure] for each in windows if each.setting == connections}
     own = [found[number, f"{scenario} {name}"] / found[number, first] for number in sorted({key for key, _ in found})]
     low, middle, high = np.quantile(own, (0.25, 0.5, 0.75)).tolist()
@@ -153,7 +153,7 @@ def markdown(windows: Sequence[Window], environment: Mapping[str, object]) -> st
         scenario, _, name = each.scenario.partition(" ")
         assert isinstance(each.setting, int)
         places[scenario, name, each.setting] = None
-    first = next(iter(places))[1]
+    first = windows[0].scenario.partition(" ")[2]
     lines: list[Sequence[str]] = [("input", "connections", "engine", f"÷ {first}", "its p50", *shown)]
     for scenario, name, connections in sorted(places, key=lambda place: (_order(places, place[0]), place[2])):
         place = (scenario, name, connections)
