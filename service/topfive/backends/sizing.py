@@ -5,7 +5,7 @@ What lives here: the search, and the images to measure and warm up with. What do
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from topfive.repository.model_config import ModelConfig
 
-_MEASUREMENTS: Final = 3
+_ROUNDS: Final = 3
 """Measurements of each batch size at warm-up; the fastest counts, because noise only makes runs slower."""
 _WORTH_IT: Final = 0.05
-"""A larger batch pays if it lowers the cost per image by more than this share: what is handed over in one saves too."""
+"""A larger batch pays if it lowers the cost per image by more than this share."""
+_HAND_OVER_SECONDS: Final = 0.001
+"""What a batch costs beside its run: threads that are woken, and Python that a graph has driven out of the caches."""
 _FREE_SIDE_PIXELS: Final = 256
 """The side of images to measure with, if the declared dimension is free."""
 
@@ -25,15 +27,26 @@ async def find_batch_size_that_pays(seconds: Callable[[int], Awaitable[float]], 
     """The size, a power of two, beyond which no doubling lowers the cost per image by more than `_WORTH_IT`.
 
     `seconds` measures a batch of a size once, while all slots run one, because under load they share caches and memory
-    bandwidth. The search ends when two doublings in a row did not pay.
+    bandwidth. Sizes take turns, so that what else the machine does hits all alike. The search ends when two doublings
+    in a row did not pay.
     """
-    best_size, best_cost, size = 1, float("inf"), 1
-    while size <= max_batch_size and size <= 4 * best_size:
-        cost = min([await seconds(size) for _ in range(_MEASUREMENTS)]) / size
-        if cost < best_cost * (1 - _WORTH_IT):
-            best_size, best_cost = size, cost
-        size *= 2
-    return best_size
+    best, costs = 1, dict[int, float]()
+    while sizes := [size for size in (best, 2 * best, 4 * best) if size <= max_batch_size and size not in costs]:
+        for _ in range(_ROUNDS):
+            for size in sizes:
+                cost = (await seconds(size) + _HAND_OVER_SECONDS) / size
+                costs[size] = min(cost, costs.get(size, cost))
+        best = _cheapest(costs)
+    return best
+
+
+def _cheapest(costs: Mapping[int, float]) -> int:
+    """Of sizes in ascending order the last that is worth it, each against the one that was before."""
+    best = 1
+    for size, cost in costs.items():
+        if cost < costs[best] * (1 - _WORTH_IT):
+            best = size
+    return best
 
 
 def sample_shape(config: ModelConfig) -> tuple[int, ...]:
