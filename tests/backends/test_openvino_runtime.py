@@ -285,7 +285,8 @@ print([event for event in seen if event in ("socket.connect", "socket.getaddrinf
 
 def test_the_service_serves_on_it_and_says_so(tmp_path: Path, cat: Photo, coffee: Photo, encode: Encode) -> None:
     """End to end: many clients at once, each with its own answer; the banner's line, and the metric."""
-    files = {"tiger cat": encode(cat, "JPEG", quality=95), "espresso": encode(coffee, "JPEG", quality=95)}
+    cats = frozenset({"tiger cat", "Egyptian cat"})  # as likely as each other
+    files = {cats: encode(cat, "JPEG", quality=95), frozenset({"espresso"}): encode(coffee, "JPEG", quality=95)}
     with serving("--model-repository", str(real_repository(tmp_path / "models", FP32))) as process:
         (model,) = json.loads(process.wait_for_log("classifying at"))["models"]
         precision = served_precision(REAL_REPOSITORY, CLASSIFY)
@@ -296,10 +297,10 @@ def test_the_service_serves_on_it_and_says_so(tmp_path: Path, cat: Photo, coffee
         assert process.stop() == 0
 
 
-def _ask_many(process: ServingProcess, files: dict[str, bytes]) -> None:
-    def ask(label: str) -> tuple[str, str]:
-        return label, process.classify(files[label], "image/jpeg").labels[0]
+def _ask_many(process: ServingProcess, files: dict[frozenset[str], bytes]) -> None:
+    def ask(wanted: frozenset[str]) -> tuple[frozenset[str], str]:
+        return wanted, process.classify(files[wanted], "image/jpeg").labels[0]
 
     with ThreadPoolExecutor(8) as clients:
         answers = list(clients.map(ask, [*files] * 12))
-    assert [found for wanted, found in answers if found != wanted] == []
+    assert [found for wanted, found in answers if found not in wanted] == []

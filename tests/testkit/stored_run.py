@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Final
 
+import numpy as np
+
 from loadtests.results import (
     Capacity,
     Cell,
@@ -67,8 +69,9 @@ def stored_run(name: str = "embedded", *, speed: float = 1.0, commit: str = "5f2
 
 def latencies(median: float, count: int, *, seeded: random.Random, spread: float = 0.25) -> Latencies | None:
     """Of samples drawn, lognormal, one in a hundred of which waited for something."""
-    drawn = (seeded.lognormvariate(0, spread) * (3 if seeded.random() < 0.01 else 1) for _ in range(count))
-    return summarise(median * sample for sample in drawn)
+    drawing = np.random.default_rng(seeded.getrandbits(32))
+    drawn = drawing.lognormal(0, spread, count) * np.where(drawing.random(count) < 0.01, 3, 1)
+    return summarise((median * drawn).tolist())
 
 
 def _cell(mix: Mix, workers: int, *, speed: float, seeded: random.Random) -> Cell:
