@@ -120,6 +120,8 @@ $(VENV)/.serve: requirements/serve.txt requirements/build.txt pyproject.toml | $
 $(VENV)/.loadtest: requirements/loadtest.txt | $(BIN)/python
 	@echo "Installing what load tests need (requirements/loadtest.txt)"
 	@$(INSTALL) -r requirements/loadtest.txt
+	@# The load generator, which is a part of the wheel, is found where it lies: the wheel would bring all that serving needs.
+	@echo "$(CURDIR)/pipeline" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/topfive_loadgen.pth"
 	@$(WHOLE)
 	@touch $@
 
