@@ -55,7 +55,7 @@ def same(found: Meaning, expected: Meaning) -> bool:
     return close and vars(found) | {"timeout_microseconds": 0} == vars(expected) | {"timeout_microseconds": 0}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(name=NAMES, data=st.data())
 def test_a_legal_message_is_read_as_it_is_meant(served: dict[str, ServedModel], name: str, data: st.DataObject) -> None:
     message, meant = data.draw(requests(TAKEN[name]))
@@ -65,7 +65,7 @@ def test_a_legal_message_is_read_as_it_is_meant(served: dict[str, ServedModel], 
 
 
 @pytest.mark.untraced
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(name=NAMES, data=st.data())
 def test_a_message_gone_wrong_is_refused_or_read_by_the_protocols_text(
     served: dict[str, ServedModel], name: str, data: st.DataObject
@@ -196,7 +196,7 @@ def test_what_is_no_message_of_its_kind_is_refused_by_name(data: bytes) -> None:
         assert read_message(pb.ModelReadyRequest, data) == expected
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(rows=st.lists(row, min_size=1, max_size=3), identity=st.none() | st.text(max_size=10), data=st.data())
 def test_an_answer_is_read_by_the_stock_client_as_it_was_meant(
     served: dict[str, ServedModel], rows: list[Row], identity: str | None, data: st.DataObject

@@ -635,7 +635,7 @@ def damaged(body: bytes, edits: Iterable[tuple[int, int]], end: int) -> bytes:
 
 
 @quiet_pillow
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     kind=st.sampled_from(sorted(WHOLE)),
     edits=st.lists(st.tuples(st.integers(0, 4_000) | st.integers(0, 60), st.integers(0, 255)), min_size=1, max_size=6),

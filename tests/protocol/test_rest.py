@@ -75,7 +75,7 @@ def as_meant(request: InferRequest) -> Meaning:
 # What is legal.
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(name=models, data=st.data())
 def test_every_legal_request_is_read_as_it_is_meant(
     served: dict[str, ServedModel], name: str, data: st.DataObject
@@ -137,7 +137,7 @@ def refused_or_meant(model: ServedModel, taken: Input, body: Body) -> None:
 
 
 @pytest.mark.untraced
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(name=models, data=st.data())
 def test_every_mutant_is_refused_or_means_what_it_says(
     served: dict[str, ServedModel], name: str, data: st.DataObject
@@ -145,7 +145,7 @@ def test_every_mutant_is_refused_or_means_what_it_says(
     refused_or_meant(served[name], TAKEN[name], data.draw(mutants(TAKEN[name])))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(name=models, content=st.binary(max_size=200), stated=st.none() | st.integers(0, 220))
 def test_garbage_is_refused(served: dict[str, ServedModel], name: str, content: bytes, stated: int | None) -> None:
     refused_or_meant(served[name], TAKEN[name], Body(content, stated))
@@ -349,7 +349,7 @@ row: st.SearchStrategy[Row] = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(rows=st.lists(row, min_size=1, max_size=3), identity=st.none() | st.text(max_size=10), data=st.data())
 def test_an_answer_is_read_as_it_was_meant(
     served: dict[str, ServedModel], rows: list[Row], identity: str | None, data: st.DataObject

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from topfive import __version__
+from topfive.machine.cpu_features import flags
 from topfive_pipeline.judging.machine import this_machine
 
 COMMIT: Final = "mlflow.source.git.commit"
@@ -30,7 +31,6 @@ _FEATURES: Final = (
     "i8mm",
 )
 """Flags of instructions that the speed of a network depends on, as Linux names them."""
-_CPUINFO: Final = Path("/proc/cpuinfo")
 _SECONDS: Final = 10.0
 
 
@@ -43,7 +43,7 @@ def tags() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         CPU: machine.cpu,
         "cpu.cores": str(machine.cores),
-        "cpu.features": " ".join(_features()),
+        "cpu.features": " ".join(name for name in _FEATURES if name in flags()),
     }
     return found | _versions() | commit_of(Path(__file__))
 
@@ -77,12 +77,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _features() -> list[str]:
-    try:
-        lines = _CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return []
-    words = next((line for line in lines if line.lower().startswith(("flags", "features"))), "").split()
-    return [name for name in _FEATURES if name in words]

@@ -1,7 +1,7 @@
-"""What the processor multiplies fast, and the kinds of eight-bit integers that are tried because of it.
+"""The kinds of eight-bit integers that are tried on a processor, in the order in which they are promising.
 
-What lives here: the processor's features, and the kinds in the order in which they are promising. What does not: the
-measurement that decides (`measuring`), for a feature's name promises nothing of a certain network.
+What does not live here: what the processor has (`topfive.machine.cpu_features`), and the measurement that decides
+(`measuring`), for a feature's name promises nothing of a certain network.
 """
 
 from __future__ import annotations
@@ -9,14 +9,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 Integer = Literal["uint8", "int8"]
 
-_CPUINFO: Final = Path("/proc/cpuinfo")
-_DOT_PRODUCTS: Final = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-"""Features that multiply bytes and sum 32-bit: VNNI and AMX of x86 (Linux's `cpufeatures.h`), dot products of Arm."""
 _X86: Final = frozenset({"x86_64", "amd64"})
 
 
@@ -37,17 +33,6 @@ class Kind:
     def top(self) -> int:
         """The highest level of a weight, above the one that stands for zero."""
         return 64 if self.is_narrow else 127
-
-
-def features() -> tuple[str, ...]:
-    """The processor's features that matter for bytes, by Linux's names; empty if it has none, or nobody says so."""
-    try:
-        lines = _CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return ()
-    said = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    words = set(said.partition(":")[2].split())
-    return tuple(name for name in _DOT_PRODUCTS if name in words)
 
 
 def kinds(there: Collection[str], *, machine: str | None = None) -> tuple[Kind, ...]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import onnx
 
+from topfive.machine.cpu_features import dot_products_of_bytes
 from topfive_pipeline.entry.writing import check_place, put_in_place, written_aside
 from topfive_pipeline.judging import leakage
 from topfive_pipeline.judging.subjects import Subject
@@ -74,7 +75,8 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     pictures = cropped(calibrating, resize, progress)
     until = time.monotonic() + wanted.seconds
     methods: tuple[Method, ...] = METHODS if wanted.method == "auto" else (wanted.method,)
-    kinds = machine.kinds(machine.features())
+    features = dot_products_of_bytes()
+    kinds = machine.kinds(features)
     calibrated = calibrate(source, pictures.crops, methods=methods, kinds=kinds, progress=progress)
     held_pictures = cropped(held, resize, progress)
     progress("the original's scores")
@@ -85,7 +87,7 @@ def optimise(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> 
     told = Optimised(
         name=name,
         version=version,
-        features=machine.features(),
+        features=features,
         calibrated_on=len(calibrating),
         held=len(held),
         trials=tuple(tried),

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from topfive.backends.onnx_runtime import runtime
+from topfive.backends.onnx_runtime import may_use_gpu
 from topfive.ground.errors import ConfigurationError
 from topfive.models.wiring import apply, classifies
 from topfive.repository.misplaced import CONFIG
 from topfive.repository.reading import Repository, StoredModel
 from topfive_pipeline.judging.subjects import choice_here
-
-_CUDA: Final = "CUDAExecutionProvider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +64,7 @@ def find(name: str, repository: Path) -> Subject:
 def _check_on_cpu(subject: Subject) -> None:
     device = subject.classifier.config.device
     on_gpu = device == "gpu" or (
-        device == "auto"
-        and subject.classifier.config.engine == "onnxruntime"
-        and _CUDA in runtime().get_available_providers()
+        device == "auto" and subject.classifier.config.engine == "onnxruntime" and may_use_gpu()
     )
     if on_gpu:
         kind = "KIND_GPU" if device == "gpu" else "KIND_AUTO"

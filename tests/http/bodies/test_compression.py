@@ -71,7 +71,7 @@ def test_a_stream_may_end_anywhere_around_a_step_of_input(coding: bytes, padding
         inflated(stream + b"x", coding)
 
 
-@settings(max_examples=120)
+@settings(max_examples=300)
 @given(st.binary(min_size=1, max_size=300), codings, st.data())
 def test_a_damaged_stream_is_refused_unless_it_is_whole_all_the_same(
     body: bytes, coding: bytes, data: st.DataObject

@@ -232,7 +232,7 @@ def test_lines_that_only_begin_like_the_boundary_are_bounded() -> None:
 WHOLE: Final = form(part(b"\x00\x01 some bytes of an image \r\n\xff", "Content-Type: image/png"))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     edits=st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=4),
     end=st.integers(0, len(WHOLE)),
