@@ -9,13 +9,10 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -23,6 +20,7 @@ import pytest
 import yaml
 
 from benchmarks.server import free_port
+from tests.testkit.daemon import DEADLINE_SECONDS, Daemon
 from tests.testkit.serving_process import ROOT
 
 DEPLOYED: Final = ROOT / "deploy" / "prometheus"
@@ -37,8 +35,6 @@ needs_prometheus: Final = pytest.mark.skipif(
     reason="there is no prometheus: apt-get install prometheus",
 )
 
-_DEADLINE_SECONDS: Final = 60.0
-_PAUSE_SECONDS: Final = 0.02
 """Between two questions to a process that can only be asked again."""
 
 Targets = Mapping[str, Mapping[str, str]]
@@ -90,7 +86,7 @@ def quickened(rules: Any, *, waits: bool) -> Any:
     return found
 
 
-class Prometheus:
+class Prometheus(Daemon):
     """It scrapes `targets` and tells `alertmanager`, with its files in `folder`; ready once constructed.
 
     `waits`: alerts wait for as long as they are deployed to.
@@ -103,40 +99,17 @@ class Prometheus:
         for path in RULES:
             rules = yaml.safe_load(path.read_text(encoding="utf-8"))
             (folder / "rules" / path.name).write_text(yaml.safe_dump(quickened(rules, waits=waits)), encoding="utf-8")
-        port = free_port()
-        self.url: Final = f"http://127.0.0.1:{port}"
-        self._log = folder / "log"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    "prometheus",
-                    f"--config.file={folder / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={folder / 'data'}",
-                    f"--web.console.templates={DEPLOYED / 'consoles'}",
-                    f"--web.external-url={self.url}",
-                    f"--web.listen-address=127.0.0.1:{port}",
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            self.wait_until(self._is_ready)
-        except BaseException:  # also an interrupt or a timeout of the test: the process must not outlive it
-            self.stop()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.wait(_DEADLINE_SECONDS)
+        address = f"127.0.0.1:{free_port()}"
+        url = f"http://{address}"
+        command = [
+            "prometheus",
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.console.templates={DEPLOYED / 'consoles'}",
+            f"--web.external-url={url}",
+            f"--web.listen-address={address}",
+        ]
+        super().__init__(command, url=url, folder=folder)
 
     def now(self, query: str, *, at: float | None = None) -> list[Sample]:
         """What `query` finds, now or at a time."""
@@ -169,24 +142,9 @@ class Prometheus:
         """The targets that it scrapes."""
         return list(self._get("targets", state="active")["activeTargets"])
 
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Ask again and again until `condition` holds."""
-        deadline = time.monotonic() + _DEADLINE_SECONDS
-        while not condition():
-            assert self._process.poll() is None, self._log.read_text(encoding="utf-8")
-            assert time.monotonic() < deadline, f"{condition} never came true"
-            threading.Event().wait(_PAUSE_SECONDS)
-
-    def _is_ready(self) -> bool:
-        try:
-            with urlopen(f"{self.url}/-/ready", timeout=_DEADLINE_SECONDS) as answer:
-                return bool(answer.status == 200)
-        except OSError:  # it does not listen yet, or says 503
-            return False
-
     def _get(self, what: str, **parameters: str) -> Any:
         text = urlencode(parameters)
         posted = what.startswith("query")  # as Grafana does: expressions may be longer than a URL
         path = f"{self.url}/api/v1/{what}" + ("" if posted else f"?{text}")
-        with urlopen(path, text.encode() if posted else None, timeout=_DEADLINE_SECONDS) as answer:
+        with urlopen(path, text.encode() if posted else None, timeout=DEADLINE_SECONDS) as answer:
             return json.loads(answer.read())["data"]
