@@ -153,6 +153,8 @@ class _Following:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._course.is_over and not self.locust.is_over:
+            self.locust.abandon()  # a server that hangs would hold up its end
         self.locust.__exit__(kind, error, trace)
 
     def read(self) -> None:

@@ -27,7 +27,16 @@ class Watch:
     A server whose health is not good before the load begins is only watched for its death, which is said.
     """
 
-    def __init__(self, url: str, following: Liveness, *, say: Callable[[str], None], clock: Clock = time.monotonic):
+    def __init__(
+        self,
+        url: str,
+        following: Liveness,
+        *,
+        say: Callable[[str], None],
+        clock: Clock = time.monotonic,
+        every_seconds: float = liveness.EVERY_SECONDS,
+    ) -> None:
+        self._every_seconds = every_seconds
         self._url = url
         self._following = following
         self._say = say
@@ -51,6 +60,10 @@ class Watch:
         self._thread.join()
         self._following.finish()
 
+    def join(self) -> None:
+        """Wait until the server is lost."""
+        self._thread.join()
+
     def look(self) -> None:
         """Ask once, and say what is to be said."""
         if said := self._following.see(self._ask(self._asked or [LIVE])):
@@ -59,7 +72,7 @@ class Watch:
     def _run(self) -> None:
         while not self._ended.is_set() and self._following.lost is None:
             self.look()
-            self._ended.wait(liveness.EVERY_SECONDS)
+            self._ended.wait(self._every_seconds)
 
     def _ask(self, paths: list[str]) -> Sighting:
         began = self._clock()

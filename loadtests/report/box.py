@@ -40,7 +40,7 @@ def _answers(run: Run) -> Iterator[str]:
     all_of = totals(run)
     if all_of.right or all_of.wrong:
         yield (
-            f"{all_of.right} right answers, {all_of.wrong} errors ({percent(all_of.error_ratio)} of all requests); "
+            f"{all_of.right} right answers, {all_of.wrong} errors ({percent(all_of.error_ratio)} of the requests below); "
             "throughput and latencies are of right answers only"
         )
 
@@ -60,7 +60,7 @@ def _missed(run: Run) -> Iterator[str]:
         yield f"none of {count} readings of the server's metrics was answered: it has no figures of its own here"
     elif count:
         of = f"{count} of {run.scrapes} readings of the server's metrics"
-        yield f"{of} were missed, {_when(missed)}: hatched in the plot"
+        yield f"{of} were missed, {_when(missed)}: shaded red in the plot"
     elif run.scrapes:
         yield f"all {run.scrapes} readings of the server's metrics were answered"
     silent = [gap for gap in run.gaps if gap.of == "health"]

@@ -128,8 +128,8 @@ def _details(run: Run) -> Iterator[Section]:
             key="resources",
             title="The run over time",
             tables=measured.gaps(run),
-            caption="Shaded in turns: what was being measured. Hatched: the server did not tell its metrics (lines) or "
-            "its health (dots). Upright: the server was lost.",
+            caption="Shaded in turns: what was being measured. Red, over all of a panel: the server did not tell its "
+            "metrics; at its foot: nor its health. Upright: the server was lost.",
         )
     details = (
         Section(key="errors", title="Errors", tables=measured.errors(run)),

@@ -16,6 +16,8 @@ from topfive_loadgen.tables import MB, MS
 
 _NONE = float("nan")
 """matplotlib draws it as a gap."""
+_BAND = 0.07
+"""The height of the band for a silent health, as a share of the panel."""
 _NARROW = 0.012
 """A share of the width. In a narrower phase its name does not fit, even upright."""
 
@@ -86,7 +88,7 @@ def _levels(run: Run) -> list[Level]:
 def _answers(axes: Axes, levels: Sequence[Level]) -> None:
     at = [time for began, ended, *_ in levels for time in (began, ended, ended)]
     right = [value for *_, right, _ in levels for value in (right, right, _NONE)]
-    wrong = [value for *_, wrong in levels for value in (wrong, wrong, _NONE)]
+    wrong = [value for *_, wrong in levels for value in (wrong or _NONE, wrong or _NONE, _NONE)]
     axes.plot(at, right, color=COLOURS["random"], linewidth=2, solid_capstyle="butt", label="right answers")
     if any(wrong for *_, wrong in levels):
         axes.plot(at, wrong, color=ALARM, linewidth=2, linestyle=(0, (2, 1)), label="errors")
@@ -105,16 +107,14 @@ def _broken(
 
 def _missed(axes: Axes, gaps: Sequence[Gap]) -> None:
     """Shade the times in which the server did not tell its metrics, or its health."""
-    words = {"metrics": "readings of /metrics missed", "health": "no answer from its health"}
+    words = {"metrics": "/metrics missed", "health": "health silent"}
     for gap in gaps:
-        ended = max(gap.ended, gap.began + 0.5)  # a refused question takes no time
         axes.axvspan(
             gap.began,
-            ended,
-            facecolor="none",
-            edgecolor=ALARM,
-            hatch="///" if gap.of == "metrics" else "...",
-            alpha=0.55,
+            max(gap.ended, gap.began + 0.5),  # a refused question takes no time
+            ymax=1.0 if gap.of == "metrics" else _BAND,
+            color=ALARM,
+            alpha=0.22 if gap.of == "metrics" else 0.7,
             linewidth=0,
             label=words[gap.of],
             zorder=0.5,
