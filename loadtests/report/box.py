@@ -40,8 +40,8 @@ def _answers(run: Run) -> Iterator[str]:
     all_of = totals(run)
     if all_of.right or all_of.wrong:
         yield (
-            f"{all_of.right} right answers, {all_of.wrong} errors ({percent(all_of.error_ratio)} of the requests below); "
-            "throughput and latencies are of right answers only"
+            f"{all_of.right} right answers, {all_of.wrong} errors ({percent(all_of.error_ratio)} of all below); "
+            "throughput and latencies are of right ones only"
         )
 
 

@@ -89,7 +89,7 @@ def test_a_hang_is_said_at_once_and_is_the_end_after_the_patience(course: Course
         "the server does not answer: nothing from its health for 1.5 s; after 10 s without any answer the run ends"
     ]
     course.see("silent", times=3)
-    assert course.following.lost is None
+    course.following.check()
     course.see("silent", times=2)
     assert course.following.lost is not None
     assert course.following.lost.at == began
@@ -111,7 +111,7 @@ def test_answers_to_the_load_show_that_a_server_lives_whose_health_is_silent(cou
     for _ in range(10):
         course.see("silent")
         course.following.answered(course.now)
-    assert course.following.lost is None
+    course.following.check()
     course.see("silent", times=7)
     assert course.following.lost is not None
 
