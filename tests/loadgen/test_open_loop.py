@@ -175,6 +175,23 @@ def test_a_run_can_be_ended_early_and_waits_for_its_answers(server: RawServer) -
     assert done.seconds < 60
 
 
+def test_a_run_that_is_told_twice_waits_for_no_answer() -> None:
+    """Of a server that hangs; what was under way is counted as it is."""
+    server = Silent()
+    try:
+        with Aside() as aside:
+            aside.start(drive, plan=replace(plan(url_of(server)), seconds=inf))
+            assert server.connected.wait(30)
+            assert not aside.has_ended(within_seconds=0)
+            aside.stop()
+            aside.stop()
+            assert aside.has_ended(within_seconds=open_loop.PATIENCE_SECONDS / 2)
+            done: Done = aside.result()
+    finally:
+        server.close()
+    assert told(done).keys() == {open_loop.BROKEN_OFF}
+
+
 def test_tls_is_spoken_and_certificates_are_checked(tmp_path: Path) -> None:
     if OPENSSL is None:
         pytest.skip("openssl is not installed: there is nothing to make a certificate with")
