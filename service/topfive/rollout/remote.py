@@ -96,10 +96,13 @@ class RemoteTarget:
 
     async def close(self, *, seconds: float) -> None:
         """See `Target`: cut what runs, and let the threads end."""
-        for line in (*self._busy, *self._idle):
+        lines = [*self._busy, *self._idle]
+        for line in lines:
             line.cut()
-        if self._pool is not None:
-            self._pool.close(timeout_seconds=seconds)  # a thread that hangs is a daemon: it ends with the process
+        # A thread that hangs (looking up a name, say) is a daemon: it ends with the process, as does its connection.
+        if self._pool is not None and self._pool.close(timeout_seconds=seconds):
+            for line in lines:
+                line.close()
 
     def _back(self, line: _Line) -> None:
         self._busy.discard(line)
@@ -140,6 +143,10 @@ class _Line:
             raise NotAnswered("failed", f"{type(error).__name__}: {error}"[:_MAX_SHOWN]) from error
         return answers, time.monotonic() - began
 
+    def close(self) -> None:
+        """Close the connection; nothing runs on it."""
+        self._connection.close()
+
     def cut(self) -> None:
         """End what `ask` waits for."""
         sock: socket.socket | None = self._connection.sock
@@ -162,10 +169,10 @@ class _Line:
         query = "&".join(filter(None, [self._query, urlencode(post.query)]))
         self._connection.request("POST", f"{self._path}?{query}" if query else self._path, post.body, self._headers)
         response = self._connection.getresponse()
-        body = response.read(_MAX_ANSWER_BYTES + 1)
-        if len(body) > _MAX_ANSWER_BYTES:
+        body = response.read(_MAX_ANSWER_BYTES)
+        if not response.isclosed():
             self._connection.close()
-            raise NotAnswered("failed", f"its answer has more than {_MAX_ANSWER_BYTES} bytes")
+            raise NotAnswered("failed", f"its answer broke off, or has more than {_MAX_ANSWER_BYTES} bytes")
         return response.status, body
 
 

@@ -60,28 +60,29 @@ class Trials:
 
     def find(self, name: str | None, version: int | None, asker: Asker) -> ServedModel:
         """The model that is to answer a request that asks for `name` and `version`; raises `UnknownModel`."""
-        models = self.models()
-        if version is not None or (self.canary is None and self.shadow is None):
-            return models.find(name, version)
-        highest = models.find(name)
-        on_trial = self._on_trial(highest.name)
-        if not on_trial:
-            return highest
-        live = models.find(highest.name, but=on_trial)
+        if version is not None:
+            return self.models().find(name, version)
+        live = self.live(name)
         canary = self.canary
-        if canary is None or canary.rule.model != highest.name or live.version == canary.rule.version:
+        if canary is None or canary.rule.model != live.name or live.version == canary.rule.version:
             return live
         asker.arm = LIVE
         if not canary.takes(self._key(asker)):
             return live
         try:
-            tried = models.find(highest.name, canary.rule.version)
+            tried = self.models().find(live.name, canary.rule.version)
         except UnknownModel:
             canary.found(served=False)
             return live
         canary.found(served=True)
         asker.arm = CANARY
         return tried
+
+    def live(self, name: str | None) -> ServedModel:
+        """The model `name` in its live version: the highest that is not on trial, or the highest if all are."""
+        highest = self.models().find(name)
+        on_trial = self._on_trial(highest.name)
+        return self.models().find(highest.name, but=on_trial) if on_trial else highest
 
     async def answer(self, announced: Announced, door: Door[A], asker: Asker) -> tuple[A, Classification]:
         """What the classifier answers; of a request that the canary has failed, what the live version answers then."""
@@ -139,7 +140,7 @@ class Trials:
                 raise
             logger.warning("request %s is answered by the live version: the canary failed: %s", asker.request_id, error)
         assert self.canary is not None
-        live = self.models().find(announced.model.name, but=self._on_trial(announced.model.name))
+        live = self.live(announced.model.name)
         self.canary.retried()
         asker.arm = LIVE
         again = watched if watched.nbytes is None else _Again(watched)
