@@ -37,7 +37,9 @@ sum by (stage) (rate(topfive_stage_duration_seconds_count[1m]))` |
 
 def metrics_page() -> str:
     """The page as it should be."""
-    found = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
+    metrics = Metrics()
+    members = (*vars(metrics).values(), *vars(metrics.trials).values())
+    found = [metric for metric in members if isinstance(metric, MetricWrapperBase)]
     return _HEAD + "\n".join(map(_row, found)) + "\n\n" + _values() + "\n" + _QUERIES
 
 
