@@ -154,7 +154,7 @@ class Settings(BaseSettings):
         "it fails is answered by the live version; if it does worse, it gets no more. Empty has no canary.",
     )
     canary_header: str = Field(
-        "X-Request-Id",
+        "x-request-id",
         description="Header (over gRPC, metadata) by which requests are the canary's or not: those with the same value "
         "always get the same version, if it names a user, say. A request without it is chosen at random.",
     )
