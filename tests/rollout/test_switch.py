@@ -10,9 +10,9 @@ from topfive.rollout.switch import Switch
 def test_what_one_process_turns_the_others_see(tmp_path: Path) -> None:
     one, other = Switch(tmp_path), Switch(tmp_path)
     one.turn_off("it fails")
-    assert other.reason is None
+    before = other.reason
     other.look()
-    assert (one.reason, other.reason) == ("it fails", "it fails")
+    assert (before, one.reason, other.reason) == (None, "it fails", "it fails")
     other.turn_on()
     one.look()
     assert one.reason is None

@@ -6,7 +6,6 @@ fails on images whose brightest value is above 95.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.testkit.model_bench import until
 from tests.testkit.tiny_models import CLASSIFIER_CONFIG, classifier_graph, write_tiny_repository, write_version
 from topfive.app import create_serving
 from topfive.config.settings import Settings
@@ -107,8 +107,7 @@ class TrialBench:
 
     async def until(self, name: str, value: float, **labels: str) -> None:
         """Wait until a metric has come to `value`."""
-        while self.metric(name, **labels) < value:
-            await asyncio.sleep(0.002)
+        await until(lambda: self.metric(name, **labels) >= value)
 
 
 @asynccontextmanager
