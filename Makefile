@@ -59,7 +59,7 @@ bench: setup ## measure what the service costs on top of the bare graphs
 chaos: setup ## a minute of everything that clients can do to a service, and what must hold
 	@$(BIN)/python -m benchmarks chaos $(ARGS)
 
-loadtest: $(VENV)/.loadtest ## measure a service that runs at PORT: latencies, throughput, capacity, report (docs/load-tests.md)
+loadtest: $(VENV)/.loadtest ## measure a service that runs at PORT, 7-12 minutes; ARGS=--quick: under 2 (docs/load-tests.md)
 	@$(BIN)/python -m loadtests run --url http://127.0.0.1:$(PORT) $(ARGS)
 
 soak: setup ## ten minutes of steady mixed load, and whether memory grows

@@ -1,4 +1,4 @@
-"""The commands: `python -m loadtests run | find-capacity | gate | report | page`. See docs/load-tests.md.
+"""The commands: `python -m loadtests run | find-capacity | gate | report | history | page`. See docs/load-tests.md.
 
 Exit codes: 0 for PASS, 1 for FAIL, 2 for INVALID or a bad option.
 """
@@ -13,14 +13,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from typer import Context, Option
+from typer import Argument, Context, Option
 
+from loadtests import history, progress, report, results, run, run_plan, target
 from loadtests import options as o
-from loadtests import report, results, run, run_plan, slo, target
-from loadtests.objectives import BadObjectives
+from loadtests.liveness import PATIENCE_SECONDS
 from loadtests.oracle import NoOracle
+from loadtests.profiles import quickened
 from loadtests.results import MIXES, Run, UnreadableRun
 from loadtests.run_plan import NoPlan, RunPlan
+from loadtests.slo import BadObjectives, Objectives, judge
+from loadtests.slo import load as load_objectives
 from loadtests.target import NoTarget
 from loadtests.windows import Rule
 from topfive_loadgen.cli import UNKNOWN, Commands, given
@@ -47,12 +50,14 @@ _NOTHING_ELSE: Final[dict[str, Any]] = {
     "shapes": (),
     "rates": (),
     "rate_seconds": 20.0,
+    "quick": False,
 }
 _RESULTS: Final = Path("results")
 _URL: Final = "http://127.0.0.1:8000"
 
 
 def measure(
+    context: Context,
     url: o.Url = _URL,
     name: o.Name = "",
     model: o.Model = run_plan.MODEL,
@@ -81,21 +86,25 @@ def measure(
     output: o.Output = _RESULTS,
     baseline: o.Baseline = None,
     slo: o.Slo = None,
+    patience: o.Patience = PATIENCE_SECONDS,
+    quick: o.Quick = False,
 ) -> int:
-    """Measure everything, write the report, and judge it if there are objectives.
+    """Measure everything, write the report, and judge it if there are objectives. Seven to twelve minutes.
 
     It measures latency and throughput of closed loops with more and more workers, on photos and on the worst legal
     images; the highest rate of an open loop whose p99 meets each objective; the server's CPU, memory, batches, stages.
+    With --quick it takes less than two minutes: 1 and 8 workers, one rate, shorter windows, and no search. A server
+    that dies, hangs, restarts or turns not ready ends the run as INVALID (exit code 2), with what was measured by then.
     """
-    return _measured(**locals())
+    options = {name: value for name, value in locals().items() if name != "context"}
+    return _measured(**(quickened(options, given=_given(context)) if quick else options))
 
 
 def gate(
     run: o.Stored, slo: Annotated[Path, Option(metavar="FILE", help="the objectives")] = _HERE / "slo.yaml"
 ) -> int:
     """Judge a stored run: 0 PASS, 1 FAIL, 2 INVALID."""
-    verdict = _judged(results.load(run), slo)
-    assert verdict is not None
+    verdict = judge(results.load(run), load_objectives(slo))
     print(report.markdown.verdict(verdict))
     return verdict.exit_code
 
@@ -103,8 +112,23 @@ def gate(
 def report_again(run: o.Stored, output: o.Output = _RESULTS, baseline: o.Baseline = None, slo: o.Slo = None) -> int:
     """Write the report of a stored run again, optionally compared with another run."""
     found = results.load(run)
-    verdict, before = _judged(found, slo), _stored(baseline)
-    _write(found, _writable(output), baseline=before, verdict=verdict)
+    objectives = load_objectives(slo) if slo else None
+    verdict = judge(found, objectives) if objectives else None
+    _write(found, _writable(output), baseline=_stored(baseline), verdict=verdict, objectives=objectives)
+    return GOOD
+
+
+def history_of(
+    folder: Annotated[Path, Argument(metavar="DIR", help="a folder with stored runs, also in folders within it")],
+    output: o.Output = _RESULTS,
+) -> int:
+    """Draw the history of all stored runs in a folder: throughput and p99 of each cell over time, with the noise."""
+    found = history.find(folder)
+    if not found:
+        raise UnreadableRun(f"{folder} holds no stored run (run.json): name the folder that --output wrote to")
+    print(report.chronicle.markdown(found))
+    for path in report.chronicle.write(found, _writable(output)):
+        _say(f"written: {path}")
     return GOOD
 
 
@@ -135,30 +159,39 @@ def _measured(**of: Any) -> int:
         model=of["model"],
         seed=of["seed"],
     )
-    objectives = slo.load(of["slo"]) if of["slo"] else None
+    objectives = load_objectives(of["slo"]) if of["slo"] else None
     baseline = _stored(of["baseline"])
     folder = _writable(of["output"])
     name = of["name"] or aim.name
-    found = run.run(aim, plan, name=name, marks_port=of["marks_port"], pid=of["pid"], say=_say)
+    asked = run.Asked(name=name, marks_port=of["marks_port"], pid=of["pid"], patience_seconds=of["patience"])
+    ahead = progress.steps(plan)
+    with progress.Progress(ahead, sys.stderr) as telling:
+        quicker = "" if of["quick"] else " (a quick look: --quick)"
+        telling.say(f"{aim.url}: {len(ahead)} steps, {progress.total(ahead)}{quicker}")
+        found = run.run(aim, plan, asked, telling)
     results.save(found, folder / "run.json")  # first, because measuring took so long
-    verdict = slo.judge(found, objectives) if objectives else None
-    _write(found, folder, baseline=baseline, verdict=verdict)
+    verdict = judge(found, objectives) if objectives else None
+    _write(found, folder, baseline=baseline, verdict=verdict, objectives=objectives)
     if verdict:
         return verdict.exit_code
     return UNKNOWN if found.faults or any(one.faults for one in found.capacities) else GOOD
 
 
-def _judged(found: Run, objectives: Path | None) -> Verdict | None:
-    return slo.judge(found, slo.load(objectives)) if objectives else None
+def _given(context: Context) -> frozenset[str]:
+    """The names of the options that were given on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source and source.name == "COMMANDLINE")
 
 
 def _stored(path: Path | None) -> Run | None:
     return results.load(path) if path else None
 
 
-def _write(found: Run, folder: Path, *, baseline: Run | None, verdict: Verdict | None) -> None:
+def _write(
+    found: Run, folder: Path, *, baseline: Run | None, verdict: Verdict | None, objectives: Objectives | None
+) -> None:
     print(report.markdown.render(found, baseline=baseline, verdict=verdict))
-    for path in report.write(found, folder, baseline=baseline, verdict=verdict):
+    for path in report.write(found, folder, baseline=baseline, verdict=verdict, objectives=objectives):
         _say(f"written: {path}")
 
 
@@ -189,6 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "find-capacity": given(measure, about=_CAPACITY, **_NOTHING_ELSE),
         "gate": gate,
         "report": report_again,
+        "history": history_of,
     }
     for name, function in named.items():
         commands.add(function, name)

@@ -88,11 +88,15 @@ class LocustProcess:
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            for one in psutil.Process(self._process.pid).children(recursive=True):
-                one.kill()
-            self._process.kill()
+            self.abandon()
             self._process.wait()
         self._folder.cleanup()
+
+    def abandon(self) -> None:
+        """Make its end short: nobody waits for the requests that are under way."""
+        for child in psutil.Process(self._process.pid).children(recursive=True):
+            child.kill()
+        self._process.kill()
 
     @property
     def is_over(self) -> bool:

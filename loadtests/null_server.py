@@ -195,11 +195,16 @@ class NullServer:
         self._output = self._process.stdout
         self.port = int(self._output.readline())
         self.url = f"http://127.0.0.1:{self.port}"
+        self.pid = self._process.pid
         self.stalls: Sequence[tuple[float, float]] = ()
         """The begin and end of each stall; known after the end."""
 
     def __enter__(self) -> Self:
         return self
+
+    def wait(self) -> None:
+        """Wait for the end of its process, which another than this object brought about."""
+        self._process.wait(END_SECONDS)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -43,8 +43,12 @@ class OpenLoop:
         self._aside.start(_run_held, changes=changes)
 
     def stop(self) -> None:
-        """Ask the run to end early; it still waits for the answers to what it has sent."""
+        """Ask the run to end early; it still waits for the answers to what it has sent, unless it is asked again."""
         self._aside.stop()
+
+    def has_ended(self, *, within_seconds: float) -> bool:
+        """Whether the run has ended; waits for that at most so long."""
+        return self._aside.has_ended(within_seconds=within_seconds)
 
     def result(self) -> OpenRun:
         """The result of the run; an exception of the run is raised here."""

@@ -61,3 +61,7 @@ Output = Annotated[Path, Option(metavar="DIR", help="folder for the report")]
 Baseline = Annotated[Path | None, Option(metavar="FILE", help="an earlier run.json to compare with")]
 Slo = Annotated[Path | None, Option(metavar="FILE", help="objectives to judge the run by; a miss gives exit code 1")]
 Stored = Annotated[Path, Argument(metavar="RUN", help="the run.json of a stored run")]
+Patience = Annotated[
+    float, Option(min=3.0, metavar="S", help="seconds without any answer after which the server counts as hung")
+]
+Quick = Annotated[bool, Option("--quick", help="in less than two minutes: less of everything that is not given")]

@@ -73,6 +73,7 @@ class Cell:
     errors: Mapping[str, int]  # what was wrong -> how often
     server: Server | None
     generator_cores: float | None
+    cut: bool = False  # the server was lost within it
 
     @property
     def error_ratio(self) -> float:
@@ -103,6 +104,7 @@ class OpenRun:
     server: Server | None
     faults: Sequence[str]
     starved: int = 0
+    began: float | None = None  # since the run began
 
     @property
     def valid(self) -> bool:
@@ -167,6 +169,38 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A time in which the server did not answer some question: its metrics, or its health. Since the run began."""
+
+    of: Literal["metrics", "health"]
+    began: float
+    ended: float
+    count: int  # questions without an answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The end of the server under test. `at`: since the run began; `said`: when the run knew."""
+
+    at: float
+    said: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing:
+    """Whether generator and server have cores in common. `cores`: how many; None where that cannot be known.
+
+    `told`: the same in words, with how it is known. `share`: of the CPU time that both used while something was
+    measured, the generator's; None where the server's is not known.
+    """
+
+    cores: int | None
+    told: str
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Null:
     """The generators' own limits, measured against a server that answers at once.
 
@@ -194,8 +228,35 @@ class Run:
     open: Sequence[OpenRun] = ()
     capacities: Sequence[Capacity] = ()
     moments: Sequence[Moment] = ()
+    scrapes: int = 0  # how often the server was asked for its metrics
+    gaps: Sequence[Gap] = ()
+    lost: Lost | None = None
+    sharing: Sharing | None = None
     faults: Sequence[str] = ()
     format: Literal[1] = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All requests to the server under test in a run. `right`: answers; `wrong`: all that was no right answer."""
+
+    right: int
+    wrong: int
+
+    @property
+    def error_ratio(self) -> float:
+        """The share of requests that had no right answer."""
+        return self.wrong / max(1, self.right + self.wrong)
+
+
+def totals(run: Run) -> Totals:
+    """The requests behind the figures of a run; those of the null backend are not the server's."""
+    loops = [*run.open, *(probe for capacity in run.capacities for probe in capacity.probes)]
+    measured: list[Cell | ShapeRun | OpenRun] = [*run.closed, *run.shapes, *loops]
+    return Totals(
+        right=sum(one.latency.count for one in measured if one.latency),
+        wrong=sum(sum(one.errors.values()) for one in measured),
+    )
 
 
 _RUN: Final = TypeAdapter(Run)

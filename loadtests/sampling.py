@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 import psutil
 
 from loadtests import server_metrics, target
-from loadtests.results import Moment, Server
+from loadtests.liveness import Liveness
+from loadtests.results import Gap, Moment, Server
 from topfive_loadgen import metrics
 from topfive_loadgen.metrics import Reading
 
@@ -21,17 +23,24 @@ EVERY_SECONDS: Final = 0.5
 class Sampler:
     """Reads until the end of the `with` block. `pid`: a local server that does not report its CPU and memory.
 
-    A failed or unreadable reading is left out and counted in `missed`: overloaded servers are normal here.
+    A failed or unreadable reading is left out, counted in `missed`, and kept as one of the `gaps`: overloaded servers
+    are normal here. `following` is told when the server's process began, and of its end.
     """
 
-    def __init__(self, metrics_url: str, *, pid: int | None, zero: float) -> None:
+    def __init__(
+        self, metrics_url: str, following: Liveness, *, pid: int | None, zero: float, say: Callable[[str], None]
+    ) -> None:
         self.missed = 0
         self.readings: list[Reading] = []
         self.moments: list[Moment] = []
+        self.gaps: list[Gap] = []
         self.phase = ""
+        self._following = following
+        self._say = say
         self._url = metrics_url
         self._process = psutil.Process(pid) if pid else None
         self._zero = zero
+        self._read_since = True  # whether a reading succeeded since the last gap
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics")
 
@@ -56,10 +65,14 @@ class Sampler:
 
     def _run(self) -> None:
         while True:
+            began = time.monotonic()
             try:
                 self._note(self._read())
             except (OSError, ValueError):
-                self.missed += 1
+                self._miss(began, time.monotonic())
+            except psutil.NoSuchProcess as error:
+                self._miss(began, time.monotonic())
+                self._tell(self._following.gone(f"the server's process {error.pid} has ended", at=time.monotonic()))
             if self._ended.wait(EVERY_SECONDS):
                 return
 
@@ -74,10 +87,26 @@ class Sampler:
             )
         return reading
 
+    def _tell(self, said: str) -> None:
+        if said:
+            self._say(said)
+
+    def _miss(self, began: float, ended: float) -> None:
+        """Count a reading that failed; those in a row are one gap."""
+        self.missed += 1
+        missed = Gap(of="metrics", began=began - self._zero, ended=ended - self._zero, count=1)
+        if self.gaps and not self._read_since:
+            before = self.gaps.pop()
+            missed = replace(before, ended=missed.ended, count=before.count + 1)
+        self._read_since = False
+        self.gaps.append(missed)
+
     def _note(self, reading: Reading) -> None:
         before: Sequence[Reading] = self.readings[-1:]
         self.readings.append(reading)
-        used = server_metrics.between([*before, reading], start=0.0, end=reading.at)
+        self._read_since = True
+        self._tell(self._following.started(server_metrics.began(reading), at=reading.at))
+        used = server_metrics.between([*before, reading], start=before[0].at, end=reading.at) if before else None
         self.moments.append(
             Moment(
                 at=reading.at - self._zero,

@@ -14,10 +14,13 @@ from topfive_loadgen.metrics import Difference, Reading
 
 _CPU: Final = "process_cpu_seconds_total"
 _MEMORY: Final = "process_resident_memory_bytes"
+_BEGAN: Final = "process_start_time_seconds"
 _STAGE: Final = "topfive_stage_duration_seconds"
 _BATCH: Final = "topfive_batch_size"
 _INFER: Final = "nv_inference_compute_infer_duration_us"
 _MICROSECONDS: Final = 1e6
+NEAR_SECONDS: Final = 2.0
+"""The most that a reading may be off the time that it stands for. Readings are 0.5 s apart if none is missed."""
 
 
 def with_process(reading: Reading, *, cpu_seconds: float, resident_bytes: float) -> Reading:
@@ -30,13 +33,21 @@ def memory(reading: Reading) -> float | None:
     return reading.sum(_MEMORY)
 
 
+def began(reading: Reading) -> float | None:
+    """When the server's process began, by its own clock; None if not reported."""
+    return reading.sum(_BEGAN)
+
+
 def between(readings: Sequence[Reading], *, start: float, end: float) -> Server | None:
-    """What the server did from `start` to `end`, by the readings nearest to them; None if there are not two."""
+    """What the server did from `start` to `end`, by the readings nearest to them.
+
+    None if there are not two within `NEAR_SECONDS` of these times: figures of another time would be of another load.
+    """
     if len(readings) < 2:
         return None
     first = min(readings, key=lambda one: abs(one.at - start))
     last = min(readings, key=lambda one: abs(one.at - end))
-    if last.at <= first.at:
+    if last.at <= first.at or max(abs(first.at - start), abs(last.at - end)) > NEAR_SECONDS:
         return None
     told = [memory(one) for one in readings if first.at <= one.at <= last.at]
     counted = Difference(first, last)

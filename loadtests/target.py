@@ -6,6 +6,7 @@ import json
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -105,8 +106,11 @@ def _config(target: Target, model: str) -> dict[str, Any]:
     return found
 
 
-def get(url: str) -> bytes:
-    """The body of an answer with status 200; raises `OSError` for any other answer, and if none comes."""
-    with _DIRECT.open(url, timeout=PATIENCE_SECONDS) as answer:
-        body: bytes = answer.read()
-        return body
+def get(url: str, *, seconds: float = PATIENCE_SECONDS) -> bytes:
+    """The body of an answer with status 200; raises `OSError` for any other answer, and if none comes in time."""
+    try:
+        with _DIRECT.open(url, timeout=seconds) as answer:
+            body: bytes = answer.read()
+            return body
+    except HTTPException as error:  # half an answer, which is no OSError
+        raise ConnectionResetError(f"no whole answer: {error!r}") from error

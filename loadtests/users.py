@@ -27,6 +27,9 @@ PATIENCE_SECONDS: Final = 60.0
 AFTER_ERROR_SECONDS: Final = 0.1
 """A pause after an error. Without it, users of a server that refuses would send thousands of requests per second."""
 
+NO_LATENCY: Final = None
+"""What Locust is told of a failure's time: its own table and page would count a fast refusal as a fast answer."""
+
 _numbers = itertools.count()
 
 # The client library calls this hook for each new connection.
@@ -83,6 +86,7 @@ class _HttpUser(_Sender, FastHttpUser):
             ended = monotonic()
             error = _fault(query, answer)
             if error:
+                answer.request_meta["response_time"] = NO_LATENCY
                 answer.failure(error)
         self.note(query, started=started, ended=ended, error=error)
 
@@ -153,7 +157,7 @@ class Grpc(_Sender, User):
         self.environment.events.request.fire(
             request_type="gRPC",
             name=f"{query.scenario}: {query.kind}",
-            response_time=(ended - started) * 1e3,
+            response_time=NO_LATENCY if error else (ended - started) * 1e3,
             response_length=answer.ByteSize() if answer is not None else 0,
             exception=failure,
             context={},

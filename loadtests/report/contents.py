@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from loadtests.comparison import RULE, Change, compare, differences
-from loadtests.report import judged, measured
+from loadtests.report import box, judged, measured
 from loadtests.results import Run
 from topfive_loadgen.tables import Table
 from topfive_loadgen.verdict import Verdict
@@ -51,12 +51,16 @@ def sections(run: Run, *, baseline: Run | None, verdict: Verdict | None) -> list
 
 
 def _judged(run: Run, baseline: Run | None, verdict: Verdict | None) -> Iterator[Section]:
+    told = box.lines(run)
+    faults = [fault for fault in run.faults if run.lost is None or fault != run.lost.reason]  # told there
     if verdict:
-        notes = [*(f"the run: {fault}" for fault in run.faults), *(f"to note: {note}" for note in verdict.notes)]
+        notes = [*(f"the run: {fault}" for fault in faults), *told, *(f"to note: {note}" for note in verdict.notes)]
         title, lead = f"Verdict: {verdict.outcome}", judged.summary(verdict)
         yield Section(key="verdict", title=title, lead=lead, tables=judged.checks(verdict), notes=notes)
     elif run.faults:
-        yield Section(key="verdict", title="INVALID run", notes=run.faults)
+        yield Section(key="verdict", title="INVALID run", notes=[*faults, *told])
+    elif told:
+        yield Section(key="verdict", title="Not judged: no objectives were given", notes=told)
     if baseline:
         yield _comparison(run, baseline)
 
@@ -119,11 +123,13 @@ def _open(run: Run) -> Iterator[Section]:
 
 
 def _details(run: Run) -> Iterator[Section]:
-    if run.moments:
+    if run.moments or run.gaps or run.lost:
         yield Section(
             key="resources",
-            title="CPU and memory of the server",
-            caption="Shaded in turns: what was being measured.",
+            title="The run over time",
+            tables=measured.gaps(run),
+            caption="Shaded in turns: what was being measured. Red, over all of a panel: the server did not tell its "
+            "metrics; at its foot: nor its health. Upright: the server was lost.",
         )
     details = (
         Section(key="errors", title="Errors", tables=measured.errors(run)),

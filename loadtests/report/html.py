@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +15,13 @@ from matplotlib.figure import Figure as Canvas
 
 from loadtests.report import plots, timelines
 from loadtests.report.contents import sections
+from loadtests.report.scene import Scene
 from loadtests.results import Run
+from loadtests.slo import Objectives
 from topfive_loadgen.drawing import STYLE, svg
 from topfive_loadgen.verdict import Verdict
 
-PLOTS: Final[Mapping[str, Callable[[Run, Run | None], Canvas | None]]] = {
+PLOTS: Final[Mapping[str, Callable[[Scene], Canvas | None]]] = {
     "throughput": plots.throughput,
     "distributions": plots.distributions,
     "stages": plots.stages,
@@ -28,6 +31,7 @@ PLOTS: Final[Mapping[str, Callable[[Run, Run | None], Canvas | None]]] = {
 }
 _TONES: Final = (
     (re.compile(r"\b(INVALID|not settled|not comparable|too few)"), "unsure"),
+    (re.compile(r"SERVER LOST|cut short"), "bad"),
     (re.compile(r"^(FAIL|missed)|✗|\bworse\b"), "bad"),
     (re.compile(r"^(PASS|met|VALID)|✓|\bbetter\b"), "good"),
 )
@@ -40,16 +44,25 @@ _TEMPLATES: Final = Environment(
 )
 
 
-def render(run: Run, baseline: Run | None = None, verdict: Verdict | None = None) -> str:
+def render(
+    run: Run,
+    baseline: Run | None = None,
+    verdict: Verdict | None = None,
+    objectives: Objectives | None = None,
+) -> str:
     """The report as an HTML page."""
-    drawn = _drawn(run, baseline)
+    drawn = _drawn(Scene(run=run, baseline=baseline, objectives=objectives))
     shown = [
         section
         for section in sections(run, baseline=baseline, verdict=verdict)
         if not section.empty or section.key in drawn
     ]
-    template = _TEMPLATES.get_template("template.html")
-    return template.render(run=run, baseline=baseline, sections=shown, plots=drawn, tone=tone, verdict=verdict) + "\n"
+    return page("template.html", run=run, baseline=baseline, sections=shown, plots=drawn, tone=tone, verdict=verdict)
+
+
+def page(template: str, **of: object) -> str:
+    """A page by one of the templates beside this file."""
+    return _TEMPLATES.get_template(template).render(**of) + "\n"
 
 
 def tone(text: str) -> str:
@@ -57,11 +70,20 @@ def tone(text: str) -> str:
     return next((name for pattern, name in _TONES if pattern.search(text)), "")
 
 
-def _drawn(run: Run, baseline: Run | None) -> dict[str, Markup]:
-    drawn = {}
+def both_widths(plot: Callable[[Scene], Canvas | None], scene: Scene, *, key: str) -> Markup | None:
+    """A plot for a wide page and for a phone, of which the style shows one; None if there is nothing to draw."""
+    drawn = []
+    for is_narrow in (False, True):
+        picture = plot(replace(scene, is_narrow=is_narrow))
+        if picture is None:
+            return None
+        width = "narrow" if is_narrow else "wide"
+        inner = svg(picture, name=f"{key}-{width}", label=key)
+        drawn.append(f'<div class="{width}">{inner}</div>')
+    return Markup("\n".join(drawn))  # noqa: S704  # matplotlib has escaped what it wrote
+
+
+def _drawn(scene: Scene) -> dict[str, Markup]:
     with mpl.rc_context(STYLE):
-        for key, plot in PLOTS.items():
-            picture = plot(run, baseline)
-            if picture is not None:
-                drawn[key] = Markup(svg(picture, name=key))  # noqa: S704  # matplotlib has escaped what it wrote
-    return drawn
+        found = ((key, both_widths(plot, scene, key=key)) for key, plot in PLOTS.items())
+        return {key: picture for key, picture in found if picture is not None}

@@ -32,7 +32,9 @@ def _section(section: Section) -> Iterator[str]:
     yield from (f"## {escaped(section.title)}", "")
     if section.lead:
         yield from (escaped(section.lead), "")
+    if section.notes and section.key == "verdict":  # what must be known before any figure is read
+        yield from (*(f"- {escaped(note)}" for note in section.notes), "")
     for table in (*section.tables, *(table for pair in section.pairs for table in pair)):
         yield from (markdown(table), "")
-    if section.notes:
+    if section.notes and section.key != "verdict":
         yield from (*(f"- {escaped(note)}" for note in section.notes), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from loadtests.comparison import capacity_subject, closed_subject, flat, open_subject
+from loadtests.report import box
 from loadtests.results import MIXES, Capacity, Cell, Mix, OpenRun, Run, Server, ShapeRun
 from topfive_loadgen.percentiles import Latencies
 from topfive_loadgen.tables import (
@@ -18,6 +19,7 @@ from topfive_loadgen.tables import (
     latency_columns,
     numbers,
     one,
+    percent,
     texts,
 )
 
@@ -51,7 +53,9 @@ def _peaks(run: Run) -> Iterator[tuple[str, str, str]]:
         settled = [cell for cell in cells_of(run, mix) if cell.settled]
         if settled:
             best = max(settled, key=lambda cell: cell.throughput)
-            yield f"peak throughput, {mix}", f"{one(best.throughput)} images/s", workers_in_words(best.workers)
+            errors = f"; {percent(best.error_ratio)} errors" if best.errors else ""
+            where = workers_in_words(best.workers) + errors
+            yield f"peak throughput, {mix}", f"{one(best.throughput)} images/s", where
 
 
 def _tails(run: Run) -> Iterator[tuple[str, str, str]]:
@@ -96,6 +100,8 @@ def _closed(mix: str, cells: Sequence[Cell]) -> Table:
 
 def _cell_flags(cell: Cell) -> str:
     unsettled = "" if cell.settled else f"not settled in {len(cell.windows)} windows"
+    if cell.cut:
+        unsettled = "cut short: the server was lost"
     return "; ".join(filter(None, (unsettled, few_samples(cell.latency))))
 
 
@@ -138,6 +144,24 @@ def errors(run: Run) -> list[Table]:
     subjects, kinds, counts = zip(*lines, strict=True)
     return [
         Table("", [texts("where", subjects), texts("what", kinds), numbers("how often", counts, decimals=0)]),
+    ]
+
+
+def gaps(run: Run) -> list[Table]:
+    """When the server did not tell its metrics or its health."""
+    if not run.gaps:
+        return []
+    what = {"metrics": "its metrics", "health": "its health"}
+    return [
+        Table(
+            "What the server did not tell",
+            [
+                texts("what", [what[gap.of] for gap in run.gaps]),
+                texts("when", [box.between(gap.began, gap.ended) for gap in run.gaps]),
+                numbers("seconds", [gap.ended - gap.began for gap in run.gaps], decimals=1),
+                numbers("questions", [gap.count for gap in run.gaps], decimals=0),
+            ],
+        )
     ]
 
 

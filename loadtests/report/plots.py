@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from loadtests.report import wanted
 from loadtests.report.measured import cells_of, probes_of, workers_in_words
+from loadtests.report.scene import Scene
 from loadtests.results import MIXES, Cell, Mix, OpenRun, Run
 from topfive_loadgen.drawing import (
     COLOURS,
@@ -18,8 +20,8 @@ from topfive_loadgen.drawing import (
     LINES,
     MARKERS,
     MIDDLE,
+    PAPER,
     SEQUENCE,
-    canvas,
     latency_axis,
     named,
     one_legend,
@@ -32,30 +34,27 @@ _FAR = 10
 _NINES = (50, 90, 99, 99.9, 99.99)
 
 
-def throughput(run: Run, baseline: Run | None) -> Canvas | None:
-    """Latency against throughput, a panel for each mix."""
+def throughput(scene: Scene) -> Canvas | None:
+    """Latency against throughput, a panel for each mix; the objectives are ticks across the points they are for."""
+    run, baseline = scene.run, scene.baseline
     mixes = [mix for mix in MIXES if any(cell.latency for cell in cells_of(run, mix))]
     if not mixes:
         return None
-    drawn, panels = _panels(len(mixes), height=3.9)
+    drawn, panels = scene.panels(len(mixes), height=3.9)
     for mix, axes in zip(mixes, panels, strict=True):
         shown = _closed_curve(axes, cells_of(run, mix), colour=COLOURS[mix], alpha=1.0, whose="")
         if baseline:
             shown += _closed_curve(axes, cells_of(baseline, mix), colour=MIDDLE, alpha=0.9, whose="baseline’s ")
         opened = [each for each in run.open if each.mix == mix and each.valid and each.latency]
         shown += _points(axes, opened)
+        shown += wanted.closed(axes, scene, mix)
         shown += _floor(axes, run, least=min(shown))
         axes.set_title(f"{mix} queries")
-        axes.set_xlabel("images/s")
+        axes.set_xlabel("right answers, images/s")
         axes.set_xlim(left=0)
         latency_axis(axes, shown)
-    one_legend(drawn, *panels, columns=4)
+    one_legend(drawn, *panels, columns=scene.columns(4))
     return drawn
-
-
-def _panels(count: int, *, height: float) -> tuple[Canvas, list[Axes]]:
-    drawn = canvas(height)
-    return drawn, list(drawn.subplots(1, count, squeeze=False)[0])
 
 
 def _closed_curve(axes: Axes, cells: Sequence[Cell], *, colour: str, alpha: float, whose: str) -> list[float]:
@@ -70,7 +69,7 @@ def _closed_curve(axes: Axes, cells: Sequence[Cell], *, colour: str, alpha: floa
     unsettled = [(cell.throughput, each) for cell, each in measured if not cell.settled]
     for percentile, marker in (("p50", "o"), ("p99", "s")):
         hollow = [getattr(each, percentile) * MS for _, each in unsettled]
-        axes.plot([x for x, _ in unsettled], hollow, marker, color=colour, markerfacecolor="white")
+        axes.plot([x for x, _ in unsettled], hollow, marker, color=colour, markerfacecolor=PAPER)
     if not whose:
         for cell, each in measured:
             place = (cell.throughput, each.p99 * MS)
@@ -83,7 +82,7 @@ def _points(axes: Axes, opened: Sequence[OpenRun]) -> list[float]:
     if not rows:
         return []
     across, p50, p99 = zip(*((x, each.p50 * MS, each.p99 * MS) for x, each in rows), strict=True)
-    axes.plot(across, p50, "^", color=INK, markerfacecolor="white", label="open loop p50")
+    axes.plot(across, p50, "^", color=INK, markerfacecolor=PAPER, label="open loop p50")
     axes.plot(across, p99, "^", color=INK, label="open loop p99")
     return [*p50, *p99]
 
@@ -101,13 +100,13 @@ def _floor(axes: Axes, run: Run, *, least: float) -> list[float]:
     return [floor]
 
 
-def distributions(run: Run, baseline: Run | None) -> Canvas | None:
-    """Percentiles on an axis of nines, as HdrHistogram draws them."""
-    del baseline  # not drawn: there would be too many lines
+def distributions(scene: Scene) -> Canvas | None:
+    """Percentiles on an axis of nines, as HdrHistogram draws them. No baseline: there would be too many lines."""
+    run = scene.run
     mixes = [mix for mix in MIXES if any(cell.latency for cell in cells_of(run, mix))]
     if not mixes:
         return None
-    drawn, panels = _panels(len(mixes), height=3.9)
+    drawn, panels = scene.panels(len(mixes), height=3.9)
     for mix, axes in zip(mixes, panels, strict=True):
         measured = [(cell.workers, cell.latency) for cell in cells_of(run, mix) if cell.latency]
         for number, (workers, latency) in enumerate(measured):
@@ -116,11 +115,15 @@ def distributions(run: Run, baseline: Run | None) -> Canvas | None:
         axes.set_xscale("log")
         axes.set_xlim(1, max(1000.0, *(_nines(latency)[-1] for _, latency in measured)) * 1.1)
         axes.xaxis.set_major_locator(FixedLocator([100 / (100 - nine) for nine in _NINES]))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 - 100 / x:.4g} %"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 - 100 / x:.4g}"))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("percentile")
-        latency_axis(axes, [value * MS for _, latency in measured for _, value in _curve(latency)])
-    one_legend(drawn, *panels)
+        axes.set_xlabel("percentile of right answers, %")
+        shown = [value * MS for _, latency in measured for _, value in _curve(latency)]
+        shown += wanted.percentiles(
+            axes, scene, mix, colours=dict(zip([w for w, _ in measured], SEQUENCE, strict=False))
+        )
+        latency_axis(axes, shown)
+    one_legend(drawn, *panels, columns=scene.columns(6))
     return drawn
 
 
@@ -140,23 +143,23 @@ def _distribution(axes: Axes, latency: Latencies, *, number: int, label: str) ->
     axes.plot(_nines(latency)[-1:], values[-1:], MARKERS[number % len(MARKERS)], color=colour)
 
 
-def stages(run: Run, baseline: Run | None) -> Canvas | None:
+def stages(scene: Scene) -> Canvas | None:
     """Stacked bars: the stages of a request's time in the server."""
-    del baseline
+    run = scene.run
     told = {mix: [cell for cell in cells_of(run, mix) if cell.server and cell.server.stages] for mix in MIXES}
     mixes = [mix for mix, cells in told.items() if cells]
     if not mixes:
         return None
-    drawn, panels = _panels(len(mixes), height=3.2)
+    drawn, panels = scene.panels(len(mixes), height=3.2)
     known = {name for cells in told.values() for cell in cells if cell.server for name in cell.server.stages}
     names = [*(name for name in STAGES if name in known), *sorted(known.difference(STAGES))]
     for mix, axes in zip(mixes, panels, strict=True):
         _stack(axes, told[mix], names)
         axes.set_title(f"{mix} queries")
         axes.set_xlabel("workers")
-        axes.set_ylabel("ms")
+        axes.set_ylabel("mean time, ms")
         axes.grid(visible=False, axis="x")
-    one_legend(drawn, *panels)
+    one_legend(drawn, *panels, columns=scene.columns(6))
     return drawn
 
 
@@ -166,35 +169,29 @@ def _stack(axes: Axes, cells: Sequence[Cell], names: Sequence[str]) -> None:
     for number, name in enumerate(names):
         heights = [(cell.server.stages.get(name) or 0) * MS if cell.server else 0 for cell in cells]
         colour, hatch = SEQUENCE[number % len(SEQUENCE)], HATCHES[number % len(HATCHES)]
-        axes.bar(places, heights, 0.62, bottom=bottom, color=colour, hatch=hatch, label=name, edgecolor="white")
+        axes.bar(places, heights, 0.62, bottom=bottom, color=colour, hatch=hatch, label=name, edgecolor=PAPER)
         bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
 
 
-def knee(run: Run, baseline: Run | None) -> Canvas | None:
+def knee(scene: Scene) -> Canvas | None:
     """Latency against the offered rate, for all open loops and probes."""
-    del baseline
+    run = scene.run
     tried: dict[Mix, list[OpenRun]] = {mix: _tried(run, mix) for mix in MIXES}
     mixes = [mix for mix, runs in tried.items() if runs]
     if not mixes:
         return None
-    drawn, panels = _panels(len(mixes), height=3.9)
+    drawn, panels = scene.panels(len(mixes), height=3.9)
     for mix, axes in zip(mixes, panels, strict=True):
         shown: list[float] = []
         style: dict[str, Any] = {"color": COLOURS[mix]}
         for name, line, of in _PERCENTILES:
             shown += _rates(axes, tried[mix], of, label=name, line=line, **style)
-        objectives = [capacity for capacity in run.capacities if capacity.mix == mix]
-        for wanted in sorted({capacity.p99_at_most * MS for capacity in objectives}):
-            axes.axhline(wanted, color=INK, linestyle=(0, (4, 3)), linewidth=1)
-            axes.annotate(
-                f"p99 ≤ {wanted:g} ms", (0.01, wanted), xycoords=axes.get_yaxis_transform(), va="bottom", fontsize=8
-            )
-            shown.append(wanted)
+        shown += wanted.open_loops(axes, scene, mix)
         axes.set_title(f"{mix} queries")
         axes.set_xlabel("offered, requests/s")
         axes.set_xlim(left=0)
         latency_axis(axes, shown)
-    one_legend(drawn, *panels)
+    one_legend(drawn, *panels, columns=scene.columns(6))
     return drawn
 
 
@@ -224,7 +221,7 @@ def _rates(
             [y for _, y in invalid],
             line[0],
             color=color,
-            markerfacecolor="white",
+            markerfacecolor=PAPER,
             label=f"{label}, INVALID",
         )
     return [value for _, value, _ in points]

@@ -54,6 +54,10 @@ class Aside:
         """Ask the running function to end early."""
         self._ours.send(STOP)
 
+    def has_ended(self, *, within_seconds: float) -> bool:
+        """Whether the function ended, or the process did; waits for that at most so long."""
+        return self._ours.poll(within_seconds)
+
     def result(self) -> Any:
         """What the function returned; an exception that it raised is raised here."""
         outcome, value = self._ours.recv()

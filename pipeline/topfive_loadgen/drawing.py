@@ -19,6 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 COLOURS: Final = {"random": "#0b7285", "complex": "#e8590c"}
 INK, FAINT, MIDDLE = "#495057", "#dee2e6", "#868e96"
+PAPER, WANTED, ALARM = "#ffffff", "#9c36b5", "#c2255c"
 SEQUENCE: Final = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#1c7ed6", "#5c940d", "#862e9c")
 _DASHES: Final = ((6, 1, 1, 1, 1, 1), (1, 1), (8, 3), (4, 1, 1, 1))
 LINES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", *((0, dashes) for dashes in _DASHES))
@@ -42,22 +43,30 @@ STYLE: Final[dict[Any, Any]] = {
     "hatch.color": "white",
 }
 _NO_METADATA: Final = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+_COLOUR: Final = re.compile(r"(\b(?:fill|stroke): )#([0-9a-f]{6})")
+_ATTRIBUTE: Final = re.compile(r'(?<= )fill="#([0-9a-f]{6})"')  # of hatches; only in a style can it be a variable
 _NAMES: Final = re.compile(r'(?<=\bid=")|(?<=url\(#)|(?<=href="#)')
 
 
-def canvas(height: float) -> Canvas:
-    """An empty figure, as wide as a page."""
-    return Canvas(figsize=(WIDTH, height), layout="constrained")
+def canvas(height: float, *, width: float = WIDTH) -> Canvas:
+    """An empty figure, as wide as a page; in inches."""
+    return Canvas(figsize=(width, height), layout="constrained")
 
 
-def svg(drawn: Canvas, *, name: str) -> str:
-    """The element `<svg>`; ids in it begin with `name`, because a page holds several plots."""
+def svg(drawn: Canvas, *, name: str, label: str = "") -> str:
+    """The element `<svg>`; ids in it begin with `name`, because a page holds several plots.
+
+    Each colour is a variable of CSS with the colour itself as its default, `var(--plot-0b7285, #0b7285)`: a page may
+    set others for a dark ground. `label`: the name for who does not see it.
+    """
     file = StringIO()
     with mpl.rc_context(STYLE):
         drawn.savefig(file, format="svg", metadata=_NO_METADATA, transparent=True)
     text = file.getvalue()
     text = _NAMES.sub(f"{name}-", text[text.index("<svg") :])
-    return text.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)
+    text = _ATTRIBUTE.sub(r'style="fill: #\1"', text)
+    text = _COLOUR.sub(r"\1var(--plot-\2, #\2)", text)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{label or name}" ', 1)
 
 
 def milliseconds(axis: Axis) -> None:
@@ -75,12 +84,15 @@ def latency_axis(axes: Axes, shown: Iterable[float]) -> None:
     if known:
         axes.set_ylim(min(known) / 1.6, max(known) * 1.6)
     milliseconds(axes.yaxis)
-    axes.set_ylabel("ms")
+    axes.set_ylabel("latency, ms")
 
 
-def named(axes: Axes, line: str, label: str) -> None:
+def named(axes: Axes, line: Any, label: str, *, color: str = INK) -> None:
     """Add a line in a neutral colour to the legend; it stands for a line style in all panels."""
-    axes.plot([], [], line, color=INK, label=label)
+    if isinstance(line, tuple):
+        axes.plot([], [], linestyle=line, color=color, label=label)
+    else:
+        axes.plot([], [], line, color=color, label=label)
 
 
 def one_legend(drawn: Canvas, *axes: Axes, columns: int = 6) -> None:

@@ -13,7 +13,6 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -30,11 +29,15 @@ PATIENCE_SECONDS: Final = 20.0
 """How long to wait for answers after the last arrival."""
 BURST: Final = 8  # requests sent before answers are looked at, so that a late generator does not make answers late too
 NO_ANSWER: Final = f"no answer within {PATIENCE_SECONDS:g} s of the last arrival"
+BROKEN_OFF: Final = "no answer when the run was broken off"
 NOT_SENT: Final = "not sent: no connection became free"
 
 
 def drive(plan: OpenLoad, *, stop: Connection | None = None) -> Done:
-    """Send each request when it is due, until `stop` is readable or the schedule ends; then wait for the answers."""
+    """Send each request when it is due, until `stop` is readable or the schedule ends; then wait for the answers.
+
+    What can be read from `stop` a second time ends the wait, too.
+    """
     address = Address.of(plan.url, cafile=plan.cafile)
     messages = [message(request) for request in plan.requests]
     gc.collect()
@@ -67,6 +70,7 @@ class _Generator:
         self._waits = False  # whether a due request waits for a connection
         self._freed_at = 0.0  # the end of the last such wait
         self._starved = 0
+        self._ends_early = False
 
     async def run(self, address: Address, stop: Connection | None) -> Done:
         self._loop = loop = asyncio.get_running_loop()
@@ -137,10 +141,10 @@ class _Generator:
         if self._due is None and not self._under_way and not self._over.done():
             self._over.set_result(None)
 
-    def _give_up(self) -> None:
+    def _give_up(self, reason: str = NO_ANSWER) -> None:
         """Record requests that are unanswered or unsent as errors."""
         for line, (request, scheduled, sent, held) in self._under_way.items():
-            self._samples.append(Sample(request, scheduled, sent, self._now(), None, NO_ANSWER, held))
+            self._samples.append(Sample(request, scheduled, sent, self._now(), None, reason, held))
             line.abort()
         self._under_way.clear()
         now = self._now()
@@ -152,9 +156,15 @@ class _Generator:
         self._end_if_over()
 
     def _end_early(self, stop: Connection) -> None:
-        self._loop.remove_reader(stop.fileno())
-        with suppress(EOFError):  # the parent process has died, so no process waits for the rest
+        """Send no more; asked again, wait for no answer either."""
+        try:
             stop.recv()
+        except EOFError:  # the parent process has died, so no process waits for the rest
+            self._loop.remove_reader(stop.fileno())
+        if self._ends_early:
+            self._give_up(BROKEN_OFF)
+            return
+        self._ends_early = True
         self._due, self._seconds = None, min(self._plan.seconds, self._now())
         self._patience.cancel()
         self._patience = self._loop.call_later(PATIENCE_SECONDS, self._give_up)

@@ -9,6 +9,8 @@ import pytest
 
 from loadtests import corpus, query_files
 from loadtests.closed_loop import points, run_shape
+from loadtests.course import Course
+from loadtests.liveness import Liveness
 from loadtests.locust_process import GeneratorFailed, Load
 from loadtests.oracle import Oracle
 from loadtests.recorder import Sample
@@ -65,5 +67,6 @@ def test_a_shape_whose_generator_dies_is_no_shape(service: ServingProcess, tmp_p
             if one.status() != psutil.STATUS_ZOMBIE and "locust" in one.cmdline():
                 one.kill()
 
+    course = Course(zero=0.0, say=kill, following=Liveness(zero=0.0))
     with pytest.raises(GeneratorFailed, match="Locust ended with -9"):
-        run_shape("soak", load, ShapeSize(users=1, seconds=60.0), progress=kill)
+        run_shape("soak", load, ShapeSize(users=1, seconds=60.0), course)

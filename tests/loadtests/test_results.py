@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadtests.results import Cell, OpenRun, Run, UnreadableRun, Window, load, save
+from loadtests.results import Cell, OpenRun, Run, UnreadableRun, Window, load, save, totals
 from tests.testkit.stored_run import stored_run
 
 _NUMBERS = st.floats(min_value=0, max_value=1e9, allow_subnormal=False)
@@ -57,6 +57,7 @@ _RUNS = st.builds(
     open=st.just([]),
     capacities=st.just([]),
     moments=st.just([]),
+    gaps=st.just([]),
 )
 
 
@@ -111,6 +112,24 @@ def test_an_error_ratio_is_of_all_answers() -> None:
     assert cell.error_ratio == pytest.approx(3 / (cell.latency.count + 3))
     assert replace(cell, latency=None).error_ratio == 1
     assert replace(cell, latency=None, errors={}).error_ratio == 0
+
+
+def test_totals_are_of_the_server_under_test_and_count_only_right_answers() -> None:
+    run = stored_run()
+    cell, loop = run.closed[0], run.open[0]
+    assert cell.latency is not None
+    assert loop.latency is not None
+    few = replace(
+        run,
+        closed=[replace(cell, errors={"429 queue_full": 7})],
+        open=[replace(loop, errors={})],
+        shapes=(),
+        capacities=(),
+    )
+    assert few.null is not None
+    found = totals(few)
+    assert (found.right, found.wrong) == (cell.latency.count + loop.latency.count, 7)
+    assert found.error_ratio == pytest.approx(7 / (7 + found.right))
 
 
 def test_an_open_loop_with_a_fault_is_not_valid() -> None:
