@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client.metrics import MetricWrapperBase
 
 from topfive.observe.metrics import BATCH_SIZE_BUCKETS, DURATION_BUCKETS, REASONS, STAGES, Metrics
+from topfive.observe.trial_metrics import ARMS, DROPS, SHADOW_ARMS
 
 _HEAD: Final = """\
 # Metrics
@@ -37,7 +38,9 @@ sum by (stage) (rate(topfive_stage_duration_seconds_count[1m]))` |
 
 def metrics_page() -> str:
     """The page as it should be."""
-    found = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
+    metrics = Metrics()
+    members = (*vars(metrics).values(), *vars(metrics.trials).values())
+    found = [metric for metric in members if isinstance(metric, MetricWrapperBase)]
     return _HEAD + "\n".join(map(_row, found)) + "\n\n" + _values() + "\n" + _QUERIES
 
 
@@ -59,6 +62,8 @@ def _values() -> str:
 |---|---|
 | `stage` | {listed(STAGES)} |
 | `reason` of `topfive_rejected_total` | {listed(REASONS)}; each counts from 0 |
+| `reason` of `topfive_shadow_dropped_total` | {listed(DROPS)}; each counts from 0 |
+| `arm` of a shadow's times, of a canary | {listed(SHADOW_ARMS)}; {listed(ARMS)} |
 | buckets of durations, in seconds | {listed(DURATION_BUCKETS)} |
 | buckets of batch sizes | {listed(BATCH_SIZE_BUCKETS)} |
 

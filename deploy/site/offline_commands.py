@@ -16,6 +16,7 @@ from topfive_pipeline.commands.experiments import compare_runs, export_runs, lis
 from topfive_pipeline.commands.exporting import export_model
 from topfive_pipeline.commands.importing import import_model
 from topfive_pipeline.commands.optimising import optimise_model
+from topfive_pipeline.commands.shadow import report
 from topfive_pipeline.commands.tuning import tune_model
 
 _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
@@ -33,11 +34,12 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("experiments show", show_run, ""),
     ("experiments compare", compare_runs, ""),
     ("experiments export", export_runs, ""),
+    ("shadow report", report, "How to set a shadow: [Try a version on live traffic](rollout.md)."),
     ("export", export_model, "It needs the extra `export`, with PyTorch; nothing else does."),
 )
 
 _HEAD: Final = """\
-# Commands: import, check, example, optimise, tune, evaluate, experiments, export
+# Commands: import, check, example, optimise, tune, evaluate, experiments, shadow, export
 
 Every flag of the commands beside the server, with its default. They need the extra `import`:
 `pip install 'topfive[import]'` brings onnx, typer and rich, and no PyTorch. `topfive import --help` says the same. What

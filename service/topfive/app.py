@@ -38,6 +38,7 @@ from topfive.http.infer import InferHandler
 from topfive.http.models import models_router
 from topfive.http.page import page_router
 from topfive.http.prefix import without
+from topfive.http.rollout import rollout_router
 from topfive.machine.cores import share_of_cores, usable_cores
 from topfive.machine.cpu_features import dot_products_of_bytes
 from topfive.observe.logs import RequestLog, texts_for
@@ -163,6 +164,7 @@ def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastA
     app.router.routes.extend(infer_route(path, app.infer) for path in infer.ROUTES)
     app.include_router(health_router(serving))
     app.include_router(models_router(serving))
+    app.include_router(rollout_router(serving))
     app.include_router(page_router())
     add_docs(app, root_path=settings.root_path)
     _add_error_handlers(app)

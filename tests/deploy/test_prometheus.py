@@ -52,6 +52,23 @@ def answers(*, slow: float, each_step: float = 100, steps: int) -> dict[str, str
     return {**requests(each_step=each_step, steps=steps), bucket: f"0+{each_step * (1 - slow)}x{steps}"}
 
 
+TRIED: Final = {"service": "service", "model": "m", "target": "m:2"}
+CANARIED: Final = {"service": "service", "model": "m", "version": "2"}
+CANARY: Final = f'topfive_canary_rolled_back{{{HERE}, model="m", version="2"}}'
+
+
+def compared(*, yes: float = 0, no: float = 0) -> dict[str, str]:
+    """Counters of a shadow's images a minute, by whether both agree."""
+    series = f'topfive_shadow_compared_total{{{HERE}, model="m", target="m:2", agrees="'
+    return {f'{series}yes"}}': f"0+{yes}x60", f'{series}no"}}': f"0+{no}x60"}
+
+
+def dropped(**reasons: float) -> dict[str, str]:
+    """Counters of images a minute that the shadow did not answer, by reason."""
+    series = f'topfive_shadow_dropped_total{{{HERE}, model="m", target="m:2", reason="'
+    return {f'{series}{reason}"}}': f"0+{each_minute}x60" for reason, each_minute in reasons.items()}
+
+
 def traffic(**values: str) -> dict[str, str]:
     """Counters of requests by status, as in `_429="0+1x10"`."""
     return {
@@ -243,6 +260,14 @@ CASES: Final = (
     Case("TopfiveQueueWait", "not below half of the objective", waits(le=0.05, steps=80), "10m"),
     Case("TopfiveBatchFailures", "one", {FAILED: "0x8 1x8"}, "3m", MODEL, "1"),
     Case("TopfiveBatchFailures", "not those of long ago", {FAILED: "0x4 1x80"}, "15m"),
+    Case("TopfiveShadowDisagrees", "one in ten", compared(yes=9, no=1), "40m", TRIED, "10%", "1m"),
+    Case("TopfiveShadowDisagrees", "not one in forty", compared(yes=39, no=1), "40m", None, "", "1m"),
+    Case("TopfiveShadowDisagrees", "not of a few", compared(yes=0.5, no=0.5), "40m", None, "", "1m"),
+    Case("TopfiveShadowFails", "half", compared(yes=9) | dropped(failed=5, timeout=4), "40m", TRIED, "50%", "1m"),
+    Case("TopfiveShadowFails", "all, absent", compared() | dropped(absent=9), "40m", TRIED, "100%", "1m"),
+    Case("TopfiveShadowFails", "not for busy cores", compared(yes=9) | dropped(full=9, busy=90), "40m", None, "", "1m"),
+    Case("TopfiveCanaryRolledBack", "at once", {CANARY: "0x4 1x8"}, "2m", CANARIED),
+    Case("TopfiveCanaryRolledBack", "not once it is on again", {CANARY: "0x4 1x8 0x8"}, "4m"),
 )
 
 

@@ -95,6 +95,9 @@ def test_every_path_is_documented(openapi: dict[str, Any]) -> None:
         "/v2/repository/index": {"post"},
         "/v2/repository/models/{model}/load": {"post"},
         "/v2/repository/models/{model}/unload": {"post"},
+        "/v1/rollout": {"get"},
+        "/v1/rollout/canary/stop": {"post"},
+        "/v1/rollout/canary/resume": {"post"},
         "/metrics": {"get"},
     }
     operations = [operation for methods in openapi["paths"].values() for operation in methods.values()]

@@ -92,13 +92,15 @@ class Batcher:
         deadline: float = _NEVER,
         priority: int = 0,
         abandoned: Callable[[], bool] = bool,
+        in_background: bool = False,
     ) -> list[Outcome]:
         """Run `payloads` (of one request, any shapes), in batches with other items; all enter the queue or none does.
 
         The caller is inside the `room`, and has just given back the places that it held for them. `deadline`: monotonic
         second by which there must be an outcome. `priority`: as on Triton, 1 is the best and 0 the model's default.
-        `abandoned`: called just before dispatch; true if the client has hung up. Raises `QueueFull`, `NotReady`,
-        `TooLarge`, `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
+        `abandoned`: called just before dispatch; true if the client has hung up. `in_background`: no client waits for
+        them, so their batch leaves the other slots' cores alone. Raises `QueueFull`, `NotReady`, `TooLarge`,
+        `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
         """
         self.room.check_places(len(payloads), sum(payload.nbytes for payload in payloads))
         now = self._clock.now()
@@ -113,6 +115,7 @@ class Batcher:
                 priority=level,
                 waiter=loop.create_future(),
                 abandoned=abandoned,
+                in_background=in_background,
             )
             for payload in payloads
         ]
@@ -205,7 +208,7 @@ class Batcher:
 
     def _hand_over(self, batch: list[Item]) -> None:
         try:
-            alone = self.would_run_alone
+            alone = self.would_run_alone and not any(item.in_background for item in batch)
             if wanted := self._answers.still_there(batch):
                 handed = HandedBatch(wanted, self._clock, submissions=self._submissions, alone=alone)
                 self._running.start(handed, on_end=self._end)

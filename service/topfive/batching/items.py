@@ -32,7 +32,8 @@ class Item:
     `key`: only items of equal key are batched together. `payload`: the tensor, opaque to the queue. `nbytes`: what it
     counts against the byte bound. `deadline`: the monotonic second by which its caller must have an answer; it is not
     dispatched after that. `priority`: its level, as `QueueLimits.level` gives it. The batcher uses `waiter`, the future
-    of the outcome, and `abandoned`, which says whether the client has hung up; the queue does not.
+    of the outcome, `abandoned`, which says whether the client has hung up, and `in_background`, which says that no
+    client waits; the queue does not.
     """
 
     key: Any
@@ -45,6 +46,7 @@ class Item:
     state: ItemState = ItemState.QUEUED
     waiter: Any = field(default=None, repr=False)
     abandoned: Callable[[], bool] = field(default=bool, repr=False)
+    in_background: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _PURPOSES: Final = {
     "tune": "finds the settings with which a model serves best on this machine",
     "evaluate": "judges models on labelled photos: accuracy, speed, size",
     "experiments": "lists, shows and compares the runs of these commands",
+    "shadow": "reports what a version that is tried on live traffic says",
     "export": "builds the reference model from its published weights",
 }
 _USAGE: Final = 2

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from topfive.config.command_line import PREFIX
 from topfive.ground.client_addresses import read_networks
 from topfive.ground.origins import read_origins
+from topfive.ground.trial_rules import read_canary, read_header, read_shadow
 
 _MIB = 1 << 20
 
@@ -118,6 +119,51 @@ class Settings(BaseSettings):
         gt=0,
         allow_inf_nan=False,
         description="How often the repository is read when model_control is 'poll'.",
+    )
+    shadow: str = Field(
+        "",
+        description="Copies a share of the requests that a model has answered to another version, and compares: "
+        "efficientnet_lite0:2@10%, to version 2 of the same model; efficientnet_lite0=other:1@10%, to another model "
+        "here; efficientnet_lite0=http://host:8000?model=m&version=2@10%, to another service. Clients notice nothing. "
+        "Empty copies nothing.",
+    )
+    shadow_max_images: int = Field(
+        64,
+        ge=1,
+        description="Most images that wait for the shadow. More are not copied, and counted as dropped.",
+    )
+    shadow_max_bytes: int = Field(
+        32 * _MIB,
+        ge=1,
+        description="Most bytes of the images that wait for the shadow; the same holds. A crop that the shadow takes "
+        "as it is has 150 kB; a shadow elsewhere gets the image as it came.",
+    )
+    shadow_timeout_seconds: float = Field(
+        5.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long a shadow at a URL may take for an answer.",
+    )
+    shadow_key_file: Path | None = Field(
+        None,
+        description="File with the API key that a shadow at a URL asks for. None sends none.",
+    )
+    canary: str = Field(
+        "",
+        description="Lets a version answer a share of the requests that name no version: efficientnet_lite0:2@5%. What "
+        "it fails is answered by the live version; if it does worse, it gets no more. Empty has no canary.",
+    )
+    canary_header: str = Field(
+        "x-request-id",
+        description="Header (over gRPC, metadata) by which requests are the canary's or not: those with the same value "
+        "always get the same version, if it names a user, say. A request without it is chosen at random.",
+    )
+    canary_max_slowdown: float = Field(
+        1.5,
+        ge=0,
+        allow_inf_nan=False,
+        description="How many times as long as the live version's an answer of the canary may take on average before "
+        "it is taken back. 0 means any.",
     )
     load_seconds: float = Field(
         120.0,
@@ -348,6 +394,23 @@ class Settings(BaseSettings):
     def _are_origins(cls, value: str) -> str:
         read_origins(value)
         return value
+
+    @field_validator("shadow")
+    @classmethod
+    def _is_shadow(cls, value: str) -> str:
+        read_shadow(value)
+        return value
+
+    @field_validator("canary")
+    @classmethod
+    def _is_canary(cls, value: str) -> str:
+        read_canary(value)
+        return value
+
+    @field_validator("canary_header")
+    @classmethod
+    def _is_header(cls, value: str) -> str:
+        return read_header(value)
 
     @property
     def served_repository(self) -> Path:

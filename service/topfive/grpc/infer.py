@@ -51,6 +51,12 @@ class _Rpc(Report):
         super().__init__(*given(context), started=started)
         self._context = context
 
+    def header(self, name: str) -> bytes | None:
+        """See `Report`."""
+        metadata = self._context.invocation_metadata() or ()
+        found = next((value for key, value in metadata if key == name), None)
+        return found.encode() if isinstance(found, str) else found
+
     def origin(self, clients: ClientAddresses) -> Mapping[str, str]:
         """See `Report`. The peer is `ipv4:127.0.0.1:80`, `ipv6:%5B::1%5D:80` or `unix:…`."""
         peer = unquote(self._context.peer()).partition(":")[2]
@@ -104,13 +110,17 @@ class Infer:
             light = len(rest) <= _LIGHT_BYTES
             read = partial(read_infer, rest, max_bytes=serving.settings.max_json_bytes)
             request = read() if light else await classifier.aside(read, _never_abandoned)
-            model = report.model = serving.models.find(request.model_name, version_of(request.model_version or None))
+            model = report.model = serving.trials.find(
+                request.model_name, version_of(request.model_version or None), report
+            )
             announced = Announced(model, report.started, nbytes=len(message), latest=latest, priority=HIGHEST_PRIORITY)
             understand = partial(parse, request, tensors, model, limits=serving.limits)
-            wanted, result = await classifier.answer(announced, _Door(len(message), understand, light=light))
+            door = _Door(len(message), understand, light=light)
+            wanted, result = await serving.trials.answer(announced, door, report)
+        report.model = result.model
         report.timings = result.timings
         report.images = len(result.rows)
-        return render(model, wanted.id, wanted.outputs, result.rows)
+        return render(result.model, wanted.id, wanted.outputs, result.rows)
 
 
 class _Door:

@@ -42,7 +42,7 @@ class ClassifyHandler:
         parameters = parse_query(exchange.scope["query_string"])
         content_type = exchange.headers.get(b"content-type", b"")
         media_type = media_type_of(content_type)
-        model = exchange.model = serving.models.find(parameters.model, parameters.version)
+        model = exchange.model = serving.trials.find(parameters.model, parameters.version, exchange)
         check_top(model, parameters)
         in_form = is_form(media_type)
         source = parameters.raw_shape() if in_form and parameters.has_size else source_of(media_type, parameters)
@@ -61,9 +61,10 @@ class ClassifyHandler:
         )
         door = _Door(serving, exchange, parameters, content_type, media_type, source)
         try:
-            upload, result = await serving.classifier.answer(announced, door)
+            upload, result = await serving.trials.answer(announced, door, exchange)
         except UndecodableImage as error:
             raise _advised(error, door.upload) from error
+        exchange.model = result.model
         exchange.timings = result.timings
         exchange.images = len(result.rows)
         listed = parameters.count is not None or upload.listed

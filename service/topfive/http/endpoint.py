@@ -93,6 +93,11 @@ class Exchange(Report):
         self.received = self._now()
         return await inflate(body, coding, limit=limit, charge=entry.charge, run=run) if coding else body
 
+    def header(self, name: str) -> bytes | None:
+        """See `Report`; of several, the first."""
+        wanted = name.encode()
+        return next((value for header, value in self.scope["headers"] if header == wanted), None)
+
     def attributes(self) -> Mapping[str, str]:
         """See `Report`."""
         scope = self.scope

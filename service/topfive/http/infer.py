@@ -46,17 +46,17 @@ class InferHandler:
         """See `http.docs.infer`."""
         serving = self._serving
         headers = exchange.headers
-        model = exchange.model = serving.models.find(*_named(exchange.scope["path"]))
+        model = exchange.model = serving.trials.find(*_named(exchange.scope["path"]), exchange)
         json_length = json_length_of(headers.get(_JSON_LENGTH))
         exchange.check_head(max_body_bytes=serving.settings.max_body_bytes)
         limit = self._limit(exchange, json_length)
         announced = Announced(model, exchange.started, nbytes=exchange.length or 0, priority=HIGHEST_PRIORITY)
-        request, result = await serving.classifier.answer(
-            announced, _Door(serving, exchange, model, json_length, limit)
-        )
+        door = _Door(serving, exchange, model, json_length, limit)
+        request, result = await serving.trials.answer(announced, door, exchange)
+        exchange.model = result.model
         exchange.timings = result.timings
         exchange.images = len(result.rows)
-        return _reply(*render(model, request.id, request.outputs, result.rows), headers.get(b"accept-encoding"))
+        return _reply(*render(result.model, request.id, request.outputs, result.rows), headers.get(b"accept-encoding"))
 
     def _limit(self, exchange: Exchange, json_length: int | None) -> int:
         """The most bytes that the body may have. Raises now, by the head alone, what would be raised after reading."""

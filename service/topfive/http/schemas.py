@@ -147,6 +147,55 @@ class IndexEntrySchema(BaseModel):
     reason: str
 
 
+class DisagreementSchema(BaseModel):
+    """An image of which the shadow says something else than the live version."""
+
+    request_id: str
+    image: int = Field(description="Which of the request's images; 0 is the first.")
+    seconds_ago: float
+    live: list[dict[str, object]] = Field(examples=[[{"label": "espresso", "probability": 0.91}]])
+    shadow: list[dict[str, object]]
+
+
+class ShadowSchema(BaseModel):
+    """The shadow of this process."""
+
+    model: str
+    target: str = Field(examples=["efficientnet_lite0:2"])
+    share: float
+    state: str = Field(examples=["answers", "does not answer"])
+    reason: str | None = Field(description="Why the last copy was not answered; null if it was.")
+    waiting_images: int
+    waiting_bytes: int
+    disagreements: list[DisagreementSchema]
+
+
+class ArmSchema(BaseModel):
+    """What this process has counted lately of one arm."""
+
+    requests: int
+    faults: int = Field(description="Requests that came to 500, 503 or 504.")
+    mean_seconds: float | None
+
+
+class CanarySchema(BaseModel):
+    """The canary."""
+
+    model: str
+    version: str
+    share: float
+    state: str = Field(examples=["on", "off", "absent"])
+    reason: str | None = Field(description="Why it is off.")
+    arms: dict[str, ArmSchema]
+
+
+class RolloutSchema(BaseModel):
+    """What is on trial; null where nothing is."""
+
+    shadow: ShadowSchema | None
+    canary: CanarySchema | None
+
+
 Parameters = dict[str, str | int | float | bool]
 
 

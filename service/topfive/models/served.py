@@ -86,8 +86,11 @@ class Models:
             return None
         return self._why_unknown(self._default, is_default=True)
 
-    def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
-        """The model `name` (the default if None) in `version` (the highest if None); raises `UnknownModel`."""
+    def find(self, name: str | None = None, version: int | None = None, *, but: Collection[int] = ()) -> ServedModel:
+        """The model `name` (the default if None) in `version`; raises `UnknownModel`.
+
+        If `version` is None, it is the highest that is not in `but`, or if there is no other, the highest.
+        """
         is_default = name is None
         if name is None:
             name = self._default
@@ -95,7 +98,7 @@ class Models:
         if versions is None:
             raise UnknownModel(self._why_unknown(name, is_default=is_default))
         if version is None:
-            return versions[max(versions)]
+            return versions[max((each for each in versions if each not in but), default=max(versions))]
         if version not in versions:
             served = ", ".join(map(str, versions))
             raise UnknownModel(f"version {version} of model '{name}' is not served; served are: {served}")

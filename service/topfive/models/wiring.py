@@ -79,11 +79,15 @@ def version_of_step(step: EnsembleStep, versions: Sequence[int], ensemble: Store
 
 
 def served_versions(model: StoredModel, stored: Stored) -> tuple[int, ...]:
-    """The versions in which clients find `model`: its own, or for an ensemble the version of its classifier."""
+    """The versions in which clients find `model`: its own, or for an ensemble those of its classifier.
+
+    A step that names a version leaves only that one.
+    """
     if not model.config.steps:
         return model.versions
     step = model.config.steps[-1]
-    return (version_of_step(step, stored[step.model].versions, model),)
+    versions = stored[step.model].versions
+    return versions if step.version == -1 else (version_of_step(step, versions, model),)
 
 
 def _unused(stored: Stored) -> list[str]:

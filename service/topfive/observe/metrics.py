@@ -1,8 +1,8 @@
-"""The Prometheus metrics; only this module and `observe.metrics_files` import Prometheus' client library.
+"""The Prometheus metrics; only the modules `observe.*metrics*` import Prometheus' client library.
 
-What lives here: the definition of all metrics, and their exposition. A request's times are also in its log line and its
-`Server-Timing` header. With several worker processes, the library keeps its values in files of a shared folder, and
-`exposition` adds up the processes.
+What lives here: the definition of the metrics, but for those of trials (`observe.trial_metrics`), and their exposition.
+A request's times are also in its log line and its `Server-Timing` header. With several worker processes, the library
+keeps its values in files of a shared folder, and `exposition` adds up the processes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from topfive.ground.statuses import HTTP
 from topfive.ground.types import Fill, Timings
 from topfive.machine.usage import Usage
 from topfive.observe.metrics_files import add_to_the_dead, keep_room
+from topfive.observe.trial_metrics import TrialMetrics
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -189,6 +190,7 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.trials = TrialMetrics(registry)
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
         return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from topfive import __version__
 from topfive.ground.errors import UnknownModel
-from topfive.models.served import Models
 from topfive.repository.precision import computes_in, precision_of
 from topfive.serving.serving import Serving
 
@@ -79,7 +78,7 @@ def announcement(serving: Serving, *, scheme: str, port: int, grpc_port: int | N
     return Announcement(
         url=f"{scheme}://{host}:{port}",
         grpc="" if grpc_port is None else f"{host}:{grpc_port}",
-        models=_models(serving, serving.models),
+        models=_models(serving),
         cores=serving.cores,
         listens_everywhere=settings.host in _ANY,
         needs_key=settings.api_keys_file is not None,
@@ -106,19 +105,19 @@ def is_last_of(workers: int, folder: Path, pid: int) -> bool:
     return True
 
 
-def _models(serving: Serving, models: Models) -> dict[str, AnnouncedModel]:
+def _models(serving: Serving) -> dict[str, AnnouncedModel]:
     """The models that clients call, without those that are only steps of an ensemble."""
     stored = serving.stored
     steps = {step.model for model in stored.values() for step in model.config.steps}
     found = {}
     for name in stored.keys() - steps:
         try:
-            version = models.find(name).version
+            version = serving.trials.live(name).version
         except UnknownModel:  # a graph that prepares images, but is no ensemble's step
             continue
         last = stored[name].config.steps
         classifier = stored[last[-1].model] if last else stored[name]
-        config, graph = classifier.config, classifier.graph_path(max(classifier.versions))
+        config, graph = classifier.config, classifier.graph_path(version)
         here = serving.settings.backend == "embedded"
         precision = computes_in(graph, config) if here else precision_of(graph)
         found[name] = AnnouncedModel(version, precision, config.engine if here else "")

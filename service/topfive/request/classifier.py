@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from topfive.backends.base import Row
+from topfive.batching.batch import Payload
 from topfive.ground.clock import Clock
 from topfive.ground.errors import ClientDisconnected, MalformedRequest
 from topfive.ground.types import Timings
@@ -108,11 +109,15 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The answer to one request: the outputs of each image, in the request's order, and the model that gave them."""
+    """The answer to one request: the outputs of each image, in the request's order, and the model that gave them.
+
+    `payloads`: what the model's batcher got of each image.
+    """
 
     model: ServedModel
     rows: Sequence[Row]
     timings: Timings
+    payloads: Sequence[Payload] = ()
 
 
 class Classifier:
@@ -125,7 +130,7 @@ class Classifier:
     def __init__(self, *, admission: Admission, preparation: Preparation, pool: WorkerPool, clock: Clock) -> None:
         self._admission = admission
         self._preparation = preparation
-        self._payloads = Payloads(preparation, clock)
+        self.payloads = Payloads(preparation, clock)
         self.pool = pool
         self._understanding = asyncio.Lock()
 
@@ -164,13 +169,13 @@ class Classifier:
     ) -> Classification:
         """Take places, prepare the images, run them and return their outputs; the body is whole and understood."""
         body, source = asked.body, asked.source
-        prices = self._payloads.prices(model, body, source)
+        prices = self.payloads.prices(model, body, source)
         wait = self._preparation.check(prices, deadline=deadline) if prices else 0.0
         is_near = not any(price.is_dear for price in prices)
         entry.begin(count_of(source), deadline=deadline - wait, priority=asked.priority, is_near=is_near)
         if prices and is_abandoned():
             raise ClientDisconnected("the client hung up after its body")
-        prepared = await self._payloads.prepare(model, body, source, prices, deadline=deadline, abandoned=is_abandoned)
+        prepared = await self.payloads.prepare(model, body, source, prices, deadline=deadline, abandoned=is_abandoned)
         entry.release_places()
         outcomes = await model.batcher.submit(
             prepared.payloads, deadline=deadline, abandoned=is_abandoned, priority=asked.priority
@@ -181,4 +186,4 @@ class Classifier:
             queue_seconds=prepared.wait_seconds + max(outcome.queue_seconds for outcome in outcomes),
             inference_seconds=max(outcome.inference_seconds for outcome in outcomes),
         )
-        return Classification(model, [outcome.row for outcome in outcomes], timings)
+        return Classification(model, [outcome.row for outcome in outcomes], timings, prepared.payloads)

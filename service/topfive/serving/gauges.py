@@ -10,6 +10,9 @@ import logging
 from collections.abc import Callable
 
 from topfive.access.connections import Connections
+from topfive.config.settings import Settings
+from topfive.machine.cores import core_limit
+from topfive.machine.memory import memory_limit
 from topfive.machine.usage import read_usage
 from topfive.models.live import LiveModels
 from topfive.observe.metrics import Metrics
@@ -35,6 +38,13 @@ class Gauges:
         self._admission = admission
         self._live = live
         self._failing: set[str] = set()
+
+    def publish_limits(self, settings: Settings) -> None:
+        """Set the gauges of bounds, which do not change."""
+        self._metrics.in_flight_limit.set(settings.max_in_flight_requests)
+        self._metrics.in_flight_bytes_limit.set(settings.max_in_flight_bytes)
+        self._metrics.connections_limit.set(settings.max_connections)
+        self._metrics.publish_limits(cores=core_limit(), memory_bytes=memory_limit())
 
     def publish(self) -> None:
         """Set all gauges to their present values."""

@@ -34,18 +34,23 @@ class Report:
     `started`, and `received`, when the body was whole, are monotonic seconds of the service's clock.
     """
 
-    __slots__ = ("error", "images", "model", "nbytes", "received", "request_id", "started", "timings", "trace")
+    __slots__ = ("arm", "error", "images", "model", "nbytes", "received", "request_id", "started", "timings", "trace")
 
     def __init__(self, given_id: bytes | None, trace: TraceContext | None = None, *, started: float = 0.0) -> None:
         self.request_id = request_id_of(given_id)
         self.trace = trace
         self.started = started
         self.received: float | None = None
+        self.arm: str | None = None
         self.error: TopfiveError | None = None
         self.model: ServedModel | None = None
         self.images = 0
         self.nbytes = 0
         self.timings: Timings | None = None
+
+    def header(self, name: str) -> bytes | None:
+        """The value of the header `name` (lower case), None if the request has none."""
+        return None
 
     def attributes(self) -> Mapping[str, str]:
         """Further facts that its protocol knows, named as in OpenTelemetry; for its span."""

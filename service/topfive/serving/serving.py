@@ -20,8 +20,6 @@ from topfive.ground.client_addresses import ClientAddresses, read_networks
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendFailure, NotReady, TopfiveError
 from topfive.ground.lifecycle import Bell, Lifecycle, State
-from topfive.machine.cores import core_limit
-from topfive.machine.memory import memory_limit
 from topfive.machine.workers import WorkerPool
 from topfive.models.control import ModelControl
 from topfive.models.live import LiveModels
@@ -36,6 +34,7 @@ from topfive.request.preparing.preparation import Preparation
 from topfive.serving.bounds import connection_limits, decoding_rules, image_limits, preparing_limits, queue_defaults
 from topfive.serving.gauges import Gauges
 from topfive.serving.reporting import Tracing
+from topfive.serving.trying import make_trials
 from topfive.serving.upkeep import Upkeep
 
 logger = logging.getLogger("topfive")
@@ -55,6 +54,7 @@ class Serving:
     rings when the models or the state change. `on_ready` is called once, when the first model is served. `on_fatal` is
     called when the process should end, with `failure` set. `is_stuck`: a call does not end; the watchdog found it, or
     `stop` has waited for it as long as it may. `leaves_threads`: a load was given up, and its thread did not end.
+    `trials`: what finds the model of a request, and answers it.
     """
 
     def __init__(
@@ -117,6 +117,7 @@ class Serving:
             poll_seconds=settings.poll_seconds if settings.model_control == "poll" else None,
             fail=self.fail,
         )
+        self.trials = make_trials(self)
         self._leaving = asyncio.Event()
         self._ends = math.inf
         self._pools: list[WorkerPool] = []
@@ -166,10 +167,7 @@ class Serving:
         )
         self.connections.start()
         self.metrics.process_started()
-        self.metrics.in_flight_limit.set(self.settings.max_in_flight_requests)
-        self.metrics.in_flight_bytes_limit.set(self.settings.max_in_flight_bytes)
-        self.metrics.connections_limit.set(self.settings.max_connections)
-        self.metrics.publish_limits(cores=core_limit(), memory_bytes=memory_limit())
+        self.gauges.publish_limits(self.settings)
         self._upkeep.start(self._loader(compute), self._stored)
         self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
         self._reading = asyncio.get_running_loop().create_task(self._keep_current())
@@ -201,6 +199,7 @@ class Serving:
         try:
             while True:
                 self.gauges.publish()
+                self.trials.review()
                 self.is_stuck |= self._live.fail_if_stuck(self.settings.stuck_batch_seconds)
                 self._fail_if_thread_is_stuck()
                 await asyncio.sleep(_WATCH_SECONDS)
@@ -243,6 +242,7 @@ class Serving:
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
+        await self.trials.close(seconds=self._patience())
         patience = self._patience()
         try:
             async with asyncio.timeout(patience):

@@ -76,10 +76,14 @@ class Payloads:
         *,
         deadline: float,
         abandoned: Callable[[], bool],
+        in_background: bool = False,
     ) -> Prepared:
-        """Make payloads for the batcher; `prices` are those that `prices()` gave for the same body."""
+        """Make payloads for the batcher; `prices` are those that `prices()` gave for the same body.
+
+        `in_background`: no client waits for them, so that they do not take all cores.
+        """
         began = self._clock.now()
-        alone = len(prices) == 1 and self._preparation.is_idle and model.batcher.would_run_alone
+        alone = len(prices) == 1 and self._preparation.is_idle and model.batcher.would_run_alone and not in_background
 
         def start(price: Price, read: Callable[[Decode], NDArray[np.uint8]]) -> asyncio.Future[Prepared]:
             def call(decode: Decode) -> Prepared:
