@@ -115,6 +115,12 @@ def test_a_cell_that_was_cut_short_says_so() -> None:
     assert "cut short: the server was lost" in shown
 
 
+def test_nothing_of_a_cell_that_was_cut_short_is_met() -> None:
+    cut = replace(RUN, closed=[replace(RUN.closed[0], cut=True, settled=False)], faults=())
+    checks = [check for check in slo.judge(cut, OBJECTIVES).checks if check.name.startswith("random × 1: p99")]
+    assert [(check.met, check.note) for check in checks] == [(None, "cut short: the server was lost")]
+
+
 def test_a_peak_with_errors_says_so() -> None:
     shown = markdown.render(replace(RUN, closed=[replace(RUN.closed[0], errors={"429 queue_full": 100})]))
     [line] = [line for line in shown.splitlines() if "peak throughput" in line]
