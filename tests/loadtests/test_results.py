@@ -75,7 +75,7 @@ def test_a_run_with_all_its_sections_is_read_back_as_it_was(tmp_path: Path) -> N
     assert again.environment == run.environment
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(run=_RUNS)
 def test_any_run_is_read_back(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "run.json"

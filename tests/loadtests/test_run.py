@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
@@ -62,10 +63,10 @@ def address(service: ServingProcess) -> str:
 
 
 @contextmanager
-def running(service: ServingProcess, folder: Path, *, workers: str = "1,2") -> Iterator[subprocess.Popen[str]]:
-    """A run that is measuring two workers, and has measured one if it was to, of the only photo in docs/."""
+def running(service: ServingProcess, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run that is measuring two workers, of the only photo in docs/."""
     command = [sys.executable, "-m", "loadtests", "run", "--url", address(service), "--output", str(folder)]
-    command += ["--no-null", "--workers", workers, "--mixes", "random", "--p99-ms", "", "--photos", "docs", *QUICK]
+    command += ["--no-null", "--workers", "2", "--mixes", "random", "--p99-ms", "", "--photos", "docs", *QUICK]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         said = iter(process.stderr)
@@ -202,13 +203,24 @@ def test_the_history_of_a_folder_has_each_run_in_it(command: Callable[..., Said]
     assert "holds no stored run" in nothing.stderr
 
 
-def test_a_generator_that_dies_makes_the_run_invalid_with_what_it_has(service: ServingProcess, tmp_path: Path) -> None:
-    with running(service, tmp_path) as process:
-        for one in psutil.Process(process.pid).children():
-            if "locust" in one.cmdline():
-                one.kill()
-        process.communicate()
-    assert process.returncode == 2
+class Watched(io.StringIO):
+    """The terminal of a run, which kills its generator while two workers are measured."""
+
+    def write(self, text: str) -> int:
+        if "window 1" in text and "random × 2" in self.getvalue():
+            for one in psutil.Process().children():
+                if one.status() != psutil.STATUS_ZOMBIE and "locust" in one.cmdline():
+                    one.kill()
+        return super().write(text)
+
+
+def test_a_generator_that_dies_makes_the_run_invalid_with_what_it_has(
+    command: Callable[..., Said], service: ServingProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Watched())
+    least = ("--no-null", "--workers", "1,2", "--mixes", "random", "--p99-ms", "", "--photos", "docs", *QUICK)
+    said = command("run", "--url", address(service), "--output", tmp_path, *least)
+    assert said.returncode == 2
     found = results.load(tmp_path / "run.json")
     assert [cell.workers for cell in found.closed] == [1]
     assert found.faults
@@ -220,7 +232,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_says_so(
     service: ServingProcess, number: signal.Signals, tmp_path: Path
 ) -> None:
     """By the keyboard, or by `docker stop`; nothing of it goes on without it. What it keeps is as above."""
-    with running(service, tmp_path, workers="2") as process:
+    with running(service, tmp_path) as process:
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         process.communicate()
