@@ -61,9 +61,6 @@ def svg(drawn: Canvas, *, name: str, label: str = "") -> str:
     """
     file = StringIO()
     with mpl.rc_context(STYLE):
-        if layout := drawn.get_layout_engine():
-            layout.execute(drawn)  # `savefig` would draw all of it once more, only to lay it out
-            drawn.set_layout_engine("none")
         drawn.savefig(file, format="svg", metadata=_NO_METADATA, transparent=True)
     text = file.getvalue()
     text = _NAMES.sub(f"{name}-", text[text.index("<svg") :])
