@@ -10,7 +10,7 @@ from deploy.grafana.boards.queries import MODEL, mean, per_second, quantile
 
 _SHADOW: Final = "service, model, target"
 _CANARY: Final = "service, model, version"
-_TARGET: Final = "{{service}} {{target}}"
+_TARGET: Final = "{{service}} {{model}}"
 _COMPARED: Final = "topfive_shadow_compared_total"
 _QUANTILES: Final[Sequence[tuple[str, float]]] = (("p50", 0.5), ("p90", 0.9))
 _FAULTS: Final = '"500|503|504"'
@@ -74,8 +74,8 @@ def on_trial() -> Row:
             zero="off",
         ),
         lines(
-            "Canary: requests per second, by arm and status",
-            "Only of the model that has a canary. What the canary failed, the live version answered: tried again.",
+            "Canary: requests by arm",
+            "Per second, by arm and status, of the model that has a canary. What the canary failed, the live version answered: tried again.",
             Query(per_second(f"topfive_canary_requests_total{{{MODEL}}}", by="arm, code"), "{{arm}} {{code}}"),
             Query(per_second(f"topfive_canary_retried_total{{{MODEL}}}"), "tried again"),
             unit="reqps",
