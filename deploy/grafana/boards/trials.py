@@ -91,6 +91,7 @@ def on_trial() -> Row:
             "it off.",
             Query(_faults(), "{{arm}}"),
             unit="percentunit",
+            most=1,
             values=False,
         ),
         lines(
