@@ -1,9 +1,9 @@
 """What a shadow and a canary cost those who get live answers: `python -m benchmarks rollout`.
 
-Version 2 of the model is a copy of version 1. Services differ in their settings only: none, a shadow of a share of
-the requests, such a shadow at another service (on the same cores), a canary of half of the requests. The same open loop runs on each in turn, so the ratios
-are of interleaved runs. Then all cores are kept busy, with and without the shadow; and the other service is killed
-under load. Nothing may be lost in any of it.
+Version 2 of the model is a copy of version 1. Services differ in their settings only: none, a shadow of a share of the
+requests, such a shadow at another service (on the same cores), a canary of half of the requests. The same open loop
+runs on each in turn, so the ratios are of interleaved runs. Then all cores are kept busy, with and without the shadow;
+and the other service is killed under load. Nothing may be lost in any of it.
 """
 
 import shutil
