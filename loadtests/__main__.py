@@ -166,7 +166,7 @@ def _measured(**of: Any) -> int:
     asked = run.Asked(name=name, marks_port=of["marks_port"], pid=of["pid"], patience_seconds=of["patience"])
     ahead = progress.steps(plan)
     with progress.Progress(ahead, sys.stderr) as telling:
-        quicker = "" if of["quick"] else " (a quick look: --quick)"
+        quicker = " (a quick look: --quick)" if plan.mixes and not of["quick"] else ""
         telling.say(f"{aim.url}: {len(ahead)} steps, {progress.total(ahead)}{quicker}")
         found = run.run(aim, plan, asked, telling)
     results.save(found, folder / "run.json")  # first, because measuring took so long

@@ -61,6 +61,8 @@ def _closed(run: Run, objective: ClosedObjective) -> Iterator[Check]:
 def _cell_doubt(cell: Cell | None) -> str:
     if cell is None:
         return "not measured"
+    if cell.cut:
+        return "cut short: the server was lost"
     return "" if cell.settled else f"its {len(cell.windows)} windows never agreed"
 
 

@@ -66,10 +66,10 @@ def test_ratios_are_of_windows_of_one_round_and_one_input() -> None:
 def test_a_quick_run_measures_each_and_reports(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every request answered; how fast it was is not this test's business, and two services are enough for it."""
+    """Every request answered; how fast it was is not this test's business; two services and a photo are enough."""
     pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
     monkeypatch.setattr(engines, "variants", lambda *given, **more: _ends(variants(*given, **more)))
-    words = "engines --quick --connections 2 --scenario raw224 --scenario jpeg --json"
+    words = "engines --quick --connections 2 --scenario raw224 --scenario jpeg --images docs --json"
     assert main([*words.split(), str(tmp_path / "run.json")]) == 0
     result = json.loads((tmp_path / "run.json").read_text())
     names = ["onnxruntime fp32", "openvino int8"]

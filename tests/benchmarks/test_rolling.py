@@ -62,7 +62,7 @@ def test_two_replicas_restart_one_after_the_other_and_no_request_fails(tmp_path:
     repositories.write_sturdy(tmp_path / "models")
     options = ["--model-repository", str(tmp_path / "models"), "--model", repositories.STURDY]
     options += ["--images", str(ROOT / "docs"), "--json", str(tmp_path / "run.json")]
-    main(["rolling", *options, "--rate", "20", "--pause", "1", "--drain-grace", "2.5"])
+    main(["rolling", *options, "--rate", "20", "--pause", "0.3", "--drain-grace", "2.5"])
     result = json.loads((tmp_path / "run.json").read_text())
     assert len(result["restarts"]) == 2
     assert len(result["by_replica"]) == 2

@@ -37,7 +37,8 @@ def test_triton_is_told_its_threads_in_a_copy(tmp_path: Path, threads: int, ment
 @pytest.mark.skipif(bool(tritonserver.missing()), reason=tritonserver.missing())
 def test_a_quick_run_measures_all_three_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every answer right, whoever gave it; how fast it was is not this test's business."""
-    options = ["--quick", "--input", "mixed", "--connections", "2", "--json", str(tmp_path / "run.json")]
+    options = ["--quick", "--input", "mixed", "--connections", "2", "--images", str(ROOT / "docs")]
+    options += ["--json", str(tmp_path / "run.json")]
     assert main(["triton", *options]) == 0
     result = json.loads((tmp_path / "run.json").read_text())
     names = [EMBEDDED, ON_TRITON, ALONE]

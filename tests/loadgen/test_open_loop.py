@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,9 +41,13 @@ class Once(RawServer):
 class Silent(RawServer):
     """Reads, and never answers."""
 
+    def __init__(self) -> None:
+        self.heard = threading.Event()
+        super().__init__()
+
     def serve(self, connection: socket.socket) -> None:
         while connection.recv(65536):
-            pass
+            self.heard.set()
 
 
 class Encrypted(RawServer):
@@ -173,6 +178,23 @@ def test_a_run_can_be_ended_early_and_waits_for_its_answers(server: RawServer) -
         done: Done = aside.result()
     assert told(done).keys() <= {200}
     assert done.seconds < 60
+
+
+def test_a_run_that_is_told_twice_waits_for_no_answer() -> None:
+    """Of a server that hangs; what was under way is counted as it is."""
+    server = Silent()
+    try:
+        with Aside() as aside:
+            aside.start(drive, plan=replace(plan(url_of(server)), seconds=inf))
+            assert server.heard.wait(30)
+            assert not aside.has_ended(within_seconds=0)
+            aside.stop()
+            aside.stop()
+            assert aside.has_ended(within_seconds=open_loop.PATIENCE_SECONDS / 2)
+            done: Done = aside.result()
+    finally:
+        server.close()
+    assert told(done).keys() == {open_loop.BROKEN_OFF}
 
 
 def test_tls_is_spoken_and_certificates_are_checked(tmp_path: Path) -> None:

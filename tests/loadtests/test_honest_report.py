@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from loadtests import report, slo
-from loadtests.objectives import CapacityObjective, ClosedObjective, MemoryObjective, Objectives, OpenObjective
 from loadtests.report import box, html, markdown, plots, timelines
 from loadtests.report.scene import Scene
 from loadtests.results import Gap, Lost, Moment, Run, Sharing
@@ -40,15 +39,17 @@ RUN = replace(
     sharing=Sharing(cores=2, told="generator and server share 2 cores", share=0.31),
     faults=[LOST.reason],
 )
-OBJECTIVES = Objectives(
-    closed=[
-        ClosedObjective(mix="random", workers=1, p99_ms=30, min_throughput=80),
-        ClosedObjective(mix="random", workers=2, scenario="raw", p99_ms=31),
-        ClosedObjective(mix="random", workers=64, p99_ms=32),
-    ],
-    open=[OpenObjective(mix="random", rate=40, p99_ms=70)],
-    capacity=[CapacityObjective(mix="random", p99_ms=50, min_rate=90)],
-    memory=MemoryObjective(max_resident_mb=500),
+OBJECTIVES = slo.Objectives.model_validate(
+    {
+        "closed": [
+            {"mix": "random", "workers": 1, "p99_ms": 30, "min_throughput": 80},
+            {"mix": "random", "workers": 2, "scenario": "raw", "p99_ms": 31},
+            {"mix": "random", "workers": 64, "p99_ms": 32},
+        ],
+        "open": [{"mix": "random", "rate": 40, "p99_ms": 70}],
+        "capacity": [{"mix": "random", "p99_ms": 50, "min_rate": 90}],
+        "memory": {"max_resident_mb": 500},
+    }
 )
 
 
@@ -114,13 +115,19 @@ def test_a_cell_that_was_cut_short_says_so() -> None:
     assert "cut short: the server was lost" in shown
 
 
+def test_nothing_of_a_cell_that_was_cut_short_is_met() -> None:
+    cut = replace(RUN, closed=[replace(RUN.closed[0], cut=True, settled=False)], faults=())
+    checks = [check for check in slo.judge(cut, OBJECTIVES).checks if check.name.startswith("random × 1: p99")]
+    assert [(check.met, check.note) for check in checks] == [(None, "cut short: the server was lost")]
+
+
 def test_a_peak_with_errors_says_so() -> None:
     shown = markdown.render(replace(RUN, closed=[replace(RUN.closed[0], errors={"429 queue_full": 100})]))
     [line] = [line for line in shown.splitlines() if "peak throughput" in line]
     assert re.search(r"1 worker; \d+\.\d\d % errors", line)
 
 
-def drawn(run: Run, objectives: Objectives | None = None) -> str:
+def drawn(run: Run, objectives: slo.Objectives | None = None) -> str:
     with mpl.rc_context(STYLE):
         picture = timelines.resources(Scene(run=run, objectives=objectives))
         assert picture is not None

@@ -182,13 +182,24 @@ def test_what_cannot_be_done_is_said_with_code_2(
     assert told in said.stderr
 
 
-def test_what_cannot_be_written_is_said_before_anything_is_measured(service: ServingProcess) -> None:
-    """As a person is told it, by the program: in the words of the error alone, and with its exit code."""
-    said = loadtests("run", "--url", address(service), "--output", "pyproject.toml")
+def test_what_cannot_be_written_is_said_before_anything_is_measured(
+    command: Callable[..., Said], service: ServingProcess
+) -> None:
+    """In the words of the error alone."""
+    said = command("run", "--url", address(service), "--output", "pyproject.toml")
     assert said.returncode == 2
     assert said.stderr.startswith("results cannot be written to pyproject.toml")
     assert "queries" not in said.stderr
-    assert "Traceback" not in said.stderr
+
+
+def test_the_history_of_a_folder_has_each_run_in_it(command: Callable[..., Said], done: Done, tmp_path: Path) -> None:
+    said = command("history", done.folder, "--output", tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "### random × 2" in said.stdout
+    assert "smoke" in (tmp_path / "history.html").read_text()
+    nothing = command("history", tmp_path, "--output", tmp_path)
+    assert nothing.returncode == 2
+    assert "holds no stored run" in nothing.stderr
 
 
 def test_a_generator_that_dies_makes_the_run_invalid_with_what_it_has(service: ServingProcess, tmp_path: Path) -> None:
@@ -204,12 +215,12 @@ def test_a_generator_that_dies_makes_the_run_invalid_with_what_it_has(service: S
     assert found.faults[0].startswith("Locust ended with -9")
 
 
-@pytest.mark.parametrize(("number", "workers", "kept"), [(signal.SIGINT, "2", []), (signal.SIGTERM, "1,2", [1])])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_it_has_and_says_so(
-    service: ServingProcess, number: signal.Signals, workers: str, kept: list[int], tmp_path: Path
+    service: ServingProcess, number: signal.Signals, tmp_path: Path
 ) -> None:
-    """By the keyboard, or by `docker stop`; nothing of it goes on without it."""
-    with running(service, tmp_path, workers=workers) as process:
+    """By the keyboard, or by `docker stop`; nothing of it goes on without it. What it keeps is as above."""
+    with running(service, tmp_path, workers="2") as process:
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         process.communicate()
@@ -218,4 +229,4 @@ def test_an_interrupted_run_keeps_what_it_has_and_says_so(
     assert [one for one in started if one.is_running()] == []
     found = results.load(tmp_path / "run.json")
     assert found.faults == [INTERRUPTED]
-    assert [cell.workers for cell in found.closed] == kept
+    assert found.closed == []
