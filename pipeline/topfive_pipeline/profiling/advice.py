@@ -1,4 +1,4 @@
-"""What to try, in order, for each bottleneck: exact settings and commands. Pure; the rules are in `profiling.verdict`."""
+"""What to try, in order, for each bottleneck: exact settings and commands. The rules are in `profiling.verdict`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ STAGE_NAMES: Final[Mapping[str, str]] = {
     REST: "what is in no stage (receiving, event loop, answering)",
 }
 _MORE: Final = "more cores, or more replicas behind a load balancer"
+_SMALLER: Final = (
+    'decode JPEGs smaller: `parameters { key: "jpeg_short_side" value { string_value: "512" } }` in the config.pbtxt '
+    "of the model that resizes"
+)
 _NOT_FP32: Final = ("int8", "bf16", "fp16")
 
 NOTHING: Final = (
@@ -74,7 +78,7 @@ def cores(evidence: Evidence, stage: str) -> tuple[str, ...]:
         return tuple(_network(evidence))
     if stage == "decode":
         return (
-            "decode JPEGs smaller: the setting jpeg_short_side (`--jpeg-short-side 256`), or the field jpeg_short_side of a request; see decision 30",
+            _SMALLER,
             "clients that send smaller pictures: twice the side that the network takes is enough",
             "JPEG rather than PNG or WebP: it decodes several times as fast",
             _MORE,
@@ -82,7 +86,7 @@ def cores(evidence: Evidence, stage: str) -> tuple[str, ...]:
     if stage == "resize":
         return (
             "clients that send smaller pictures, best of the size that the network takes",
-            "decode JPEGs smaller: the setting jpeg_short_side (`--jpeg-short-side 256`)",
+            _SMALLER,
             _MORE,
         )
     return LOOP
@@ -114,7 +118,7 @@ def client(evidence: Evidence, stage: str, *, one: bool) -> tuple[str, ...]:
     first = "more connections at once: `--connections 8`" if one else "more connections, or a client nearer by"
     shorter = {
         "inference": f"for a shorter answer a faster network: `topfive optimise {_name(evidence)}`",
-        "decode": "for a shorter answer smaller pictures, or `--jpeg-short-side 256`",
+        "decode": "for a shorter answer smaller pictures, or jpeg_short_side in config.pbtxt",
         "resize": "for a shorter answer smaller pictures",
         "queue": "for a shorter answer no delay: max_queue_delay_microseconds 0",
         REST: "for a shorter answer a nearer client, smaller bodies, connections that stay open",

@@ -11,7 +11,10 @@ from topfive_pipeline.profiling.usage import Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driven:
-    """What the generator saw. Latencies in seconds, of answers with 200; `cpu` in cores. `failed`: by status, how many."""
+    """What the generator saw: latencies of answers with 200 in seconds, and how many `failed`, by status.
+
+    `cpu`: what it took itself, in cores.
+    """
 
     connections: int
     rate: float

@@ -62,7 +62,9 @@ def pairs(text: str) -> dict[str, str]:
 def memory_of(text: str) -> dict[str, int]:
     """`smaps_rollup`: bytes by name (`Rss`, `Pss`, `Swap`)."""
     return {
-        name: int(value.split()[0]) * _KIB for name, value in pairs(text).items() if value.endswith("kB") and value[0] != "-"
+        name: int(value.split()[0]) * _KIB
+        for name, value in pairs(text).items()
+        if value.endswith("kB") and value[0] != "-"
     }
 
 

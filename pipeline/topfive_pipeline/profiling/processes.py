@@ -5,7 +5,6 @@ What lives here: which processes. What does not: what they use (`profiling.readi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ _LOCAL: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def listening_on(host: str | None, port: int, *, proc: Path = _PROC) -> int | None:
-    """The process that listens on `port`, the eldest if several do; None if it is elsewhere, or may not be seen."""
+    """The process that listens on `port`, or the parent of all that do; None if it is elsewhere, or may not be seen."""
     if host not in _LOCAL:
         return None
     wanted = set()
@@ -28,8 +27,11 @@ def listening_on(host: str | None, port: int, *, proc: Path = _PROC) -> int | No
         except OSError:  # not Linux, or no IPv6
             continue
     holders = {pid for pid in _all(proc) if wanted and not wanted.isdisjoint(_sockets(pid, proc))}
-    parents = {pid: _parent(pid, proc) for pid in holders}
-    return min((pid for pid, parent in parents.items() if parent not in holders), default=None)
+    tops = {pid: parent for pid in holders if (parent := _parent(pid, proc)) not in holders}
+    common = set(tops.values())
+    if len(tops) > 1 and len(common) == 1:  # worker processes, whose supervisor does not listen itself
+        return common.pop()
+    return min(tops, default=None)
 
 
 def tree(pid: int, *, proc: Path = _PROC) -> list[int]:
@@ -59,6 +61,6 @@ def _parent(pid: int, proc: Path) -> int | None:
 def _sockets(pid: int, proc: Path) -> Iterator[str]:
     try:
         for link in (proc / str(pid) / "fd").iterdir():
-            yield os.readlink(link)
+            yield str(link.readlink())
     except OSError:  # it has ended, or is another user's
         return

@@ -98,9 +98,7 @@ def _process(pid: int, root: Path) -> Process:
     folder = root / "proc" / str(pid)
     own = kernel_texts.stat(_text(folder / "stat"))
     threads = {
-        int(task.name): thread
-        for task in (folder / "task").iterdir()
-        if (thread := _told(_thread, task)) is not None
+        int(task.name): thread for task in (folder / "task").iterdir() if (thread := _told(_thread, task)) is not None
     }
     return Process(
         parent=own.parent,

@@ -72,8 +72,8 @@ def stages_of(change: Difference, gauges: Sequence[Reading], *, model: str) -> S
         return None
     whole = change.mean(_REQUESTS, model=model, code="200") or 0.0
     found = {stage: change.mean(_STAGE, model=model, stage=stage) or 0.0 for stage in STAGES}
-    info = _info(change.last, model, change.last.labelled("topfive_batch_size_count", "model"))
-    batching = info.get("model", model)
+    batching = _batching(change, model)
+    info = _info(change.last, batching)
     return Stages(
         model=model,
         engine=info.get("engine", ""),
@@ -91,15 +91,22 @@ def stages_of(change: Difference, gauges: Sequence[Reading], *, model: str) -> S
     )
 
 
-def _info(reading: Reading, model: str, batching: Sequence[str]) -> Mapping[str, str]:
-    """The labels of what runs in batches for `model`: it, or the step of it that does.
+def _batching(change: Difference, model: str) -> str:
+    """What runs in batches for `model`: it, or the step of it that does.
 
-    Of an ensemble the metrics name its classifier by its own name, which begins with the ensemble's by custom.
+    Of an ensemble the metrics name its classifier by its own name, which begins with the ensemble's by custom; where it
+    does not, it is the one that ran most batches.
     """
+    names = change.last.labelled("topfive_batch_size_count", "model")
+    ran = {name: change.grown("topfive_batch_size_count", model=name) for name in names}
+    near = [name for name in names if name.startswith(model) and ran[name]]
+    return max(near or names, key=lambda name: ran[name], default=model)
+
+
+def _info(reading: Reading, model: str) -> Mapping[str, str]:
+    """The labels of `topfive_model_info` of `model`."""
     told = [dict(labels) for (name, labels), value in reading.values.items() if name == "topfive_model_info" and value]
-    found = [each for each in told if each.get("model") in batching and each.get("slots") not in (None, "", "0")]
-    near = [each for each in found if each["model"] == model or each["model"].startswith(model)]
-    return (near or found or [{}])[0]
+    return next((each for each in told if each.get("model") == model), {})
 
 
 def _refused(change: Difference) -> Mapping[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from topfive_pipeline.profiling.readings import Machine, Process, Reading, Thread
 
@@ -42,9 +42,9 @@ class Usage:
     """Per second between two looks; None for what the kernel does not tell here.
 
     `cores`, `others`, `machine`: CPU seconds a second of the service, of all else on the machine, of both. `throttled`:
-    the share of the quota's periods in which the service was held back. `pressure`: the share of the time in which a task
-    stood still for want of a resource, of the service's group if it tells, else of the machine. `nodes`: the share of
-    the memory on each node. Bytes are bytes; `read_rate` and `write_rate` are of disks.
+    the share of the quota's periods in which the service was held back. `pressure`: the share of the time in which a
+    task stood still for want of a resource, of the service's group if it tells, else of the machine. `nodes`: the share
+    of the memory on each node. `read_rate` and `write_rate`: bytes of disks.
     """
 
     seconds: float
@@ -96,7 +96,7 @@ def between(first: Reading, last: Reading, *, names: Mapping[int, str]) -> Usage
     )
 
 
-def _of_processes(first: Reading, last: Reading, seconds: float) -> dict[str, float | int | None | Mapping[int, float]]:
+def _of_processes(first: Reading, last: Reading, seconds: float) -> dict[str, Any]:
     if not last.processes:
         return {}
     both = [(first.processes.get(pid), process) for pid, process in last.processes.items()]
@@ -123,7 +123,7 @@ def _nodes(processes: Sequence[Process]) -> Mapping[int, float] | None:
     return {node: size / total for node, size in sorted(found.items())} if total else None
 
 
-def _of_machine(first: Machine | None, last: Machine | None, seconds: float) -> dict[str, float | int | None | tuple[float, float]]:
+def _of_machine(first: Machine | None, last: Machine | None, seconds: float) -> dict[str, Any]:
     if first is None or last is None:
         return {}
     return {
@@ -136,8 +136,8 @@ def _of_machine(first: Machine | None, last: Machine | None, seconds: float) -> 
     }
 
 
-def _of_group(first: Reading, last: Reading, seconds: float) -> dict[str, float | int | None | Mapping[str, float]]:
-    found: dict[str, float | int | None | Mapping[str, float]] = {}
+def _of_group(first: Reading, last: Reading, seconds: float) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     then, now = first.group.throttling, last.group.throttling
     if then is not None and now is not None:
         periods = now.periods - then.periods

@@ -100,8 +100,8 @@ def _neighbours(evidence: Evidence) -> Finding | None:
     stolen = (used.steal or 0.0) / cpus
     waited = used.waited_share or 0.0
     if stolen >= STOLEN:
-        figures = (f"the host gave {stolen:.0%} of this machine's CPU time to other machines",)
-        return Finding("neighbours", "Slowed by a noisy neighbour: other virtual machines", figures, advice.STEAL)
+        given = f"the host gave {stolen:.0%} of this machine's CPU time to other machines"
+        return Finding("neighbours", "Slowed by a noisy neighbour: other virtual machines", (given,), advice.STEAL)
     if strangers is None or full is None or strangers < STRANGERS * cpus or full < FULL or waited < WAITED:
         return None
     figures = (

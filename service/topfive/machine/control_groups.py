@@ -32,8 +32,8 @@ class _Mount:
 def folders_of(controller: str, root: Path, *, process: str = "self") -> Iterator[tuple[int, Path]]:
     """The version and the folder of each group whose limits of `controller` (as `cpu`) hold for this process.
 
-    Or for another `process`, by its id, as this one sees the mounts. `root` is the folder that `proc` and the mounts are
-    in. None where this is not Linux, or /proc is not mounted.
+    Or for another `process`, by its id, as this one sees the mounts. `root` is the folder that `proc` and the mounts
+    are in. None where this is not Linux, or /proc is not mounted.
     """
     try:
         membership = (root / _MEMBERSHIP.format(process=process)).read_text(encoding="utf-8", errors="surrogateescape")
