@@ -14,6 +14,8 @@ TITLE: Final = "Where the time is"
 _MS: Final = 1e3
 _MB: Final = 1e-6
 _ROWS: Final = 10
+_DISTURBED: Final = 0.2
+"""Of a run's time: beyond that the engine's own timing is felt."""
 _GRAPHS: Final = {"inference": "The network by itself", "resize": "The resize graph by itself"}
 
 
@@ -171,8 +173,8 @@ def _functions(told: Profile) -> Iterator[Section]:
         key="flame",
         title="What Python does",
         lead=f"py-spy looked 100 times a second for {told.stack_seconds:.0f} s, after the window. The table is of the "
-        "event loop's thread, in % of the looks at which it seemed to run. py-spy guesses that, and may count waiting in "
-        "uvloop (under Runner.run); how much CPU it really takes is in the table above. Numbers are lines of code.",
+        "event loop's thread, in % of the looks at which it seemed to run. py-spy guesses that, and may count waiting "
+        "in uvloop (under Runner.run); how much CPU it really takes is in the table above. Numbers are lines of code.",
         tables=(Table(("function of the event loop", "itself, %", "with what it calls, %"), rows),) if rows else (),
     )
 
@@ -188,7 +190,8 @@ def _graph(graph: GraphTime, evidence: Evidence) -> Section:
     lead = (
         f"{graph.file} on {graph.engine} in {graph.precision}, {graph.threads} threads, batches of {graph.batch}, in a "
         f"process of its own after the load: {figure(graph.seconds * _MS)} ms for an image. Nodes are timed by the "
-        f"engine, which changes a run by {graph.overhead:+.0%}."
+        f"engine, which changes a run by {graph.overhead:+.0%}"
+        f"{', so nodes that take little look dearer than they are' if graph.overhead > _DISTURBED else ''}."
     )
     return Section(
         key=graph.title,
@@ -201,15 +204,13 @@ def _graph(graph: GraphTime, evidence: Evidence) -> Section:
 
 def _remarks(graph: GraphTime, evidence: Evidence) -> Iterator[str]:
     stages = evidence.stages
-    if stages is not None and stages.seconds[graph.title] > 0:
-        batch = stages.seconds[graph.title] * _MS
-        alone = graph.seconds * graph.batch * _MS
-        if alone:
-            yield (
-                f"in the service a {'batch' if graph.title == 'inference' else 'request'} took {figure(batch)} ms, "
-                f"{batch / alone:.1f} times as long as {figure(alone)} ms by itself: what is above 1 is waiting for "
-                "cores and for memory that others use"
-            )
+    alone = graph.seconds * graph.batch * _MS
+    if graph.title == "inference" and stages is not None and alone:
+        batch = stages.seconds["inference"] * _MS
+        yield (
+            f"in the service a batch took {figure(batch)} ms, {batch / alone:.1f} times as long as {figure(alone)} ms "
+            "by itself: what is above 1 is waiting for cores, and for memory that others use"
+        )
     roof = graph.roof
     if roof is None:
         return
@@ -217,9 +218,9 @@ def _remarks(graph: GraphTime, evidence: Evidence) -> Iterator[str]:
     yield (
         f"{roof.macs / 1e6:.0f} million multiplications and {figure(roof.moved * _MB)} MB for an image: "
         f"{roof.of_flops:.0%} of the {figure(roof.flops / 1e9)} billion operations a second of a product of matrices, "
-        f"and {roof.of_copied:.0%} of the {figure(roof.copied / 1e9)} GB/s of a copy, both measured here. So {nearer} is "
-        "the nearer limit, if either is. This is rough, within a factor of two: caches are left out, and convolutions "
-        "never reach the peak of a product"
+        f"and {roof.of_copied:.0%} of the {figure(roof.copied / 1e9)} GB/s of a copy, both measured here. So {nearer} "
+        "is the nearer limit, if either is. This is rough, within a factor of two: caches are left out, and "
+        "convolutions never reach the peak of a product"
     )
 
 

@@ -101,14 +101,14 @@ def _neighbours(evidence: Evidence) -> Finding | None:
     waited = used.waited_share or 0.0
     if stolen >= STOLEN:
         given = f"the host gave {stolen:.0%} of this machine's CPU time to other machines"
-        return Finding("neighbours", "Slowed by a noisy neighbour: other virtual machines", (given,), advice.STEAL)
+        return Finding("neighbours", "Slowed by noisy neighbours, other virtual machines", (given,), advice.STEAL)
     if strangers is None or full is None or strangers < STRANGERS * cpus or full < FULL or waited < WAITED:
         return None
     figures = (
         f"other processes take {strangers:.1f} of {cpus} cores",
         f"ready threads waited {waited:.0%} of their time for a core",
     )
-    return Finding("neighbours", "Slowed by a noisy neighbour: other processes", figures, advice.NEIGHBOURS)
+    return Finding("neighbours", "Slowed by noisy neighbours on this machine", figures, advice.NEIGHBOURS)
 
 
 def _gpu(evidence: Evidence) -> Finding | None:
