@@ -5,6 +5,7 @@ What lives here: which processes. What does not: what they use (`profiling.readi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -45,6 +46,11 @@ def tree(pid: int, *, proc: Path = _PROC) -> list[int]:
     for each in found:  # which grows meanwhile
         found += sorted(child for child, parent in parents.items() if parent == each)
     return found
+
+
+def own() -> list[int]:
+    """This process and all below it; none where this is not Linux."""
+    return tree(os.getpid()) if _PROC.is_dir() else []
 
 
 def _all(proc: Path) -> Iterator[int]:

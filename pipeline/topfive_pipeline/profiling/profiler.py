@@ -80,6 +80,7 @@ def profile(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> P
         load.warm(progress)
         progress(f"watching for {wanted.seconds:g} s")
         with load(wanted.seconds):
+            measuring = processes.own()
             seen = window.watch(url, pid, seconds=wanted.seconds)
         load_seen = load.seen
         progress("sampling what Python does")
@@ -89,7 +90,7 @@ def profile(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> P
     graphs = _graphs(subject, wanted, told, _shape(photos, wanted.image), progress) if subject is not None else []
     evidence = Evidence(
         stages=told,
-        usage=usage.between(seen.first, seen.last, names=window.thread_names(sampled.counts)),
+        usage=usage.between(seen.first, seen.last, names=window.thread_names(sampled.counts), measuring=measuring),
         load=load_seen,
         gpu=seen.gpu,
         own_cpu=seen.own_cpu,

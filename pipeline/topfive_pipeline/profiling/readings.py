@@ -71,19 +71,23 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look, at `at` seconds (`time.monotonic`). `machine` is None where this is not Linux."""
+    """One look, at `at` seconds (`time.monotonic`). `machine` is None where this is not Linux.
+
+    `others`: names and CPU seconds of all processes that are not looked at.
+    """
 
     at: float
     processes: Mapping[int, Process]
     machine: Machine | None
     group: Group
+    others: Mapping[int, tuple[str, float]] = field(default_factory=dict)
 
 
 def read(pids: Sequence[int], *, root: Path = ROOT) -> Reading:
     """Look at the processes `pids` and at the machine; `root` is the folder that `proc` and `sys` are in."""
     found = {pid: process for pid in pids if (process := _told(_process, pid, root)) is not None}
     group = _group(pids[0], root) if pids else Group()
-    return Reading(time.monotonic(), found, _told(_machine, root), group)
+    return Reading(time.monotonic(), found, _told(_machine, root), group, dict(_others(pids, root)))
 
 
 def _told(look: Callable[..., T], *arguments: object) -> T | None:
@@ -92,6 +96,13 @@ def _told(look: Callable[..., T], *arguments: object) -> T | None:
         return look(*arguments)
     except (OSError, ValueError, KeyError, IndexError, StopIteration):
         return None
+
+
+def _others(pids: Sequence[int], root: Path) -> Iterator[tuple[int, tuple[str, float]]]:
+    for folder in (root / "proc").glob("[0-9]*"):
+        own = None if int(folder.name) in pids else _told(_parsed, kernel_texts.stat, folder / "stat")
+        if own is not None:
+            yield int(folder.name), (own.name, own.ticks * _TICK)
 
 
 def _process(pid: int, root: Path) -> Process:

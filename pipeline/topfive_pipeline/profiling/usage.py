@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,10 +13,13 @@ LOOP: Final = "event loop"
 INFERENCE: Final = "inference threads"
 PREPARATION: Final = "decode and resize threads"
 DECODING: Final = "decoding processes"
-UNNAMED: Final = "other threads"
+UNNAMED: Final = "other threads (ONNX Runtime's own, log, …)"
 _ROLES: Final[Mapping[str, str]] = {"compute": INFERENCE, "prepare": PREPARATION, "prepare-dear": PREPARATION}
 """What Python threads of the service do, by the names of their pools."""
 _NUMBER: Final = re.compile(r"[-_]\d+$")
+_FOREIGN: Final = 3
+_NOTABLE: Final = 0.05
+"""Cores, of a process that is told by name."""
 _SERVING: Final = 4
 """A process of so many threads serves; a supervisor and a decoding process have fewer."""
 
@@ -41,6 +44,7 @@ class Role:
 class Usage:
     """Per second between two looks; None for what the kernel does not tell here.
 
+    `foreign`: the processes that are no part of it and used most, with their cores.
     `cores`, `others`, `machine`: CPU seconds a second of the service, of all else on the machine, of both. `throttled`:
     the share of the quota's periods in which the service was held back. `pressure`: the share of the time in which a
     task stood still for want of a resource, of the service's group if it tells, else of the machine. `nodes`: the share
@@ -48,6 +52,7 @@ class Usage:
     """
 
     seconds: float
+    foreign: tuple[tuple[str, float], ...] = ()
     cores: float | None = None
     machine: float | None = None
     cpus: int | None = None
@@ -84,16 +89,34 @@ class Usage:
         return sum(role.waited for role in self.roles) / ready if ready else None
 
 
-def between(first: Reading, last: Reading, *, names: Mapping[int, str]) -> Usage:
-    """What was used between two looks. `names`: of threads, by their ids, as Python has them."""
+def between(
+    first: Reading, last: Reading, *, names: Mapping[int, str], measuring: Collection[int] = frozenset()
+) -> Usage:
+    """What was used between two looks.
+
+    `names`: of threads, by their ids, as Python has them. `measuring`: processes that are there only to measure.
+    """
     seconds = max(1e-9, last.at - first.at)
     return Usage(
         seconds=seconds,
+        foreign=_foreign(first, last, measuring, seconds),
         **_of_processes(first, last, seconds),
         roles=_roles(first, last, names, seconds),
         **_of_machine(first.machine, last.machine, seconds),
         **_of_group(first, last, seconds),
     )
+
+
+def _foreign(
+    first: Reading, last: Reading, measuring: Collection[int], seconds: float
+) -> tuple[tuple[str, float], ...]:
+    found = [
+        (f"{name} ({pid})", (cpu - first.others.get(pid, (name, 0.0))[1]) / seconds)
+        for pid, (name, cpu) in last.others.items()
+        if pid not in measuring
+    ]
+    found.sort(key=lambda each: -each[1])
+    return tuple((name, cores) for name, cores in found[:_FOREIGN] if cores >= _NOTABLE)
 
 
 def _of_processes(first: Reading, last: Reading, seconds: float) -> dict[str, Any]:

@@ -105,10 +105,15 @@ def _neighbours(evidence: Evidence) -> Finding | None:
     if strangers is None or full is None or strangers < STRANGERS * cpus or full < FULL or waited < WAITED:
         return None
     figures = (
-        f"other processes take {strangers:.1f} of {cpus} cores",
+        f"other processes take {strangers:.1f} of {cpus} cores{_named(used.foreign)}",
         f"ready threads waited {waited:.0%} of their time for a core",
     )
     return Finding("neighbours", "Slowed by noisy neighbours on this machine", figures, advice.NEIGHBOURS)
+
+
+def _named(foreign: Sequence[tuple[str, float]]) -> str:
+    """The busiest of them; several that are gone meanwhile may have taken more."""
+    return f" (most of all {', '.join(f'{name} {cores:.1f}' for name, cores in foreign)})" if foreign else ""
 
 
 def _gpu(evidence: Evidence) -> Finding | None:
@@ -195,7 +200,8 @@ def _client(evidence: Evidence) -> Finding | None:
     if (evidence.load is None and full >= IDLE) or (stages.busy_share or 0.0) >= TAKEN:
         return None
     stage = max(stages.seconds, key=lambda each: stages.seconds[each])
-    figures = [f"{full:.0%} of the cores are busy", f"{stages.queued or 0.0:.1f} images wait on average"]
+    figures = [f"{full:.0%} of the cores are busy, of which the service takes {evidence.usage.cores or 0.0:.1f}"]
+    figures.append(f"{stages.queued or 0.0:.1f} images wait on average")
     figures.append(f"an answer takes {stages.request * 1e3:.1f} ms, most of it {advice.STAGE_NAMES[stage]}")
     one = evidence.load.connections == 1 if evidence.load else (stages.in_flight or 0.0) <= ONE
     name = "Limited by the client, which waits for each answer" if one else "Limited by the client or the network"
