@@ -22,8 +22,8 @@ _OR: Final = " / "
 _HEAD: Final = """\
 # Messages of import
 
-Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate`, `experiments` and
-`export` refuse, word for word: what is wrong, and what to do. `…` stands for what is filled in (a file, a name, a
+Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `profile`, `evaluate`, `experiments`
+and `export` refuse, word for word: what is wrong, and what to do. `…` stands for what is filled in (a file, a name, a
 number); what is in brackets is said only where it fits, and of what is between slashes, one. Made from the code by
 `make docs-pages`.
 
@@ -129,6 +129,18 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "tuning/tuner.py",
             "tuning/landing.py",
             "tuning/reports.py",
+        ),
+    ),
+    (
+        "Profiling",
+        (
+            "profiling/profiler.py",
+            "profiling/processes.py",
+            "profiling/window.py",
+            "profiling/operators.py",
+            "profiling/openvino_counters.py",
+            "profiling/reports.py",
+            "commands/profiling.py",
         ),
     ),
     (

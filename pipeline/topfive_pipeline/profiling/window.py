@@ -54,7 +54,7 @@ def watch(
     ends, gauges, gpus = first.at + seconds, [told], [gpu_share()]
     while (left := ends - time.monotonic()) > 0:
         sleep(min(_EVERY, left))
-        gauges.append(metrics_of(url))
+        gauges.append(_still(url))
         if gpus[0] is not None:
             gpus.append(gpu_share())
     last = readings.read(pids, root=root)
@@ -76,6 +76,16 @@ def metrics_of(url: str) -> metrics.Reading:
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"--url {url}: there are no metrics at /metrics ({error}); name a topfive that runs, as http://127.0.0.1:8000"
+        ) from error
+
+
+def _still(url: str) -> metrics.Reading:
+    try:
+        return metrics_of(url)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            "the service ended, or answers no more, while it was watched; its log says why, and `topfive check` "
+            "whether its models are right"
         ) from error
 
 
