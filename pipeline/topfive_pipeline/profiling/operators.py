@@ -37,12 +37,16 @@ _FATAL_ONLY: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The graph at `path`, as the service opens it: for a batch UINT8 `shape`, with `threads` on the CPU."""
+    """The graph at `path`, as the service opens it: for a batch UINT8 `shape`, with `threads` on the CPU.
+
+    `precision` is what the engine is asked for, `numbers` what the network computes in.
+    """
 
     title: str
     path: Path
     engine: Engine
     precision: Precision
+    numbers: str
     threads: int
     shape: tuple[int, ...]
     seconds: float
@@ -72,7 +76,7 @@ def timed(asked: Asked, *, stop: Connection | None = None) -> GraphTime:
         title=asked.title,
         file=asked.path.name,
         engine=asked.engine,
-        precision=asked.precision,
+        precision=asked.numbers,
         threads=asked.threads,
         batch=images,
         seconds=plain / images,

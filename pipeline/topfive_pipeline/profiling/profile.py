@@ -36,8 +36,10 @@ class Profile:
 
     @property
     def summary(self) -> str:
-        """The sentence on top."""
-        return f"'{self.name}': {self.findings[0].sentence}."
+        """The sentence on top, and what holds besides."""
+        first, *others = self.findings
+        besides = f" Besides: {', '.join(other.name for other in others)}." if others else ""
+        return f"'{self.name}': {first.sentence}.{besides}"
 
     def to_dict(self) -> dict[str, Any]:
         """All but the stacks for programs, of types that JSON has: what is not finite is null."""

@@ -26,6 +26,7 @@ from topfive_loadgen.aside import Aside
 from topfive_pipeline.judging.machine import this_machine
 from topfive_pipeline.judging.sessions import planned
 from topfive_pipeline.judging.subjects import Part, Subject, find
+from topfive_pipeline.judging.ways import numbers_of
 from topfive_pipeline.profiling import operators, processes, readings, stacks, stages, usage, verdict, window
 from topfive_pipeline.profiling.driving import driven
 from topfive_pipeline.profiling.evidence import Driven, Evidence, GraphTime
@@ -217,6 +218,7 @@ def _asked(title: str, part: Part, *, threads: int, batch: int, shape: tuple[int
         path=part.path,
         engine=part.config.engine,
         precision=part.config.precision,
+        numbers=numbers_of(part.path, part.config),
         threads=threads,
         shape=(min(batch, max(1, part.config.max_batch_size)), *own),
         seconds=_GRAPH_SECONDS,

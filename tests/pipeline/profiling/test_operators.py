@@ -79,6 +79,7 @@ def asked(path: Path) -> Asked:
         path=path,
         engine="onnxruntime",
         precision="fp32",
+        numbers="fp32",
         threads=1,
         shape=(2, 3, 16, 16),
         seconds=0.02,
