@@ -22,10 +22,6 @@ _SMALLER: Final = (
 )
 _NOT_FP32: Final = ("int8", "bf16", "fp16")
 
-NOTHING: Final = (
-    "look at the service's log and at the answers' bodies; `topfive check` proves the model repository",
-    "without --no-load the profile makes its own load",
-)
 QUOTA: Final = (
     "a higher quota: `--cpus` of Docker, `resources.limits.cpu` of Kubernetes, `CPUQuota=` of systemd",
     "a quota of whole cores, for topfive rounds a part of a core up and its threads are then held back",
@@ -63,6 +59,14 @@ UNKNOWN: Final = (
 )
 
 
+def nothing(evidence: Evidence) -> tuple[str, ...]:
+    """For a window without an answer."""
+    look = "look at the service's log: is the model's name right, is the service ready?"
+    if evidence.load is None:
+        return ("without --no-load the profile makes its own load", look)
+    return (look, "`topfive check` proves the model repository", "fewer connections, if it refuses (429, 503)")
+
+
 def gpu(evidence: Evidence) -> tuple[str, ...]:
     """For a GPU that computes all the time."""
     return (
@@ -94,7 +98,7 @@ def cores(evidence: Evidence, stage: str) -> tuple[str, ...]:
 
 def _network(evidence: Evidence) -> list[str]:
     name, stages = _name(evidence), evidence.stages
-    precision = "" if stages is None else stages.precision
+    precision = "" if stages is None else stages.precision.lower()
     found = []
     if precision not in _NOT_FP32:
         found.append(f"a graph in int8: `topfive optimise {name}`")

@@ -176,8 +176,8 @@ def _functions(told: Profile) -> Iterator[Section]:
         title="What Python does",
         lead=f"py-spy looked 100 times a second for {told.stack_seconds:.0f} s, after the window. The table is of the "
         "event loop's thread, in % of the looks at which it seemed to run: it itself, and with what it calls. py-spy "
-        "guesses that, and may count waiting in uvloop (under Runner.run); how much CPU it really takes is in the table "
-        "above. Numbers are lines of code.",
+        "guesses that, and may count waiting in uvloop (under Runner.run); how much CPU it really takes is in the "
+        "table above. Numbers are lines of code.",
         tables=(Table(("function of the event loop", "itself", "in all"), rows),) if rows else (),
     )
 

@@ -86,12 +86,13 @@ def profile(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> P
         load_seen = load.seen
         progress("sampling what Python does")
         sampled = _sampled(seen, load, seconds=min(_STACKS_AT_MOST, _STACK_SHARE * wanted.seconds))
+        names = stacks.thread_names(seen.last.processes)
         name = wanted.model or stages.busiest_model(seen.change)
         told = stages.stages_of(seen.change, seen.gauges, model=name)
     graphs = _graphs(subject, wanted, told, _shape(photos, wanted.image), progress) if subject is not None else []
     evidence = Evidence(
         stages=told,
-        usage=usage.between(seen.first, seen.last, names=window.thread_names(sampled.counts), measuring=measuring),
+        usage=usage.between(seen.first, seen.last, names=names, measuring=measuring),
         load=load_seen,
         gpu=seen.gpu,
         own_cpu=seen.own_cpu,

@@ -8,12 +8,13 @@ by what the kernel says of it at that moment, and is wrong at times: leaves that
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,6 +65,26 @@ def record(pid: int, *, seconds: float, which: Callable[[str], str | None] | Non
         if done.returncode or not file.is_file():
             return Stacks({}, seconds, _why(done.stderr + done.stdout))
         return Stacks(parsed(file.read_text(encoding="utf-8", errors="replace")), seconds)
+
+
+def thread_names(pids: Iterable[int], *, which: Callable[[str], str | None] | None = None) -> dict[int, str]:
+    """The names that Python has for the threads of these processes, by the kernel's ids; without py-spy none."""
+    program = (which or _program)("py-spy")
+    found: dict[int, str] = {}
+    for pid in pids if program is not None else ():
+        try:
+            done = subprocess.run(  # noqa: S603  # the program that was found, and a number
+                [str(program), "dump", "--json", "--pid", str(pid)],
+                capture_output=True,
+                text=True,
+                timeout=_GRACE,
+                stdin=subprocess.DEVNULL,
+                check=True,
+            )
+            found |= {each["os_thread_id"]: each["thread_name"] or "" for each in json.loads(done.stdout)}
+        except (OSError, subprocess.SubprocessError, ValueError, KeyError):
+            continue  # it has ended, or may not be read: `record` says why
+    return found
 
 
 def _program(name: str) -> str | None:

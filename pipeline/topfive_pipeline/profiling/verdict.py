@@ -67,7 +67,9 @@ def verdict(evidence: Evidence) -> tuple[Finding, ...]:
 def _nothing(evidence: Evidence) -> Finding:
     failed = dict(evidence.load.failed) if evidence.load is not None else {}
     figures = (", ".join(f"{count} with {status}" for status, count in failed.items()),) if failed else ()
-    return Finding("nothing", "Unknown: no request was answered while it was watched", figures, advice.NOTHING)
+    return Finding(
+        "nothing", "Unknown: no request was answered while it was watched", figures, advice.nothing(evidence)
+    )
 
 
 def _quota(evidence: Evidence) -> Finding | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -101,14 +101,3 @@ def gpu_share(*, which: Callable[[str], str | None] = shutil.which) -> float | N
         return max((float(line) / 100 for line in said.split()), default=None)
     except (OSError, ValueError, subprocess.SubprocessError):  # a driver without a device says so in words
         return None
-
-
-def thread_names(stacks: Mapping[str, int]) -> dict[int, str]:
-    """Names of threads by their ids, from stacks as py-spy writes them: `thread (123): name;…`."""
-    found = {}
-    for stack in stacks:
-        thread, _, _ = stack.partition(";")
-        number, closed, name = thread.removeprefix("thread (").partition("): ")
-        if closed and number.isdigit():
-            found[int(number)] = name
-    return found

@@ -17,7 +17,7 @@ def stages(**changes: Any) -> Stages:
     fields: dict[str, Any] = {
         "model": "m",
         "engine": "onnxruntime",
-        "precision": "fp32",
+        "precision": "FP32",
         "seconds": seconds,
         "rate": 50.0,
         "images": 50.0,

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topfive_pipeline.profiling import flame, stacks
-from topfive_pipeline.profiling.window import thread_names
 
 TEXT = (
     "thread (27583): compute-0;Thread.run (threading.py:971);WorkerPool._work (topfive/machine/workers.py:84) 78\n"
@@ -43,8 +42,11 @@ def test_functions_of_the_loop_by_their_own_time() -> None:
     ]
 
 
-def test_threads_are_named_by_their_ids() -> None:
-    assert thread_names(stacks.parsed(TEXT)) == {27572: "MainThread", 27584: "compute-1"}
+def test_threads_are_named_by_their_ids(tmp_path: Path) -> None:
+    threads = '[{"os_thread_id": 7, "thread_name": "compute-1"}, {"os_thread_id": 8, "thread_name": null}]'
+    telling = program(tmp_path, f"[ $4 = 5 ] && echo '{threads}'")
+    assert stacks.thread_names([4, 5], which=lambda _: telling) == {7: "compute-1", 8: ""}
+    assert stacks.thread_names([4, 5], which=lambda _: None) == {}
 
 
 @settings(max_examples=40)

@@ -26,7 +26,7 @@ def first(**changes: Any) -> Finding:
     ("changes", "key", "said", "tried"),
     [
         (BUSY, "cpu:inference", "CPU-bound in the network", "topfive optimise m"),
-        (BUSY | {"precision": "int8"}, "cpu:inference", "CPU-bound in the network", "topfive tune m"),
+        (BUSY | {"precision": "INT8"}, "cpu:inference", "CPU-bound in the network", "topfive tune m"),
         (BUSY | {"decode": 0.1}, "cpu:decode", "decoding images", "jpeg_short_side"),
         (BUSY | {"resize": 0.1}, "cpu:resize", "resizing images", "smaller pictures"),
         (BUSY | {"rest": 0.1}, "cpu:rest", "outside of the stages", "--workers 2"),
