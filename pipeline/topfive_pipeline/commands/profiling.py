@@ -19,6 +19,7 @@ from topfive_pipeline.profiling.contents import spent_table, stage_table, thread
 from topfive_pipeline.profiling.profile import Profile
 from topfive_pipeline.profiling.profiler import Wanted, profile
 from topfive_pipeline.profiling.reports import write
+from topfive_pipeline.profiling.verdict import Finding
 from topfive_pipeline.proof.photos import read_photos, shipped
 from topfive_pipeline.under_load import images
 
@@ -147,9 +148,13 @@ def _show(told: Profile, screen: Screen) -> None:
     for each in told.unknown:
         screen.say(f"[dim]{escape(each)}[/]")
     first, *others = told.findings
-    screen.say(f"\n[bold]{escape(first.name)}[/]: {escape('; '.join(first.figures))}.")
+    screen.say(f"\n[bold]{escape(first.name)}[/]{_figures(first)}")
     for other in others:
-        screen.say(f"Also: {escape(other.name)}: {escape('; '.join(other.figures))}.")
+        screen.say(f"Also: {escape(other.name)}{_figures(other)}")
     screen.say("\nTry, in this order:")
     for line in tries(told):
         screen.say(f"  {escape(line)}")
+
+
+def _figures(finding: Finding) -> str:
+    return f": {escape('; '.join(finding.figures))}." if finding.figures else "."

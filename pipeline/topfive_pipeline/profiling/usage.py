@@ -14,6 +14,7 @@ INFERENCE: Final = "inference threads"
 PREPARATION: Final = "decode and resize threads"
 DECODING: Final = "decoding processes"
 UNNAMED: Final = "other threads (ONNX Runtime's own, log, …)"
+NAMELESS: Final = "threads whose names are not known"
 _ROLES: Final[Mapping[str, str]] = {"compute": INFERENCE, "prepare": PREPARATION, "prepare-dear": PREPARATION}
 """What Python threads of the service do, by the names of their pools."""
 _NUMBER: Final = re.compile(r"[-_]\d+$")
@@ -188,21 +189,25 @@ def _roles(first: Reading, last: Reading, names: Mapping[int, str], seconds: flo
     for pid, process in last.processes.items():
         before = first.processes.get(pid)
         for tid, thread in process.threads.items():
-            role = role_of(pid, tid, process, last.processes, name=names.get(tid, thread.name))
+            role = role_of(pid, tid, process, last.processes, name=names.get(tid, thread.name), named=bool(names))
             found.setdefault(role, []).append((before.threads.get(tid) if before else None, thread))
     roles = [_role(name, pairs, seconds) for name, pairs in found.items()]
     return tuple(sorted(roles, key=lambda role: role.cpu, reverse=True))
 
 
-def role_of(pid: int, tid: int, process: Process, all_of_them: Mapping[int, Process], *, name: str) -> str:
-    """What the thread `tid` of the `process` does, by its `name`, and by the shape of the processes."""
+def role_of(pid: int, tid: int, process: Process, all_of_them: Mapping[int, Process], *, name: str, named: bool) -> str:
+    """What the thread `tid` of the `process` does, by its `name`, and by the shape of the processes.
+
+    `named`: whether Python was asked for the names. Before Python 3.14 the kernel has only that of the process.
+    """
     if len(process.threads) < _SERVING:
         parent = all_of_them.get(process.parent)
         return DECODING if parent is not None and len(parent.threads) >= _SERVING else "supervisor"
     if tid == pid:
         return LOOP
-    base = _NUMBER.sub("", name)
-    return _ROLES.get(base, UNNAMED)
+    if not named and pid in process.threads and name == process.threads[pid].name:
+        return NAMELESS
+    return _ROLES.get(_NUMBER.sub("", name), UNNAMED)
 
 
 def _role(name: str, pairs: Sequence[tuple[Thread | None, Thread]], seconds: float) -> Role:

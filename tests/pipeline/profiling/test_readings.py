@@ -10,7 +10,7 @@ import pytest
 
 from tests.pipeline.profiling.test_kernel_texts import NUMA, SMAPS, STAT
 from topfive_pipeline.profiling.readings import Group, Reading, Thread, read
-from topfive_pipeline.profiling.usage import DECODING, INFERENCE, LOOP, UNNAMED, between
+from topfive_pipeline.profiling.usage import DECODING, INFERENCE, LOOP, NAMELESS, UNNAMED, between
 
 PID = 27572
 
@@ -139,4 +139,4 @@ def test_a_small_process_below_one_that_serves_decodes(root: Path) -> None:
     above = replace(reading.processes[PID], parent=1, threads=child.threads)
     processes = {PID: reading.processes[PID], PID + 9: child, 5: above}
     both = Reading(reading.at + 1, processes, reading.machine, reading.group)
-    assert {role.name for role in between(both, both, names={}).roles} == {LOOP, UNNAMED, DECODING, "supervisor"}
+    assert {role.name for role in between(both, both, names={}).roles} == {LOOP, NAMELESS, DECODING, "supervisor"}

@@ -11,6 +11,7 @@ import pytest
 
 from tests.pipeline.profiling.evidence_of import driven, evidence, graph
 from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.commands.recording import of_profile
 from topfive_pipeline.judging.machine import Machine
 from topfive_pipeline.profiling.contents import sections
 from topfive_pipeline.profiling.profile import Profile
@@ -80,6 +81,14 @@ def test_from_outside_only_the_page_has_what_there_is(told: Profile, tmp_path: P
     values = {value for _, value in sections(alone)[1].tables[0].rows}
     assert values == {"–", "– and –", "–, –", "no GPU"}
     assert "<svg" not in write(alone, tmp_path)[2].read_text(encoding="utf-8")
+
+
+def test_it_is_recorded_with_what_it_names(told: Profile) -> None:
+    run = of_profile(told, {"connections": 8})
+    assert (run.model, run.tags) == ("m", {"bottleneck": "quota"})
+    assert run.metrics["inference_seconds"] == pytest.approx(0.008)
+    assert run.metrics["rate"] == 50
+    assert json.loads(run.texts["profile.json"])["name"] == "m"
 
 
 def test_a_folder_that_cannot_be_written_is_refused(told: Profile, tmp_path: Path) -> None:
