@@ -19,7 +19,7 @@ FULL: Final = 0.85
 IDLE: Final = 0.70
 """Of the cores: below this, cores are not what is short."""
 MOST: Final = 0.6
-"""Of a request's work: a stage with so much of it is where the cores are used."""
+"""Of a request's work: a stage with so much of it is where the cores are used; else the next one is told too."""
 THROTTLED: Final = 0.1
 """Of the quota's periods; a few are held back by a burst, and cost nothing."""
 LOOP: Final = 0.8
@@ -136,11 +136,12 @@ def _cores(evidence: Evidence) -> Finding | None:
     stages, full = evidence.stages, evidence.fullness
     if stages is None or full is None or full < FULL:
         return None
-    stage = max(("decode", "resize", "inference", REST), key=stages.share)
+    stage, second, *_ = sorted(("decode", "resize", "inference", REST), key=stages.share, reverse=True)
     share = stages.share(stage)
+    besides = f", {advice.STAGE_NAMES[second]} {stages.share(second):.0%}" if share < MOST else ""
     figures = (
         f"{full:.0%} of the cores are busy",
-        f"{advice.STAGE_NAMES[stage]} {'is' if share >= MOST else 'is only'} {share:.0%} of a request's work",
+        f"{advice.STAGE_NAMES[stage]} is {share:.0%} of a request's work{besides}",
         *_operators(evidence, stage),
         *_shared(evidence),
     )

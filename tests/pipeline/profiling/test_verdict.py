@@ -64,6 +64,11 @@ def test_the_sentence_has_the_figures_and_the_operator() -> None:
     assert "of the network Conv is 75%" in found.sentence
 
 
+def test_a_stage_that_is_not_most_of_the_work_is_told_with_the_next() -> None:
+    found = first(**BUSY, decode=0.006)
+    assert "the network is 50% of a request's work, decoding 38%" in found.sentence
+
+
 def test_a_generator_on_the_same_cores_is_told_and_is_no_neighbour() -> None:
     load = driven(8, cpu=0.9)
     found = first(cores=1.0, machine=2.0, load=load, roles=(role(0.5, waited=0.5),))
