@@ -15,11 +15,10 @@ from topfive_pipeline.commands.running import run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.judging.reports import check_can_draw
-from topfive_pipeline.profiling.contents import spent_table, stage_table, thread_table, tries
+from topfive_pipeline.profiling.contents import also, spent_table, stage_table, thread_table, tries
 from topfive_pipeline.profiling.profile import Profile
 from topfive_pipeline.profiling.profiler import Wanted, profile
 from topfive_pipeline.profiling.reports import write
-from topfive_pipeline.profiling.verdict import Finding
 from topfive_pipeline.proof.photos import read_photos, shipped
 from topfive_pipeline.under_load import images
 
@@ -148,13 +147,10 @@ def _show(told: Profile, screen: Screen) -> None:
     for each in told.unknown:
         screen.say(f"[dim]{escape(each)}[/]")
     first, *others = told.findings
-    screen.say(f"\n[bold]{escape(first.name)}[/]{_figures(first)}")
+    figures = f": {escape('; '.join(first.figures))}" if first.figures else ""
+    screen.say(f"\n[bold]{escape(first.name)}[/]{figures}.")
     for other in others:
-        screen.say(f"Also: {escape(other.name)}{_figures(other)}")
+        screen.say(escape(f"{also(other)}."))
     screen.say("\nTry, in this order:")
     for line in tries(told):
         screen.say(f"  {escape(line)}")
-
-
-def _figures(finding: Finding) -> str:
-    return f": {escape('; '.join(finding.figures))}." if finding.figures else "."

@@ -9,6 +9,7 @@ from topfive_pipeline.judging.tables import NOTHING, Section, Table, figure, per
 from topfive_pipeline.profiling.advice import STAGE_NAMES
 from topfive_pipeline.profiling.evidence import Evidence, GraphTime, Spent
 from topfive_pipeline.profiling.profile import Profile
+from topfive_pipeline.profiling.verdict import Finding
 
 TITLE: Final = "Where the time is"
 _MS: Final = 1e3
@@ -37,14 +38,18 @@ def tries(told: Profile) -> list[str]:
     return [f"{place}. {each}" for place, each in enumerate(told.findings[0].tries, start=1)]
 
 
+def also(finding: Finding) -> str:
+    """A finding that is not the first, with the first thing to try for it."""
+    return f"Also: {finding.name} ({'; '.join(finding.figures)}): {finding.tries[0]}"
+
+
 def _bottleneck(told: Profile) -> Section:
     first, *others = told.findings
-    also = tuple((other.name, "; ".join(other.figures)) for other in others)
     return Section(
         key="choice",
         title=first.name,
         lead=". ".join(figure[:1].upper() + figure[1:] for figure in first.figures) + "." * bool(first.figures),
-        notes=(*(f"Try {each}" for each in tries(told)), *(f"Also: {name} ({figures})" for name, figures in also)),
+        notes=(*(f"Try {each}" for each in tries(told)), *map(also, others)),
     )
 
 

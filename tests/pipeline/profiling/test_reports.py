@@ -67,7 +67,9 @@ def test_it_is_written_three_times(told: Profile, tmp_path: Path) -> None:
 
 def test_what_holds_besides_and_what_was_refused_is_told(told: Profile) -> None:
     found = {section.key: section for section in sections(told)}
-    assert any("Also: CPU-bound in the network" in note for note in found["choice"].notes)
+    assert any(
+        "Also: CPU-bound in the network" in note and "topfive optimise m" in note for note in found["choice"].notes
+    )
     assert found["stages"].notes == ("not answered: 7 × 429",)
     assert ("GPU computes", "25%") in found["machine"].tables[0].rows
     assert "1.0 times as long as 8.00 ms by itself" in found["inference"].notes[0]
