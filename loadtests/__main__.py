@@ -27,6 +27,7 @@ from loadtests.slo import load as load_objectives
 from loadtests.target import NoTarget
 from loadtests.windows import Rule
 from topfive_loadgen.cli import UNKNOWN, Commands, given
+from topfive_loadgen.objectives import BadObjectives
 from topfive_loadgen.photos import NoPhotos
 from topfive_loadgen.verdict import Verdict
 

@@ -17,6 +17,7 @@ from topfive_pipeline.commands.exporting import export_model
 from topfive_pipeline.commands.importing import import_model
 from topfive_pipeline.commands.optimising import optimise_model
 from topfive_pipeline.commands.shadow import report
+from topfive_pipeline.commands.profiling import profile_service
 from topfive_pipeline.commands.tuning import tune_model
 
 _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
@@ -25,6 +26,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("example", example, ""),
     ("optimise", optimise_model, "How to use it, by example: [Make a model faster](optimise.md)."),
     ("tune", tune_model, "How to use it, by example: [Tune a model for a machine](tune.md)."),
+    ("profile", profile_service, "What it says, and by which rules: [Where the time is](profile.md)."),
     ("evaluate", evaluate, "What the figures mean: [Judge models](evaluate.md)."),
     (
         "experiments",
@@ -39,7 +41,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
 )
 
 _HEAD: Final = """\
-# Commands: import, check, example, optimise, tune, evaluate, experiments, shadow, export
+# The offline commands
 
 Every flag of the commands beside the server, with its default. They need the extra `import`:
 `pip install 'topfive[import]'` brings onnx, typer and rich, and no PyTorch. `topfive import --help` says the same. What

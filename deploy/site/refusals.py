@@ -121,7 +121,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         "Tuning",
         (
             "tuning/objective.py",
-            "tuning/images.py",
+            "under_load/images.py",
             "tuning/subject.py",
             "tuning/engines.py",
             "tuning/plan.py",
@@ -129,6 +129,18 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "tuning/tuner.py",
             "tuning/landing.py",
             "tuning/reports.py",
+        ),
+    ),
+    (
+        "Profiling",
+        (
+            "profiling/profiler.py",
+            "profiling/processes.py",
+            "profiling/window.py",
+            "profiling/operators.py",
+            "profiling/openvino_counters.py",
+            "profiling/reports.py",
+            "commands/profiling.py",
         ),
     ),
     (

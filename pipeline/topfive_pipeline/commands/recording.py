@@ -41,6 +41,7 @@ from topfive_pipeline.judging.limits import Choice
 from topfive_pipeline.judging.split import in_part
 from topfive_pipeline.judging.subjects import Part, Subject
 from topfive_pipeline.optimising.results import Optimised
+from topfive_pipeline.profiling.profile import Profile
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.verdict import Proof
 from topfive_pipeline.tuning.tuned import Tuned
@@ -184,6 +185,19 @@ def of_tuned(told: Tuned, params: Params) -> Run:
         tags={GRAPHS: sha256(graph)} | ({REFUSED: "the objective holds at no rate"} if told.verdict == "unmet" else {}),
         texts={"tuning.json": json.dumps(told.to_dict() | {"config": config.name, "graph": graph.name}, indent=2)},
         files={CONFIG: config},
+    )
+
+
+def of_profile(told: Profile, params: Params) -> Run:
+    """The run of a profile: where an average request's time went, and what was named as the bottleneck."""
+    stages = told.evidence.stages
+    times = {} if stages is None else {f"{stage}_seconds": seconds for stage, seconds in stages.seconds.items()}
+    return Run(
+        model=told.name,
+        params=params,
+        metrics=times | ({} if stages is None else {"rate": stages.rate}),
+        tags={"bottleneck": told.findings[0].key},
+        texts={"profile.json": json.dumps(told.to_dict(), indent=2)},
     )
 
 

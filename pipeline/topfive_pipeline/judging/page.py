@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -13,6 +14,7 @@ from topfive_pipeline.judging.plots import drawn
 from topfive_pipeline.judging.tables import Section, Table
 
 _STYLE: Final = resources.files("topfive_pipeline.judging") / "style.css"
+_CODE: Final = re.compile(r"`([^`]+)`")
 _CAPTIONS: Final = {
     "difference": "Up is more accurate, to the right is faster. Bars: the interval of 95 % of the difference, and the "
     "middle half of the rounds.",
@@ -38,20 +40,25 @@ def document(
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}: {escape(said)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<header><h1>{escape(title)}</h1><p>{escape(said)}</p></header>\n{body}</body>\n</html>\n"
+        f"<header><h1>{escape(title)}</h1><p>{_words(said)}</p></header>\n{body}</body>\n</html>\n"
     )
 
 
 def _section(section: Section, plot: str | None, captions: Mapping[str, str]) -> str:
     parts = [f'<section id="{section.key}">\n<h2>{escape(section.title)}</h2>\n']
     if section.lead:
-        parts.append(f'<p class="lead">{escape(section.lead)}</p>\n')
+        parts.append(f'<p class="lead">{_words(section.lead)}</p>\n')
     parts += [f'<div class="table">\n{"".join(_table(table))}</div>\n' for table in section.tables]
     if section.notes:
-        parts += ["<ul>\n", *(f"<li>{escape(note)}</li>\n" for note in section.notes), "</ul>\n"]
+        parts += ["<ul>\n", *(f"<li>{_words(note)}</li>\n" for note in section.notes), "</ul>\n"]
     if plot is not None:
         parts.append(f"<figure>\n{plot}<figcaption>{escape(captions[section.key])}</figcaption>\n</figure>\n")
     return "".join([*parts, "</section>\n"])
+
+
+def _words(text: str) -> str:
+    """Text in which what is between backticks is code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -6,14 +6,15 @@ their plans, and what is kept of the answers. The generator's process imports th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
 
 from topfive_loadgen import closed_loop, open_loop
+from topfive_loadgen.percentiles import percentile
 from topfive_loadgen.plan import Done, OpenLoad
-from topfive_pipeline.tuning.objective import Probe
 
 WARM: Final = 0.15
 """The share of each load that is not counted: the server has slept while the others had their turn."""
@@ -28,6 +29,29 @@ class Capacity:
 
     rate: float
     failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What came of one open loop at `rate`, in requests a second.
+
+    `latencies`: seconds from the schedule, ascending, of the right answers. `failed`: refused, failed or unanswered.
+    `fault`: why the generator itself is in doubt, or empty.
+    """
+
+    rate: float
+    latencies: tuple[float, ...]
+    failed: int = 0
+    fault: str = ""
+
+    @property
+    def failed_share(self) -> float:
+        asked = len(self.latencies) + self.failed
+        return self.failed / asked if asked else 1.0
+
+    def at(self, percent: str) -> float:
+        """The percentile of the latencies by nearest rank, in seconds; infinite if there are none."""
+        return percentile(self.latencies, float(percent)) if self.latencies else math.inf
 
 
 def closed(
