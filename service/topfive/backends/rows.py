@@ -37,3 +37,15 @@ def rows_of(names: Sequence[str], outputs: Sequence[NDArray[Any]]) -> list[Row]:
     if index < 0:
         raise BackendFailure(f"the graph put out an index below zero: {index}")
     return [dict(zip(names, row, strict=True)) for row in zip(*outputs, strict=True)]
+
+
+def first_of(row: Row) -> tuple[str, int, float]:
+    """An image's first label, its class and its probability; empty, 0 and 0 if the graph put out no label for it.
+
+    A place whose label is empty holds no answer.
+    """
+    labels = row["classes"].ravel().tolist()
+    at = next((at for at, label in enumerate(labels) if label), None)
+    if at is None:
+        return "", 0, 0.0
+    return labels[at], int(row["indices"].flat[at]), float(row["probabilities"].flat[at])

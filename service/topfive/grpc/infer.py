@@ -108,8 +108,7 @@ class Infer:
             announced = Announced(model, report.started, nbytes=len(message), latest=latest, priority=HIGHEST_PRIORITY)
             understand = partial(parse, request, tensors, model, limits=serving.limits)
             wanted, result = await classifier.answer(announced, _Door(len(message), understand, light=light))
-        report.timings = result.timings
-        report.images = len(result.rows)
+        report.answered(result)
         return render(model, wanted.id, wanted.outputs, result.rows)
 
 

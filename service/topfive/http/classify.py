@@ -64,8 +64,7 @@ class ClassifyHandler:
             upload, result = await serving.classifier.answer(announced, door)
         except UndecodableImage as error:
             raise _advised(error, door.upload) from error
-        exchange.timings = result.timings
-        exchange.images = len(result.rows)
+        exchange.answered(result)
         listed = parameters.count is not None or upload.listed
         return Reply(render(result, parameters, listed=listed, instances=upload.instances), [JSON])
 

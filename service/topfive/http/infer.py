@@ -54,8 +54,7 @@ class InferHandler:
         request, result = await serving.classifier.answer(
             announced, _Door(serving, exchange, model, json_length, limit)
         )
-        exchange.timings = result.timings
-        exchange.images = len(result.rows)
+        exchange.answered(result)
         return _reply(*render(model, request.id, request.outputs, result.rows), headers.get(b"accept-encoding"))
 
     def _limit(self, exchange: Exchange, json_length: int | None) -> int:

@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeVar
 
 from topfive.backends.base import Row
 from topfive.ground.clock import Clock
+from topfive.ground.drift import Sent
 from topfive.ground.errors import ClientDisconnected, MalformedRequest
 from topfive.ground.types import Timings
 from topfive.machine.workers import WorkerPool
@@ -108,11 +109,15 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The answer to one request: the outputs of each image, in the request's order, and the model that gave them."""
+    """The answer to one request: the outputs of each image, in the request's order, and the model that gave them.
+
+    `sent`: the images, in the same order, as the client sent them.
+    """
 
     model: ServedModel
     rows: Sequence[Row]
     timings: Timings
+    sent: Sequence[Sent]
 
 
 class Classifier:
@@ -181,4 +186,4 @@ class Classifier:
             queue_seconds=prepared.wait_seconds + max(outcome.queue_seconds for outcome in outcomes),
             inference_seconds=max(outcome.inference_seconds for outcome in outcomes),
         )
-        return Classification(model, [outcome.row for outcome in outcomes], timings)
+        return Classification(model, [outcome.row for outcome in outcomes], timings, prepared.sent)
