@@ -1,11 +1,11 @@
 """The dashboard of the service: an operator's questions in their order, and the panels that answer them.
 
-Its rows on the objectives are in `objectives`, those on capacity, cost and models in `capacity`.
+Its rows on the objectives are in `objectives`, those on capacity, cost and models in `capacity`, on drift in `drift`.
 """
 
 from typing import Final
 
-from deploy.grafana.boards import capacity, objectives
+from deploy.grafana.boards import capacity, drift, objectives
 from deploy.grafana.boards import panels as p
 from deploy.grafana.boards.layout import LOAD_TEST, Board, Marker, PanelRow, Row, Variable
 from deploy.grafana.boards.panels import Json, Query, heatmap, lines, stat, table
@@ -24,7 +24,10 @@ def board() -> Json:
         uid=UID,
         title="topfive",
         description="Image classification: is it healthy, does it keep its objectives, where is the time?",
-        rows=[_healthy(), objectives.kept(), _fast(), _time(), capacity.full(), capacity.cost(), capacity.models()],
+        rows=[
+            *(_healthy(), objectives.kept(), _fast(), _time(), capacity.full(), capacity.cost(), capacity.models()),
+            drift.same(),
+        ],
         variables=[
             Variable("service", "service", "topfive_ready"),
             Variable("instance", "instance", 'topfive_ready{service=~"$service"}'),
