@@ -112,12 +112,7 @@ class ModelDrift:
 
     def count(self, label: str, index: int, confidence: float, sent: Sent) -> None:
         """Count one answered image: its first label (empty if there is none), that label's class and probability."""
-        if self._series is None:  # only now: a step that no client calls has none
-            self._series = (
-                self._metrics.confidence.labels(self._name),
-                self._metrics.image_megapixels.labels(self._name),
-            )
-        confidences, megapixels = self._series
+        confidences, megapixels = self._series or self._histograms()
         confidences.observe(confidence)
         megapixels.observe(sent.pixels / _MEGA)
         self._label(self._buckets.of(label, index)).inc()
@@ -145,7 +140,14 @@ class ModelDrift:
             self._label(bucket)
         for form in FORMAT_NAMES:
             self._format(form)
+        self._histograms()
         return True
+
+    def _histograms(self) -> tuple[Histogram, Histogram]:
+        """Made when they are needed: a step that no client calls has none."""
+        metrics = self._metrics
+        self._series = (metrics.confidence.labels(self._name), metrics.image_megapixels.labels(self._name))
+        return self._series
 
     def _label(self, bucket: str) -> Counter:
         if bucket not in self._labels:

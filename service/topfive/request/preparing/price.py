@@ -68,7 +68,8 @@ class Price:
 
     `is_dear`: whether it costs too much for the light lane. `head`: the head of a JPEG, if it was read. `short_side`:
     the least short side at which a JPEG may be decoded smaller, 0 for never. `form`, `pixels`: what the image is,
-    not what it costs: its format, one of `FORMAT_NAMES`, and its size, 0 if its first bytes do not tell it.
+    not what it costs: its format, one of `FORMAT_NAMES`, and the size of a JPEG, whose pixels may be decoded to fewer;
+    0 if its first bytes do not tell it, and of all else, which is decoded as it is.
     """
 
     kind: str
@@ -110,17 +111,15 @@ def price_of(body: Buffer, limits: ImageLimits, *, short_side: int = 0) -> Price
         if len(body) <= _LOOKED_AT:
             return replace(_FREE, form=kind.short)
         name = _PROGRESSIVE if kind is JPEG else name
-    known = 0 if size is None else size[0] * size[1]
-    pixels = min(known or limits.max_pixels, limits.max_pixels)
+    pixels = limits.max_pixels if size is None else min(size[0] * size[1], limits.max_pixels)
     cost = _COSTS[name]
     side = eighths(head, short_side) / 8 if head is not None else 1.0
     made = 3 + _RESIZE_BYTES  # of each pixel that is decoded and resized; decoding and resizing run one after the other
     seconds = pixels * (cost.pixel * side + _RESIZE * side**2) + len(body) * cost.byte
     nbytes = int(pixels * (max(cost.peak, made) - made * (1 - side**2))) + _FILE_COPIES * len(body)
     is_dear = seconds > _DEAR_SECONDS or kind in _MAY_LIE
-    return Price(
-        name, seconds, nbytes, is_dear=is_dear, head=head, short_side=short_side, form=kind.short, pixels=known
-    )
+    sent = 0 if head is None else head.height * head.width
+    return Price(name, seconds, nbytes, is_dear=is_dear, head=head, short_side=short_side, form=kind.short, pixels=sent)
 
 
 def _size(body: Buffer, kind: Format) -> tuple[int, int] | None:
