@@ -71,9 +71,7 @@ def test_whatever_is_between_nothing_and_all_is_answered(shares: NDArray[np.floa
         ([], ("", 0, 0.0)),
     ],
 )
-def test_the_first_label_is_that_of_the_first_place_that_has_one(
-    labels: list[str], first: tuple[str, int, float]
-) -> None:
+def test_the_first_label_is_that_of_the_first_place_with_one(labels: list[str], first: tuple[str, int, float]) -> None:
     count = len(labels)
     row = {
         "classes": np.array(labels, np.object_),

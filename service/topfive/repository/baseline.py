@@ -62,7 +62,7 @@ def _baseline(found: Any) -> Baseline:
         raise ValueError("it is no JSON object")
     if found.get("format") != _FORMAT:
         raise ValueError(f"its format is {found.get('format')!r}, and this service reads {_FORMAT}")
-    _check_keys("its members", found, {"format", *_TEXTS, "counts"})
+    _check_keys("its members", found, ("format", *_TEXTS, "counts"))
     for name in _TEXTS:
         if not isinstance(found[name], str):
             raise ValueError(f"its {name} is no text")
