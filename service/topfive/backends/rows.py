@@ -44,8 +44,9 @@ def first_of(row: Row) -> tuple[str, int, float]:
 
     A place whose label is empty holds no answer.
     """
-    labels = row["classes"].ravel().tolist()
-    at = next((at for at, label in enumerate(labels) if label), None)
-    if at is None:
-        return "", 0, 0.0
-    return labels[at], int(row["indices"].flat[at]), float(row["probabilities"].flat[at])
+    labels, at = row["classes"], 0
+    if not len(labels) or not labels[0]:
+        at = next((at for at, label in enumerate(labels.tolist()) if label), -1)
+        if at < 0:
+            return "", 0, 0.0
+    return str(labels[at]), int(row["indices"][at]), float(row["probabilities"][at])

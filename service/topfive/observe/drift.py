@@ -27,6 +27,8 @@ from topfive.ground.drift import (
 _MEGA: Final = 1_000_000
 _NO_MORE: Final = -1.0
 """The share of a bucket that is in no baseline any more; files of several processes keep its series."""
+_REMEMBERED: Final = 4096
+"""Of so many labels a model remembers what they count as."""
 
 
 class DriftMetrics:
@@ -107,6 +109,7 @@ class ModelDrift:
         self._baseline: Baseline | None = None
         self._buckets = LabelBuckets(None)
         self._labels: dict[str, Counter] = {}
+        self._series_of: dict[tuple[str, int], Counter] = {}
         self._formats: dict[str, Counter] = {}
         self._series: tuple[Histogram, Histogram] | None = None
 
@@ -115,7 +118,12 @@ class ModelDrift:
         confidences, megapixels = self._series or self._histograms()
         confidences.observe(confidence)
         megapixels.observe(sent.pixels / _MEGA)
-        self._label(self._buckets.of(label, index)).inc()
+        series = self._series_of.get((label, index))
+        if series is None:
+            series = self._label(self._buckets.of(label, index))
+            if len(self._series_of) < _REMEMBERED:
+                self._series_of[label, index] = series
+        series.inc()
         self._format(sent.form).inc()
 
     def use(self, baseline: Baseline | None) -> bool:
@@ -132,6 +140,7 @@ class ModelDrift:
         for signal in () if before is None or baseline is not None else before.counts:
             self._metrics.forget(images, self._name, signal, value=0.0)
         self._buckets = LabelBuckets(None if baseline is None else baseline.counts[LABELS])
+        self._series_of = {}
         if baseline is None:
             return False
         for signal in baseline.counts:
