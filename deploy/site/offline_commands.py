@@ -39,7 +39,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
 )
 
 _HEAD: Final = """\
-# Commands: import, check, example, optimise, tune, evaluate, experiments, export
+# Commands: import, check, example, optimise, tune, evaluate, baseline, experiments, export
 
 Every flag of the commands beside the server, with its default. They need the extra `import`:
 `pip install 'topfive[import]'` brings onnx, typer and rich, and no PyTorch. `topfive import --help` says the same. What
