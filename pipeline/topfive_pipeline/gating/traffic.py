@@ -55,8 +55,6 @@ class Service:
 
     def _answer(self, model: str, photo: Photo) -> Answer:
         status, body = self._ask(f"/v1/classify?{urlencode({'model': model})}", photo.path.read_bytes())
-        if status in (_DENIED, 404):
-            raise self._refused("/v1/classify", status)
         document: Any = json.loads(body)
         if status != _OK:
             return Answer(status, code=str(document.get("code", "")))
