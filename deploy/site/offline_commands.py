@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo, ParameterInfo
 
+from topfive_pipeline.commands.baseline import make_baseline
 from topfive_pipeline.commands.checking import check_repository
 from topfive_pipeline.commands.evaluating import evaluate
 from topfive_pipeline.commands.example import example
@@ -28,6 +29,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("tune", tune_model, "How to use it, by example: [Tune a model for a machine](tune.md)."),
     ("profile", profile_service, "What it says, and by which rules: [Where the time is](profile.md)."),
     ("evaluate", evaluate, "What the figures mean: [Judge models](evaluate.md)."),
+    ("baseline", make_baseline, "What it is for: [Drift](drift.md)."),
     (
         "experiments",
         list_runs,

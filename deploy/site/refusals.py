@@ -22,10 +22,9 @@ _OR: Final = " / "
 _HEAD: Final = """\
 # Messages of import
 
-Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate`, `experiments`,
-`shadow` and `export` refuse, word for word: what is wrong, and what to do. `…` stands for what is filled in (a file,
-a name, a number); what is in brackets is said only where it fits, and of what is between slashes, one. Made from the
-code by `make docs-pages`.
+Every message with which the offline commands refuse, word for word: what is wrong, and what to do. `…` stands for what is
+filled in (a file, a name, a number); what is in brackets is said only where it fits, and of what is between slashes, one.
+Made from the code by `make docs-pages`.
 
 A refusal ends the command with exit code 2, and nothing is written. If the *proof* fails, the exit code is 1:
 [what is proven](own-model.md#what-is-proven).
@@ -73,6 +72,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ),
     ("Labels", ("importer.py", "entry/labels.py", "entry/label_tables.py", "preprocessing/text_files.py")),
     ("Photos", ("proof/photos.py", "proof/ranking.py")),
+    ("Baselines", ("gating/baseline.py", "gating/traffic.py")),
     ("Name, version and repository", ("entry/names.py", "entry/writing.py", "entry/configs.py")),
     (
         "Proof, check and the server",

@@ -26,6 +26,7 @@ from benchmarks import tritonserver
 from benchmarks.tritonserver import Tritonserver
 from deploy.grafana.boards.files import files
 from tests.conftest import Encode, Photo
+from tests.testkit.baselines import BASE
 from tests.testkit.drawing import NOT_DRAWN, drawing, needs_grafanas_components
 from tests.testkit.oip_bodies import binary_image
 from tests.testkit.prometheus import RATE_INTERVAL, Prometheus, Sample, needs_prometheus
@@ -33,6 +34,7 @@ from tests.testkit.serving_process import RAW, READY, ServingProcess, ask, class
 from tests.testkit.tiny_models import HIGHEST_VALUE, copy_real_repository, write_tiny_repository
 from tests.testkit.trial_bench import write_versions
 from topfive.observe.metrics import DURATION_BUCKETS
+from topfive.repository.baseline import BASELINE, text_of
 
 pytestmark = [needs_prometheus, pytest.mark.untraced]
 
@@ -93,6 +95,11 @@ SANE: Final = {
     "Canary: requests by arm": (0, 1e5),
     "Canary: faults": (0, 0),
     "Canary: time of an answer": LATENCY,
+    "Drift": (0, 50),
+    "Labels, against the baseline": (-1, 1),
+    "Confidence": (0, 1e5),
+    "Image sizes": (0.00001, 51),
+    "Formats": SHARE,
 }
 """The least and the most that each panel of the service may show of this load."""
 OF_TRITON: Final = {
@@ -231,6 +238,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, cat: Photo, coffee: Photo,
     both = write_tiny_repository(
         copy_real_repository(tmp_path_factory.mktemp("models") / "all", classify_replacements={})
     )
+    (both / "efficientnet_lite0" / BASELINE).write_text(text_of(BASE), encoding="utf-8")
     infer = binary_image(coffee[:224, :224][None])
     jpeg, raw = {"Content-Type": "image/jpeg"}, {"Content-Type": RAW}
     mixed = [

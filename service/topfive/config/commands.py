@@ -26,6 +26,7 @@ _PURPOSES: Final = {
     "tune": "finds the settings with which a model serves best on this machine",
     "profile": "names what bounds a service under load, and what to try",
     "evaluate": "judges models on labelled photos: accuracy, speed, size",
+    "baseline": "keeps what a model's images and answers are usually like, for the alert on drift",
     "experiments": "lists, shows and compares the runs of these commands",
     "shadow": "reports what a version that is tried on live traffic says",
     "export": "builds the reference model from its published weights",
