@@ -33,6 +33,9 @@ def judge(
             "--as", help="Your name: each judge has an order of photos and sides of his own.", show_default="yours here"
         ),
     ] = "",
+    most: Annotated[
+        int | None, Option(help="Judge no more than so many photos, chosen by chance.", min=1, show_default="all")
+    ] = None,
     port: Annotated[int, Option(help="The port on 127.0.0.1; 0 for any that is free.", min=0, max=65535)] = 0,
     seed: Annotated[int, Option(help="Another one deals another order and other sides.")] = 0,
     show: Annotated[
@@ -58,7 +61,7 @@ def judge(
         raise ConfigurationError(f"--as {name}: a name has at most 64 letters, digits, spaces and . @ _ -")
     differing.check_unchanged(found.questions)
     with judgements.opened(stored) as store:
-        session = Session(found, store, judge=name, standing=judgements.read(stored), seed=seed)
+        session = Session(found, store, judge=name, standing=judgements.read(stored), seed=seed, most=most)
         with BlindServer(session, port=port) as server:
             screen.say(f"{session.photos} photos to judge as {escape(name)}. Open this, and press Ctrl-C at the end:\n")
             screen.command(server.url)

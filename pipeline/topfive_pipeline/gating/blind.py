@@ -37,7 +37,11 @@ def now() -> str:
 
 
 class Session:
-    """The judging of one `judge`. `standing`: what was said before, by all judges. Safe for several threads."""
+    """The judging of one `judge`. Safe for several threads.
+
+    `standing`: what was said before, by all judges. `most`: judge no more than so many photos, the same ones for all
+    judges with this seed. Raises `ConfigurationError` if there is nothing to judge.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Session:
         judge: str,
         standing: Sequence[Judgement] = (),
         seed: int = 0,
+        most: int | None = None,
         clock: Callable[[], str] = now,
     ) -> None:
         if not differing.questions:
@@ -58,10 +63,11 @@ class Session:
         self._clock = clock
         self._lock = Lock()
         self._said = {(each.judge, each.question): each for each in standing}
-        shuffled = random.Random(f"{seed} {judge}")  # noqa: S311  # an order, not a secret
-        self._order = list(
-            {question.key: question for question in differing.questions}.values()
-        )  # a copy is asked once
+        # Copies of a file are asked once.
+        every = list({question.key: question for question in differing.questions}.values())
+        random.Random(seed).shuffle(every)  # noqa: S311  # an order, not a secret
+        self._order = every[:most]
+        shuffled = random.Random(f"{seed} {judge}")  # noqa: S311
         shuffled.shuffle(self._order)
         sides = [_SIDES[place % 2] for place in range(len(self._order))]
         shuffled.shuffle(sides)

@@ -21,29 +21,30 @@ from typing import Final, Literal
 from prometheus_client.parser import text_string_to_metric_families
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.gating.answers import PhotoAnswers
+from topfive_pipeline.gating.answers import Answer, PhotoAnswers
 from topfive_pipeline.gating.sign_test import effective_size
 from topfive_pipeline.preprocessing.text_files import read_text
 
 COUNTER: Final = "topfive_labels"
 """Prometheus' name of the counter of first labels, without its ending `_total`."""
-OTHER: Final = "other"
-"""The label under which that counter has all that it has no room for."""
+_OTHER, _NONE, _GROUP, _MOST_CHARACTERS = "(other)", "(none)", 32, 120
+"""How that counter calls what has no label of its own: other classes, no label at all, and groups of so many classes
+(`classes 32-63`); of a long label it has the beginning."""
+_OK: Final = 200
 _FEW: Final = 0.5
 """Weights that leave less than this share of the photos effective are worth a note."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frequency:
-    """How often what was asked: `counts`, above zero, by `file` or by `label`; `others`: of labels without a name."""
+    """How often what was asked: `counts`, above zero, by `file` or by `label`."""
 
     by: Literal["file", "label"]
     counts: Mapping[str, float]
-    others: float = 0.0
 
     @property
     def total(self) -> float:
-        return math.fsum(self.counts.values()) + self.others
+        return math.fsum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,16 @@ class Weights:
         return effective_size(self.values)
 
 
-def weights_of(path: Path, answers: PhotoAnswers) -> Weights:
+def weights_of(path: Path, answers: PhotoAnswers, *, model: str | None = None) -> Weights:
     """The weights of the photos by the frequencies in the file `path`; raises `ConfigurationError`.
+
+    `model`: the live one, for a page of metrics of several.
 
     By `file`, a photo counts as often as it was asked. By `label`, photos count together as often as the live version's
     first label of theirs was answered, each the same part of it (poststratification: Holt and Smith, J. R. Stat. Soc. A
     142 (1979) 33-46). A photo of which the file says nothing counts for nothing.
     """
-    found = read(path)
+    found = read(path, model=model)
     raw, notes = _by_file(found, answers, path) if found.by == "file" else _by_label(found, answers)
     total = math.fsum(raw)
     if not total:
@@ -79,29 +82,34 @@ def weights_of(path: Path, answers: PhotoAnswers) -> Weights:
     return Weights(values, tuple(notes))
 
 
-def read(path: Path) -> Frequency:
+def read(path: Path, *, model: str | None = None) -> Frequency:
     """What the file says; raises `ConfigurationError` if it says nothing that can be used."""
     text = read_text(path)
-    found = _metrics(text, path) if text.lstrip().startswith("#") else _listed(text, path)
+    found = _metrics(text, path, model) if text.lstrip().startswith("#") else _listed(text, path)
     if not found.total:
         raise ConfigurationError(f"--frequency {path}: it counts nothing; the counts must be above zero")
     return found
 
 
-def _metrics(text: str, path: Path) -> Frequency:
-    counts: Counter[str] = Counter()
+def _metrics(text: str, path: Path, model: str | None) -> Frequency:
+    by_model: dict[str, dict[str, float]] = {}
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples if family.name == COUNTER else ():
-                counts[sample.labels.get("label", "")] += _count(sample.value, where=str(path))  # type: ignore[assignment]
-    except ValueError as error:
+                if sample.name == f"{COUNTER}_total":
+                    counts = by_model.setdefault(sample.labels["model"], {})
+                    counts[sample.labels["label"]] = _count(sample.value, where=str(path))
+    except (ValueError, KeyError) as error:
         raise ConfigurationError(
-            f"--frequency {path}: it is no page of metrics ({error}); save /metrics again"
+            f"--frequency {path}: it is no page of metrics of topfive ({error}); save /metrics again"
         ) from error
-    if not counts:
+    if not by_model:
         raise ConfigurationError(f"--frequency {path}: it has no counter {COUNTER}_total; take it from a live service")
-    others = float(counts.pop(OTHER, 0))
-    return Frequency("label", {label: count for label, count in counts.items() if count}, others)
+    name = next(iter(by_model)) if len(by_model) == 1 else model
+    if name is None or name not in by_model:
+        named = ", ".join(sorted(by_model))
+        raise ConfigurationError(f"--frequency {path}: it counts labels of {named}, and not of {model or 'one model'}")
+    return Frequency("label", {label: count for label, count in by_model[name].items() if count})
 
 
 def _listed(text: str, path: Path) -> Frequency:
@@ -114,9 +122,9 @@ def _listed(text: str, path: Path) -> Frequency:
                 "comma between them"
             )
         by: Literal["file", "label"] = "file" if "file" in fields else "label"
-        counts: Counter[str] = Counter()
+        counts: dict[str, float] = {}
         for name, count in _rows(reader, by=by, path=path):
-            counts[name] += count  # type: ignore[assignment] # a counter of floats is one too
+            counts[name] = counts.get(name, 0.0) + count
     except csv.Error as error:
         raise ConfigurationError(f"--frequency {path}: it cannot be read as CSV ({error}); check its quotes") from error
     return Frequency(by, {name: count for name, count in counts.items() if count})
@@ -162,27 +170,27 @@ def _by_file(found: Frequency, answers: PhotoAnswers, path: Path) -> tuple[list[
 
 
 def _by_label(found: Frequency, answers: PhotoAnswers) -> tuple[list[float], list[str]]:
-    labels = [None if answer.first is None else answer.first.label for answer in answers.live]
-    photos = Counter(label for label in labels if label is not None)
-    unnamed = sum(label is not None and label not in found.counts for label in labels)
-    other = found.others / unnamed if unnamed else 0.0
-    given = [
-        None if each is None else found.counts[each] / photos[each] if each in found.counts else other
-        for each in labels
-    ]
+    groups = [_group(answer, found.counts) for answer in answers.live]
+    photos = Counter(groups)
+    given = [None if each is None else found.counts.get(each, 0.0) / photos[each] for each in groups]
     known = [weight for weight in given if weight is not None]
     mean = math.fsum(known) / len(known) if known else 0.0
     raw = [mean if weight is None else weight for weight in given]
     unknown = math.fsum(count for label, count in found.counts.items() if label not in photos)
-    if not unnamed:
-        unknown += found.others
-    refused = len(given) - len(known)
     notes = [*_missing(unknown, found, "has a label that the live version gives none of these photos"), *_unasked(raw)]
-    if refused:
-        notes.append(
-            f"{refused} photos that the live version refuses have no label, and count as one of average weight."
-        )
+    if refused := len(given) - len(known):
+        notes.append(f"{refused} photos that the live version refuses have no label, and are of average weight.")
     return raw, notes
+
+
+def _group(answer: Answer, counts: Mapping[str, float]) -> str | None:
+    """Under which of the counted names the answer is; its own label if under none, and None for a refusal."""
+    first = answer.first
+    if first is None:
+        return _NONE if answer.status == _OK else None
+    begins = first.index - first.index % _GROUP
+    names = (first.label[:_MOST_CHARACTERS], f"classes {begins}-{begins + _GROUP - 1}", _OTHER)
+    return next((name for name in names if name in counts), first.label)
 
 
 def _missing(count: float, found: Frequency, what: str) -> list[str]:

@@ -15,7 +15,12 @@ function made(tag, className, ...children) {
 /** 0.953 as "95.3 %". */
 function percent(share) {
   const hundredths = share * 100;
-  return hundredths > 0 && hundredths < 0.05 ? "< 0.1 %" : `${hundredths.toFixed(1)} %`;
+  return hundredths > 0 && hundredths < 0.05 ? "< 0.1\u00a0%" : `${hundredths.toFixed(1)}\u00a0%`;
+}
+
+/** A label and its probability, which stays on one line. */
+function unbroken(text) {
+  return text.replace(/ %$/, "\u00a0%");
 }
 
 /** A p-value with two digits. */
@@ -23,7 +28,7 @@ function probability(value) {
   return value < 0.001 ? "< 0.001" : value.toPrecision(2);
 }
 
-/** A number with its thing: "1 photo", "2 photos"; effective numbers need not be whole. */
+/** A number with its thing: "1 photo", "2 photos". */
 function counted(number, thing) {
   return `${number} ${thing}${number === 1 ? "" : "s"}`;
 }
@@ -38,7 +43,8 @@ export function showAlert(text) {
 }
 
 function showProgress({ done, photos, can_undo, judge }) {
-  element("count").textContent = `${done} of ${photos} judged by ${judge}`;
+  element("count").textContent = `${done} of ${photos}`;
+  element("judge").textContent = ` judged by ${judge}`;
   element("done").style.width = `${(100 * done) / photos}%`;
   element("progress").setAttribute("aria-valuemax", photos);
   element("progress").setAttribute("aria-valuenow", done);
@@ -48,12 +54,15 @@ function showProgress({ done, photos, can_undo, judge }) {
 /** The photo and both answers, once the photo is there; an Error if it cannot be shown. */
 export async function showQuestion(state) {
   const { number, left, right } = state.question;
-  const photo = element("photo");
+  const photo = new Image(); // shown once it is there, so that no photo stands beside the answers to another
+  photo.id = "photo";
+  photo.draggable = false;
   photo.src = `photo/${number}`;
   await photo.decode().catch((error) => {
     throw new Error("This photo cannot be shown. Load the page again; if that does not help, run the gate again.", { cause: error });
   });
   photo.alt = `Photo ${state.done + 1} of ${state.photos}`;
+  element("photo").replaceWith(photo);
   showAnswer("left", left);
   showAnswer("right", right);
   showProgress(state);
@@ -103,7 +112,7 @@ export function showResult(state, result) {
     ...result.rows.map((row) => {
       const head = made("th", "", row.file);
       head.scope = "row";
-      return made("tr", row.verdict, head, made("td", "", row.candidate), made("td", "", row.live), made("td", "", VERDICTS[row.verdict]));
+      return made("tr", row.verdict, head, made("td", "", unbroken(row.candidate)), made("td", "", unbroken(row.live)), made("td", "", VERDICTS[row.verdict]));
     }),
   );
   only("result");
@@ -111,11 +120,10 @@ export function showResult(state, result) {
   document.body.dataset.state = "result";
 }
 
-function headline({ won, lost, win_rate, win_rate_interval }, decided) {
+function headline({ won, win_rate, win_rate_interval }, decided) {
   if (!decided) return "No photo decides";
   const [low, high] = win_rate_interval.map(percent);
-  const who = won > lost ? "The candidate wins" : won < lost ? "The candidate loses" : "Even";
-  return `${who}: ${won} of ${counted(decided, "decided photo")}, ${percent(win_rate)} (95 %: ${low} to ${high})`;
+  return `The candidate wins ${won} of ${counted(decided, "decided photo")}: ${percent(win_rate)} (95\u00a0%: ${low} to ${high})`;
 }
 
 function facts(result) {
