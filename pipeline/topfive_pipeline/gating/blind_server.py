@@ -73,6 +73,7 @@ class BlindServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 64
     # Where several sockets may share a port, two of these could: each judge would see every second photo.
     allow_reuse_port = False
 

@@ -25,8 +25,8 @@ from topfive_pipeline.gating.answers import Answer, PhotoAnswers
 from topfive_pipeline.gating.sign_test import effective_size
 from topfive_pipeline.preprocessing.text_files import read_text
 
-COUNTER: Final = "topfive_labels"
-"""Prometheus' name of the counter of first labels, without its ending `_total`."""
+COUNTER: Final = "topfive_labels_total"
+"""The counter of first labels."""
 _OTHER, _NONE, _GROUP, _MOST_CHARACTERS = "(other)", "(none)", 32, 120
 """How that counter calls what has no label of its own: other classes, no label at all, and groups of so many classes
 (`classes 32-63`); of a long label it has the beginning."""
@@ -95,8 +95,8 @@ def _metrics(text: str, path: Path, model: str | None) -> Frequency:
     by_model: dict[str, dict[str, float]] = {}
     try:
         for family in text_string_to_metric_families(text):
-            for sample in family.samples if family.name == COUNTER else ():
-                if sample.name == f"{COUNTER}_total":
+            for sample in family.samples:
+                if sample.name == COUNTER:
                     counts = by_model.setdefault(sample.labels["model"], {})
                     counts[sample.labels["label"]] = _count(sample.value, where=str(path))
     except (ValueError, KeyError) as error:
@@ -104,7 +104,7 @@ def _metrics(text: str, path: Path, model: str | None) -> Frequency:
             f"--frequency {path}: it is no page of metrics of topfive ({error}); save /metrics again"
         ) from error
     if not by_model:
-        raise ConfigurationError(f"--frequency {path}: it has no counter {COUNTER}_total; take it from a live service")
+        raise ConfigurationError(f"--frequency {path}: it has no counter {COUNTER}; take it from a live service")
     name = next(iter(by_model)) if len(by_model) == 1 else model
     if name is None or name not in by_model:
         named = ", ".join(sorted(by_model))

@@ -6,6 +6,7 @@ was told is kept. What does not: who may say what when (`gating.blind`), and wha
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -51,7 +52,8 @@ class Store:
         line = json.dumps(asdict(judgement)).encode() + b"\n"
         before = self._file.seek(0, os.SEEK_END)
         try:
-            self._file.write(line)
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
         except OSError:
             self._file.truncate(before)

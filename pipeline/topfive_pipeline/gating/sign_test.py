@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,10 @@ from topfive_pipeline.judging.intervals import LEVEL, Interval, beta_cdf, beta_q
 
 _RESOLUTION: Final = 20_000
 """Weights are rounded to this part of their sum: few enough for a table of all sums, and finer than what is shown."""
+_MOST_UNITS: Final = 100_000
+"""Up to so many units in their sum, weights that are whole multiples of one are not rounded."""
+_MOST_PARTS: Final = 1_000
+"""Such a unit is at least this part of the smallest weight."""
 _ONE_SIDED: Final = 1.6448536269514722
 """The 95 % quantile of the normal distribution."""
 _TWO_SIDED: Final = 1.959963984540054
@@ -68,8 +73,8 @@ def weighted_sign_test(signs: Sequence[int], weights: Sequence[float]) -> SignTe
 
     If neither is better, each sign is a coin's, whatever the weight. So the sum of the weights that were won has a
     known distribution, which is computed here over all 2^n outcomes at once: Fisher's randomisation test of signs (The
-    Design of Experiments, 1935, section 21). It is exact for weights rounded to a 20,000th of their sum. With equal
-    weights it is `sign_test`.
+    Design of Experiments, 1935, section 21). Weights that are counts, or in their ratios, are taken as they are, up to
+    100,000 in all; others are rounded to a 20,000th of their sum. With equal weights it is `sign_test`.
 
     `won` and `lost` share out Kish's effective number of photos among both, and so does the interval (Korn and
     Graubard, Survey Methodology 24 (1998) 193-201, who do the same for Clopper and Pearson's).
@@ -78,9 +83,7 @@ def weighted_sign_test(signs: Sequence[int], weights: Sequence[float]) -> SignTe
     total = math.fsum(weight for _, weight in decided)
     if not decided:
         return sign_test(0, 0)
-    smallest = min(weight for _, weight in decided)
-    # Equal weights are one each, so that nothing is rounded.
-    unit = smallest if len({weight for _, weight in decided}) == 1 else total / _RESOLUTION
+    unit = _unit([weight for _, weight in decided])
     parts = [(sign, round(weight / unit)) for sign, weight in decided]
     chances = _sums([part for _, part in parts])
     reached = sum(part for sign, part in parts if sign > 0)
@@ -147,6 +150,16 @@ def to_find(rate: float, *, either_way: bool = False) -> int | None:
         return None
     deviations = (_TWO_SIDED if either_way else _ONE_SIDED) + _FOUND
     return math.ceil(deviations**2 / (4 * (rate - 0.5) ** 2))
+
+
+def _unit(weights: Sequence[float]) -> float:
+    """What weights are counted in: the largest that all are multiples of, so that equal sums stay equal; or a part."""
+    total, smallest = math.fsum(weights), min(weights)
+    ratios = {weight / smallest for weight in weights}
+    parts = [Fraction(ratio).limit_denominator(_MOST_PARTS) for ratio in ratios]
+    unit = smallest / math.lcm(*(part.denominator for part in parts))
+    are_exact = all(math.isclose(float(part), ratio, rel_tol=1e-9) for part, ratio in zip(parts, ratios, strict=True))
+    return unit if are_exact and total <= _MOST_UNITS * unit else total / _RESOLUTION
 
 
 def _sums(parts: Sequence[int]) -> NDArray[np.float64]:
