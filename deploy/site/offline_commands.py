@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo, ParameterInfo
 
+from topfive_pipeline.commands.blind import judge
 from topfive_pipeline.commands.checking import check_repository
 from topfive_pipeline.commands.evaluating import evaluate
 from topfive_pipeline.commands.example import example
@@ -25,6 +26,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("optimise", optimise_model, "How to use it, by example: [Make a model faster](optimise.md)."),
     ("tune", tune_model, "How to use it, by example: [Tune a model for a machine](tune.md)."),
     ("evaluate", evaluate, "What the figures mean: [Judge models](evaluate.md)."),
+    ("judge", judge, "What it is for: [Judge by eye](judge.md)."),
     (
         "experiments",
         list_runs,
@@ -37,7 +39,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
 )
 
 _HEAD: Final = """\
-# Commands: import, check, example, optimise, tune, evaluate, experiments, export
+# Commands: import, check, example, optimise, tune, evaluate, judge, experiments, export
 
 Every flag of the commands beside the server, with its default. They need the extra `import`:
 `pip install 'topfive[import]'` brings onnx, typer and rich, and no PyTorch. `topfive import --help` says the same. What

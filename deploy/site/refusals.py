@@ -22,8 +22,8 @@ _OR: Final = " / "
 _HEAD: Final = """\
 # Messages of import
 
-Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate`, `experiments` and
-`export` refuse, word for word: what is wrong, and what to do. `…` stands for what is filled in (a file, a name, a
+Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate`, `judge`, `experiments`
+and `export` refuse, word for word: what is wrong, and what to do. `…` stands for what is filled in (a file, a name, a
 number); what is in brackets is said only where it fits, and of what is between slashes, one. Made from the code by
 `make docs-pages`.
 
@@ -144,6 +144,17 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "judging/limits.py",
             "judging/reports.py",
             "commands/evaluating.py",
+        ),
+    ),
+    (
+        "Side by side",
+        (
+            "gating/differing.py",
+            "gating/frequency.py",
+            "gating/judgements.py",
+            "gating/blind.py",
+            "gating/blind_server.py",
+            "commands/blind.py",
         ),
     ),
     (

@@ -30,7 +30,9 @@ def judge(
     judge: Annotated[
         str,
         Option(
-            "--as", help="Your name: each judge has an order of photos and sides of his own.", show_default="yours here"
+            "--as",
+            help="Your name: each judge has an order of photos and sides of their own.",
+            show_default="yours here",
         ),
     ] = "",
     most: Annotated[
@@ -45,8 +47,8 @@ def judge(
 ) -> int:
     """Judge by eye, blind, the photos on which candidate and live version differ: a page in the browser, by keyboard.
 
-    Each judgement is stored at once in FOLDER/judged.jsonl; who comes back goes on where he stopped, and several people
-    may judge the same photos. Give the file to topfive gate --judged.
+    Each judgement is stored at once in FOLDER/judged.jsonl; who comes back goes on where they stopped, and several
+    people may judge the same photos. Give the file to topfive gate --judged.
 
     Exit code: 0 ended by Ctrl-C or shown, 2 the folder or the port cannot be used.
     """

@@ -2,8 +2,9 @@
 
 What lives here: the order of things. What does not: HTTP (`gating.blind_server`) and the page.
 
-Order and sides follow from the seed and the judge's name alone, so who comes back goes on where he stopped. Each answer
-is left on half of the photos. Nothing that says which is which leaves this module before the last photo is judged.
+Order and sides follow from the seed and the judge's name alone, so who comes back goes on where they stopped. Each
+answer is left on half of the photos. Nothing that says which is which leaves this module before the last photo is
+judged.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ class Session:
     def undo(self) -> dict[str, object]:
         """Withdraw what this judge said last; the state after it.
 
-        Raises `NotAsked` if he has said nothing, or has seen the result.
+        Raises `NotAsked` if nothing is said yet, or the result was seen.
         """
         with self._lock:
             mine = self._mine()

@@ -64,18 +64,19 @@ class Store:
 def opened(path: Path) -> Iterator[Store]:
     """Open the file to add to it, alone; it is made if need be. Raises `ConfigurationError`."""
     try:
-        with path.open("a+b", buffering=0) as raw:
-            file = cast(BinaryIO, raw)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ConfigurationError(
-                    f"{path}: another topfive judge has it open; let it end, or judge in its page"
-                ) from None
-            _drop_torn_line(file)
-            yield Store(file)
-    except PermissionError as error:
-        raise ConfigurationError(f"{path}: judgements cannot be stored there ({error.strerror})") from error
+        raw = path.open("a+b", buffering=0)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: judgements cannot be stored there ({error.strerror or error})") from error
+    with raw:
+        try:
+            fcntl.flock(raw, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"{path}: another topfive judge has it open; let it end, or judge in its page"
+            ) from None
+        file = cast(BinaryIO, raw)
+        _drop_torn_line(file)
+        yield Store(file)
 
 
 def read(path: Path) -> list[Judgement]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,7 +20,7 @@ from tests.pipeline.gating.sides import differing
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.gating.blind import Session
 from topfive_pipeline.gating.blind_server import BlindServer
-from topfive_pipeline.gating.judgements import opened, read
+from topfive_pipeline.gating.judgements import Store, opened, read
 
 PHOTOS: Final = 3
 
@@ -170,11 +170,7 @@ def test_a_photo_that_is_gone_is_told(served: Served) -> None:
 
 
 def test_what_cannot_be_stored_is_told(tmp_path: Path) -> None:
-    with open("/dev/full", "r+b", buffering=0) as full:  # noqa: PTH123
-        from typing import BinaryIO, cast
-
-        from topfive_pipeline.gating.judgements import Store
-
+    with Path("/dev/full").open("r+b", buffering=0) as full:
         session = Session(differing(tmp_path, 1), Store(cast(BinaryIO, full)), judge="ada")
         with BlindServer(session) as server:
             thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -202,6 +198,15 @@ def test_more_connections_than_a_browser_opens_are_closed(served: Served) -> Non
     for each in held:
         each.close()
     assert refused == [b""] * 4
+
+
+def test_of_a_browser_that_leaves_nothing_is_said(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    for error, is_told in ((BrokenPipeError(), False), (ValueError("a fault"), True)):
+        try:
+            raise error
+        except (OSError, ValueError):
+            served.server.handle_error(None, ("127.0.0.1", 1))
+        assert ("a fault" in capsys.readouterr().err) == is_told
 
 
 def test_a_port_that_is_taken_is_refused(served: Served) -> None:

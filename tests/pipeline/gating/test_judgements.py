@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from dataclasses import asdict
 from pathlib import Path
@@ -73,13 +74,19 @@ def test_a_second_one_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_where_nothing_can_be_stored_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigurationError, match=r"judgements cannot be stored there \(Is a directory\)"),
+        opened(tmp_path),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     "change",
     [{"verdict": "best"}, {"left": "north"}, {"judge": 3}, {"more": 1}],
 )
 def test_another_file_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    import json
-
     path = tmp_path / "judged.jsonl"
     path.write_text(json.dumps({**asdict(judged("a", "live")), **change}) + "\n")
     with pytest.raises(

@@ -105,6 +105,16 @@ def test_labels_and_eyes_are_told_apart(tmp_path: Path) -> None:
     assert any(note.startswith("About ") and "decided photos would tell who is better" in note for note in found.notes)
 
 
+def test_how_far_judges_agree_is_told(tmp_path: Path) -> None:
+    answers = answered(tmp_path, [1, 1, 1], [0, 0, 0])
+    path = store(tmp_path, answers, ["live", "candidate", "live"])
+    with opened(path) as file:
+        for question, verdict in zip(find(answers).questions, ["live", "candidate", "equal"], strict=True):
+            file.add(judged(question.key, verdict, judge="bob"))
+    found = chapter(answers, weights=None, judged=path)
+    assert "Judges agree beyond chance with a kappa of 0.50; 1 is full agreement." in found.notes
+
+
 def test_weights_may_turn_it_round(tmp_path: Path) -> None:
     """Even by photos; but the candidate loses those that are asked for often."""
     answers = labelled(tmp_path, 10, 10, 20)
