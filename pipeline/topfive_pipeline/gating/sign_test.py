@@ -157,9 +157,11 @@ def _unit(weights: Sequence[float]) -> float:
     total, smallest = math.fsum(weights), min(weights)
     ratios = {weight / smallest for weight in weights}
     parts = [Fraction(ratio).limit_denominator(_MOST_PARTS) for ratio in ratios]
-    unit = smallest / math.lcm(*(part.denominator for part in parts))
+    common = math.lcm(*(part.denominator for part in parts))
     are_exact = all(math.isclose(float(part), ratio, rel_tol=1e-9) for part, ratio in zip(parts, ratios, strict=True))
-    return unit if are_exact and total <= _MOST_UNITS * unit else total / _RESOLUTION
+    if are_exact and common <= _MOST_UNITS * smallest / total:
+        return smallest / common
+    return total / _RESOLUTION
 
 
 def _sums(parts: Sequence[int]) -> NDArray[np.float64]:

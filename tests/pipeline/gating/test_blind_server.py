@@ -200,6 +200,14 @@ def test_more_connections_than_a_browser_opens_are_closed(served: Served) -> Non
     assert refused == [b""] * 4
 
 
+def test_other_methods_are_refused_in_silence(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.server.server_address[1], timeout=30)
+    connection.request("PUT", "/", b"{}")
+    assert connection.getresponse().status == 501
+    connection.close()
+    assert capsys.readouterr().err == ""
+
+
 def test_of_a_browser_that_leaves_nothing_is_said(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     for error, is_told in ((BrokenPipeError(), False), (ValueError("a fault"), True)):
         try:

@@ -67,6 +67,13 @@ def test_weights_without_a_common_measure_are_rounded_finely() -> None:
     assert found.better == pytest.approx(np.mean(sums >= weights[::2].sum() - 1e-12), abs=2e-3)
 
 
+def test_many_weights_of_all_sizes_are_no_hindrance() -> None:
+    weights = np.random.default_rng(4).pareto(1.0, 1_000) + 1
+    found = weighted_sign_test([1, -1] * 500, [*weights, 0.0][:1_000])
+    assert 0 < found.better < 1
+    assert found.better + found.worse == pytest.approx(1, abs=0.02)
+
+
 def test_one_photo_that_weighs_most_decides_nothing() -> None:
     """A win that weighs as much as 99 losses is one coin, however large the weighted rate of wins is."""
     found = weighted_sign_test([1, *[-1] * 9], [990.0, *[10.0] * 9])
