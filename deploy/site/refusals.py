@@ -142,7 +142,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "judging/answering.py",
             "judging/footprint.py",
             "judging/limits.py",
-            "judging/reports.py",
+            "judging/documents.py",
             "commands/evaluating.py",
         ),
     ),
