@@ -34,7 +34,7 @@ class _Case(Strict):
     name: str = ""
     file: str
     media_type: str = FILE
-    query: dict[str, str | int | float] = {}
+    query: dict[str, str | int | float] = Field(default_factory=dict)
     expect: Expectation
 
 
@@ -99,7 +99,9 @@ def chapter(pair: Pair, cases: Sequence[Case], progress: Progress, *, notes: Seq
             progress(f"case {place} of {len(cases)}")
             ours, theirs = _asked(case, candidate), _asked(case, live)
             findings.append(_finding(case, ours, theirs))
-            rows.append((case.name, case.expect.words, *(seen(each[0], top=case.expect.top) for each in (ours, theirs))))
+            rows.append(
+                (case.name, case.expect.words, *(seen(each[0], top=case.expect.top) for each in (ours, theirs)))
+            )
     passed = sum(finding.met is True for finding in findings)
     return Chapter(
         key="cases",

@@ -1,7 +1,7 @@
 """Asks a contestant over HTTP, as its clients do: one image a request, and what is answered as values.
 
-What lives here: one connection, refusals as answers, and patience with 429. What does not: which images (`gating.asking`,
-`gating.cases`).
+What lives here: one connection, refusals as answers, and patience with 429. What does not: which images
+(`gating.asking`, `gating.cases`).
 """
 
 from __future__ import annotations
@@ -133,8 +133,8 @@ class Client:
 
     def _strange(self) -> Unreachable:
         return Unreachable(
-            f"{self.contestant.title}: what answers at {self.contestant.url} does not answer as topfive does; is it the "
-            "right address?"
+            f"{self.contestant.title}: what answers at {self.contestant.url} does not answer as topfive does; is it "
+            "the right address?"
         )
 
 
@@ -143,4 +143,3 @@ def identified(contestant: Contestant) -> Contestant:
     with Client(contestant) as client:
         model, version = client.identity()
     return replace(contestant, model=model, version=version)
-

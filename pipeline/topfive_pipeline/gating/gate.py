@@ -1,4 +1,4 @@
-"""The order of a gate: its parts one after the other, each with what it found, and what became of those that cannot run.
+"""The order of a gate: its parts one after the other, what each found, and those that could not run.
 
 What does not live here: the parts (the modules beside this one), and which of them are asked for (`gating.parts`).
 """

@@ -50,8 +50,8 @@ class Agreement:
     """How alike answers to `of` photos are.
 
     `share`: of photos with the same first label. `mean_change`, `largest_change`: of the probability of the live
-    version's first label, from 0 to 1; at least so much, where the candidate does not answer it. `overlap`: the mean share of the first
-    five labels that both answer. `by_frequency`: `share` of what is sent, if that is known.
+    version's first label, from 0 to 1; at least so much, where the candidate does not answer it. `overlap`: the mean
+    share of the first five labels that both answer. `by_frequency`: `share` of what is sent, if that is known.
     """
 
     same: int
@@ -68,7 +68,11 @@ class Agreement:
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """For a table."""
-        yield "same first label, %", percent(self.share), f"{percent(self.interval.low)} – {percent(self.interval.high)}"
+        yield (
+            "same first label, %",
+            percent(self.share),
+            f"{percent(self.interval.low)} – {percent(self.interval.high)}",
+        )
         if self.by_frequency is not None:
             yield "the same by frequency, %", percent(self.by_frequency), NOTHING
         yield "same labels among the first five, %", percent(self.overlap), NOTHING
@@ -81,9 +85,7 @@ def right_in(answer: Answer, label: int | None, top: int) -> bool:
     return any(each.index == label for each in answer.predictions[:top])
 
 
-def paired(
-    answers: PhotoAnswers, places: Sequence[int], top: int, weights: Sequence[float] | None = None
-) -> Paired:
+def paired(answers: PhotoAnswers, places: Sequence[int], top: int, weights: Sequence[float] | None = None) -> Paired:
     """The counts of the photos at `places`, whose classes are known; at least one, and of those one with a weight."""
     weight = [1.0] * len(places) if weights is None else [weights[place] for place in places]
     total = sum(weight)

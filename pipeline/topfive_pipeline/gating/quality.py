@@ -74,9 +74,7 @@ def chapter(answers: PhotoAnswers, limits: Limits, *, weights: Sequence[float] |
                 )
             )
     elif not findings:
-        findings.append(
-            Finding(name="agreement", seen="no photo is answered by both", wanted="an answer", met=None)
-        )
+        findings.append(Finding(name="agreement", seen="no photo is answered by both", wanted="an answer", met=None))
     return Chapter(
         key="quality",
         title="Quality",
@@ -196,4 +194,3 @@ def _points(interval: Interval) -> str:
 
 def _percents(interval: Interval) -> str:
     return f"{percent(interval.low)} – {percent(interval.high)}"
-

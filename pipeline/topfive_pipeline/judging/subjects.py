@@ -227,7 +227,9 @@ def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int
             f"'{model.config.name}' has no version {version}: {path} is missing; versions that are there: "
             f"{', '.join(map(str, there))}"
         )
-    return Subject(f"{prefix}{model.config.name}:{version}", _labels(model), resize, Part(path, classifier.config), model.folder)
+    return Subject(
+        f"{prefix}{model.config.name}:{version}", _labels(model), resize, Part(path, classifier.config), model.folder
+    )
 
 
 def _check_takes_any_size(model: StoredModel) -> None:
