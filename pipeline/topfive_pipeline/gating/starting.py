@@ -48,10 +48,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Both contestants, which answer; `subjects`, those whose files are here, with their graphs."""
+    """Both contestants, which answer; `found`: each with its graphs, None where its files are not here."""
 
     pair: Pair
-    subjects: tuple[Subject, ...]
+    found: tuple[Subject | None, Subject | None]
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """Those whose files are here."""
+        return [subject for subject in self.found if subject is not None]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -67,17 +72,17 @@ def started(wanted: Wanted, progress: Progress) -> Iterator[Started]:
     (`judging.ways`), or the address of a service that runs: http://host:port, and perhaps /NAME:VERSION.
     """
     said = (wanted.candidate, wanted.live)
-    found = [None if _is_url(each) else _found(each, wanted.repository) for each in said]  # before a server is started
+    first, second = [None if _is_url(each) else _found(each, wanted.repository) for each in said]
     with ExitStack() as servers:
         contestants = []
-        for each, subject, key in zip(said, found, wanted.api_keys, strict=True):
+        for each, subject, key in zip(said, (first, second), wanted.api_keys, strict=True):
             if subject is None:
                 contestants.append(identified(_at_url(each, key)))
                 continue
             progress(f"starting the server of {subject.title}")
             running = servers.enter_context(_served(subject, cores=wanted.cores))
             contestants.append(identified(running))
-        yield Started(Pair(*contestants), tuple(subject for subject in found if subject is not None))
+        yield Started(Pair(*contestants), (first, second))
 
 
 def _is_url(said: str) -> bool:
