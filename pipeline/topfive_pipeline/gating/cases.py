@@ -93,30 +93,52 @@ def knows_imagenet(contestant: Contestant) -> bool:
 
 def chapter(pair: Pair, cases: Sequence[Case], progress: Progress, *, notes: Sequence[str] = ()) -> Chapter:
     """Ask both contestants all `cases`: the candidate must pass them; what the live version answers is told."""
-    findings, rows = [], []
+    findings, told = [], []
     with Client(pair.candidate) as candidate, Client(pair.live) as live:
         for place, case in enumerate(cases, start=1):
             progress(f"case {place} of {len(cases)}")
             ours, theirs = _asked(case, candidate), _asked(case, live)
             findings.append(_finding(case, ours, theirs))
-            rows.append(
-                (case.name, case.expect.words, *(seen(each[0], top=case.expect.top) for each in (ours, theirs)))
-            )
+            told.append(_Told(case.name, ours[0], theirs[0], case.expect.top))
     passed = sum(finding.met is True for finding in findings)
+    other = tuple(each.cells for each in told if each.differs)
+    same = len(told) - len(other)
     return Chapter(
         key="cases",
         title="Must-pass cases",
-        lead=f"{passed} of {len(cases)} are met by the candidate. Each is a file with what must be answered to it.",
+        lead=f"{passed} of {len(cases)} are met by the candidate. Each is a file with what must be answered to it. "
+        f"In {same} of them the live version answers with the same label, or refuses alike.",
         findings=tuple(findings),
-        tables=(Table(("case", "expected", "candidate", "live"), tuple(rows)),),
+        tables=(Table(("cases with another answer", "candidate", "live"), other),) if other else (),
         notes=tuple(notes),
         figures={
             "cases": [
-                {"name": name, "expected": expected, "candidate": ours, "live": theirs, "met": finding.met}
-                for (name, expected, ours, theirs), finding in zip(rows, findings, strict=True)
+                {"name": each.name, "candidate": each.cells[1], "live": each.cells[2], "met": finding.met}
+                for each, finding in zip(told, findings, strict=True)
             ]
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What both answered to a case."""
+
+    name: str
+    candidate: Answer
+    live: Answer
+    top: int
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """For a table."""
+        return self.name, seen(self.candidate, top=self.top), seen(self.live, top=self.top)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the first label, or the refusal, is another."""
+        one, other = ((each.status, each.code, each.first and each.first.label) for each in (self.candidate, self.live))
+        return one != other
 
 
 def _case(read: _Case, folder: Path) -> Case:

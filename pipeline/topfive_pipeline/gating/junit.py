@@ -1,7 +1,7 @@
 """A gate as JUnit's XML, which systems of continuous integration show: a test case for each finding.
 
-The shape is that of the schema that Jenkins, GitLab and GitHub's actions read: `testsuites`, in it a `testsuite` for each
-chapter, in that a `testcase` with a `failure` if it is missed, or an `error` if it is unknown.
+The shape is the one that Jenkins and GitLab read: `testsuites`, in it a `testsuite` for each chapter, in that a
+`testcase` for each finding, with a `failure` if it is missed, or an `error` if it is unknown.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ _STYLE: Final = resources.files("topfive_pipeline.gating") / "gate.css"
 _TONES: Final = {True: "met", False: "missed", None: "unknown"}
 _VERDICTS: Final = {"yes": "met", "no": "missed", "unknown": "unknown"}
 TITLE: Final = "Launch gate"
+_FEW: Final = 6
+"""Rows that are met and are shown at once; more are folded."""
 
 
 def render(told: Gated) -> str:
@@ -61,9 +63,16 @@ def _chapter(chapter: Chapter) -> str:
 
 
 def _findings(findings: Sequence[Finding]) -> str:
-    """A row for each: the missed and the unknown first, those that are met folded if they are many."""
+    """A row for each: the missed and the unknown first, then those that are met, which are folded if they are many."""
     missed, unknown, met = in_order(findings)
-    return f'<ul class="checks">\n{"".join(map(_row, [*missed, *unknown, *met]))}</ul>\n'
+    unmet = [*missed, *unknown]
+    if len(met) <= _FEW:
+        return _rows([*unmet, *met])
+    return f'{_rows(unmet)}<details class="met">\n<summary>{len(met)} met</summary>\n{_rows(met)}</details>\n'
+
+
+def _rows(findings: Sequence[Finding]) -> str:
+    return f'<ul class="checks">\n{"".join(map(_row, findings))}</ul>\n' if findings else ""
 
 
 def _row(finding: Finding) -> str:

@@ -68,16 +68,16 @@ class Agreement:
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """For a table."""
-        yield (
-            "same first label, %",
-            percent(self.share),
-            f"{percent(self.interval.low)} – {percent(self.interval.high)}",
-        )
+        yield "same first label, %", percent(self.share), _percents(self.interval)
         if self.by_frequency is not None:
             yield "the same by frequency, %", percent(self.by_frequency), NOTHING
         yield "same labels among the first five, %", percent(self.overlap), NOTHING
         yield "mean change of the first label's probability, points", f"{self.mean_change * POINTS:.2f}", NOTHING
         yield "largest change of it, points", f"{self.largest_change * POINTS:.1f}", NOTHING
+
+
+def _percents(interval: Interval) -> str:
+    return f"{percent(interval.low)} to {percent(interval.high)}"
 
 
 def right_in(answer: Answer, label: int | None, top: int) -> bool:

@@ -93,10 +93,8 @@ def _cases(asked: Asked, started: Started) -> Part:
         else:
             imagenet = cases.knows_imagenet(started.pair.live)
             read = cases.shipped(imagenet=imagenet)
-            more = (
-                "" if imagenet else "; none of them has a label, for the live version does not have those of ImageNet"
-            )
-            notes = [f"These are the cases that come with topfive{more}. Yours: --cases."]
+            more = "" if imagenet else "; none names a label, for the live version does not have those of ImageNet"
+            notes = [f"These are the cases that come with topfive{more}. Give your own with --cases."]
         return [cases.chapter(started.pair, read, progress, notes=notes)]
 
     return Part(key="cases", title="Must-pass cases", seconds=_CASES_SECONDS, run=run)

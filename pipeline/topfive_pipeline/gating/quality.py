@@ -131,7 +131,7 @@ def _loss(found: Paired, limits: Limits) -> Finding:
     more = found.photos_to_decide(least)
     decision = decided(found.difference, found.interval, least=least, more=more, accept=limits.accept_undecided)
     return Finding(
-        name=f"top-{found.top}{' by frequency' if found.weighted else ''}",
+        name=f"top-{found.top} difference{' by frequency' if found.weighted else ''}",
         seen=f"{signed(found.difference * POINTS, 2)} points",
         wanted=f"≥ {signed(-limits.budget, 2)} points",
         met=decision.met,
@@ -193,4 +193,4 @@ def _points(interval: Interval) -> str:
 
 
 def _percents(interval: Interval) -> str:
-    return f"{percent(interval.low)} – {percent(interval.high)}"
+    return f"{percent(interval.low)} to {percent(interval.high)}"

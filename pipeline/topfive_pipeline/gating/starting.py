@@ -29,6 +29,8 @@ _URL: Final = re.compile(
     r"(/(?P<model>[^/\s:?#@]+)(:(?P<version>[1-9]\d*))?)?/?"
 )
 
+_INT8_FILENAME: Final = "int8_model_filename"
+
 Progress = Callable[[str], None]
 
 
@@ -146,6 +148,9 @@ def _write(subject: Subject, repository: Path) -> None:
     classify = _only(subject.classify.config.message)
     if (subject.classify.config.engine, subject.classify.config.precision) != engine_of(classify):
         _set_engine(classify, subject.classify)
+    beside = subject.classify.config.int8_filename
+    if beside and not subject.classify.path.with_name(beside).is_file():
+        del classify.parameters[_INT8_FILENAME]  # another version has that graph
     _linked(called, repository, classify, version=_version(subject.classify))
     if subject.resize is not None:
         resize = subject.resize
