@@ -22,7 +22,7 @@ _OR: Final = " / "
 _HEAD: Final = """\
 # Messages of import
 
-Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate`, `experiments` and
+Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate`, `gate`, `experiments` and
 `export` refuse, word for word: what is wrong, and what to do. `…` stands for what is filled in (a file, a name, a
 number); what is in brackets is said only where it fits, and of what is between slashes, one. Made from the code by
 `make docs-pages`.
@@ -144,6 +144,20 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "judging/limits.py",
             "judging/documents.py",
             "commands/evaluating.py",
+        ),
+    ),
+    (
+        "The launch gate",
+        (
+            "gating/starting.py",
+            "gating/client.py",
+            "gating/cases.py",
+            "gating/expectations.py",
+            "gating/strict_yaml.py",
+            "gating/asking.py",
+            "gating/parts.py",
+            "gating/gate.py",
+            "commands/gating.py",
         ),
     ),
     (
