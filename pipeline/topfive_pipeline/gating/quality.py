@@ -52,7 +52,7 @@ def chapter(answers: PhotoAnswers, limits: Limits, *, weights: Sequence[float] |
         findings += [_loss(each, limits) for each in right]
         tables.append(_accuracy(right))
         figures["accuracy"] = [each.as_json() for each in right]
-        if weights is not None:
+        if weights is not None and any(weights[place] for place in known):
             weighted = paired(answers, known, 1, weights)
             findings.append(_loss(weighted, limits))
             figures["accuracy_by_frequency"] = weighted.as_json()
@@ -73,7 +73,7 @@ def chapter(answers: PhotoAnswers, limits: Limits, *, weights: Sequence[float] |
                     reasons=tuple(_differing(answers, both)),
                 )
             )
-    elif not findings:
+    else:
         findings.append(Finding(name="agreement", seen="no photo is answered by both", wanted="an answer", met=None))
     return Chapter(
         key="quality",
