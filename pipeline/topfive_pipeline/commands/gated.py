@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
@@ -11,12 +12,13 @@ from topfive_pipeline.commands.screen import Screen
 from topfive_pipeline.entry.provenance import sha256
 from topfive_pipeline.experiments import figures
 from topfive_pipeline.experiments.runs import DATA_FOLDER, GRAPHS, REFUSED, RESIZE_GRAPH, Run, without_folders
-from topfive_pipeline.gating.contestants import Contestant
+from topfive_pipeline.gating.contestants import Contestant, Pair
 from topfive_pipeline.gating.findings import Chapter
 from topfive_pipeline.gating.gate import Gated
 from topfive_pipeline.gating.reports import texts
-from topfive_pipeline.gating.starting import Started
+from topfive_pipeline.gating.starting import Competing
 from topfive_pipeline.gating.telling import MARKS, in_order, left_out
+from topfive_pipeline.judging.subjects import Subject
 from topfive_pipeline.proof.photos import Photo
 
 _COLOURS = {True: "green", False: "red", None: "yellow"}
@@ -45,30 +47,38 @@ def _line(chapter: Chapter) -> str:
     return f"{escape(chapter.title)}: {met} of {len(chapter.findings)} met"
 
 
-def of_gate(
-    told: Gated, started: Started, photos: Sequence[Photo], params: Mapping[str, object], report: Path | None
-) -> Run:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A gate that was held: who competed, on which photos, and what was asked for. `report`: None if none is kept."""
+
+    told: Gated
+    pair: Pair
+    both: Competing
+    photos: Sequence[Photo]
+    params: Mapping[str, object]
+    report: Path | None
+
+
+def of_gate(held: Held) -> Run:
     """The run of a gate, which names no folder and no host."""
-    names = {each: _name(each) for each in (started.pair.candidate, started.pair.live)}
-    written = {
-        name: _clean(text, names) for name, text in texts(told).items() if report is not None or name != "gate.html"
-    }
-    subject, _ = started.found
-    tags = {"compared.with": names[started.pair.live]}
-    if subject is not None:
+    pair, told = held.pair, held.told
+    names = {each: _name(each) for each in (pair.candidate, pair.live)}
+    kept = {name: text for name, text in texts(told).items() if held.report is not None or name != "gate.html"}
+    tags = {"compared.with": names[pair.live]}
+    if isinstance(subject := held.both.candidate, Subject):
         tags[GRAPHS] = sha256(subject.classify.path)
         if subject.resize is not None:
             tags[RESIZE_GRAPH] = sha256(subject.resize.path)
-    if photos:
-        tags |= figures.of_photos(photos) | {DATA_FOLDER: photos[0].path.parent.name}
+    if held.photos:
+        tags |= figures.of_photos(held.photos) | {DATA_FOLDER: held.photos[0].path.parent.name}
     if told.verdict != "yes":
         tags[REFUSED] = _clean(told.sentence, names)
     return Run(
-        model=names[started.pair.candidate],
-        params={**params, "against": names[started.pair.live], "verdict": told.verdict},
+        model=names[pair.candidate],
+        params={**held.params, "against": names[pair.live], "verdict": told.verdict},
         metrics=dict(_metrics(told)),
         tags=tags,
-        texts=written,
+        texts={name: _clean(text, names) for name, text in kept.items()},
     )
 
 

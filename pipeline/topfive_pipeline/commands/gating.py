@@ -12,17 +12,17 @@ from typer import Argument, Option
 
 from topfive.config.environment import variable
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.commands.gated import of_gate, show
+from topfive_pipeline.commands.gated import Held, of_gate, show
 from topfive_pipeline.commands.recording import NoLog, finish
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.gating import gate, quality
 from topfive_pipeline.gating.gate import Gated
-from topfive_pipeline.gating.parts import Asked, planned
+from topfive_pipeline.gating.parts import Asked, planned, read
 from topfive_pipeline.gating.reports import write
 from topfive_pipeline.gating.sentence import Verdict
-from topfive_pipeline.gating.starting import Wanted, started
+from topfive_pipeline.gating.starting import Wanted, competing, started
 from topfive_pipeline.judging.machine import this_machine
 
 _CODES: Final[dict[Verdict, int]] = {"yes": 0, "no": FAILED, "unknown": REFUSED}
@@ -104,22 +104,19 @@ def gate_version(
     """
     _check(budget, min_agreement)
     key = variable(_KEY) or ""
-    wanted = Wanted(
-        candidate=candidate,
-        live=against,
-        repository=repository,
-        cores=cores,
-        api_keys=(key, variable(_LIVE_KEY) or key),
+    both = competing(
+        Wanted(candidate=candidate, live=against, repository=repository, api_keys=(key, variable(_LIVE_KEY) or key))
     )
     asked = Asked(cases=cases, photos=photos, limits=quality.Limits(budget, min_agreement, accept_undecided))
+    inputs = read(asked, both)
     screen = Screen(quiet=as_json)
     began = time.monotonic()
-    with screen.working() as progress, started(wanted, progress) as both:
-        plan = planned(asked, both)
+    with screen.working() as progress, started(both, progress, cores=cores) as pair:
+        plan = planned(asked, inputs, pair)
         chapters = tuple(gate.run(plan.parts, progress))
     told = Gated(
-        candidate=both.pair.candidate.title,
-        live=both.pair.live.title,
+        candidate=pair.candidate.title,
+        live=pair.live.title,
         chapters=chapters,
         left_out=plan.left_out,
         machine=this_machine(cores=cores),
@@ -138,7 +135,8 @@ def gate_version(
         "accept_undecided": accept_undecided,
         "cores": cores,
     }
-    finish(Log("gate", wanted=not no_log), screen, lambda: [of_gate(told, both, plan.photos, params, report)])
+    held = Held(told=told, pair=pair, both=both, photos=inputs.photos, params=params, report=report)
+    finish(Log("gate", wanted=not no_log), screen, lambda: [of_gate(held)])
     return _CODES[told.verdict]
 
 

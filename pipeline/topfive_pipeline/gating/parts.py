@@ -14,9 +14,11 @@ from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.gating import cases, quality
 from topfive_pipeline.gating.answers import PhotoAnswers
 from topfive_pipeline.gating.asking import answers_of
+from topfive_pipeline.gating.cases import Case
+from topfive_pipeline.gating.contestants import Pair
 from topfive_pipeline.gating.findings import Chapter
 from topfive_pipeline.gating.gate import Part, Progress
-from topfive_pipeline.gating.starting import Started
+from topfive_pipeline.gating.starting import Competing
 from topfive_pipeline.judging import leakage
 from topfive_pipeline.judging.judge import FEWEST
 from topfive_pipeline.proof.photos import Photo, read_photos
@@ -24,6 +26,8 @@ from topfive_pipeline.proof.photos import Photo, read_photos
 _PHOTOS_PER_SECOND: Final = 25.0
 """That both answer on a small machine, for the estimate."""
 _CASES_SECONDS: Final = 3.0
+_OURS: Final = "These are the cases that come with topfive. Give your own with --cases."
+_NO_LABELS: Final = "None names a label, for the live version does not have those of ImageNet."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,34 +42,59 @@ class Asked:
     limits: quality.Limits = field(default_factory=quality.Limits)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What was read before a server is started. `cases`: None for those that come along; `photos`: none if not asked.
+
+    `notes_on_cases`, `notes_on_photos`: what a reader should know of them.
+    """
+
+    cases: tuple[Case, ...] | None = None
+    photos: tuple[Photo, ...] = ()
+    notes_on_cases: tuple[str, ...] = ()
+    notes_on_photos: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The `parts` to run, and what is left out; `photos`: those that are sent."""
+    """The `parts` to run, and what is left out."""
 
     parts: tuple[Part, ...]
     left_out: tuple[str, ...]
-    photos: tuple[Photo, ...] = ()
 
 
-def planned(asked: Asked, started: Started) -> Planned:
-    """The parts that are `asked` for; raises `ConfigurationError` if cases or photos cannot be used."""
-    parts = [_cases(asked, started)]
+def read(asked: Asked, both: Competing) -> Inputs:
+    """Read the files that are `asked` for; raises `ConfigurationError` if cases or photos cannot be used."""
+    own, forgotten = None, []
+    if asked.cases is not None:
+        own = cases.read_cases(asked.cases)
+        forgotten = cases.unlisted(asked.cases, own)
+    photos, notes = ((), []) if asked.photos is None else _fresh(asked.photos, both)
+    return Inputs(
+        cases=own,
+        photos=photos,
+        notes_on_cases=(f"{cases.LISTING} says nothing of {', '.join(forgotten)}.",) if forgotten else (),
+        notes_on_photos=tuple(notes),
+    )
+
+
+def planned(asked: Asked, inputs: Inputs, pair: Pair) -> Planned:
+    """The parts that are `asked` for, in their order."""
+    parts = [_cases(inputs, pair)]
     left_out = []
-    photos: tuple[Photo, ...] = ()
-    if asked.photos is None:
-        left_out.append("quality, agreement and side by side (--photos)")
+    if inputs.photos:
+        answers = _Answers(pair, inputs.photos)
+        parts.append(_quality(asked, answers, inputs))
     else:
-        photos, notes = _fresh(asked.photos, started)
-        answers = _Answers(started, photos)
-        parts.append(_quality(asked, answers, notes))
-    return Planned(tuple(parts), tuple(left_out), photos)
+        left_out.append("quality, agreement and side by side (--photos)")
+    return Planned(tuple(parts), tuple(left_out))
 
 
 class _Answers:
     """The answers of both to all photos, asked for once."""
 
-    def __init__(self, started: Started, photos: Sequence[Photo]) -> None:
-        self._pair = started.pair
+    def __init__(self, pair: Pair, photos: Sequence[Photo]) -> None:
+        self._pair = pair
         self._photos = photos
         self._found: PhotoAnswers | None = None
 
@@ -82,36 +111,30 @@ class _Answers:
         return self._found
 
 
-def _cases(asked: Asked, started: Started) -> Part:
-    own = None if asked.cases is None else (cases.read_cases(asked.cases), asked.cases)
-
+def _cases(inputs: Inputs, pair: Pair) -> Part:
     def run(progress: Progress) -> list[Chapter]:
-        if own is not None:
-            read, folder = own
-            forgotten = cases.unlisted(folder, read)
-            notes = [f"{cases.LISTING} says nothing of {', '.join(forgotten)}."] if forgotten else []
-        else:
-            imagenet = cases.knows_imagenet(started.pair.live)
+        read, notes = inputs.cases, inputs.notes_on_cases
+        if read is None:
+            imagenet = cases.knows_imagenet(pair.live)
             read = cases.shipped(imagenet=imagenet)
-            more = "" if imagenet else "; none names a label, for the live version does not have those of ImageNet"
-            notes = [f"These are the cases that come with topfive{more}. Give your own with --cases."]
-        return [cases.chapter(started.pair, read, progress, notes=notes)]
+            notes = (_OURS if imagenet else f"{_OURS} {_NO_LABELS}",)
+        return [cases.chapter(pair, read, progress, notes=notes)]
 
     return Part(key="cases", title="Must-pass cases", seconds=_CASES_SECONDS, run=run)
 
 
-def _quality(asked: Asked, answers: _Answers, notes: Sequence[str]) -> Part:
+def _quality(asked: Asked, answers: _Answers, inputs: Inputs) -> Part:
     def run(progress: Progress) -> list[Chapter]:
         found = quality.chapter(answers(progress), asked.limits)
-        return [replace(found, notes=(*found.notes, *notes))]
+        return [replace(found, notes=(*found.notes, *inputs.notes_on_photos))]
 
     return Part(key="quality", title="Quality", seconds=answers.seconds, run=run)
 
 
-def _fresh(folder: Path, started: Started) -> tuple[tuple[Photo, ...], list[str]]:
+def _fresh(folder: Path, both: Competing) -> tuple[tuple[Photo, ...], list[str]]:
     """The photos of `folder` that had no part in making a contestant, and notes of those that had one."""
-    photos = read_photos(folder, labels=started.labels)
-    graphs = {subject.title: subject.classify.path for subject in started.subjects}
+    photos = read_photos(folder, labels=both.labels)
+    graphs = {subject.title: subject.classify.path for subject in both.subjects}
     found = leakage.leaks(graphs, photos)
     used = {photo.path for leak in found for photo in leak.photos}
     fresh = tuple(photo for photo in photos if photo.path not in used)
@@ -121,4 +144,4 @@ def _fresh(folder: Path, started: Started) -> tuple[tuple[Photo, ...], list[str]
             f"--photos {folder}: {len(fresh)} photos{left} tell nothing; give at least {FEWEST}, better hundreds"
         )
     notes = [f"Left out: {leak.said()}. A model does well on what made it." for leak in found]
-    return fresh, [*notes, *(f"{warning}." for warning in leakage.unknown(started.subjects))]
+    return fresh, [*notes, *(f"{warning}." for warning in leakage.unknown(both.subjects))]

@@ -36,7 +36,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Who is to compete, as it was said. `cores`: of each server that is started, 0 for all.
+    """Who is to compete, as it was said.
 
     `api_keys`: the candidate's and the live version's, of services that are running; "" for none.
     """
@@ -44,21 +44,20 @@ class Wanted:
     candidate: str
     live: str
     repository: Path
-    cores: int = 0
     api_keys: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """Both contestants, which answer; `found`: each with its graphs, None where its files are not here."""
+class Competing:
+    """Both before a server is started: each with its graphs, or, of a running service, its address."""
 
-    pair: Pair
-    found: tuple[Subject | None, Subject | None]
+    candidate: Subject | Contestant
+    live: Subject | Contestant
 
     @property
     def subjects(self) -> list[Subject]:
         """Those whose files are here."""
-        return [subject for subject in self.found if subject is not None]
+        return [each for each in (self.candidate, self.live) if isinstance(each, Subject)]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,25 +65,31 @@ class Started:
         return next((subject.labels for subject in self.subjects if subject.labels), ())
 
 
-@contextmanager
-def started(wanted: Wanted, progress: Progress) -> Iterator[Started]:
-    """Have both answer while the context lasts; raises `ConfigurationError` if one is not there, or cannot be served.
+def competing(wanted: Wanted) -> Competing:
+    """Who is meant; raises `ConfigurationError` if one is not there, or cannot run here as is said.
 
     Each of both is NAME, NAME:VERSION or FOLDER/NAME:VERSION of a repository, perhaps with @int8 or the like behind it
     (`judging.ways`), or the address of a service that runs: http://host:port, and perhaps /NAME:VERSION.
     """
-    said = (wanted.candidate, wanted.live)
-    first, second = [None if _is_url(each) else _found(each, wanted.repository) for each in said]
+    said = zip((wanted.candidate, wanted.live), wanted.api_keys, strict=True)
+    return Competing(*(_at_url(each, key) if _is_url(each) else _found(each, wanted.repository) for each, key in said))
+
+
+@contextmanager
+def started(both: Competing, progress: Progress, *, cores: int = 0) -> Iterator[Pair]:
+    """Have both answer while the context lasts, servers that are started on so many `cores`, 0 for all.
+
+    Raises `ConfigurationError` if one cannot be served, or does not answer.
+    """
     with ExitStack() as servers:
         contestants = []
-        for each, subject, key in zip(said, (first, second), wanted.api_keys, strict=True):
-            if subject is None:
-                contestants.append(identified(_at_url(each, key)))
-                continue
-            progress(f"starting the server of {subject.title}")
-            running = servers.enter_context(_served(subject, cores=wanted.cores))
-            contestants.append(identified(running))
-        yield Started(Pair(*contestants), (first, second))
+        for each in (both.candidate, both.live):
+            if isinstance(each, Subject):
+                progress(f"starting the server of {each.title}")
+                contestants.append(identified(servers.enter_context(_served(each, cores=cores))))
+            else:
+                contestants.append(identified(each))
+        yield Pair(*contestants)
 
 
 def _is_url(said: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from tests.testkit.serving_process import serving
 from topfive_pipeline.gating import starting
 from topfive_pipeline.gating.contestants import Pair
-from topfive_pipeline.gating.starting import Started, Wanted, started
+from topfive_pipeline.gating.starting import Competing, Wanted, competing, started
 from topfive_pipeline.proof.photos import Photo, read_photos
 from topfive_pipeline.proof.served import Served
 
@@ -31,16 +31,16 @@ def warm_contestants() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def both(judged_folder: Path) -> Iterator[Started]:
+def both(judged_folder: Path) -> Competing:
     """pets:3, which takes red for green, wants to go live in place of pets:1."""
-    wanted = Wanted(candidate="pets:3", live="pets:1", repository=judged_folder / "repository", cores=1)
-    with warm_contestants(), started(wanted, lambda _: None) as found:
+    return competing(Wanted(candidate="pets:3", live="pets:1", repository=judged_folder / "repository"))
+
+
+@pytest.fixture(scope="session")
+def pair(both: Competing) -> Iterator[Pair]:
+    """Both of them on servers of their own."""
+    with warm_contestants(), started(both, lambda _: None, cores=1) as found:
         yield found
-
-
-@pytest.fixture
-def pair(both: Started) -> Pair:
-    return both.pair
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,16 +14,20 @@ from tests.testkit.serving_process import serving
 from topfive.ground.errors import ConfigurationError
 from topfive.repository.model_config import parse_model_config
 from topfive_pipeline.gating import starting
-from topfive_pipeline.gating.starting import Started, Wanted, started
+from topfive_pipeline.gating.contestants import Pair
+from topfive_pipeline.gating.starting import Competing, Wanted, competing, started
 from topfive_pipeline.judging.subjects import find
 
 
-def wanted(candidate: str, live: str, folder: Path, **more: object) -> Wanted:
-    return Wanted(candidate=candidate, live=live, repository=folder / "repository", **more)  # type: ignore[arg-type]
+@contextmanager
+def answering(candidate: str, live: str, folder: Path, keys: tuple[str, str] = ("", "")) -> Iterator[Pair]:
+    wanted = Wanted(candidate=candidate, live=live, repository=folder / "repository", api_keys=keys)
+    with started(competing(wanted), lambda _: None, cores=1) as pair:
+        yield pair
 
 
-def test_both_are_versions_of_one_repository(both: Started) -> None:
-    candidate, live = both.pair.candidate, both.pair.live
+def test_both_are_versions_of_one_repository(both: Competing, pair: Pair) -> None:
+    candidate, live = pair.candidate, pair.live
     assert [(each.title, each.model, each.version) for each in (candidate, live)] == [
         ("pets:3", "pets", 3),
         ("pets:1", "pets", 1),
@@ -31,31 +37,28 @@ def test_both_are_versions_of_one_repository(both: Started) -> None:
     assert candidate.pid != live.pid
     assert candidate.repository is not None
     assert sorted(path.name for path in (candidate.repository / "pets_classify").iterdir()) == ["3", "config.pbtxt"]
+    assert candidate.flags == ("--no-grpc", "--cores", "1")
 
 
-def test_a_running_service_is_asked_who_it_is_and_gets_its_key(
-    both: Started, judged_folder: Path, tmp_path: Path
-) -> None:
+def test_a_running_service_is_asked_who_it_is_and_gets_its_key(pair: Pair, judged_folder: Path, tmp_path: Path) -> None:
     keys = tmp_path / "keys.txt"
     keys.write_text("a-key-of-some-length\n", encoding="utf-8")
     with serving("--model-repository", str(judged_folder / "repository"), "--api-keys-file", str(keys)) as service:
         url = f"http://127.0.0.1:{service.port}"
-        given = wanted(url, f"{both.pair.live.url}/pets:1", judged_folder, api_keys=("a-key-of-some-length", ""))
-        with started(given, lambda _: None) as found:
-            assert (found.pair.candidate.model, found.pair.candidate.version) == ("pets", 3)
-            assert "a-key" not in repr(found.pair.candidate)
-            assert found.pair.live.version == 1
-            assert (found.subjects, found.labels) == ([], ())
-        without = wanted(url, url, judged_folder)
-        with pytest.raises(ConfigurationError, match=r"answers 401 .*; set GATE_API_KEY"), started(without, print):
+        with answering(url, f"{pair.live.url}/pets:1", judged_folder, ("a-key-of-some-length", "")) as found:
+            assert (found.candidate.model, found.candidate.version) == ("pets", 3)
+            assert "a-key" not in repr(found.candidate)
+            assert (found.live.version, found.live.repository) == (1, None)
+        with (
+            pytest.raises(ConfigurationError, match=r"answers 401 .*; set GATE_API_KEY"),
+            answering(url, url, judged_folder),
+        ):
             pass
 
 
-def test_a_model_that_a_service_does_not_have_is_said(both: Started, judged_folder: Path) -> None:
-    url = both.pair.live.url
-    asked = wanted(f"{url}/dogs", url, judged_folder)
-    with pytest.raises(ConfigurationError, match=r"/dogs answers 404 to an image: .*dogs"), started(asked, print):
-        pass
+def test_of_running_services_no_labels_are_known(pair: Pair, judged_folder: Path) -> None:
+    wanted = Wanted(candidate=pair.live.url, live=pair.live.url, repository=judged_folder)
+    assert (competing(wanted).subjects, competing(wanted).labels) == ([], ())
 
 
 @pytest.mark.parametrize(
@@ -65,13 +68,14 @@ def test_a_model_that_a_service_does_not_have_is_said(both: Started, judged_fold
         ("http://here:1/a/b", "is no address of a service"),
         ("http://here:1/pets:0", "is no address of a service"),
         ("http://127.0.0.1:9/pets", "does not answer at http://127.0.0.1:9"),
+        ("LIVE/dogs", r"/dogs answers 404 to an image: .*dogs"),
         ("pets:9", "'pets' has no version 9"),
         ("pets@int8", "its graph is not quantised"),
     ],
 )
-def test_who_cannot_compete_is_said(candidate: str, words: str, judged_folder: Path) -> None:
-    asked = wanted(candidate, candidate, judged_folder)
-    with pytest.raises(ConfigurationError, match=words), started(asked, print):
+def test_who_cannot_compete_is_said(candidate: str, words: str, pair: Pair, judged_folder: Path) -> None:
+    said = candidate.replace("LIVE", pair.live.url)
+    with pytest.raises(ConfigurationError, match=words), answering(said, said, judged_folder):
         pass
 
 
@@ -102,6 +106,5 @@ def test_a_version_that_a_policy_and_a_step_leave_out_is_served(judged_folder: P
     text = ensemble.read_text(encoding="utf-8")
     named = text.replace("model_version: -1", "model_version: 2").replace("model_version: 2", "model_version: 1", 1)
     ensemble.write_text(named, encoding="utf-8")
-    asked = Wanted(candidate="pets:1", live="pets", repository=folder, cores=1)
-    with warm_contestants(), started(asked, lambda _: None) as found:
-        assert [each.version for each in (found.pair.candidate, found.pair.live)] == [1, 2]
+    with warm_contestants(), answering("pets:1", "pets", tmp_path) as found:
+        assert [each.version for each in (found.candidate, found.live)] == [1, 2]
