@@ -121,7 +121,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         "Tuning",
         (
             "tuning/objective.py",
-            "tuning/images.py",
+            "under_load/images.py",
             "tuning/subject.py",
             "tuning/engines.py",
             "tuning/plan.py",
