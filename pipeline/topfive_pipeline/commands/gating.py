@@ -17,17 +17,20 @@ from topfive_pipeline.commands.recording import NoLog, finish
 from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments.log import Log
-from topfive_pipeline.gating import gate, quality
+from topfive_pipeline.gating import gate, quality, side_by_side
 from topfive_pipeline.gating.gate import Gated
-from topfive_pipeline.gating.parts import Asked, planned, read
+from topfive_pipeline.gating.inputs import Asked, read
+from topfive_pipeline.gating.parts import planned
 from topfive_pipeline.gating.reports import write
 from topfive_pipeline.gating.sentence import Verdict
 from topfive_pipeline.gating.starting import Wanted, competing, started
+from topfive_pipeline.judging.documents import check_can_draw
 from topfive_pipeline.judging.machine import this_machine
 
 _CODES: Final[dict[Verdict, int]] = {"yes": 0, "no": FAILED, "unknown": REFUSED}
 _KEY, _LIVE_KEY = "GATE_API_KEY", "GATE_LIVE_API_KEY"
 _QUALITY: Final = "Quality"
+_LOAD: Final = "Load"
 
 
 def gate_version(
@@ -85,6 +88,35 @@ def gate_version(
             rich_help_panel=_QUALITY,
         ),
     ] = False,
+    frequency: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="How often what is sent: a CSV file of file,count or label,count, or /metrics of the live service.",
+            show_default="each photo counts once",
+            rich_help_panel=_QUALITY,
+        ),
+    ] = None,
+    judged: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="What people said in topfive judge, judgements.jsonl.", rich_help_panel=_QUALITY),
+    ] = None,
+    slo: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Objectives of load and memory, slo.yaml.",
+            show_default="only the live version is held against it",
+            rich_help_panel=_LOAD,
+        ),
+    ] = None,
+    quick: Annotated[
+        bool,
+        Option("--quick", help="Put both under load for about a minute instead of ten.", rich_help_panel=_LOAD),
+    ] = False,
+    no_load: Annotated[
+        bool, Option("--no-load", help="Leave load, memory and start-up out.", rich_help_panel=_LOAD)
+    ] = False,
     cores: Annotated[
         int, Option(help="Cores of each server that is started.", min=0, show_default="all that may be used")
     ] = 0,
@@ -103,11 +135,23 @@ def gate_version(
     Exit code: 0 yes; 1 no; 2 unknown, or the gate could not be held.
     """
     _check(budget, min_agreement)
+    if quick and no_load:
+        raise ConfigurationError("--quick and --no-load exclude each other; take one of the two out")
+    if report is not None or not no_load:
+        check_can_draw()
     key = variable(_KEY) or ""
     both = competing(
         Wanted(candidate=candidate, live=against, repository=repository, api_keys=(key, variable(_LIVE_KEY) or key))
     )
-    asked = Asked(cases=cases, photos=photos, limits=quality.Limits(budget, min_agreement, accept_undecided))
+    asked = Asked(
+        cases=cases,
+        photos=photos,
+        limits=quality.Limits(budget, min_agreement, accept_undecided),
+        frequency=frequency,
+        judged=judged,
+        load="none" if no_load else "quick" if quick else "full",
+        slo=slo,
+    )
     inputs = read(asked, both)
     screen = Screen(quiet=as_json)
     began = time.monotonic()
@@ -126,13 +170,20 @@ def gate_version(
         print_json(told.as_json())
     show(told, screen)
     if report is not None:
-        screen.say(f"\nwritten: {escape(', '.join(map(str, write(told, report))))}")
+        written = write(told, report)
+        if plan.answers is not None and plan.answers.found is not None:
+            written.append(side_by_side.write(report, plan.answers.found))
+        screen.say(f"\nwritten: {escape(', '.join(map(str, written)))}")
     params: dict[str, object] = {
         "cases": cases,
         "photos": photos,
         "budget": budget,
         "min_agreement": min_agreement,
         "accept_undecided": accept_undecided,
+        "frequency": frequency,
+        "judged": judged,
+        "slo": slo,
+        "load": asked.load,
         "cores": cores,
     }
     held = Held(told=told, pair=pair, both=both, photos=inputs.photos, params=params, report=report)

@@ -14,7 +14,8 @@ from topfive_pipeline.entry.provenance import stamp
 from topfive_pipeline.gating import gate
 from topfive_pipeline.gating.contestants import Pair
 from topfive_pipeline.gating.findings import Chapter
-from topfive_pipeline.gating.parts import Asked, planned, read
+from topfive_pipeline.gating.inputs import Asked, read
+from topfive_pipeline.gating.parts import planned
 from topfive_pipeline.gating.starting import Competing
 from topfive_pipeline.judging.leakage import properties
 from topfive_pipeline.judging.subjects import Part, Subject
@@ -40,7 +41,7 @@ def test_own_cases_take_the_place_of_those_that_come_along(
     shutil.copyfile(known_photos[0].path, tmp_path / "a.png")
     shutil.copyfile(known_photos[1].path, tmp_path / "b.png")
     (tmp_path / "cases.yaml").write_text("cases: [{file: a.png, expect: {status: 200}}]", encoding="utf-8")
-    (chapter,) = looked_at(Asked(cases=tmp_path), both, pair)
+    (chapter,) = looked_at(Asked(cases=tmp_path, load="none"), both, pair)
     assert [finding.name for finding in chapter.findings] == ["case: a.png"]
     assert chapter.notes == ("cases.yaml says nothing of b.png.",)
 
@@ -48,7 +49,7 @@ def test_own_cases_take_the_place_of_those_that_come_along(
 def test_photos_that_made_a_contestant_do_not_judge_it(
     both: Competing, pair: Pair, known_photos: list[Photo], judged_folder: Path, tmp_path: Path
 ) -> None:
-    asked = Asked(photos=judged_folder / "photos")
+    asked = Asked(photos=judged_folder / "photos", load="none")
     trained = replace(both, candidate=_that_listed(both.subjects[0], known_photos[:20], tmp_path))
     assert [photo.name for photo in read(asked, trained).photos] == [photo.name for photo in known_photos[20:]]
     _, quality = looked_at(asked, trained, pair)
