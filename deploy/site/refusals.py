@@ -155,7 +155,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "gating/expectations.py",
             "gating/strict_yaml.py",
             "gating/asking.py",
-            "gating/parts.py",
+            "gating/inputs.py",
             "gating/gate.py",
             "commands/gating.py",
         ),

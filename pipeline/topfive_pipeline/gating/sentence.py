@@ -44,7 +44,7 @@ def said(finding: Finding) -> str:
     sign, _, limit = finding.wanted.partition(" ")
     if sign in _TURNED:
         return f"{finding.name} {finding.seen} {_TURNED[sign]} {limit}"
-    return f"{finding.name}: {finding.seen}, not {finding.wanted.removeprefix('not ')}"
+    return f"{finding.name}: {finding.seen}, wanted {finding.wanted}"
 
 
 def worst_first(findings: Sequence[Finding]) -> list[Finding]:

@@ -1,24 +1,16 @@
-"""What is asked for is planned, what is not is said, and no photo judges what it made."""
+"""What is asked for is looked at, in its order, and what is not is said."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
-import onnx
-import pytest
-
-from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.entry.provenance import stamp
 from topfive_pipeline.gating import gate
 from topfive_pipeline.gating.contestants import Pair
 from topfive_pipeline.gating.findings import Chapter
-from topfive_pipeline.gating.inputs import Asked, read
+from topfive_pipeline.gating.inputs import Asked, Inputs, read
 from topfive_pipeline.gating.parts import planned
 from topfive_pipeline.gating.starting import Competing
-from topfive_pipeline.judging.leakage import properties
-from topfive_pipeline.judging.subjects import Part, Subject
 from topfive_pipeline.proof.photos import Photo
 
 
@@ -27,10 +19,9 @@ def looked_at(asked: Asked, both: Competing, pair: Pair) -> list[Chapter]:
 
 
 def test_without_photos_quality_is_left_out_and_that_is_said(both: Competing, pair: Pair) -> None:
-    plan = planned(Asked(), read(Asked(), both), pair)
-    assert [part.key for part in plan.parts] == ["cases"]
-    assert plan.left_out == ("quality, agreement and side by side (--photos)",)
-    (chapter,) = looked_at(Asked(), both, pair)
+    asked = Asked(load="none")
+    assert planned(asked, read(asked, both), pair).left_out[0] == "quality, agreement and side by side (--photos)"
+    (chapter,) = looked_at(asked, both, pair)
     assert chapter.notes[0].endswith("None names a label, for the live version does not have those of ImageNet.")
     assert all(finding.met for finding in chapter.findings)
 
@@ -46,23 +37,26 @@ def test_own_cases_take_the_place_of_those_that_come_along(
     assert chapter.notes == ("cases.yaml says nothing of b.png.",)
 
 
-def test_photos_that_made_a_contestant_do_not_judge_it(
-    both: Competing, pair: Pair, known_photos: list[Photo], judged_folder: Path, tmp_path: Path
+def test_photos_are_sent_once_and_judged_twice_also_by_frequency(
+    both: Competing, pair: Pair, judged_folder: Path, tmp_path: Path
 ) -> None:
-    asked = Asked(photos=judged_folder / "photos", load="none")
-    trained = replace(both, candidate=_that_listed(both.subjects[0], known_photos[:20], tmp_path))
-    assert [photo.name for photo in read(asked, trained).photos] == [photo.name for photo in known_photos[20:]]
-    _, quality = looked_at(asked, trained, pair)
-    assert quality.figures["photos"] == 40
-    assert quality.notes[-1].startswith("Left out: 20 that calibrated pets:3 (0.png, 1.png, 2.png, …).")
-    too_many = replace(both, candidate=_that_listed(both.subjects[0], known_photos[:55], tmp_path))
-    with pytest.raises(ConfigurationError, match="5 photos of its 60, the others made one of the two tell nothing"):
-        read(asked, too_many)
+    (tmp_path / "frequency.csv").write_text("file,count\n0.png,50\n1.png,1\n2.png,1\n", encoding="utf-8")
+    asked = Asked(photos=judged_folder / "photos", frequency=tmp_path / "frequency.csv", load="none")
+    steps: list[str] = []
+    plan = planned(asked, read(asked, both), pair)
+    cases, quality, sides = gate.run(plan.parts, steps.append)
+    assert [chapter.key for chapter in (cases, quality, sides)] == ["cases", "quality", "side-by-side"]
+    assert any(finding.name == "top-1 difference by frequency" for finding in quality.findings)
+    assert any("57 of 60 photos were not asked in production" in note for note in quality.notes)
+    assert sum("photo 60 of 60" in step for step in steps) == 1
+    assert plan.answers is not None
+    assert plan.answers.found is not None
+    assert len(plan.answers.found.photos) == 60
 
 
-def _that_listed(subject: Subject, photos: list[Photo], folder: Path) -> Subject:
-    """The subject, whose graph says that these photos calibrated it."""
-    model = onnx.load(subject.classify.path)
-    stamp(model, properties({"calibrate": photos}))
-    onnx.save(model, folder / "model.onnx")
-    return replace(subject, classify=Part(folder / "model.onnx", subject.classify.config))
+def test_load_is_part_of_it_unless_it_is_left_out(both: Competing, pair: Pair) -> None:
+    """The loads themselves are tested beside them."""
+    full, quick = (planned(Asked(load=load), Inputs(), pair) for load in ("full", "quick"))
+    assert [part.key for part in full.parts] == ["cases", "load"]
+    assert full.parts[-1].seconds > 300 > 150 > quick.parts[-1].seconds
+    assert planned(Asked(load="none"), Inputs(), pair).left_out[-1] == "load, memory and start-up (--no-load)"

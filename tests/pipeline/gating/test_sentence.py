@@ -39,7 +39,7 @@ def test_musts_without_figures_are_the_worst() -> None:
     rate = Finding(name="rate", seen="20 a second", wanted="≥ 80 a second", met=False)
     loss = Finding(name="top-1", seen="−1.00 points", wanted="≥ −0.50 points", met=False)
     assert worst_first([MISSED, loss, rate, case]) == [case, rate, loss, MISSED]
-    assert said(case) == "case: a cup: plate 60%, not cup first"
+    assert said(case) == "case: a cup: plate 60%, wanted cup first"
     assert said(rate) == "rate 20 a second < 80 a second"
     assert said(loss) == "top-1 −1.00 points < −0.50 points"
     assert said(replace(UNKNOWN, seen="")) == "memory"
