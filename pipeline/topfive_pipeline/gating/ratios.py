@@ -68,10 +68,17 @@ class Ratios:
         logs = [math.log(each) for each in self.rounds]
         distance, spread = math.log(limit) - statistics.mean(logs), statistics.stdev(logs)
         level = 1 - CHANCE if distance >= 0 else 1 - CHANCE / of
-        for count in range(len(logs) + 1, _MOST_ROUNDS + 1):
-            if abs(distance) > student_quantile(level, count - 1) * spread / math.sqrt(count):
-                return count - len(logs)
-        return None
+
+        def tells(count: int) -> bool:
+            return abs(distance) > student_quantile(level, count - 1) * spread / math.sqrt(count)
+
+        if not tells(_MOST_ROUNDS):
+            return None
+        low, high = len(logs), max(len(logs) + 1, _MOST_ROUNDS)
+        while high - low > 1:  # more rounds tell what fewer do
+            middle = (low + high) // 2
+            low, high = (low, middle) if tells(middle) else (middle, high)
+        return high - len(logs)
 
 
 def student_quantile(probability: float, freedom: int) -> float:

@@ -20,6 +20,7 @@ from topfive_pipeline.gating.findings import Chapter
 from topfive_pipeline.gating.load_plan import LoadPlan
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.served import Served
+from topfive_pipeline.under_load import mixes
 from topfive_pipeline.under_load.objectives import Objectives
 
 FLAGS = ("--no-grpc",)
@@ -71,6 +72,7 @@ def chapters(pair: Pair, plan: LoadPlan) -> tuple[dict[str, Chapter], list[str]]
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(start_up, "serve", warm)
+        patch.setattr(mixes, "PHOTOS", 2)
         found = load.chapters(pair, plan, said.append)
     return {chapter.key: chapter for chapter in found}, said
 

@@ -45,7 +45,7 @@ def test_to_ask_more_at_once_makes_a_miss_harder_and_changes_nothing_else(found:
     assert among == alone or (alone is False and among is None)
 
 
-@settings(max_examples=30)
+@settings(max_examples=25)
 @given(ratios, limits)
 def test_more_rounds_of_the_same_spread_decide_what_these_cannot(found: Ratios, limit: float) -> None:
     more = found.more_rounds(limit)
