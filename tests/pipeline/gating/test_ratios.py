@@ -15,6 +15,7 @@ from topfive_pipeline.gating.ratios import (
     common,
     mean,
     student_quantile,
+    together,
     weighted_percentile,
 )
 
@@ -61,6 +62,15 @@ def test_rounds_that_agree_decide_at_once_and_noise_does_not() -> None:
     assert Ratios((0.8, 1.4, 0.9, 1.2)).is_at_most(1.1) is None
     assert Ratios((1.0,)).is_at_most(1.1) is None
     assert Ratios((1.0,)).more_rounds(1.1) == 1
+
+
+@given(st.lists(ratios, min_size=1, max_size=4))
+def test_together_they_lie_between_the_least_and_the_most_of_each_round(found: list[Ratios]) -> None:
+    rounds = together(found).rounds
+    assert len(rounds) == min(len(one.rounds) for one in found)
+    for number, ratio in enumerate(rounds):
+        each = [one.rounds[number] for one in found]
+        assert min(each) * (1 - 1e-9) <= ratio <= max(each) * (1 + 1e-9)
 
 
 def test_quartiles_lie_around_the_median() -> None:
