@@ -122,6 +122,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         (
             "tuning/objective.py",
             "under_load/images.py",
+            "under_load/objectives.py",
             "tuning/subject.py",
             "tuning/engines.py",
             "tuning/plan.py",
