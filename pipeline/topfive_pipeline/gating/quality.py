@@ -48,7 +48,7 @@ def chapter(answers: PhotoAnswers, limits: Limits, *, weights: Sequence[float] |
     tables: list[Table] = []
     figures: dict[str, object] = {"photos": len(answers.photos), "answered_by_both": len(both)}
     if known:
-        right = [paired(answers, known, top) for top in (1, _TOP)]
+        right = [paired(answers, known, top) for top in _tops(answers)]
         findings += [_loss(each, limits) for each in right]
         tables.append(_accuracy(right))
         figures["accuracy"] = [each.as_json() for each in right]
@@ -65,8 +65,8 @@ def chapter(answers: PhotoAnswers, limits: Limits, *, weights: Sequence[float] |
             decision = decided(same.share, same.interval, least=least, more=None, accept=limits.accept_undecided)
             findings.append(
                 Finding(
-                    name="agreement",
-                    seen=f"{percent(same.share)} % of first labels are the same",
+                    name="same first label",
+                    seen=f"{percent(same.share)} %",
                     wanted=f"≥ {least * POINTS:g} %",
                     met=decision.met,
                     note=decision.note,
@@ -74,7 +74,7 @@ def chapter(answers: PhotoAnswers, limits: Limits, *, weights: Sequence[float] |
                 )
             )
     else:
-        findings.append(Finding(name="agreement", seen="no photo is answered by both", wanted="an answer", met=None))
+        findings.append(Finding(name="quality", seen="no photo is answered by both", wanted="an answer", met=None))
     return Chapter(
         key="quality",
         title="Quality",
@@ -84,6 +84,12 @@ def chapter(answers: PhotoAnswers, limits: Limits, *, weights: Sequence[float] |
         notes=tuple(_notes(answers, known, limits)),
         figures=figures,
     )
+
+
+def _tops(answers: PhotoAnswers) -> Sequence[int]:
+    """1, and 5 if so many labels are answered: among fewer, each class always is."""
+    most = max(len(each.predictions) for each in (*answers.candidate, *answers.live))
+    return (1, _TOP) if most >= _TOP else (1,)
 
 
 def _counted(answers: PhotoAnswers) -> Iterator[int]:
@@ -100,9 +106,9 @@ def _answered(answers: PhotoAnswers) -> Iterator[Finding]:
     names = [f"{photo.name}: {ours.status} {ours.code}" for photo, ours in lost]
     met = False if lost else None if busy else True
     yield Finding(
-        name="answers what the live version answers",
-        seen=f"{len(lost)} of {len(answers.photos)} photos are refused",
-        wanted="≤ 0 photos",
+        name="photos refused that live answers",
+        seen=f"{len(lost)} of {len(answers.photos)}",
+        wanted="≤ 0",
         met=met,
         note=f"{busy} photos were refused as too busy (429), which tells nothing" if busy else "",
         reasons=tuple(names[:_EXAMPLES]),
@@ -117,9 +123,9 @@ def _names(answers: PhotoAnswers, both: Sequence[int]) -> Iterator[Finding]:
     other = [f"{index}: {theirs[index]!r} is now {ours[index]!r}" for index in shared if theirs[index] != ours[index]]
     if shared:
         yield Finding(
-            name="names of classes",
-            seen=f"{len(other)} of {len(shared)} differ",
-            wanted="≤ 0 differ",
+            name="classes with another name",
+            seen=f"{len(other)} of {len(shared)}",
+            wanted="≤ 0",
             met=not other,
             note="seen in the answers to these photos" if other else "",
             reasons=tuple(other[:_EXAMPLES]),
@@ -170,8 +176,9 @@ def _lead(answers: PhotoAnswers, known: Sequence[int]) -> str:
             f"{len(answers.photos)} photos were sent to both, as files. What they show is not known, so it can only be "
             "told how often both answer the same."
         )
+    labelled = "all of them" if len(known) == len(answers.photos) else f"{len(known)} of them"
     return (
-        f"{len(answers.photos)} photos were sent to both, as files; of {len(known)} it is known what they show. The "
+        f"{len(answers.photos)} photos were sent to both, as files; of {labelled} it is known what they show. The "
         "difference is of the same photos, so its interval is narrower than those of the shares; a photo that is "
         "refused counts as wrong."
     )
