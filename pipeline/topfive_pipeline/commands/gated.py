@@ -102,3 +102,6 @@ def _metrics(told: Gated) -> Iterator[tuple[str, float]]:
     yield "missed", float(sum(finding.met is False for finding in findings))
     yield "unknown", float(sum(finding.met is None for finding in findings))
     yield "gate_s", told.seconds
+    for chapter in told.chapters:
+        recorded = chapter.figures.get("metrics")
+        yield from recorded.items() if isinstance(recorded, Mapping) else ()

@@ -13,7 +13,7 @@ from typing import Final
 
 from topfive_pipeline.gating.answers import PhotoAnswers, Prediction
 from topfive_pipeline.gating.client import BUSY, OK
-from topfive_pipeline.gating.deciding import decided
+from topfive_pipeline.gating.deciding import Decision, decided
 from topfive_pipeline.gating.findings import Chapter, Finding
 from topfive_pipeline.gating.paired import Paired, agreed, paired
 from topfive_pipeline.judging.accuracy import POINTS
@@ -47,11 +47,13 @@ def chapter(answers: PhotoAnswers, limits: Limits, *, weights: Sequence[float] |
     findings = [*_answered(answers), *_names(answers, both)]
     tables: list[Table] = []
     figures: dict[str, object] = {"photos": len(answers.photos), "answered_by_both": len(both)}
+    metrics: dict[str, float] = {}
     if known:
         right = [paired(answers, known, top) for top in _tops(answers)]
         findings += [_loss(each, limits) for each in right]
         tables.append(_accuracy(right))
         figures["accuracy"] = [each.as_json() for each in right]
+        metrics |= _metrics(right[0])
         if weights is not None and any(weights[place] for place in known):
             weighted = paired(answers, known, 1, weights)
             findings.append(_loss(weighted, limits))
@@ -59,20 +61,12 @@ def chapter(answers: PhotoAnswers, limits: Limits, *, weights: Sequence[float] |
     if both:
         same = agreed(answers, both, weights)
         figures["agreement"] = same.as_json()
+        metrics |= {"agreement": same.share, "largest_change": same.largest_change}
         tables.append(Table(("agreement of the answers", "", "interval of 95 %"), tuple(same.rows())))
         least = limits.agreement if limits.agreement is not None or known else MIN_AGREEMENT
         if least is not None:
             decision = decided(same.share, same.interval, least=least, more=None, accept=limits.accept_undecided)
-            findings.append(
-                Finding(
-                    name="same first label",
-                    seen=f"{percent(same.share)} %",
-                    wanted=f"≥ {least * POINTS:g} %",
-                    met=decision.met,
-                    note=decision.note,
-                    reasons=tuple(_differing(answers, both)),
-                )
-            )
+            findings.append(_alike(same.share, least, decision, tuple(_differing(answers, both))))
     else:
         findings.append(Finding(name="quality", seen="no photo is answered by both", wanted="an answer", met=None))
     return Chapter(
@@ -82,7 +76,31 @@ def chapter(answers: PhotoAnswers, limits: Limits, *, weights: Sequence[float] |
         findings=tuple(findings),
         tables=tuple(tables),
         notes=tuple(_notes(answers, known, limits)),
-        figures=figures,
+        figures=figures | {"metrics": metrics},
+    )
+
+
+def _metrics(found: Paired) -> dict[str, float]:
+    """For the record, under the names that `topfive evaluate` has for them."""
+    return {
+        "top_1": found.candidate.share,
+        "top_1_low": found.candidate.interval.low,
+        "top_1_high": found.candidate.interval.high,
+        "difference": found.difference,
+        "difference_low": found.interval.low,
+        "difference_high": found.interval.high,
+    }
+
+
+def _alike(share: float, least: float, decision: Decision, reasons: tuple[str, ...]) -> Finding:
+    """That the first label mostly stays."""
+    return Finding(
+        name="same first label",
+        seen=f"{percent(share)} %",
+        wanted=f"≥ {least * POINTS:g} %",
+        met=decision.met,
+        note=decision.note,
+        reasons=reasons,
     )
 
 

@@ -39,6 +39,7 @@ def test_a_worse_version_may_not_go_live_and_the_run_is_recorded(
     assert (stored.command, stored.model) == ("gate", "repository/pets:3")
     assert (stored.params["verdict"], stored.params["against"]) == ("no", "pets:1")
     assert stored.metrics["missed"] >= 1
+    assert stored.metrics["difference"] < 0 < stored.metrics["agreement"] < 1
     assert (report / "differing.json").is_file()
     assert stored.tags["graph.sha256"] == sha256(graph_path(repository, "pets_classify", 3))
     assert stored.tags["topfive.refused"] == told["sentence"]

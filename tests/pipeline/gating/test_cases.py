@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.testkit.serving_process import ROOT
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.gating.answers import Answer
 from topfive_pipeline.gating.cases import chapter, knows_imagenet, read_cases, shipped, unlisted
@@ -104,3 +106,14 @@ def test_two_cases_have_two_names(folder: Path) -> None:
         read_cases(folder)
     with pytest.raises(ConfigurationError, match="there is no such folder"):
         read_cases(folder / "none")
+
+
+def test_the_cases_of_the_page_can_be_read(folder: Path) -> None:
+    """Those of docs/gate.md, whole and as lines that are added."""
+    page = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
+    (whole,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if block.startswith("cases:"))
+    (added,) = re.findall(r"cases\.yaml <<END\n(.*?)END\n", page, re.DOTALL)
+    for name in ("broken.jpg", "pixels.rgb"):
+        (folder / name).touch()
+    (folder / "cases.yaml").write_text(whole + added, encoding="utf-8")
+    assert [case.name for case in read_cases(folder)] == ["the cup of ticket 4711", "pixels.rgb", "broken.jpg"]
