@@ -47,7 +47,7 @@ def _stays_up(measured: Measured) -> Iterator[Finding]:
     for role, reason in measured.ended.items():
         blame = role == "candidate"
         note = "" if blame else "nothing can be compared with a live version that ends"
-        said = f"the {role} version's ended: {reason}"
+        said = f"the {role} version's server ended: {reason}"
         yield Finding(name=name, seen=said, wanted=wanted, met=False if blame else None, note=note)
 
 

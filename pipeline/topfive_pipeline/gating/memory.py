@@ -61,7 +61,7 @@ def chapter(measured: Measured) -> Chapter:
         tables=(_table(known),) if known else (),
         plots=load_plots.memory(measured),
         notes=tuple(
-            f"The {role} version's memory was not told {one.missed} times: {one.reason}."
+            f"The {role} version's memory: {one.missed} of {len(one.samples) + one.missed} readings failed: {one.reason}."
             for role, one in measured.memory.items()
             if one.missed
         ),
