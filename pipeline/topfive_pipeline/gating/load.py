@@ -74,6 +74,10 @@ def _notes(pair: Pair, measured: Measured, mix: Mix) -> Iterator[str]:
         )
     if measured.refused and mix == plan.mixes[0]:
         yield f"Both versions refuse these images, so they were not sent: {', '.join(measured.refused)}."
+    yield (
+        "Beside the live version p99 is compared, or p90 where a load has fewer than 100 answers: p99 would be the "
+        "slowest of them."
+    )
     if plan.is_quick:
         yield f"With --quick the loads are few and short, and only what is {plan.tolerance:.0%} worse counts."
     doubts = {

@@ -30,7 +30,7 @@ def findings(measured: Measured, mix: Mix) -> list[Finding]:
 
 
 def questions(measured: Measured) -> int:
-    """How many ratios a gate judges: p99 of each cell, throughput of closed loops, and both of each mix."""
+    """How many ratios a gate judges: the tail of each cell, throughput of closed loops, and both of each mix."""
     cells = [cell for mix in measured.plan.mixes for cell in _cells(measured, mix)]
     return sum(2 if cell.workers else 1 for cell in cells) + 2 * len(measured.plan.mixes)
 
@@ -47,7 +47,7 @@ def _stays_up(measured: Measured) -> Iterator[Finding]:
     for role, reason in measured.ended.items():
         blame = role == "candidate"
         note = "" if blame else "nothing can be compared with a live version that ends"
-        said = f"the {role} version's ended: {reason}"
+        said = f"the {role} version's server ended: {reason}"
         yield Finding(name=name, seen=said, wanted=wanted, met=False if blame else None, note=note)
 
 
@@ -86,7 +86,7 @@ def _all_loads(measured: Measured, mix: Mix) -> Iterator[Finding]:
     """Both ratios over all cells of a mix, which must be proven: what is slower is mostly slower everywhere."""
     found = [compared(measured, cell) for cell in _cells(measured, mix)]
     for what, each, limit, wanted in (
-        ("p99", [one.p99 for one in found], *_tail(measured)),
+        ("tail latency", [one.tail for one in found], *_tail(measured)),
         ("throughput", [one.time for one in found], *_throughput(measured)),
     ):
         name = f"{mix}, all loads: {what} beside live"
@@ -95,14 +95,14 @@ def _all_loads(measured: Measured, mix: Mix) -> Iterator[Finding]:
             yield Finding(name=name, seen="not measured", wanted=wanted, met=None, note="no round can be compared")
             continue
         ratios = together(known)
-        times = ratios.mean if what == "p99" else 1 / ratios.mean
+        times = 1 / ratios.mean if what == "throughput" else ratios.mean
         met = ratios.is_at_most(limit, of=questions(measured))
         note = "" if met is not None else undecided(ratios, limit=limit, many=questions(measured))
         yield Finding(name=name, seen=f"{times:.2f} times live's", wanted=wanted, met=met, note=note)
 
 
 def _tail(measured: Measured) -> tuple[float, str]:
-    """How many times as long p99 may be, and the same in words."""
+    """How many times as long p99 or p90 may be, and the same in words."""
     limit = 1 + measured.plan.tolerance
     return limit, f"at most {limit:.2f} times"
 
@@ -114,15 +114,16 @@ def _throughput(measured: Measured) -> tuple[float, str]:
 
 
 def _speed(measured: Measured, cell: Cell) -> Iterator[Finding]:
-    """p99 of one cell beside the live version's, and of a closed loop the throughput."""
+    """p99 or p90 of one cell beside the live version's, and of a closed loop the throughput."""
     found = compared(measured, cell)
     mine, its = (pooled(measured, cell, role) for role in ROLES)
-    name, (limit, wanted) = f"{cell.title}: p99 beside live", _tail(measured)
-    if found.p99 is None:
+    percent = found.percent
+    name, (limit, wanted) = f"{cell.title}: p{percent} beside live", _tail(measured)
+    if found.tail is None:
         yield _unknown(measured, name, wanted, mine, its)
     else:
-        seen = f"{found.p99.mean:.2f} times live's; over all rounds {_ms(mine)} beside {_ms(its)}"
-        yield _finding(name, seen, wanted, found.p99, limit=limit, many=questions(measured))
+        seen = f"{found.tail.mean:.2f} times live's; over all rounds {_ms(mine, percent)} beside {_ms(its, percent)}"
+        yield _finding(name, seen, wanted, found.tail, limit=limit, many=questions(measured))
     if cell.workers is None:
         return
     name, (limit, wanted) = f"{cell.title}: throughput beside live", _throughput(measured)
@@ -134,8 +135,8 @@ def _speed(measured: Measured, cell: Cell) -> Iterator[Finding]:
     yield _finding(name, seen, wanted, found.time, limit=limit, many=questions(measured))
 
 
-def _ms(side: Pooled) -> str:
-    return f"{figure(_MS * side.percentile(99))} ms"
+def _ms(side: Pooled, percent: int) -> str:
+    return f"{figure(_MS * side.percentile(percent))} ms"
 
 
 def _finding(name: str, seen: str, wanted: str, ratios: Ratios, *, limit: float, many: int) -> Finding:

@@ -6,6 +6,7 @@ What lives here: figures. What does not: what must hold of them (`gating.load`, 
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,24 +86,28 @@ def _throughput(cell: Cell, loads: Sequence[Load]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The candidate beside the live version in one cell: of p99, and of mean latencies, which is 1 / throughput's.
+    """The candidate beside the live version in one cell: of a tail latency, and of mean latencies.
 
-    None if no round has answers of both from a generator that can be trusted.
+    The tail is p99, or p90 where loads have too few answers for p99; `percent` is which. The ratio of mean latencies is
+    one by that of throughputs. None if no round has answers of both from a generator that can be trusted.
     """
 
-    p99: Ratios | None
+    tail: Ratios | None
+    percent: int
     time: Ratios | None
 
 
 def compared(measured: Measured, cell: Cell) -> Compared:
     """The ratios of the rounds in which both answered; of queries that both answered, each of which counts alike."""
-    tails, times = [], []
+    rounds = []
     for one, other in zip(measured.of(cell, "candidate"), measured.of(cell, "live"), strict=False):
-        if one.fault or other.fault:
-            continue
         mine, its = common(one.answered, other.answered)
-        if not mine:
-            continue
-        tails.append(weighted_percentile(mine, 99) / weighted_percentile(its, 99))
-        times.append(mean(mine) / mean(its))
-    return Compared(Ratios(tuple(tails)) if tails else None, Ratios(tuple(times)) if times else None)
+        if mine and not (one.fault or other.fault):
+            rounds.append((mine, its))
+    if not rounds:
+        return Compared(None, 99, None)
+    answers = statistics.median_low([len(side) for pair in rounds for side in pair])
+    percent = 90 if standing(answers, 99) == "not measured" else 99
+    tails = [weighted_percentile(mine, percent) / weighted_percentile(its, percent) for mine, its in rounds]
+    times = [mean(mine) / mean(its) for mine, its in rounds]
+    return Compared(Ratios(tuple(tails)), percent, Ratios(tuple(times)))

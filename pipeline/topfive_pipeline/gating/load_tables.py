@@ -26,7 +26,7 @@ def tables(measured: Measured, mix: Mix) -> tuple[Table, ...]:
             (
                 "× workers",
                 *(f"p{percent}, ms: {role}" for percent in PERCENTS for role in ROLES),
-                "p99, times live's (quartiles)",
+                "tail, times live's (quartiles)",
             ),
             tuple(_latencies(measured, cell) for cell in cells),
         ),
@@ -45,7 +45,12 @@ def tables(measured: Measured, mix: Mix) -> tuple[Table, ...]:
 def _latencies(measured: Measured, cell: Cell) -> tuple[str, ...]:
     sides = [pooled(measured, cell, role) for role in ROLES]
     figures = [_ms(side.percentile(percent)) for percent in PERCENTS for side in sides]
-    return (_name(measured, cell), *figures, _spread(compared(measured, cell).p99))
+    return (_name(measured, cell), *figures, _tail(measured, cell))
+
+
+def _tail(measured: Measured, cell: Cell) -> str:
+    found = compared(measured, cell)
+    return NOTHING if found.tail is None else f"p{found.percent}: {_spread(found.tail)}"
 
 
 def _throughputs(measured: Measured, cell: Cell) -> tuple[str, ...]:
@@ -102,5 +107,6 @@ def _values(measured: Measured, cell: Cell) -> Iterator[tuple[str, object]]:
             },
         )
     beside = compared(measured, cell)
-    yield "p99_ratios", None if beside.p99 is None else list(beside.p99.rounds)
+    yield "tail_percent", beside.percent
+    yield "tail_ratios", None if beside.tail is None else list(beside.tail.rounds)
     yield "mean_latency_ratios", None if beside.time is None else list(beside.time.rounds)

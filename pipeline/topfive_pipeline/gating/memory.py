@@ -16,6 +16,7 @@ from topfive_pipeline.gating.findings import Chapter, Finding
 from topfive_pipeline.gating.load_plan import Cell
 from topfive_pipeline.gating.loading import ROLES, Measured, Role
 from topfive_pipeline.judging.tables import NOTHING, Table, signed
+from topfive_pipeline.under_load.resident import Resident
 
 _MB: Final = 1e6
 HIGHER: Final = 0.20
@@ -60,13 +61,14 @@ def chapter(measured: Measured) -> Chapter:
         findings=tuple(_findings(measured, known)),
         tables=(_table(known),) if known else (),
         plots=load_plots.memory(measured),
-        notes=tuple(
-            f"The {role} version's memory was not told {one.missed} times: {one.reason}."
-            for role, one in measured.memory.items()
-            if one.missed
-        ),
+        notes=tuple(_missed(role, one) for role, one in measured.memory.items() if one.missed),
         figures={role: _values(found) for role, found in known.items()},
     )
+
+
+def _missed(role: Role, one: Resident) -> str:
+    of = one.missed + len(one.samples)
+    return f"The {role} version's memory: {one.missed} of {of} readings failed: {one.reason}."
 
 
 def memory_of(measured: Measured, role: Role) -> Memory | None:

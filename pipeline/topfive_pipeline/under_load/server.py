@@ -17,6 +17,8 @@ from topfive_loadgen.sockets import Address
 
 _OK: Final = 200
 _PATIENCE_SECONDS: Final = 20.0
+_METRICS_SECONDS: Final = 5.0
+"""A server that does not tell its metrics for so long tells none."""
 _RESIDENT: Final = "process_resident_memory_bytes"
 
 
@@ -24,7 +26,7 @@ def metrics(url: str, *, api_key: str = "") -> Reading:
     """What the server at `url` says of itself; raises `OSError` or `ValueError` if it does not."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_PATIENCE_SECONDS)
+    connection = kind(parts.hostname or "", parts.port, timeout=_METRICS_SECONDS)
     try:
         connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {api_key}"} if api_key else {})
         answer = connection.getresponse()

@@ -68,7 +68,7 @@ def test_a_server_that_tells_no_memory_leaves_it_unknown() -> None:
     chapter = memory.chapter(found)
     assert {finding.met for finding in chapter.findings} == {None}
     assert {finding.note for finding in chapter.findings} == {"http://x/metrics answers 404"}
-    assert "The live version's memory was not told 2 times: http://x/metrics answers 404." in chapter.notes
+    assert "The live version's memory: 2 of 2 readings failed: http://x/metrics answers 404." in chapter.notes
     assert (chapter.tables, chapter.plots) == ((), ())
 
 
