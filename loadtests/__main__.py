@@ -17,13 +17,13 @@ from typer import Context, Option
 
 from loadtests import options as o
 from loadtests import report, results, run, run_plan, slo, target
-from loadtests.objectives import BadObjectives
 from loadtests.oracle import NoOracle
 from loadtests.results import MIXES, Run, UnreadableRun
 from loadtests.run_plan import NoPlan, RunPlan
 from loadtests.target import NoTarget
 from loadtests.windows import Rule
 from topfive_loadgen.cli import UNKNOWN, Commands, given
+from topfive_loadgen.objectives import BadObjectives
 from topfive_loadgen.photos import NoPhotos
 from topfive_loadgen.verdict import Verdict
 

@@ -15,6 +15,7 @@ from topfive_pipeline.commands.evaluating import evaluate
 from topfive_pipeline.commands.example import example
 from topfive_pipeline.commands.experiments import compare_runs, export_runs, list_runs, show_run
 from topfive_pipeline.commands.exporting import export_model
+from topfive_pipeline.commands.gating import gate_version
 from topfive_pipeline.commands.importing import import_model
 from topfive_pipeline.commands.optimising import optimise_model
 from topfive_pipeline.commands.tuning import tune_model
@@ -26,6 +27,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("optimise", optimise_model, "How to use it, by example: [Make a model faster](optimise.md)."),
     ("tune", tune_model, "How to use it, by example: [Tune a model for a machine](tune.md)."),
     ("evaluate", evaluate, "What the figures mean: [Judge models](evaluate.md)."),
+    ("gate", gate_version, "How to use it, by example: [The launch gate](gate.md)."),
     ("judge", judge, "What it is for: [Judge by eye](judge.md)."),
     (
         "experiments",
@@ -39,7 +41,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
 )
 
 _HEAD: Final = """\
-# Commands: import, check, example, optimise, tune, evaluate, judge, experiments, export
+# Commands: import, check, example, optimise, tune, evaluate, gate, judge, experiments, export
 
 Every flag of the commands beside the server, with its default. They need the extra `import`:
 `pip install 'topfive[import]'` brings onnx, typer and rich, and no PyTorch. `topfive import --help` says the same. What

@@ -22,13 +22,10 @@ _OR: Final = " / "
 _HEAD: Final = """\
 # Messages of import
 
-Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate`, `judge`, `experiments`
-and `export` refuse, word for word: what is wrong, and what to do. `…` stands for what is filled in (a file, a name, a
-number); what is in brackets is said only where it fits, and of what is between slashes, one. Made from the code by
-`make docs-pages`.
-
-A refusal ends the command with exit code 2, and nothing is written. If the *proof* fails, the exit code is 1:
-[what is proven](own-model.md#what-is-proven).
+Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate`, `gate`, `judge`,
+`experiments` and `export` refuse, word for word: what is wrong, and what to do. `…` stands for what is filled in (a
+file, a name, a number); what is in brackets is said only where it fits, and of what is between slashes, one. Made from
+the code by `make docs-pages`.
 """
 
 _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
@@ -121,7 +118,8 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         "Tuning",
         (
             "tuning/objective.py",
-            "tuning/images.py",
+            "under_load/images.py",
+            "under_load/objectives.py",
             "tuning/subject.py",
             "tuning/engines.py",
             "tuning/plan.py",
@@ -142,8 +140,22 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "judging/answering.py",
             "judging/footprint.py",
             "judging/limits.py",
-            "judging/reports.py",
+            "judging/documents.py",
             "commands/evaluating.py",
+        ),
+    ),
+    (
+        "The launch gate",
+        (
+            "gating/starting.py",
+            "gating/client.py",
+            "gating/cases.py",
+            "gating/expectations.py",
+            "gating/strict_yaml.py",
+            "gating/asking.py",
+            "gating/inputs.py",
+            "gating/gate.py",
+            "commands/gating.py",
         ),
     ),
     (

@@ -25,6 +25,7 @@ _PURPOSES: Final = {
     "optimise": "makes a faster version of a model in eight-bit integers, if that pays here",
     "tune": "finds the settings with which a model serves best on this machine",
     "evaluate": "judges models on labelled photos: accuracy, speed, size",
+    "gate": "says whether a version may go live in place of another, with the evidence",
     "judge": "shows photos on which two versions differ to a person, without whose answer is whose",
     "experiments": "lists, shows and compares the runs of these commands",
     "export": "builds the reference model from its published weights",

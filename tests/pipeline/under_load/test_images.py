@@ -10,7 +10,7 @@ from PIL import Image
 from topfive.ground.errors import ConfigurationError
 from topfive_loadgen.http1 import HEAD_END
 from topfive_pipeline.proof.photos import Photo
-from topfive_pipeline.tuning.images import checked, requests_of
+from topfive_pipeline.under_load.images import checked, requests_of
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from topfive_loadgen.http1 import Response
 from topfive_loadgen.plan import Done, Sample
-from topfive_pipeline.tuning.load import probe_of
+from topfive_pipeline.under_load.load import probe_of
 
 
 def sample(scheduled: float, seconds: float, *, status: int = 200, lag: float = 0.0) -> Sample:

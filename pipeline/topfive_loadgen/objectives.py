@@ -1,4 +1,8 @@
-"""The objectives of a run, and the reader of their file, `slo.yaml`. `slo` judges a run by them."""
+"""The objectives that a service is held to, and the reader of their file, `slo.yaml`.
+
+`loadtests.slo` judges runs by them, and `topfive gate` what it measured. The only module
+here that needs PyYAML and pydantic.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,7 @@ from typing import Annotated, Final
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from loadtests.queries import Scenario
-from loadtests.results import Mix
+from topfive_loadgen.mixes import Mix, Scenario
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Ratio = Annotated[float, Field(ge=0, le=1)]
