@@ -44,7 +44,8 @@ def show(told: Gated, screen: Screen) -> None:
 
 def _line(chapter: Chapter) -> str:
     met = sum(finding.met is True for finding in chapter.findings)
-    return f"{escape(chapter.title)}: {met} of {len(chapter.findings)} met"
+    said = f"{met} of {len(chapter.findings)} met" if chapter.findings else "nothing that must hold"
+    return f"{escape(chapter.title)}: {said}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,19 +45,22 @@ class _Row:
     differing: int
 
 
-def chapter(answers: PhotoAnswers, *, weights: Sequence[float] | None, judged: Path | None) -> Chapter:
+def chapter(
+    answers: PhotoAnswers, *, weights: Sequence[float] | None, judged: Path | None, accept_undecided: bool = False
+) -> Chapter:
     """Who wins where the two differ, by labels and by what people said; with `weights` also by frequency.
 
     `weights`: one for each photo, with a mean of 1 (`gating.frequency`). `judged`: the judgements of `topfive judge`.
+    `accept_undecided`: what the photos cannot decide counts as met, and is noted; not what nobody has judged.
     Raises `ConfigurationError` if a photo or the judgements cannot be read.
     """
     found = differing.find(answers)
     counted = None if judged is None else tally(judgements.read(judged), [each.key for each in found.questions])
     by_label, by_eye = _by_label(answers, weights), _by_eye(found, counted, answers, weights)
-    findings = [_finding(row) for row in by_label]
+    findings = [_finding(row, accept=accept_undecided) for row in by_label]
     unlabelled = sum(each.photo.label is None for each in found.questions)
     if counted is not None and counted.signs:
-        findings += [_finding(row) for row in by_eye]
+        findings += [_finding(row, accept=accept_undecided) for row in by_eye]
     elif unlabelled:
         findings.append(_unjudged(unlabelled))
     rows = [*by_label, *(by_eye if counted is not None and counted.signs else ())]
@@ -132,7 +135,7 @@ def _is_right(answer: Answer, label: int | None) -> int:
     return int(answer.first is not None and answer.first.index == label)
 
 
-def _finding(row: _Row) -> Finding:
+def _finding(row: _Row, *, accept: bool) -> Finding:
     found, test = row.contest, row.contest.test
     seen = f"they differ on {row.differing} of {row.photos} photos"
     if test.rate is not None and test.interval is not None:
@@ -140,7 +143,10 @@ def _finding(row: _Row) -> Finding:
         seen = f"wins {percent(test.rate)} % ({interval}) of {_count(test.decided)} decided photos, p {test.worse:.2g}"
     elif row.differing:
         seen += ", none of which one has won"
-    return Finding(name=f"{_NAME}, {row.title}", seen=seen, wanted=_WANTED, met=found.met, note=_doubt(found))
+    is_accepted = accept and found.met is None
+    note = f"Undecided, and accepted as --accept-undecided says. {_doubt(found)}" if is_accepted else _doubt(found)
+    met = True if is_accepted else found.met
+    return Finding(name=f"{_NAME}, {row.title}", seen=seen, wanted=_WANTED, met=met, note=note)
 
 
 def _doubt(found: Contest) -> str:
