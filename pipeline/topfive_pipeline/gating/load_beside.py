@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -69,12 +70,8 @@ def _errors(measured: Measured, mix: Mix) -> Finding:
         met = False if chance <= CHANCE else None
         note = f"{failed} failures of {asked} requests beside {its_failed} of {its_asked}"
         note += "" if met is False else ": it may be chance"
-    counted: dict[str, int] = {}
-    for each in mine:
-        for reason, count in each.failures.items():
-            counted[reason] = counted.get(reason, 0) + count
-    most = sorted(counted, key=counted.__getitem__, reverse=True)[:_ENOUGH]
-    reasons = tuple(f"{counted[reason]} × {reason}" for reason in most)
+    counted = sum((Counter(each.failures) for each in mine), Counter[str]())
+    reasons = tuple(f"{count} × {reason}" for reason, count in counted.most_common(_ENOUGH))
     return Finding(name=name, seen=f"{share:.2%}", wanted=wanted, met=met, note=note, reasons=reasons)
 
 
@@ -84,10 +81,10 @@ def _sum(all_of_it: list[Pooled]) -> tuple[int, int]:
 
 def _all_loads(measured: Measured, mix: Mix) -> Iterator[Finding]:
     """Both ratios over all cells of a mix, which must be proven: what is slower is mostly slower everywhere."""
-    found = [compared(measured, cell) for cell in _cells(measured, mix)]
+    found = [(cell, compared(measured, cell)) for cell in _cells(measured, mix)]
     for what, each, limit, wanted in (
-        ("tail latency", [one.tail for one in found], *_tail(measured)),
-        ("throughput", [one.time for one in found], *_throughput(measured)),
+        ("tail latency", [one.tail for _, one in found], *_tail(measured)),
+        ("throughput", [one.time for cell, one in found if cell.workers], *_throughput(measured)),
     ):
         name = f"{mix}, all loads: {what} beside live"
         known = [one for one in each if one is not None]
