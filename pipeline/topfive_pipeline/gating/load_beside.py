@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -57,10 +58,11 @@ def _errors(measured: Measured, mix: Mix) -> Finding:
     mine, its = ([pooled(measured, cell, role) for cell in cells] for role in ROLES)
     failed, asked = _sum(mine)
     its_failed, its_asked = _sum(its)
-    name, wanted = f"{mix}: error ratio beside live", "not above the live version's"
+    name, other = f"{mix}: error ratio beside live", its_failed / its_asked if its_asked else 0.0
+    wanted = f"≤ {other:.2%}"
     if not asked or not its_asked:
         return Finding(name=name, seen="not measured", wanted=wanted, met=None, note="nothing was answered")
-    share, other = failed / asked, its_failed / its_asked
+    share = failed / asked
     met: bool | None = share <= other
     note = ""
     if not met:
@@ -68,14 +70,9 @@ def _errors(measured: Measured, mix: Mix) -> Finding:
         met = False if chance <= CHANCE else None
         note = f"{failed} failures of {asked} requests beside {its_failed} of {its_asked}"
         note += "" if met is False else ": it may be chance"
-    counted: dict[str, int] = {}
-    for each in mine:
-        for reason, count in each.failures.items():
-            counted[reason] = counted.get(reason, 0) + count
-    most = sorted(counted, key=counted.__getitem__, reverse=True)[:_ENOUGH]
-    reasons = tuple(f"{counted[reason]} × {reason}" for reason in most)
-    seen = f"{share:.2%} beside {other:.2%}"
-    return Finding(name=name, seen=seen, wanted=wanted, met=met, note=note, reasons=reasons)
+    counted = sum((Counter(each.failures) for each in mine), Counter[str]())
+    reasons = tuple(f"{count} × {reason}" for reason, count in counted.most_common(_ENOUGH))
+    return Finding(name=name, seen=f"{share:.2%}", wanted=wanted, met=met, note=note, reasons=reasons)
 
 
 def _sum(all_of_it: list[Pooled]) -> tuple[int, int]:
@@ -84,10 +81,10 @@ def _sum(all_of_it: list[Pooled]) -> tuple[int, int]:
 
 def _all_loads(measured: Measured, mix: Mix) -> Iterator[Finding]:
     """Both ratios over all cells of a mix, which must be proven: what is slower is mostly slower everywhere."""
-    found = [compared(measured, cell) for cell in _cells(measured, mix)]
+    found = [(cell, compared(measured, cell)) for cell in _cells(measured, mix)]
     for what, each, limit, wanted in (
-        ("tail latency", [one.tail for one in found], *_tail(measured)),
-        ("throughput", [one.time for one in found], *_throughput(measured)),
+        ("tail latency", [one.tail for _, one in found], *_tail(measured)),
+        ("throughput", [one.time for cell, one in found if cell.workers], *_throughput(measured)),
     ):
         name = f"{mix}, all loads: {what} beside live"
         known = [one for one in each if one is not None]
@@ -98,19 +95,19 @@ def _all_loads(measured: Measured, mix: Mix) -> Iterator[Finding]:
         times = 1 / ratios.mean if what == "throughput" else ratios.mean
         met = ratios.is_at_most(limit, of=questions(measured))
         note = "" if met is not None else undecided(ratios, limit=limit, many=questions(measured))
-        yield Finding(name=name, seen=f"{times:.2f} times live's", wanted=wanted, met=met, note=note)
+        yield Finding(name=name, seen=f"{times:.2f} times", wanted=wanted, met=met, note=note)
 
 
 def _tail(measured: Measured) -> tuple[float, str]:
     """How many times as long p99 or p90 may be, and the same in words."""
     limit = 1 + measured.plan.tolerance
-    return limit, f"at most {limit:.2f} times"
+    return limit, f"≤ {limit:.2f} times"
 
 
 def _throughput(measured: Measured) -> tuple[float, str]:
     """How many times as long the mean latency may be, and the same in words, of throughput."""
     least = 1 - measured.plan.tolerance
-    return 1 / least, f"at least {least:.2f} times"
+    return 1 / least, f"≥ {least:.2f} times"
 
 
 def _speed(measured: Measured, cell: Cell) -> Iterator[Finding]:
@@ -122,7 +119,7 @@ def _speed(measured: Measured, cell: Cell) -> Iterator[Finding]:
     if found.tail is None:
         yield _unknown(measured, name, wanted, mine, its)
     else:
-        seen = f"{found.tail.mean:.2f} times live's; over all rounds {_ms(mine, percent)} beside {_ms(its, percent)}"
+        seen = f"{found.tail.mean:.2f} times ({_ms(mine, percent)} beside {_ms(its, percent)} over all rounds)"
         yield _finding(name, seen, wanted, found.tail, limit=limit, many=questions(measured))
     if cell.workers is None:
         return
@@ -130,8 +127,8 @@ def _speed(measured: Measured, cell: Cell) -> Iterator[Finding]:
     if found.time is None:
         yield _unknown(measured, name, wanted, mine, its)
         return
-    all_rounds = f"{figure(mine.throughput)}/s beside {figure(its.throughput)}/s"
-    seen = f"{1 / found.time.mean:.2f} times live's; over all rounds {all_rounds}"
+    all_rounds = f"{figure(mine.throughput)}/s beside {figure(its.throughput)}/s over all rounds"
+    seen = f"{1 / found.time.mean:.2f} times ({all_rounds})"
     yield _finding(name, seen, wanted, found.time, limit=limit, many=questions(measured))
 
 

@@ -107,7 +107,7 @@ def observations(measured: Measured, role: Role) -> Mapping[Cell, list[Observati
 
 
 def growth(seen: Mapping[Cell, Sequence[Observation]]) -> Growth | None:
-    """The trend over the requests, of which each cell has a level of its own; None if no cell came twice.
+    """The trend over the requests, in which each cell has a level of its own; None if too few come again to bound it.
 
     It is the seasonal Kendall slope estimator, cells being the seasons: the median of the slopes of all pairs within a
     cell (Hirsch, Slack and Smith, Techniques of trend analysis for monthly water quality data, Water Resources Research
@@ -121,16 +121,12 @@ def growth(seen: Mapping[Cell, Sequence[Observation]]) -> Growth | None:
         for later in each[number + 1 :]
         if later[0] > earlier[0]
     )
-    if not slopes:
-        return None
     variance = sum(len(each) * (len(each) - 1) * (2 * len(each) + 5) / 18 for each in seen.values())
     half = _NORMAL * math.sqrt(variance)
     low, high = math.floor((len(slopes) - half) / 2), math.ceil((len(slopes) + half) / 2)
-    return Growth(
-        statistics.median(slopes),
-        slopes[low - 1] if low >= 1 else -math.inf,
-        slopes[high] if high < len(slopes) else math.inf,
-    )
+    if low < 1 or high >= len(slopes):
+        return None
+    return Growth(statistics.median(slopes), slopes[low - 1], slopes[high])
 
 
 def _findings(measured: Measured, known: Mapping[Role, Memory]) -> Iterator[Finding]:
@@ -158,26 +154,21 @@ def _peak(name: str, wanted: str, candidate: Memory | None, limit: float, silent
 
 
 def _growth(candidate: Memory | None, live: Memory, silent: str) -> Finding:
-    name, wanted = "memory growth", "no more than the live version's, beyond noise"
-    if candidate is None or candidate.growth is None:
+    """Whether the candidate grows faster: its whole interval lies above the live version's, and it is not a trifle."""
+    name, its = "memory growth", live.growth
+    most = 0.0 if its is None else max(0.0, its.high)
+    wanted = f"≤ {most:.2f} MB for 1000 requests, which the live version may grow"
+    if candidate is None or candidate.growth is None or its is None:
         note = silent if candidate is None else "too few loads came again after the first round"
         return Finding(name=name, seen="not measured", wanted=wanted, met=None, note=note)
-    mine, its = candidate.growth, live.growth
-    seen = _slope(mine)
     notable = candidate.last - candidate.first > _NOTABLE * candidate.first
-    if mine.low <= 0 or not notable:
-        return Finding(name=name, seen=seen, wanted=wanted, met=True)
-    beside = "" if its is None else f"the live version's: {_slope(its)}"
-    if its is not None and mine.low > max(0.0, its.high):
-        return Finding(name=name, seen=seen, wanted=wanted, met=False, note=beside)
-    note = "; ".join(filter(None, ("it grows", beside)))
-    return Finding(name=name, seen=seen, wanted=wanted, met=None if its is None else True, note=note)
+    met = candidate.growth.low <= most or not notable
+    note = f"it grows; the live version: {_slope(its)}" if candidate.growth.low > 0 and notable else ""
+    return Finding(name=name, seen=_slope(candidate.growth), wanted=wanted, met=met, note=note)
 
 
 def _slope(found: Growth) -> str:
-    if math.isinf(found.low) or math.isinf(found.high):
-        return f"{signed(found.slope, 2)} MB for 1000 requests"
-    return f"{signed(found.slope, 2)} MB for 1000 requests ({signed(found.low, 2)} to {signed(found.high, 2)})"
+    return f"{signed(found.low, 2)} to {signed(found.high, 2)} MB for 1000 requests"
 
 
 def _table(known: Mapping[Role, Memory]) -> Table:
@@ -197,9 +188,8 @@ def _table(known: Mapping[Role, Memory]) -> Table:
 
 
 def _values(found: Memory) -> Mapping[str, object]:
-    """In megabytes; what is unbounded is None."""
+    """In megabytes."""
     values: dict[str, object] = {"peak_mb": found.peak, "first_third_mb": found.first, "last_third_mb": found.last}
     if found.growth is not None:
-        each = (found.growth.low, found.growth.slope, found.growth.high)
-        values["growth_mb_per_1000_requests"] = [value if math.isfinite(value) else None for value in each]
+        values["growth_mb_per_1000_requests"] = [found.growth.low, found.growth.slope, found.growth.high]
     return values
