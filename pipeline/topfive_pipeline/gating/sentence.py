@@ -12,6 +12,8 @@ Verdict = Literal["yes", "no", "unknown"]
 
 _NAMED: Final = 2
 """Misses that the sentence names; a third is named if it is the last."""
+_SHORT: Final = 40
+"""Letters of what is wanted that the sentence has room for."""
 _FIGURE: Final = re.compile(r"\s*(?P<number>[+−-]?\d+(?:[.,]\d+)*)\s*(?P<unit>[^\s\d]*)")
 _TURNED: Final = {"≤": ">", "≥": "<", "<": "≥", ">": "≤"}
 
@@ -44,7 +46,8 @@ def said(finding: Finding) -> str:
     sign, _, limit = finding.wanted.partition(" ")
     if sign in _TURNED:
         return f"{finding.name} {finding.seen} {_TURNED[sign]} {limit}"
-    return f"{finding.name}: {finding.seen}, wanted {finding.wanted}"
+    wanted = f", wanted {finding.wanted}" if len(finding.wanted) <= _SHORT else ""  # the report has it
+    return f"{finding.name}: {finding.seen}{wanted}"
 
 
 def worst_first(findings: Sequence[Finding]) -> list[Finding]:

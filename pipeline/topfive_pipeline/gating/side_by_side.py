@@ -21,7 +21,7 @@ from topfive_pipeline.gating.tally import Tally, tally
 from topfive_pipeline.judging.tables import NOTHING, Table, figure, percent, rounded, signed
 
 _KEY: Final = "side-by-side"
-_NAME: Final = "Does not lose side by side"
+_NAME: Final = "Side by side"
 _WANTED: Final = (
     f"no loss by the sign test at 5 %; and the interval excludes a win rate of {100 * LOSING:.0f} %, or a loss on "
     f"balance of {100 * TOLERATED:.0f} % of all photos"

@@ -40,6 +40,7 @@ def test_musts_without_figures_are_the_worst() -> None:
     loss = Finding(name="top-1", seen="−1.00 points", wanted="≥ −0.50 points", met=False)
     assert worst_first([MISSED, loss, rate, case]) == [case, rate, loss, MISSED]
     assert said(case) == "case: a cup: plate 60%, wanted cup first"
+    assert said(replace(case, wanted="a cup, " * 9)) == "case: a cup: plate 60%"
     assert said(rate) == "rate 20 a second < 80 a second"
     assert said(loss) == "top-1 −1.00 points < −0.50 points"
     assert said(replace(UNKNOWN, seen="")) == "memory"

@@ -37,7 +37,7 @@ def store(folder: Path, answers: PhotoAnswers, verdicts: list[str]) -> Path:
 def test_a_candidate_that_loses_by_its_labels(tmp_path: Path) -> None:
     found = chapter(labelled(tmp_path, 1, 9, 10), weights=None, judged=None)
     finding = one(found)
-    assert (finding.name, finding.met) == ("Does not lose side by side, by labels", False)
+    assert (finding.name, finding.met) == ("Side by side, by labels", False)
     assert finding.seen == "wins 10.0 % (2.3 to 41.3 %) of 10 decided photos, p 0.011"
     assert finding.note == ""
     contests, photos = found.tables
@@ -84,7 +84,7 @@ def test_none_that_differ(tmp_path: Path) -> None:
 def test_photos_without_labels_are_unknown_until_somebody_judges(tmp_path: Path) -> None:
     answers = answered(tmp_path, [*[1] * 8, 0], [0] * 9)
     finding = one(chapter(answers, weights=None, judged=None))
-    assert (finding.name, finding.met) == ("Does not lose side by side, by eye", None)
+    assert (finding.name, finding.met) == ("Side by side, by eye", None)
     assert finding.seen == "8 photos without a label differ, and nobody has judged them"
     path = store(tmp_path, answers, ["candidate"] * 6 + ["equal"])
     found = chapter(answers, weights=None, judged=path)
