@@ -84,7 +84,7 @@ def gate_version(
         bool,
         Option(
             "--accept-undecided",
-            help="Count as met what the photos cannot decide; the report says so.",
+            help="Count as met what the photos cannot decide; the sentence says so.",
             rich_help_panel=_QUALITY,
         ),
     ] = False,

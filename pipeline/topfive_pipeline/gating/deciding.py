@@ -18,6 +18,7 @@ class Decision:
 
     met: bool | None
     note: str
+    accepted: bool = False
 
 
 def decided(found: float, interval: Interval, *, least: float, more: int | None, accept: bool) -> Decision:
@@ -33,5 +34,7 @@ def decided(found: float, interval: Interval, *, least: float, more: int | None,
     if interval.high < least:
         return Decision(False, "")
     if accept:
-        return Decision(True, f"undecided, and accepted as --accept-undecided says{would and would + ' decide'}")
+        return Decision(
+            True, f"undecided, and accepted as --accept-undecided says{would and would + ' decide'}", accepted=True
+        )
     return Decision(None, f"these photos cannot decide it{would} (--accept-undecided counts it as met)")

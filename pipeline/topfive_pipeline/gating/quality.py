@@ -99,6 +99,7 @@ def _alike(share: float, least: float, decision: Decision, reasons: tuple[str, .
         seen=f"{percent(share)} %",
         wanted=f"≥ {least * POINTS:g} %",
         met=decision.met,
+        accepted=decision.accepted,
         note=decision.note,
         reasons=reasons,
     )
@@ -159,6 +160,7 @@ def _loss(found: Paired, limits: Limits) -> Finding:
         seen=f"{signed(found.difference * POINTS, 2)} points",
         wanted=f"≥ {signed(-limits.budget, 2)} points",
         met=decision.met,
+        accepted=decision.accepted,
         note="; ".join(filter(None, [f"interval of 95 %: {_points(found.interval)}", decision.note])),
     )
 

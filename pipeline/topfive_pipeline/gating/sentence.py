@@ -33,7 +33,9 @@ def sentence(findings: Sequence[Finding]) -> str:
     unknown = [each for each in findings if each.met is None]
     met = len(findings) - len(missed) - len(unknown)
     if not missed and not unknown:
-        return f"YES: all {met} met." if met > 1 else "YES: the only one is met."
+        accepted = sum(each.accepted for each in findings)
+        but = f", {accepted} of them undecided and accepted" if accepted else ""
+        return f"YES: all {met} met{but}." if met > 1 else f"YES: the only one is met{but}."
     head, told = ("NO", missed) if missed else ("UNKNOWN", unknown)
     also = f", {len(unknown)} unknown" if missed and unknown else ""
     return f"{head}: {_listed([said(each) for each in told])}; else {met} of {len(findings)} met{also}."

@@ -146,7 +146,7 @@ def _finding(row: _Row, *, accept: bool) -> Finding:
     is_accepted = accept and found.met is None
     note = f"Undecided, and accepted as --accept-undecided says. {_doubt(found)}" if is_accepted else _doubt(found)
     met = True if is_accepted else found.met
-    return Finding(name=f"{_NAME}, {row.title}", seen=seen, wanted=_WANTED, met=met, note=note)
+    return Finding(name=f"{_NAME}, {row.title}", seen=seen, wanted=_WANTED, met=met, note=note, accepted=is_accepted)
 
 
 def _doubt(found: Contest) -> str:

@@ -27,7 +27,7 @@ def test_the_rule(found: float, low: float, high: float, met: bool | None, note:
 
 def test_what_is_undecided_can_be_accepted_and_that_is_said() -> None:
     decision = decided(-0.8, Interval(-1.9, 0.3), least=-0.5, more=None, accept=True)
-    assert decision.met
+    assert (decision.met, decision.accepted) == (True, True)
     assert decision.note == "undecided, and accepted as --accept-undecided says"
     assert not decided(-3.0, Interval(-4.0, -2.0), least=-0.5, more=None, accept=True).met
 

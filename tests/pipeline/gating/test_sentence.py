@@ -19,6 +19,7 @@ from topfive_pipeline.gating.sentence import said, sentence, verdict, worst_firs
         ([MISSED, *[MET] * 14], "NO: p99 at 8 workers 61 ms > 50 ms; else 14 of 15 met."),
         ([MET] * 15, "YES: all 15 met."),
         ([MET], "YES: the only one is met."),
+        ([MET, replace(MET, accepted=True)], "YES: all 2 met, 1 of them undecided and accepted."),
         ([UNKNOWN, MET], "UNKNOWN: memory: could not run; else 1 of 2 met."),
         ([UNKNOWN, MISSED, MET], "NO: p99 at 8 workers 61 ms > 50 ms; else 1 of 3 met, 1 unknown."),
         ([], "UNKNOWN: nothing was looked at."),

@@ -52,7 +52,7 @@ def test_a_candidate_that_wins(tmp_path: Path) -> None:
 
 def test_what_photos_cannot_decide_can_be_accepted_but_not_a_loss(tmp_path: Path) -> None:
     finding = one(chapter(labelled(tmp_path, 2, 3, 5), weights=None, judged=None, accept_undecided=True))
-    assert finding.met is True
+    assert (finding.met, finding.accepted) == (True, True)
     assert finding.note.startswith("Undecided, and accepted as --accept-undecided says. Too few photos")
     lost = one(chapter(labelled(tmp_path, 1, 9, 10), weights=None, judged=None, accept_undecided=True))
     assert (lost.met, lost.note) == (False, "")
