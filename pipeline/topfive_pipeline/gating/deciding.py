@@ -34,7 +34,6 @@ def decided(found: float, interval: Interval, *, least: float, more: int | None,
     if interval.high < least:
         return Decision(False, "")
     if accept:
-        return Decision(
-            True, f"undecided, and accepted as --accept-undecided says{would and would + ' decide'}", accepted=True
-        )
+        more_said = f"{would} decide" if would else ""
+        return Decision(True, f"undecided, and accepted as --accept-undecided says{more_said}", accepted=True)
     return Decision(None, f"these photos cannot decide it{would} (--accept-undecided counts it as met)")
