@@ -104,7 +104,8 @@ def _sides(asked: Asked, answers: Answers) -> Part:
     def run(progress: Progress) -> Sequence[Chapter]:
         found, weights = answers(progress)
         given = None if weights is None else weights.values
-        return [side_by_side.chapter(found, weights=given, judged=asked.judged)]
+        accept = asked.limits.accept_undecided
+        return [side_by_side.chapter(found, weights=given, judged=asked.judged, accept=accept)]
 
     return Part(key="side-by-side", title="Side by side", seconds=_SECONDS, run=run)
 

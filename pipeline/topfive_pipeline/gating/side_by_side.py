@@ -7,7 +7,7 @@ and how people judge (`gating.blind`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +23,8 @@ from topfive_pipeline.judging.tables import NOTHING, Table, figure, percent, rou
 _KEY: Final = "side-by-side"
 _NAME: Final = "Does not lose side by side"
 _WANTED: Final = (
-    f"no loss by the sign test at 5 %; and the interval excludes a win rate of {100 * LOSING:.0f} %, or a loss on "
-    f"balance of {100 * TOLERATED:.0f} % of all photos"
+    f"no loss by the sign test at 5 %, and enough photos to exclude a win rate of {100 * LOSING:.0f} % or a loss of "
+    f"{100 * TOLERATED:.0f} % of all photos"
 )
 _LEAD: Final = (
     "Where both say the same first, neither can win. Of the photos where they differ, each is won by the one that is "
@@ -45,10 +45,13 @@ class _Row:
     differing: int
 
 
-def chapter(answers: PhotoAnswers, *, weights: Sequence[float] | None, judged: Path | None) -> Chapter:
+def chapter(
+    answers: PhotoAnswers, *, weights: Sequence[float] | None, judged: Path | None, accept: bool = False
+) -> Chapter:
     """Who wins where the two differ, by labels and by what people said; with `weights` also by frequency.
 
     `weights`: one for each photo, with a mean of 1 (`gating.frequency`). `judged`: the judgements of `topfive judge`.
+    `accept`: what is undecided counts as met, and is noted.
     Raises `ConfigurationError` if a photo or the judgements cannot be read.
     """
     found = differing.find(answers)
@@ -65,7 +68,7 @@ def chapter(answers: PhotoAnswers, *, weights: Sequence[float] | None, judged: P
         key=_KEY,
         title="Side by side",
         lead=_LEAD,
-        findings=tuple(findings),
+        findings=tuple(map(_accepted, findings) if accept else findings),
         tables=tuple(
             table
             for table in (_contests(rows), _photos(answers, found, {} if counted is None else counted.signs))
@@ -119,7 +122,7 @@ def _by_eye(
     if weights is not None:
         of_all = sum(weights[each.place] for each in found.questions)
         of_judged = [weights[each.place] for each in judged]
-        behind = sampled(population(differs, weights), sum(of_judged) / of_all if of_all else 0.0)
+        behind = sampled(population(differs, weights), sum(of_judged) / of_all if of_all else 1.0)
         rows.append(_row("by eye and frequency", contest(signs, behind, weights=of_judged), differs))
     return rows
 
@@ -144,12 +147,21 @@ def _finding(row: _Row) -> Finding:
 
 
 def _doubt(found: Contest) -> str:
+    if found.met and not found.is_proven:
+        would = "" if found.would_prove is None else f"; about {rounded(found.would_prove)} photos would"
+        return f"The two hardly differ, but these photos do not prove that it stays so{would}."
     if found.met is not None:
         return ""
     return (
         f"Too few photos: a candidate that loses two for each that it wins would be found out with a probability of "
         f"{100 * found.found_out:.0f} %. It takes {found.lacking} more decided photos for 80 %."
     )
+
+
+def _accepted(finding: Finding) -> Finding:
+    if finding.met is not None:
+        return finding
+    return replace(finding, met=True, note=f"Undecided, and accepted as --accept-undecided says. {finding.note}")
 
 
 def _unjudged(unlabelled: int) -> Finding:

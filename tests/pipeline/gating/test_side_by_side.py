@@ -58,6 +58,14 @@ def test_too_few_photos_say_how_many_are_lacking(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_undecided_can_be_accepted(tmp_path: Path) -> None:
+    finding = one(chapter(labelled(tmp_path, 2, 3, 5), weights=None, judged=None, accept=True))
+    assert finding.met is True
+    assert finding.note.startswith("Undecided, and accepted as --accept-undecided says. Too few photos:")
+    lost = one(chapter(labelled(tmp_path, 1, 9, 10), weights=None, judged=None, accept=True))
+    assert lost.met is False
+
+
 def test_both_wrong_and_refusals_decide_as_they_are(tmp_path: Path) -> None:
     """A refusal is no right answer; where both are wrong nobody wins."""
     answers = answered(tmp_path, [5, 1, 1], [6, 1, 1], [1, 1, 1])
@@ -69,7 +77,10 @@ def test_both_wrong_and_refusals_decide_as_they_are(tmp_path: Path) -> None:
 
 def test_none_that_differ(tmp_path: Path) -> None:
     finding = one(chapter(labelled(tmp_path, 0, 0, 4), weights=None, judged=None))
-    assert (finding.seen, finding.met) == ("they differ on 0 of 4 photos", None)
+    assert (finding.seen, finding.met) == ("they differ on 0 of 4 photos", True)
+    assert (
+        finding.note == "The two hardly differ, but these photos do not prove that it stays so; about 280 photos would."
+    )
     assert chapter(answered(tmp_path, [1] * 4, [1] * 4), weights=None, judged=None).findings == ()
 
 
@@ -136,7 +147,7 @@ def test_weights_may_turn_it_round(tmp_path: Path) -> None:
 def test_judged_photos_that_weigh_nothing_tell_nothing_by_frequency(tmp_path: Path) -> None:
     answers = answered(tmp_path, [1, 1, 0], [0, 0, 0])
     found = chapter(answers, weights=[0.0, 0.0, 3.0], judged=store(tmp_path, answers, ["live", "live"]))
-    assert [each.met for each in found.findings] == [None, None]
+    assert [each.met for each in found.findings] == [None, True]  # of what is asked for, all is the same
     assert found.findings[1].seen == "they differ on 2 of 3 photos, none of which one has won"
 
 
