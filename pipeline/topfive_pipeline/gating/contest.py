@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from topfive_pipeline.gating.sign_test import SignTest, effective_size, power, sign_test, to_find, weighted_sign_test
-from topfive_pipeline.judging.intervals import LEVEL, Interval, difference_interval
+from topfive_pipeline.judging.intervals import LEVEL, Interval, difference_interval, photos_to_decide
 
 LOSING: Final = 1 / 3
 """A rate of wins that must be found out: two photos lost for each that is won."""
@@ -25,26 +25,38 @@ class Contest:
     """Wins and losses of the candidate on photos where the two differ.
 
     `test`: of those that were decided; `tied`: those that were not. `balance`: won less lost, as a share of all photos
-    asked, the same ones included, with its interval of 95 %.
+    asked, the same ones included, with its interval of 95 %. `differing`: the share of photos on which they differ, by
+    which alone the candidate can lose; `photos`: how many were asked, an effective number if they have weights;
+    `would_prove`: how many photos like these would exclude a loss of `TOLERATED`, None if no number would.
     """
 
     test: SignTest
     tied: int
     balance: float
     interval: Interval
+    differing: float
+    photos: float
+    would_prove: int | None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it wins by the test, or one of the intervals excludes a loss that matters."""
+        test = self.test
+        bounded = test.interval is not None and test.interval.low >= LOSING
+        return test.better <= 1 - LEVEL or bounded or self.interval.low >= -TOLERATED
 
     @property
     def met(self) -> bool | None:
         """Whether the candidate does not lose; None if there are too few photos to tell.
 
         It loses if a coin would win as seldom in at most 5 %. It does not if it wins in that sense; or if the interval
-        of its rate of wins excludes `LOSING`, or that of the balance a loss of `TOLERATED`.
+        of its rate of wins excludes `LOSING`, or that of the balance a loss of `TOLERATED`. Nor does it if the two
+        differ on no more photos than `TOLERATED`, though `is_proven` may be false then.
         """
-        test = self.test
-        if test.worse <= 1 - LEVEL:
+        if self.test.worse <= 1 - LEVEL:
             return False
-        bounded = test.interval is not None and test.interval.low >= LOSING
-        return True if test.better <= 1 - LEVEL or bounded or self.interval.low >= -TOLERATED else None
+        hardly_differ = self.photos > 0 and self.differing <= TOLERATED
+        return True if self.is_proven or hardly_differ else None
 
     @property
     def found_out(self) -> float:
@@ -73,7 +85,9 @@ class Contest:
             "balance": self.balance,
             "balance_interval": [self.interval.low, self.interval.high],
             "power_against_a_third": self.found_out,
+            "differing": self.differing,
             "met": self.met,
+            "is_proven": self.is_proven,
         }
 
 
@@ -111,6 +125,9 @@ def contest(signs: Sequence[int], of: Population, *, weights: Sequence[float] | 
         tied=sum(each == 0 for each in signs),
         balance=(won - lost) / of.photos if of.photos else 0.0,
         interval=difference_interval(lost, won, of.photos),
+        differing=of.share,
+        photos=of.photos,
+        would_prove=photos_to_decide(round(lost), round(won), max(1, round(of.photos)), whether=-TOLERATED),
     )
 
 

@@ -105,7 +105,7 @@ def _sides(asked: Asked, answers: Answers) -> Part:
         found, weights = answers(progress)
         given = None if weights is None else weights.values
         accept = asked.limits.accept_undecided
-        return [side_by_side.chapter(found, weights=given, judged=asked.judged, accept_undecided=accept)]
+        return [side_by_side.chapter(found, weights=given, judged=asked.judged, accept=accept)]
 
     return Part(key="side-by-side", title="Side by side", seconds=_SECONDS, run=run)
 

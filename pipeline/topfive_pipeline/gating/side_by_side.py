@@ -7,7 +7,7 @@ and how people judge (`gating.blind`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +23,8 @@ from topfive_pipeline.judging.tables import NOTHING, Table, figure, percent, rou
 _KEY: Final = "side-by-side"
 _NAME: Final = "Side by side"
 _WANTED: Final = (
-    f"no loss by the sign test at 5 %; and the interval excludes a win rate of {100 * LOSING:.0f} %, or a loss on "
-    f"balance of {100 * TOLERATED:.0f} % of all photos"
+    f"no loss by the sign test at 5 %, and enough photos to exclude a win rate of {100 * LOSING:.0f} % or a loss of "
+    f"{100 * TOLERATED:.0f} % of all photos"
 )
 _LEAD: Final = (
     "Where both say the same first, neither can win. Of the photos where they differ, each is won by the one that is "
@@ -46,21 +46,21 @@ class _Row:
 
 
 def chapter(
-    answers: PhotoAnswers, *, weights: Sequence[float] | None, judged: Path | None, accept_undecided: bool = False
+    answers: PhotoAnswers, *, weights: Sequence[float] | None, judged: Path | None, accept: bool = False
 ) -> Chapter:
     """Who wins where the two differ, by labels and by what people said; with `weights` also by frequency.
 
     `weights`: one for each photo, with a mean of 1 (`gating.frequency`). `judged`: the judgements of `topfive judge`.
-    `accept_undecided`: what the photos cannot decide counts as met, and is noted; not what nobody has judged.
+    `accept`: what is undecided counts as met, and is noted.
     Raises `ConfigurationError` if a photo or the judgements cannot be read.
     """
     found = differing.find(answers)
     counted = None if judged is None else tally(judgements.read(judged), [each.key for each in found.questions])
     by_label, by_eye = _by_label(answers, weights), _by_eye(found, counted, answers, weights)
-    findings = [_finding(row, accept=accept_undecided) for row in by_label]
+    findings = [_finding(row) for row in by_label]
     unlabelled = sum(each.photo.label is None for each in found.questions)
     if counted is not None and counted.signs:
-        findings += [_finding(row, accept=accept_undecided) for row in by_eye]
+        findings += [_finding(row) for row in by_eye]
     elif unlabelled:
         findings.append(_unjudged(unlabelled))
     rows = [*by_label, *(by_eye if counted is not None and counted.signs else ())]
@@ -68,7 +68,7 @@ def chapter(
         key=_KEY,
         title="Side by side",
         lead=_LEAD,
-        findings=tuple(findings),
+        findings=tuple(map(_accepted, findings) if accept else findings),
         tables=tuple(
             table
             for table in (_contests(rows), _photos(answers, found, {} if counted is None else counted.signs))
@@ -122,7 +122,7 @@ def _by_eye(
     if weights is not None:
         of_all = sum(weights[each.place] for each in found.questions)
         of_judged = [weights[each.place] for each in judged]
-        behind = sampled(population(differs, weights), sum(of_judged) / of_all if of_all else 0.0)
+        behind = sampled(population(differs, weights), sum(of_judged) / of_all if of_all else 1.0)
         rows.append(_row("by eye and frequency", contest(signs, behind, weights=of_judged), differs))
     return rows
 
@@ -135,7 +135,7 @@ def _is_right(answer: Answer, label: int | None) -> int:
     return int(answer.first is not None and answer.first.index == label)
 
 
-def _finding(row: _Row, *, accept: bool) -> Finding:
+def _finding(row: _Row) -> Finding:
     found, test = row.contest, row.contest.test
     seen = f"they differ on {row.differing} of {row.photos} photos"
     if test.rate is not None and test.interval is not None:
@@ -143,19 +143,26 @@ def _finding(row: _Row, *, accept: bool) -> Finding:
         seen = f"wins {percent(test.rate)} % ({interval}) of {_count(test.decided)} decided photos, p {test.worse:.2g}"
     elif row.differing:
         seen += ", none of which one has won"
-    is_accepted = accept and found.met is None
-    note = f"Undecided, and accepted as --accept-undecided says. {_doubt(found)}" if is_accepted else _doubt(found)
-    met = True if is_accepted else found.met
-    return Finding(name=f"{_NAME}, {row.title}", seen=seen, wanted=_WANTED, met=met, note=note, accepted=is_accepted)
+    return Finding(name=f"{_NAME}, {row.title}", seen=seen, wanted=_WANTED, met=found.met, note=_doubt(found))
 
 
 def _doubt(found: Contest) -> str:
+    if found.met and not found.is_proven:
+        would = "" if found.would_prove is None else f"; about {rounded(found.would_prove)} photos would"
+        return f"The two hardly differ, but these photos do not prove that it stays so{would}."
     if found.met is not None:
         return ""
     return (
         f"Too few photos: a candidate that loses two for each that it wins would be found out with a probability of "
         f"{100 * found.found_out:.0f} %. It takes {found.lacking} more decided photos for 80 %."
     )
+
+
+def _accepted(finding: Finding) -> Finding:
+    if finding.met is not None:
+        return finding
+    note = f"Undecided, and accepted as --accept-undecided says. {finding.note}"
+    return replace(finding, met=True, accepted=True, note=note)
 
 
 def _unjudged(unlabelled: int) -> Finding:

@@ -21,14 +21,26 @@ def signs(won: int, lost: int, tied: int = 0) -> list[int]:
         (40, 45, 200, True),  # even, and enough of them: two losses for a win are excluded
         (4, 5, 60, None),  # even, and too few
         (0, 0, 500, True),  # no difference in 500 photos: at most 1 of 100 is lost on balance
-        (0, 0, 50, None),  # none in 50 may still be 5 of 100
+        (0, 0, 50, True),  # none in 50 may still be 5 of 100, which is said
+        (1, 1, 250, True),  # one in a hundred differ at most
+        (1, 2, 250, None),
+        (0, 0, 0, None),  # nothing was asked
         (6, 8, 5_000, True),  # few photos of very many
     ],
 )
 def test_what_is_met(won: int, lost: int, photos: int, met: bool | None) -> None:
-    found = contest(signs(won, lost), Population(photos, (won + lost) / photos))
+    found = contest(signs(won, lost), Population(photos, (won + lost) / max(1, photos)))
     assert found.met is met
     assert found.as_figures()["met"] is met
+
+
+def test_what_is_met_and_not_proven_says_how_many_photos_would() -> None:
+    few, many = (contest([], Population(photos, 0.0)) for photos in (50, 400))
+    assert (few.met, few.is_proven) == (True, False)
+    assert (many.met, many.is_proven) == (True, True)
+    assert few.would_prove is not None
+    assert contest([], Population(few.would_prove, 0.0)).is_proven
+    assert not contest([], Population(few.would_prove - 1, 0.0)).is_proven
 
 
 def test_the_balance_is_that_of_all_photos() -> None:
