@@ -122,6 +122,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         (
             "tuning/objective.py",
             "under_load/images.py",
+            "under_load/objectives.py",
             "tuning/subject.py",
             "tuning/engines.py",
             "tuning/plan.py",
@@ -154,8 +155,33 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "judging/answering.py",
             "judging/footprint.py",
             "judging/limits.py",
-            "judging/reports.py",
+            "judging/documents.py",
             "commands/evaluating.py",
+        ),
+    ),
+    (
+        "The launch gate",
+        (
+            "gating/starting.py",
+            "gating/client.py",
+            "gating/cases.py",
+            "gating/expectations.py",
+            "gating/strict_yaml.py",
+            "gating/asking.py",
+            "gating/inputs.py",
+            "gating/gate.py",
+            "commands/gating.py",
+        ),
+    ),
+    (
+        "Side by side",
+        (
+            "gating/differing.py",
+            "gating/frequency.py",
+            "gating/judgements.py",
+            "gating/blind.py",
+            "gating/blind_server.py",
+            "commands/blind.py",
         ),
     ),
     (

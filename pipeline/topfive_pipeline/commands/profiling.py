@@ -14,7 +14,7 @@ from topfive_pipeline.commands.recording import NoLog, finish, of_profile
 from topfive_pipeline.commands.running import run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments.log import Log
-from topfive_pipeline.judging.reports import check_can_draw
+from topfive_pipeline.judging.documents import check_can_draw
 from topfive_pipeline.profiling.contents import also, spent_table, stage_table, thread_table, tries
 from topfive_pipeline.profiling.profile import Profile
 from topfive_pipeline.profiling.profiler import Wanted, profile

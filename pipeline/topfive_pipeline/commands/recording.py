@@ -35,7 +35,7 @@ from topfive_pipeline.experiments.runs import (
 )
 from topfive_pipeline.experiments.tracking import INSTALL
 from topfive_pipeline.importer import Plan
-from topfive_pipeline.judging import markdown
+from topfive_pipeline.judging import reports
 from topfive_pipeline.judging.judge import Judgement
 from topfive_pipeline.judging.limits import Choice
 from topfive_pipeline.judging.split import in_part
@@ -250,7 +250,7 @@ def _report(judgement: Judgement, report: Path | None) -> dict[str, str]:
             sentence=clean(choice.sentence),
         ),
     )
-    texts = {"judgement.json": json.dumps(mine.as_json(), indent=2), "report.md": markdown.render(mine)}
+    texts = {"judgement.json": json.dumps(mine.as_json(), indent=2), "report.md": reports.told(mine, {}).as_markdown()}
     if report is not None:
         texts["report.html"] = clean((report / "report.html").read_text(encoding="utf-8"))
     return texts

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from topfive_loadgen.aside import Aside
+from topfive_loadgen.plan import Request
 from topfive_pipeline.under_load.load import Capacity, Probe, closed, opened
 
 
@@ -25,10 +26,14 @@ class Generator:
     ) -> None:
         self._aside.__exit__(kind, error, trace)
 
-    def closed(self, url: str, requests: Sequence[bytes], *, connections: int, seconds: float) -> Capacity:
-        """As `load.closed`; raises `OSError` if the server ends, hangs or lets a connection go."""
-        return self._aside.run(closed, url=url, requests=requests, connections=connections, seconds=seconds)
+    def closed(
+        self, url: str, requests: Sequence[Request], *, connections: int, seconds: float, goes_on: bool = False
+    ) -> Capacity:
+        """As `load.closed`; raises `OSError` if the server ends or hangs, or closes a connection and none `goes_on`."""
+        return self._aside.run(
+            closed, url=url, requests=requests, connections=connections, seconds=seconds, goes_on=goes_on
+        )
 
-    def opened(self, url: str, requests: Sequence[bytes], *, rate: float, seconds: float, seed: int) -> Probe:
+    def opened(self, url: str, requests: Sequence[Request], *, rate: float, seconds: float, seed: int) -> Probe:
         """As `load.opened`."""
         return self._aside.run(opened, url=url, requests=requests, rate=rate, seconds=seconds, seed=seed)

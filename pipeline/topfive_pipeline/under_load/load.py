@@ -6,15 +6,18 @@ their plans, and what is kept of the answers. The generator's process imports th
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Final
 
 from topfive_loadgen import closed_loop, open_loop
+from topfive_loadgen.http1 import Response
 from topfive_loadgen.percentiles import percentile
-from topfive_loadgen.plan import Done, OpenLoad
+from topfive_loadgen.plan import Done, OpenLoad, Request
 
 WARM: Final = 0.15
 """The share of each load that is not counted: the server has slept while the others had their turn."""
@@ -25,10 +28,17 @@ _EXPLAINED: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Of a closed loop: right answers a second, and how many requests were refused or failed."""
+    """Of a closed loop: right answers a second, and how many requests were refused or failed.
+
+    `answered`: the number of the request and the latency in seconds of each right answer. `failures`: why requests
+    failed, and how many. `busy`: CPU seconds a second of the generator itself.
+    """
 
     rate: float
     failed: int
+    answered: tuple[tuple[int, float], ...] = ()
+    failures: Mapping[str, int] = field(default_factory=dict)
+    busy: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +46,14 @@ class Probe:
     """What came of one open loop at `rate`, in requests a second.
 
     `latencies`: seconds from the schedule, ascending, of the right answers. `failed`: refused, failed or unanswered.
-    `fault`: why the generator itself is in doubt, or empty.
+    `fault`: why the generator itself is in doubt, or empty. `failures`: why requests failed, and how many.
     """
 
     rate: float
     latencies: tuple[float, ...]
     failed: int = 0
     fault: str = ""
+    failures: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def failed_share(self) -> float:
@@ -55,20 +66,41 @@ class Probe:
 
 
 def closed(
-    url: str, requests: Sequence[bytes], *, connections: int, seconds: float, stop: Connection | None = None
+    url: str,
+    requests: Sequence[Request],
+    *,
+    connections: int,
+    seconds: float,
+    goes_on: bool = False,
+    stop: Connection | None = None,
 ) -> Capacity:
-    """Keep `connections` requests under way at `url` for `seconds`; for `Aside`, whose `stop` it does not heed."""
+    """Keep `connections` requests under way at `url` for `seconds`; for `Aside`, whose `stop` it does not heed.
+
+    `goes_on`: a connection that ends is a failure, and not the end of the load.
+    """
     del stop
     load = closed_loop.drive(
-        url, requests, connections=connections, warm_seconds=WARM * seconds, window_seconds=(1 - WARM) * seconds
+        url,
+        requests,
+        connections=connections,
+        warm_seconds=WARM * seconds,
+        window_seconds=(1 - WARM) * seconds,
+        goes_on=goes_on,
     )
-    failed = sum(one.response.status != _OK for one in load.exchanges)
-    share = 1 - failed / len(load.exchanges) if load.exchanges else 0.0
-    return Capacity(load.requests_per_second * share, failed)
+    answered = tuple((one.request, one.ended - one.started) for one in load.exchanges if one.response.status == _OK)
+    failures = Counter(_why(one.response) for one in load.exchanges if one.response.status != _OK)
+    share = len(answered) / len(load.exchanges) if load.exchanges else 1.0
+    return Capacity(
+        load.requests_per_second * share,
+        failures.total(),
+        answered=answered,
+        failures=failures,
+        busy=load.client_cpu_rate,
+    )
 
 
 def opened(
-    url: str, requests: Sequence[bytes], *, rate: float, seconds: float, seed: int, stop: Connection | None = None
+    url: str, requests: Sequence[Request], *, rate: float, seconds: float, seed: int, stop: Connection | None = None
 ) -> Probe:
     """Send `rate` requests a second to `url` for `seconds`, at times that only `seed` decides (Poisson arrivals)."""
     plan = OpenLoad(url=url, requests=requests, rate=rate, seconds=seconds, seed=seed)
@@ -79,7 +111,18 @@ def probe_of(done: Done, *, rate: float, after: float) -> Probe:
     """What counts of an open loop: requests that were due `after` so many seconds."""
     counted = [sample for sample in done.samples if sample.scheduled >= after]
     latencies = sorted(sample.latency for sample in counted if sample.status == _OK)
-    return Probe(rate, tuple(latencies), len(counted) - len(latencies), _fault(done, latencies))
+    failures = Counter(_why(one.response, one.reason) for one in counted if one.status != _OK)
+    return Probe(rate, tuple(latencies), failures.total(), _fault(done, latencies), failures)
+
+
+def _why(response: Response | None, reason: str = "") -> str:
+    """Why a request has no right answer, in words that are equal for equal faults."""
+    if response is None or not response.status:
+        return reason or (response.body.decode() if response else "no answer")
+    try:
+        return f"{response.status} {json.loads(response.body)['code']}"
+    except (ValueError, KeyError, TypeError):
+        return str(response.status)
 
 
 def _fault(done: Done, latencies: Sequence[float]) -> str:

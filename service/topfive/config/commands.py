@@ -26,6 +26,8 @@ _PURPOSES: Final = {
     "tune": "finds the settings with which a model serves best on this machine",
     "profile": "names what bounds a service under load, and what to try",
     "evaluate": "judges models on labelled photos: accuracy, speed, size",
+    "gate": "says whether a version may go live in place of another, with the evidence",
+    "judge": "shows photos on which two versions differ to a person, without whose answer is whose",
     "baseline": "keeps what a model's images and answers are usually like, for the alert on drift",
     "experiments": "lists, shows and compares the runs of these commands",
     "shadow": "reports what a version that is tried on live traffic says",
