@@ -51,24 +51,22 @@ def chapter(
     """Who wins where the two differ, by labels and by what people said; with `weights` also by frequency.
 
     `weights`: one for each photo, with a mean of 1 (`gating.frequency`). `judged`: the judgements of `topfive judge`.
-    `accept`: what is undecided counts as met, and is noted.
+    `accept`: what the photos cannot decide counts as met, and is noted; not what nobody has judged.
     Raises `ConfigurationError` if a photo or the judgements cannot be read.
     """
     found = differing.find(answers)
     counted = None if judged is None else tally(judgements.read(judged), [each.key for each in found.questions])
     by_label, by_eye = _by_label(answers, weights), _by_eye(found, counted, answers, weights)
-    findings = [_finding(row) for row in by_label]
+    rows = [*by_label, *by_eye]
+    findings = [_accepted(_finding(row)) if accept else _finding(row) for row in rows]
     unlabelled = sum(each.photo.label is None for each in found.questions)
-    if counted is not None and counted.signs:
-        findings += [_finding(row) for row in by_eye]
-    elif unlabelled:
+    if unlabelled and not by_eye:
         findings.append(_unjudged(unlabelled))
-    rows = [*by_label, *(by_eye if counted is not None and counted.signs else ())]
     return Chapter(
         key=_KEY,
         title="Side by side",
         lead=_LEAD,
-        findings=tuple(map(_accepted, findings) if accept else findings),
+        findings=tuple(findings),
         tables=tuple(
             table
             for table in (_contests(rows), _photos(answers, found, {} if counted is None else counted.signs))
@@ -250,9 +248,7 @@ def _notes(found: Differing, counted: Tally | None, judged: Path | None) -> list
     if len(found.questions) > _MOST_ROWS:
         notes.append(f"The table has the first {_MOST_ROWS} of {len(found.questions)} photos; differing.json has all.")
     if found.questions and counted is None:
-        notes.append(
-            f"They differ on {len(found.questions)} photos: topfive judge shows them without whose answer is whose."
-        )
+        notes.append(f"Photos on which they differ: {len(found.questions)}; topfive judge shows them, blind.")
     if counted is not None:
         judges = ", ".join(f"{judge} {photos}" for judge, photos in counted.judges.items()) or "nobody"
         notes.append(f"Photos judged by eye: {judges}; of {len(found.questions)} that differ ({judged}).")

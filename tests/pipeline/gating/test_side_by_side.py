@@ -64,6 +64,8 @@ def test_what_is_undecided_can_be_accepted(tmp_path: Path) -> None:
     assert finding.note.startswith("Undecided, and accepted as --accept-undecided says. Too few photos:")
     lost = one(chapter(labelled(tmp_path, 1, 9, 10), weights=None, judged=None, accept=True))
     assert lost.met is False
+    unjudged = one(chapter(answered(tmp_path, [1] * 4, [0] * 4), weights=None, judged=None, accept=True))
+    assert unjudged.met is None
 
 
 def test_both_wrong_and_refusals_decide_as_they_are(tmp_path: Path) -> None:
