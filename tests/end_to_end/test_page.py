@@ -20,7 +20,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.conftest import Encode, Photo
 from tests.end_to_end.conftest import Open
-from tests.testkit.browser import CHROMIUM, OTHER_HOST, Visit
+from tests.testkit.browser import CHROMIUM, OTHER_HOST, Visit, contrasts
 from tests.testkit.serving_process import ROOT, ServingProcess, serving
 from tests.testkit.tiny_models import (
     CLASSIFIER_CONFIG,
@@ -96,28 +96,6 @@ def number(text: str) -> float:
     found = re.search(r"[\d.]+", text)
     assert found is not None, text
     return float(found[0])
-
-
-def contrasts(page: Page) -> dict[str, float]:
-    """Contrast (WCAG 2) of each text that can be seen with what is behind it."""
-    found: dict[str, float] = page.evaluate(
-        """() => {
-          const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
-          const linear = (value) => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-          const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-          const behind = (node) => {
-            const colour = channels(getComputedStyle(node).backgroundColor);
-            return colour[3] === 0 ? behind(node.parentElement) : colour;
-          };
-          const hasText = (node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
-          const nodes = [...document.body.querySelectorAll("*")].filter((node) => node.checkVisibility());
-          return Object.fromEntries(nodes.filter(hasText).map((node) => {
-            const pair = [light(channels(getComputedStyle(node).color)), light(behind(node))];
-            return [node.textContent.trim(), (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05)];
-          }));
-        }"""
-    )
-    return found
 
 
 def test_a_photo_is_shown_with_what_the_api_says_of_it(visit: Open, service: ServingProcess) -> None:

@@ -21,7 +21,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from tests.conftest import Encode
 from tests.end_to_end.conftest import Open
-from tests.testkit.browser import CHROMIUM
+from tests.testkit.browser import CHROMIUM, contrasts
 from tests.testkit.serving_process import ROOT, ServingProcess, serving
 from tests.testkit.tiny_models import (
     CLASSIFIER_CONFIG,
@@ -413,8 +413,19 @@ def test_several_photos_can_be_stopped_and_wait_for_whom_has_too_much_to_do(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_several_photos_are_not_beyond_the_edge(visit: Open, several_files: list[Path], scheme: str) -> None:
-    page = visit(viewport={"width": 390, "height": 844}, is_mobile=True, color_scheme=scheme).page
+def test_on_a_phone_several_photos_are_readable_and_not_beyond_the_edge(
+    visit: Open, several_files: list[Path], scheme: str
+) -> None:
+    """In both schemes, with contrast; and so is what tells of a file that was made anew, and of doubt."""
+    page = visit(
+        viewport={"width": 390, "height": 844}, is_mobile=True, color_scheme=scheme, reduced_motion="reduce"
+    ).page
     page.set_input_files("#file", several_files)
     expect(page.get_by_role("button", name="Save as a table")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert {text: ratio for text, ratio in contrasts(page).items() if ratio < 4.5} == {}
+    for shown, choose in (("#remade", "d.svg"), ("#doubt", "An astronaut")):
+        page.get_by_role("button", name=choose).click()
+        expect(page.locator(shown)).to_be_visible()
+        assert {text: ratio for text, ratio in contrasts(page).items() if ratio < 4.5} == {}
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
