@@ -424,6 +424,8 @@ def test_on_a_phone_several_photos_are_readable_and_not_beyond_the_edge(
     expect(page.get_by_role("button", name="Save as a table")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert {text: ratio for text, ratio in contrasts(page).items() if ratio < 4.5} == {}
+    page.get_by_role("tab", name="Python").click()  # whose longest line is longer than the screen is wide
+    expect(page.locator("#code")).to_contain_text("urllib")
     for shown, choose in (("#remade", "d.svg"), ("#doubt", "An astronaut")):
         page.get_by_role("button", name=choose).click()
         expect(page.locator(shown)).to_be_visible()
