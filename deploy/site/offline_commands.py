@@ -19,8 +19,8 @@ from topfive_pipeline.commands.exporting import export_model
 from topfive_pipeline.commands.gating import gate_version
 from topfive_pipeline.commands.importing import import_model
 from topfive_pipeline.commands.optimising import optimise_model
-from topfive_pipeline.commands.shadow import report
 from topfive_pipeline.commands.profiling import profile_service
+from topfive_pipeline.commands.shadow import report
 from topfive_pipeline.commands.tuning import tune_model
 
 _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (

@@ -60,6 +60,7 @@ async function askOne(row, options) {
   try {
     const { answer, remade } = await answerInTurn(row.file, options);
     row.answer = answer;
+    if (remade) await drawThumbnail({ file: remade.file, cell: row.cell });
     const [first] = answer.predictions;
     const problem = remade ? `asked with a JPEG that the page made of it, ${remade.width} × ${remade.height}` : "";
     tell(row, "answered", first ? first.label : "no label", problem);

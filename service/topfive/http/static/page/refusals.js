@@ -38,7 +38,10 @@ const WORDS = {
   not_ready: () => ["The service is not ready yet.", "It is starting, or about to stop. Try again when the time below is over."],
   deadline_exceeded: () => ["The answer would have come too late.", "The service is busy, or the picture is slow to open. Try again."],
   internal: () => ["The service has made a mistake.", "Try again. If it stays so, show its operator what is folded below."],
-  malformed_request: () => ["The service does not understand what this page asks.", "Reload the page: the two may not be of one version."],
+  malformed_request: ({ message }) =>
+    message.includes("takes images of")
+      ? ["This model takes pictures of one size only.", "Choose another model at the top of this page, or a picture of the size that is folded below."]
+      : ["The service does not understand what this page asks.", "Reload the page: the two may not be of one version."],
   unsupported: () => ["The service does not offer what this page asks.", "Reload the page: the two may not be of one version."],
   unreadable: () => ["This file cannot be read.", "Is it a folder, or was it moved? Choose it again."],
   no_answer: () => ["The service does not answer.", "Is it running, and is this device on its network?"],
