@@ -22,9 +22,9 @@ _OR: Final = " / "
 _HEAD: Final = """\
 # Messages of import
 
-Every message with which the offline commands refuse, word for word: what is wrong, and what to do. `…` stands for what is
-filled in (a file, a name, a number); what is in brackets is said only where it fits, and of what is between slashes, one.
-Made from the code by `make docs-pages`.
+Every message with which the offline commands refuse, word for word: what is wrong, and what to do. `…` stands for
+what is filled in (a file, a name, a number); what is in brackets is said only where it fits, and of what is between
+slashes, one. Made from the code by `make docs-pages`.
 
 A refusal ends the command with exit code 2, and nothing is written. If the *proof* fails, the exit code is 1:
 [what is proven](own-model.md#what-is-proven).

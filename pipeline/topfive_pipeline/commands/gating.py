@@ -18,6 +18,7 @@ from topfive_pipeline.commands.running import FAILED, REFUSED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.gating import gate, quality, side_by_side
+from topfive_pipeline.gating.baseline import Origin, beside_report
 from topfive_pipeline.gating.gate import Gated
 from topfive_pipeline.gating.inputs import Asked, read
 from topfive_pipeline.gating.parts import planned
@@ -126,7 +127,10 @@ def gate_version(
     ] = 0,
     report: Annotated[
         Path | None,
-        Option(metavar="DIR", help="Write gate.html, gate.md, gate.json and junit.xml into this folder."),
+        Option(
+            metavar="DIR",
+            help="Write gate.html, gate.md, gate.json and junit.xml into this folder, and baseline.json for drift.",
+        ),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON document instead of text.")] = False,
     no_log: NoLog = False,
@@ -175,8 +179,10 @@ def gate_version(
     show(told, screen)
     if report is not None:
         written = write(told, report)
-        if plan.answers is not None and plan.answers.found is not None:
-            written.append(side_by_side.write(report, plan.answers.found))
+        if plan.answers is not None and (found := plan.answers.found) is not None:
+            written.append(side_by_side.write(report, found))
+            origin = Origin(source=f"the photos of a gate: {photos}", version=str(pair.candidate.version))
+            written += beside_report(report, found.photos, found.candidate, origin)
         screen.say(f"\nwritten: {escape(', '.join(map(str, written)))}")
     params: dict[str, object] = {
         "cases": cases,

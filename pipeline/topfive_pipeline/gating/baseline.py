@@ -78,6 +78,18 @@ def from_answers(photos: Sequence[Photo], answers: Sequence[Answer], origin: Ori
     return _baseline({**counts, LABELS: _labels(firsts)}, origin)
 
 
+def beside_report(folder: Path, photos: Sequence[Photo], answers: Sequence[Answer], origin: Origin) -> list[Path]:
+    """Write the baseline of a gate's photos into its report's `folder`; nothing if too few were answered for one.
+
+    It is for the folder of the model, once that version is live: a gate changes no repository.
+    """
+    if sum(answer.status == _OK for answer in answers) < LEAST_IMAGES:
+        return []
+    path = folder / BASELINE
+    path.write_text(text_of(from_answers(photos, answers, origin)), encoding="utf-8")
+    return [path]
+
+
 def from_metrics(text: str, *, model: str, origin: Origin) -> Baseline:
     """The baseline of all images that a service has answered since it started, by the `text` of its /metrics.
 

@@ -20,6 +20,7 @@ from typing import Final, Literal
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from topfive.ground.drift import MOST_CHARACTERS, NONE, OTHER, group_of
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.gating.answers import Answer, PhotoAnswers
 from topfive_pipeline.gating.sign_test import effective_size
@@ -27,9 +28,6 @@ from topfive_pipeline.preprocessing.text_files import read_text
 
 COUNTER: Final = "topfive_labels_total"
 """The counter of first labels."""
-_OTHER, _NONE, _GROUP, _MOST_CHARACTERS = "(other)", "(none)", 32, 120
-"""How that counter calls what has no label of its own: other classes, no label at all, and groups of so many classes
-(`classes 32-63`); of a long label it has the beginning."""
 _OK: Final = 200
 _FEW: Final = 0.5
 """Weights that leave less than this share of the photos effective are worth a note."""
@@ -187,9 +185,8 @@ def _group(answer: Answer, counts: Mapping[str, float]) -> str | None:
     """Under which of the counted names the answer is; its own label if under none, and None for a refusal."""
     first = answer.first
     if first is None:
-        return _NONE if answer.status == _OK else None
-    begins = first.index - first.index % _GROUP
-    names = (first.label[:_MOST_CHARACTERS], f"classes {begins}-{begins + _GROUP - 1}", _OTHER)
+        return NONE if answer.status == _OK else None
+    names = (first.label[:MOST_CHARACTERS], group_of(first.index), OTHER)
     return next((name for name in names if name in counts), first.label)
 
 
