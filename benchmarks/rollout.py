@@ -1,9 +1,9 @@
 """What a shadow and a canary cost those who get live answers: `python -m benchmarks rollout`.
 
-Version 2 of the model is a copy of version 1. Services differ in their settings only: none, a shadow of every request,
-a shadow at another service, a canary of half of the requests. The same open loop runs on each in turn, so the ratios
-are of interleaved runs. Then all cores are kept busy, with and without the shadow; and the other service is killed
-under load. Nothing may be lost in any of it.
+Version 2 of the model is a copy of version 1. Services differ in their settings only: none, a shadow of a share of the
+requests, such a shadow at another service (on the same cores), a canary of half of the requests. The same open loop
+runs on each in turn, so the ratios are of interleaved runs. Then all cores are kept busy, with and without the shadow;
+and the other service is killed under load. Nothing may be lost in any of it.
 """
 
 import shutil
@@ -33,7 +33,7 @@ OFF, SHADOW, ELSEWHERE, CANARY = "off", "shadow", "shadow elsewhere", "canary"
 FLAGS = ("--precision", "fp32", "--no-log-requests")
 POLICY = "\nversion_policy { latest { num_versions: 2 } }\n"
 RATIO_MOST = 1.5
-"""Target: p50 of live answers beside a shadow of every request, divided by p50 without it, on idle enough cores."""
+"""Target: p50 of live answers beside a shadow, divided by p50 without it, on idle enough cores."""
 KEPT_LEAST = 0.9
 """Target: answers per second with the shadow, of those without it, while all cores are busy."""
 COMPARED, DROPPED = "topfive_shadow_compared_total", "topfive_shadow_dropped_total"
@@ -74,8 +74,8 @@ def ratios(windows: Sequence[Window], setting: str, share: float) -> list[float]
     return [by_place[setting, turn] / by_place[OFF, turn] for name, turn in by_place if name == OFF]
 
 
-def started(repository: Path, stack: ExitStack) -> dict[str, Service]:
-    """The services; the last is what the shadow elsewhere asks."""
+def started(repository: Path, stack: ExitStack, *, share: float) -> dict[str, Service]:
+    """The services, with a shadow of so many percent; the last is what the shadow elsewhere asks."""
     model = o.MODEL
 
     def start(*flags: str) -> Service:
@@ -84,8 +84,8 @@ def started(repository: Path, stack: ExitStack) -> dict[str, Service]:
     other = start("--shadow", f"{model}:2@0.0001%")  # version 1 is live here too
     return {
         OFF: start("--shadow", f"{model}:2@0.0001%"),
-        SHADOW: start("--shadow", f"{model}:2@100%"),
-        ELSEWHERE: start("--shadow", f"{model}={other.http_url}@100%"),
+        SHADOW: start("--shadow", f"{model}:2@{share:g}%"),
+        ELSEWHERE: start("--shadow", f"{model}={other.http_url}@{share:g}%"),
         CANARY: start("--canary", f"{model}:2@50%"),
         "other": other,
     }
@@ -95,6 +95,7 @@ def main(
     *,
     rate: o.Rate = 8.0,
     seconds: Annotated[float, Option(min=0.5, help="how long requests are sent in each window")] = 10.0,
+    share: Annotated[float, Option(min=0.1, max=100, help="percent of the requests that the shadows get")] = 10.0,
     rounds: o.Rounds = 3,
     repository: o.Repository = o.REPOSITORY,
     images: o.Images = None,
@@ -104,7 +105,7 @@ def main(
     """Measure live answers with a shadow, a shadow elsewhere and a canary, in turn with none; nothing may be lost."""
     requests = [*map(workloads.request, workloads.load(images)[workloads.JPEG])]
     with tempfile.TemporaryDirectory(prefix="topfive-rollout-") as folder, ExitStack() as stack:
-        services = started(write_versions(Path(folder) / "models", repository), stack)
+        services = started(write_versions(Path(folder) / "models", repository), stack, share=share)
         aside = stack.enter_context(Aside())
 
         def window(setting: str, turn: int) -> Window:

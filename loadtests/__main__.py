@@ -22,11 +22,12 @@ from loadtests.oracle import NoOracle
 from loadtests.profiles import quickened
 from loadtests.results import MIXES, Run, UnreadableRun
 from loadtests.run_plan import NoPlan, RunPlan
-from loadtests.slo import BadObjectives, Objectives, judge
-from loadtests.slo import load as load_objectives
+from loadtests.slo import judge
 from loadtests.target import NoTarget
 from loadtests.windows import Rule
 from topfive_loadgen.cli import UNKNOWN, Commands, given
+from topfive_loadgen.objectives import BadObjectives, Objectives
+from topfive_loadgen.objectives import load as load_objectives
 from topfive_loadgen.photos import NoPhotos
 from topfive_loadgen.verdict import Verdict
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from loadtests.results import Mix
-from topfive_loadgen import tensors
+from topfive_loadgen import mixes, tensors
 
-Scenario = Literal["raw", "jpeg", "oip", "grpc"]
+Scenario = mixes.Scenario
 SCENARIOS: Final[tuple[Scenario, ...]] = ("raw", "jpeg", "oip", "grpc")
 HTTP_SCENARIOS: Final[tuple[Scenario, ...]] = ("raw", "jpeg", "oip")
 

@@ -13,12 +13,13 @@ from typing import Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from topfive_loadgen import mixes
 from topfive_loadgen.percentiles import Latencies
 
 FORMAT: Final = 1
 
-Mix = Literal["random", "complex"]
-MIXES: Final[tuple[Mix, ...]] = ("random", "complex")
+Mix = mixes.Mix
+MIXES: Final = mixes.MIXES
 
 
 class UnreadableRun(Exception):

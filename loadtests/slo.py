@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from loadtests.comparison import closed_subject
-from loadtests.objectives import (
+from loadtests.queries import Scenario
+from loadtests.results import Capacity, Cell, OpenRun, Run
+from topfive_loadgen.objectives import (
     BadObjectives,
     CapacityObjective,
     ClosedObjective,
@@ -20,8 +22,6 @@ from loadtests.objectives import (
     OpenObjective,
     load,
 )
-from loadtests.queries import Scenario
-from loadtests.results import Capacity, Cell, OpenRun, Run
 from topfive_loadgen.percentiles import Latencies, standing
 from topfive_loadgen.verdict import SHARE, Check, Verdict, conclude
 

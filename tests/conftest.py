@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 _TESTS: Final = Path(__file__).parent
 _UNTRACED: Final = {
     *("benchmarks", "deploy", "loadgen", "loadtests", "pipeline", "triton"),
-    *("test_page.py", "test_prefix.py"),
+    *("test_page.py", "test_page_photos.py", "test_prefix.py"),
 }
 _LONGEST: Final = {
     *("test_main.py", "test_run.py", "test_locustfile.py", "test_contract.py", "test_outages.py", "test_page.py"),

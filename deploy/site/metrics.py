@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from topfive.ground.drift import CONFIDENCE_BOUNDS, FORMAT_NAMES, MEGAPIXEL_BOUNDS, SIGNALS
 from topfive.observe.metrics import BATCH_SIZE_BUCKETS, DURATION_BUCKETS, REASONS, STAGES, Metrics
 from topfive.observe.trial_metrics import ARMS, DROPS, SHADOW_ARMS
 
@@ -33,13 +34,14 @@ sum by (stage) (rate(topfive_stage_duration_seconds_count[1m]))` |
 | `sum(rate(topfive_batch_size_sum[1m])) / sum(rate(topfive_batch_size_count[1m]))` |
 | What is refused, and why? | `sum by (reason) (rate(topfive_rejected_total[1m])) > 0` |
 | How full is it? | `topfive_slots_busy / topfive_slots` |
+| Are images and answers what they were? | `topfive:psi:1h > 0.1` |
 """
 
 
 def metrics_page() -> str:
     """The page as it should be."""
     metrics = Metrics()
-    members = (*vars(metrics).values(), *vars(metrics.trials).values())
+    members = (*vars(metrics).values(), *vars(metrics.trials).values(), *vars(metrics.drift).values())
     found = [metric for metric in members if isinstance(metric, MetricWrapperBase)]
     return _HEAD + "\n".join(map(_row, found)) + "\n\n" + _values() + "\n" + _QUERIES
 
@@ -66,6 +68,10 @@ def _values() -> str:
 | `arm` of a shadow's times, of a canary | {listed(SHADOW_ARMS)}; {listed(ARMS)} |
 | buckets of durations, in seconds | {listed(DURATION_BUCKETS)} |
 | buckets of batch sizes | {listed(BATCH_SIZE_BUCKETS)} |
+| buckets of confidence | {listed(CONFIDENCE_BOUNDS)} |
+| buckets of megapixels | {listed(MEGAPIXEL_BOUNDS)} |
+| `format` | {listed(FORMAT_NAMES)} |
+| `signal` of a baseline | {listed(SIGNALS)}; [drift](drift.md) says what they are |
 
 A histogram has `_bucket`, `_sum` and `_count`. With several worker processes any of them answers for all.
 """

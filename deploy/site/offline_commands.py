@@ -9,13 +9,17 @@ from typing import Final, Literal, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo, ParameterInfo
 
+from topfive_pipeline.commands.baseline import make_baseline
+from topfive_pipeline.commands.blind import judge
 from topfive_pipeline.commands.checking import check_repository
 from topfive_pipeline.commands.evaluating import evaluate
 from topfive_pipeline.commands.example import example
 from topfive_pipeline.commands.experiments import compare_runs, export_runs, list_runs, show_run
 from topfive_pipeline.commands.exporting import export_model
+from topfive_pipeline.commands.gating import gate_version
 from topfive_pipeline.commands.importing import import_model
 from topfive_pipeline.commands.optimising import optimise_model
+from topfive_pipeline.commands.profiling import profile_service
 from topfive_pipeline.commands.shadow import report
 from topfive_pipeline.commands.tuning import tune_model
 
@@ -25,7 +29,11 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("example", example, ""),
     ("optimise", optimise_model, "How to use it, by example: [Make a model faster](optimise.md)."),
     ("tune", tune_model, "How to use it, by example: [Tune a model for a machine](tune.md)."),
+    ("profile", profile_service, "What it says, and by which rules: [Where the time is](profile.md)."),
     ("evaluate", evaluate, "What the figures mean: [Judge models](evaluate.md)."),
+    ("gate", gate_version, "How to use it, by example: [The launch gate](gate.md)."),
+    ("judge", judge, "What it is for: [Judge by eye](judge.md)."),
+    ("baseline", make_baseline, "What it is for: [Drift](drift.md)."),
     (
         "experiments",
         list_runs,
@@ -39,7 +47,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
 )
 
 _HEAD: Final = """\
-# Commands: import, check, example, optimise, tune, evaluate, experiments, shadow, export
+# The offline commands
 
 Every flag of the commands beside the server, with its default. They need the extra `import`:
 `pip install 'topfive[import]'` brings onnx, typer and rich, and no PyTorch. `topfive import --help` says the same. What

@@ -22,10 +22,9 @@ _OR: Final = " / "
 _HEAD: Final = """\
 # Messages of import
 
-Every message with which `topfive import`, `check`, `example`, `optimise`, `tune`, `evaluate`, `experiments`,
-`shadow` and `export` refuse, word for word: what is wrong, and what to do. `…` stands for what is filled in (a file,
-a name, a number); what is in brackets is said only where it fits, and of what is between slashes, one. Made from the
-code by `make docs-pages`.
+Every message with which the offline commands refuse, word for word: what is wrong, and what to do. `…` stands for
+what is filled in (a file, a name, a number); what is in brackets is said only where it fits, and of what is between
+slashes, one. Made from the code by `make docs-pages`.
 
 A refusal ends the command with exit code 2, and nothing is written. If the *proof* fails, the exit code is 1:
 [what is proven](own-model.md#what-is-proven).
@@ -73,6 +72,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ),
     ("Labels", ("importer.py", "entry/labels.py", "entry/label_tables.py", "preprocessing/text_files.py")),
     ("Photos", ("proof/photos.py", "proof/ranking.py")),
+    ("Baselines", ("gating/baseline.py", "gating/traffic.py")),
     ("Name, version and repository", ("entry/names.py", "entry/writing.py", "entry/configs.py")),
     (
         "Proof, check and the server",
@@ -121,7 +121,8 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         "Tuning",
         (
             "tuning/objective.py",
-            "tuning/images.py",
+            "under_load/images.py",
+            "under_load/objectives.py",
             "tuning/subject.py",
             "tuning/engines.py",
             "tuning/plan.py",
@@ -129,6 +130,18 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "tuning/tuner.py",
             "tuning/landing.py",
             "tuning/reports.py",
+        ),
+    ),
+    (
+        "Profiling",
+        (
+            "profiling/profiler.py",
+            "profiling/processes.py",
+            "profiling/window.py",
+            "profiling/operators.py",
+            "profiling/openvino_counters.py",
+            "profiling/reports.py",
+            "commands/profiling.py",
         ),
     ),
     (
@@ -142,8 +155,33 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "judging/answering.py",
             "judging/footprint.py",
             "judging/limits.py",
-            "judging/reports.py",
+            "judging/documents.py",
             "commands/evaluating.py",
+        ),
+    ),
+    (
+        "The launch gate",
+        (
+            "gating/starting.py",
+            "gating/client.py",
+            "gating/cases.py",
+            "gating/expectations.py",
+            "gating/strict_yaml.py",
+            "gating/asking.py",
+            "gating/inputs.py",
+            "gating/gate.py",
+            "commands/gating.py",
+        ),
+    ),
+    (
+        "Side by side",
+        (
+            "gating/differing.py",
+            "gating/frequency.py",
+            "gating/judgements.py",
+            "gating/blind.py",
+            "gating/blind_server.py",
+            "commands/blind.py",
         ),
     ),
     (

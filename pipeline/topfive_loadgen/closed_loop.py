@@ -7,7 +7,9 @@ Requests are rendered before the window and answers judged after it, so that nei
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,16 +17,24 @@ from typing import Any, Final
 
 from topfive_loadgen.http1 import Response
 from topfive_loadgen.lines import ClientConnection, message
+from topfive_loadgen.plan import Request
 from topfive_loadgen.pool import Pool
 from topfive_loadgen.sockets import Address
 
 STALL_SECONDS: Final = 20.0
 """After so long without any answer the server counts as dead."""
+AGAIN_SECONDS: Final = 0.1
+"""How long a load that `goes_on` waits after a failure: who asks again at once is mostly refused again."""
+GONE: Final = os.strerror(errno.ECONNREFUSED)
+_FAILED: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One measured request, from its first byte sent to the last byte of its answer received."""
+    """One measured request, from its first byte sent to the last byte of its answer received.
+
+    Without an answer, the status of `response` is 0, and its body the reason.
+    """
 
     connection: int
     request: int
@@ -56,22 +66,24 @@ class Load:
 
 def drive(
     url: str,
-    requests: Sequence[bytes],
+    requests: Sequence[Request],
     *,
     connections: int,
     warm_seconds: float,
     window_seconds: float,
     meters: Sequence[Callable[[], float]] = (),
+    goes_on: bool = False,
 ) -> Load:
     """Send the requests in turn over all connections; measure those that begin within the window.
 
     The load goes on until the last measured request is answered. Raises `OSError` if a connection ends, and
-    `TimeoutError` if the server no longer answers.
+    `TimeoutError` if the server no longer answers. If it `goes_on`, requests without an answer are measured too, as
+    failures, and only a server that accepts no connection any more ends the load.
     """
     address = Address.of(url, cafile=None)
     span = _Span(meters, warm_seconds=warm_seconds, seconds=window_seconds)
     with asyncio.Runner() as runner:
-        exchanges = runner.run(_Generator(requests, span, connections=connections).run(address))
+        exchanges = runner.run(_Generator(requests, span, connections=connections, goes_on=goes_on).run(address))
     client, *rates = span.rates()
     return Load(exchanges, rates, client)
 
@@ -121,10 +133,11 @@ class _Turn:
 class _Generator:
     """A running load."""
 
-    def __init__(self, requests: Sequence[bytes], span: _Span, *, connections: int) -> None:
+    def __init__(self, requests: Sequence[Request], span: _Span, *, connections: int, goes_on: bool) -> None:
         self._turns = itertools.cycle([(number, message(request)) for number, request in enumerate(requests)])
         self._span = span
         self._busy = connections
+        self._goes_on = goes_on
         self._owed = 0  # measured requests that are not answered
         self._at: dict[ClientConnection, _Turn] = {}
         self._exchanges: list[Exchange] = []
@@ -134,7 +147,7 @@ class _Generator:
         self._loop = loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
         loop.set_exception_handler(self._break_off)
-        pool = Pool(address, limit=self._busy, ended=self._settle, freed=lambda: None)
+        self._pool = pool = Pool(address, limit=self._busy, ended=self._settle, freed=lambda: None)
         self._answered = loop.time()
         watch = loop.call_later(STALL_SECONDS, self._watch)
         for number in range(self._busy):
@@ -160,21 +173,41 @@ class _Generator:
     def _settle(self, line: ClientConnection, response: Response | None, reason: str) -> None:
         if self._over.done():
             return
-        if response is None or line.over:
+        lost = response is None or line.over
+        if lost and (not self._goes_on or reason == GONE):
             self._over.set_exception(ConnectionError(f"a connection ended under load: {response or reason}"))
             return
         turn, ended = self._at[line], time.perf_counter()
-        self._answered = self._loop.time()
+        if response is not None:
+            self._answered = self._loop.time()
         self._span.tick()
         if turn.measured:
-            self._exchanges.append(Exchange(turn.connection, turn.request, turn.started, ended, response))
+            answer = response or Response(0, reason.encode())
+            self._exchanges.append(Exchange(turn.connection, turn.request, turn.started, ended, answer))
             self._owed -= 1
-        if not self._span.is_over or self._owed:
+        if self._span.is_over and not self._owed:
+            self._busy -= 1
+            if not self._busy:
+                self._over.set_result(None)
+        elif self._goes_on and (response is None or response.status >= _FAILED):
+            self._loop.call_later(AGAIN_SECONDS, self._send_again, line)
+        elif lost:
+            self._send_again(line)
+        else:
             self._send(line)
+
+    def _send_again(self, line: ClientConnection) -> None:
+        """Send the next request on `line`, or on another in its place if it is over."""
+        if self._over.done():
             return
-        self._busy -= 1
-        if not self._busy:
-            self._over.set_result(None)
+        if line.over:
+            another = self._pool.take()
+            if another is None:  # the end of `line` is not told yet
+                self._loop.call_later(AGAIN_SECONDS, self._send_again, line)
+                return
+            self._at[another] = self._at.pop(line)
+            line = another
+        self._send(line)
 
     def _watch(self) -> None:
         """Fail if the last answer was too long ago; otherwise check again later."""

@@ -165,7 +165,7 @@ def create_app(serving: Serving, grpc_server: GrpcServer | None = None) -> FastA
     app.include_router(health_router(serving))
     app.include_router(models_router(serving))
     app.include_router(rollout_router(serving))
-    app.include_router(page_router())
+    app.include_router(page_router(lambda: None if grpc_server is None else grpc_server.port))
     add_docs(app, root_path=settings.root_path)
     _add_error_handlers(app)
     return app

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from topfive.backends.rows import rows_of
+from topfive.backends.rows import first_of, rows_of
 from topfive.ground.errors import BackendFailure
 
 NAMES = ("classes", "probabilities", "indices", "embedding")
@@ -60,3 +60,22 @@ def test_an_index_is_not_below_zero() -> None:
 def test_whatever_is_between_nothing_and_all_is_answered(shares: NDArray[np.float32]) -> None:
     blank = np.zeros(shares.shape, np.int64)
     assert len(rows_of(NAMES[:3], [blank, shares, blank])) == len(shares)
+
+
+@pytest.mark.parametrize(
+    ("labels", "first"),
+    [
+        (["a", "b"], ("a", 3, 0.75)),
+        (["", "b"], ("b", 5, 0.25)),  # a place whose label is empty holds no answer
+        (["", ""], ("", 0, 0.0)),
+        ([], ("", 0, 0.0)),
+    ],
+)
+def test_the_first_label_is_that_of_the_first_place_with_one(labels: list[str], first: tuple[str, int, float]) -> None:
+    count = len(labels)
+    row = {
+        "classes": np.array(labels, np.object_),
+        "probabilities": np.array([0.75, 0.25][:count], np.float32),
+        "indices": np.array([3, 5][:count]),
+    }
+    assert first_of(row) == first

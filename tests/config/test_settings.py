@@ -198,6 +198,15 @@ def test_a_bad_value_is_refused_by_its_name(name: str, text: str, given_as: str,
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("text", ["m=http://me:hush@host@5%", "m=http://me:hush@host", "m=http://me:hu/sh@host:0@5%"])
+def test_a_password_in_a_setting_is_never_shown(text: str) -> None:
+    message = refusal(["--shadow", text])
+    assert "TOPFIVE_SHADOW (--shadow) is 'm=http://…@host" in message
+    assert "hush" not in message
+    assert "hu/sh" not in message
+    assert "'m=http://host:0@5%'" in refusal(["--shadow", "m=http://host:0@5%"]), "what is no password is shown"
+
+
 def test_every_bad_value_is_told_at_once(environment: dict[str, str]) -> None:
     environment |= {"TOPFIVE_PORT": "x", "TOPFIVE_WORKERS": "y"}
     message = refusal(["--log-level", "z"])

@@ -26,12 +26,15 @@ from benchmarks import tritonserver
 from benchmarks.tritonserver import Tritonserver
 from deploy.grafana.boards.files import files
 from tests.conftest import Encode, Photo
+from tests.testkit.baselines import BASE
 from tests.testkit.drawing import NOT_DRAWN, drawing, needs_grafanas_components
 from tests.testkit.oip_bodies import binary_image
 from tests.testkit.prometheus import RATE_INTERVAL, Prometheus, Sample, needs_prometheus
 from tests.testkit.serving_process import RAW, READY, ServingProcess, ask, classify_path
 from tests.testkit.tiny_models import HIGHEST_VALUE, copy_real_repository, write_tiny_repository
+from tests.testkit.trial_bench import write_versions
 from topfive.observe.metrics import DURATION_BUCKETS
+from topfive.repository.baseline import BASELINE, text_of
 
 pytestmark = [needs_prometheus, pytest.mark.untraced]
 
@@ -84,6 +87,19 @@ SANE: Final = {
     "Images per CPU-second": (1, 1e5),
     "Models served": (1, 1),
     "Images per second by model": (0, 1e5),
+    "Shadow: agreement": SHARE,
+    "Shadow: change of probability": SHARE,
+    "Shadow: time of the same requests": LATENCY,
+    "Shadow: not answered, by reason": (0, 1e5),
+    "Canary": (0.5, 0.5),
+    "Canary: requests by arm": (0, 1e5),
+    "Canary: faults": (0, 0),
+    "Canary: time of an answer": LATENCY,
+    "Drift": (0, 50),
+    "Labels, against the baseline": (-1, 1),
+    "Confidence": (0, 1e5),
+    "Image sizes": (0.00001, 51),
+    "Formats": SHARE,
 }
 """The least and the most that each panel of the service may show of this load."""
 OF_TRITON: Final = {
@@ -218,10 +234,11 @@ def time_of(prometheus: Prometheus, *, scrapes: int) -> float:
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory, cat: Photo, coffee: Photo, encode: Encode) -> Iterator[Scraped]:
     """One load for all tests: on the one service of every kind of request, on the other of one kind."""
-    tiny = write_tiny_repository(tmp_path_factory.mktemp("tiny"))
+    tiny = write_versions(tmp_path_factory.mktemp("tiny"))
     both = write_tiny_repository(
         copy_real_repository(tmp_path_factory.mktemp("models") / "all", classify_replacements={})
     )
+    (both / "efficientnet_lite0" / BASELINE).write_text(text_of(BASE), encoding="utf-8")
     infer = binary_image(coffee[:224, :224][None])
     jpeg, raw = {"Content-Type": "image/jpeg"}, {"Content-Type": RAW}
     mixed = [
@@ -239,7 +256,10 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, cat: Photo, coffee: Photo,
             triton = stack.enter_context(closing(Tritonserver(tmp_path_factory.mktemp("triton"), tiny)))
             backend = ["--backend", "triton", "--triton-url", triton.url, "--triton-slots", "2"]
             tritons["triton"] = f"127.0.0.1:{triton.ports.metrics}"
-        two = stack.enter_context(ServingProcess("--workers", "2", "--model-repository", str(tiny), *backend))
+        shadow = stack.enter_context(ServingProcess("--model-repository", str(tiny)))
+        trials = ["--shadow", f"tiny=http://127.0.0.1:{shadow.port}?model=tiny@100%", "--canary", "tiny:3@50%"]
+        shadow.wait_for_log(READY)
+        two = stack.enter_context(ServingProcess("--workers", "2", "--model-repository", str(tiny), *trials, *backend))
         one.wait_for_log(READY)
         two.wait_for_log(READY, count=2)
         services = {ONE: f"127.0.0.1:{one.port}", TWO: f"127.0.0.1:{two.port}"}

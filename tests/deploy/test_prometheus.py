@@ -95,6 +95,18 @@ def waits(*, le: float, steps: int) -> dict[str, str]:
     }
 
 
+def drift(*, png: float, steps: int) -> dict[str, str]:
+    """Counters of so many answered images with each minute, of which all were JPEGs in the baseline, of 1000 images."""
+    signal = f'job="topfive", {HERE}, model="m", signal="formats"'
+    shares = {"jpeg": 1, "png": 0, "(gone)": -1}
+    return {
+        **{f'topfive_baseline_share{{{signal}, bucket="{name}"}}': f"{shares[name]}x{steps}" for name in shares},
+        f"topfive_baseline_images{{{signal}}}": f"1000x{steps}",
+        f'topfive_image_formats_total{{{HERE}, model="m", format="jpeg"}}': f"0+{10 - png}x{steps}",
+        f'topfive_image_formats_total{{{HERE}, model="m", format="png"}}': f"0+{png}x{steps}",
+    }
+
+
 UP: Final = f'up{{job="topfive", {HERE}}}'
 READY: Final = f"topfive_ready{{{HERE}}}"
 STARTED: Final = f'process_start_time_seconds{{job="topfive", {HERE}}}'
@@ -258,6 +270,26 @@ CASES: Final = (
         "TopfiveQueueWait", "a tenth waits for long", waits(le=0.2, steps=80), "10m", {**LABELS, "model": "m"}, "115ms"
     ),
     Case("TopfiveQueueWait", "not below half of the objective", waits(le=0.05, steps=80), "10m"),
+    Case(
+        "TopfiveDrift",
+        "every second image another format",
+        drift(png=5, steps=200),
+        "150m",
+        {**MODEL, "signal": "formats"},
+        "3.794",
+        "1m",
+    ),
+    Case("TopfiveDrift", "not for a tenth", drift(png=0.3, steps=200), "150m", None, "", "1m"),
+    Case("TopfiveDrift", "not before it lasts", drift(png=5, steps=200), "40m", None, "", "1m"),
+    Case(
+        "TopfiveDrift",
+        "not with fewer than 200 images an hour",
+        {name: text.replace("0+5x", "0+1x") for name, text in drift(png=5, steps=200).items()},
+        "150m",
+        None,
+        "",
+        "1m",
+    ),
     Case("TopfiveBatchFailures", "one", {FAILED: "0x8 1x8"}, "3m", MODEL, "1"),
     Case("TopfiveBatchFailures", "not those of long ago", {FAILED: "0x4 1x80"}, "15m"),
     Case("TopfiveShadowDisagrees", "one in ten", compared(yes=9, no=1), "40m", TRIED, "10%", "1m"),

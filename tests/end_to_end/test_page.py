@@ -10,16 +10,17 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.conftest import Encode, Photo
-from tests.testkit.browser import CHROMIUM, OTHER_HOST, Visit, launched
+from tests.end_to_end.conftest import Open
+from tests.testkit.browser import CHROMIUM, OTHER_HOST, Visit, contrasts
 from tests.testkit.serving_process import ROOT, ServingProcess, serving
 from tests.testkit.tiny_models import (
     CLASSIFIER_CONFIG,
@@ -40,29 +41,7 @@ KEY: Final = "correct-horse-battery-staple"
 MARKUP: Final = "<img src=x onerror=alert(1)>"
 STAGES: Final = ("decode", "resize", "queue", "inference", "other")
 
-Open = Callable[..., Visit]
-
 expect.set_options(timeout=60_000)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as chromium:
-        yield chromium
-
-
-@pytest.fixture
-def visit(browser: Browser, service: ServingProcess) -> Iterator[Open]:
-    """A function that opens the page, by default of the service on the real model; each visit is judged at its end."""
-    visits: list[Visit] = []
-
-    def go(to: ServingProcess = service, **options: Any) -> Visit:
-        visits.append(Visit(browser, to, **options))
-        return visits[-1]
-
-    yield go
-    for each in visits:
-        each.finish()
 
 
 @pytest.fixture
@@ -119,28 +98,6 @@ def number(text: str) -> float:
     return float(found[0])
 
 
-def contrasts(page: Page) -> dict[str, float]:
-    """Contrast (WCAG 2) of each text that can be seen with what is behind it."""
-    found: dict[str, float] = page.evaluate(
-        """() => {
-          const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
-          const linear = (value) => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-          const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-          const behind = (node) => {
-            const colour = channels(getComputedStyle(node).backgroundColor);
-            return colour[3] === 0 ? behind(node.parentElement) : colour;
-          };
-          const hasText = (node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
-          const nodes = [...document.body.querySelectorAll("*")].filter((node) => node.checkVisibility());
-          return Object.fromEntries(nodes.filter(hasText).map((node) => {
-            const pair = [light(channels(getComputedStyle(node).color)), light(behind(node))];
-            return [node.textContent.trim(), (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05)];
-          }));
-        }"""
-    )
-    return found
-
-
 def test_a_photo_is_shown_with_what_the_api_says_of_it(visit: Open, service: ServingProcess) -> None:
     """Five labels and probabilities, the time each stage took, the model and its version."""
     page = visit().page
@@ -193,9 +150,9 @@ def test_a_pasted_photo_is_answered(visit: Open, cat_file: Path) -> None:
     assert "cat" in labels(here.page)[0]
 
 
-def test_the_sample_is_answered_and_can_be_saved_for_the_command(visit: Open, tmp_path: Path) -> None:
+def test_an_example_is_answered_and_can_be_saved_for_the_command(visit: Open, tmp_path: Path) -> None:
     page = visit().page
-    page.get_by_role("button", name="Try the sample").click()
+    page.get_by_role("button", name="A cup of coffee").click()
     assert labels(page)[0] == "espresso"
     with page.expect_download() as download:
         page.get_by_role("link", name="Save coffee.jpg").click()
@@ -222,18 +179,18 @@ def test_the_camera_takes_a_photo_and_is_let_go(visit: Open) -> None:
 def test_where_the_browser_gives_neither_camera_nor_clipboard_the_rest_works(visit: Open) -> None:
     """Away from this machine and without HTTPS; the command is selected instead of copied."""
     page = visit(host=OTHER_HOST).page
-    expect(page.get_by_role("button", name="Try the sample")).to_be_visible()
+    expect(page.get_by_role("button", name="A cup of coffee")).to_be_visible()
     expect(page.get_by_role("button", name="Use the camera")).to_be_hidden()
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("#copy")).to_have_text("Selected: press Ctrl+C")
-    assert page.evaluate("getSelection().toString()") == page.locator("#curl").inner_text()
-    assert f"http://{OTHER_HOST}:" in page.locator("#curl").inner_text()
+    assert page.evaluate("getSelection().toString()") == page.locator("#code").inner_text()
+    assert f"http://{OTHER_HOST}:" in page.locator("#code").inner_text()
 
 
 def run_shown_command(page: Page, folder: Path, **environment: str) -> Any:
     """What the curl line prints, run by a shell in `folder`."""
     done = subprocess.run(
-        ["bash", "-c", page.locator("#curl").inner_text()],
+        ["bash", "-c", page.locator("#code").inner_text()],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
@@ -256,18 +213,33 @@ def test_the_shown_command_does_the_same(visit: Open, tmp_path: Path) -> None:
         assert [prediction["label"] for prediction in answer["predictions"]] == shown
         here.page.get_by_role("button", name="Copy").click()
         expect(here.page.locator("#copy")).to_have_text("Copied")
-        assert here.clipboard() == here.page.locator("#curl").inner_text()
+        assert here.clipboard() == here.page.locator("#code").inner_text()
 
 
 @pytest.mark.parametrize(
-    ("name", "media_type", "status"),
-    [("not-a-photo.jpg", "image/jpeg", 422), ("too-wide.png", "image/png", 413), ("notes.pdf", "application/pdf", 415)],
+    ("name", "media_type", "content", "status", "said"),
+    [
+        ("not-a-photo.jpg", "image/jpeg", b"no photo at all", 422, "This file is not a picture."),
+        (
+            "cut.jpg",
+            "image/jpeg",
+            COFFEE.read_bytes()[:9000],
+            422,
+            "This file is cut off: a part of the picture is missing.",
+        ),
+        ("notes.pdf", "application/pdf", b"%PDF-1.7 and so on", 415, "This kind of file is not taken."),
+    ],
 )
-def test_an_error_is_shown_as_the_api_says_it(
-    visit: Open, service: ServingProcess, tmp_path: Path, encode: Encode, name: str, media_type: str, status: int
+def test_an_error_is_told_in_a_persons_words_and_folded_below_as_the_api_says_it(
+    visit: Open,
+    service: ServingProcess,
+    tmp_path: Path,
+    name: str,
+    media_type: str,
+    content: bytes,
+    status: int,
+    said: str,
 ) -> None:
-    content = encode(np.zeros((1, 40_000, 3), np.uint8), "PNG") if status == 413 else b"no photo at all"
-    content = b"%PDF-1.7 and so on" if status == 415 else content
     (tmp_path / name).write_bytes(content)
     here = visit()
     here.choose(COFFEE)
@@ -276,13 +248,19 @@ def test_an_error_is_shown_as_the_api_says_it(
     error = service.classify(content, media_type)
     assert error.status == status
     alert = here.page.get_by_role("alert")
-    expect(alert.locator(".message")).to_have_text(error.json["error"])
-    expect(alert.locator(".code")).to_have_text(f"{status} {error.json['code']}")
+    expect(alert.locator(".message")).to_have_text(said)
+    technical = here.page.locator("#technical")
+    expect(technical.get_by_text(error.json["error"])).to_be_hidden()
+    technical.get_by_text("What the service said").click()
+    expect(technical.get_by_text(error.json["error"])).to_be_visible()
+    expect(technical.locator(".code")).to_have_text(f"{status} {error.json['code']}")
     expect(here.page.locator("#bars")).to_be_hidden()
+    expect(here.page.locator("#crop")).to_be_hidden()
     expect(here.page.get_by_role("button", name="Try again")).to_be_hidden()
     here.choose(COFFEE)
     assert labels(here.page)[0] == "espresso"
     expect(alert).to_be_hidden()
+    expect(technical).to_be_hidden()
 
 
 def test_who_comes_too_early_is_told_when_to_come_again_and_who_comes_too_late_that_nobody_answers(
@@ -293,17 +271,20 @@ def test_who_comes_too_early_is_told_when_to_come_again_and_who_comes_too_late_t
         here = visit(starting)
         here.choose(dark_file)
         alert = here.page.get_by_role("alert")
-        expect(alert.locator(".code")).to_have_text("503 not_ready")
+        expect(alert.locator(".message")).to_have_text("The service is not ready yet.")
         refusal = starting.classify(b"", "image/png")
-        expect(alert.locator(".message")).to_have_text(refusal.json["error"])
-        assert number(alert.get_by_text("Come again in").inner_text()) == float(refusal.headers["retry-after"])
+        expect(here.page.locator("#technical")).to_contain_text("503 not_ready")
+        expect(here.page.locator("#technical")).to_contain_text(refusal.json["error"])
+        assert float(refusal.headers["retry-after"]) == 1
+        expect(here.page.get_by_role("timer")).to_have_text("You can try again now.")  # a second later
         starting.signal(signal.SIGKILL)
         starting.wait()
         here.page.get_by_role("button", name="Try again").click()
-        expect(alert.locator(".message")).to_contain_text(f"Nothing answers at {here.origin}.")
-        here.page.get_by_role("button", name="Try the sample").click()
+        expect(alert.locator(".message")).to_have_text("The service does not answer.")
+        expect(here.page.locator("#technical")).to_contain_text(f"Nothing answers at {here.origin}.")
+        here.page.get_by_role("button", name="A cup of coffee").click()
         here.page.get_by_role("button", name="Try again").click()
-        expect(alert.locator(".message")).to_contain_text("Nothing answers")
+        expect(alert.locator(".message")).to_have_text("The service does not answer.")
         expect(here.page.locator("#caption")).to_contain_text(dark_file.name)
         expect(here.page.locator("#frame[data-busy]")).to_have_count(0)
     expect(here.page.get_by_role("heading", name="No answer")).to_be_focused()
@@ -335,7 +316,7 @@ def test_what_is_no_file_is_refused_by_the_page(visit: Open, tmp_path: Path) -> 
     here = visit()
     here.drag(tmp_path)
     here.drag(tmp_path, then="drop")
-    expect(here.page.get_by_role("alert")).to_contain_text("cannot be read. Is it a folder")
+    expect(here.page.get_by_role("alert")).to_contain_text("This file cannot be read.Is it a folder")
 
 
 def test_where_several_models_are_served_a_person_chooses(
@@ -346,7 +327,8 @@ def test_where_several_models_are_served_a_person_chooses(
     here.may_be_refused.add("/v2/models/crop/config")  # it only prepares images, as its refusal tells the page
     here.choose(dark_file)
     error = several.classify(dark_file.read_bytes(), "image/png").json
-    expect(here.page.get_by_role("alert").locator(".message")).to_have_text(error["error"])
+    expect(here.page.get_by_role("alert").locator(".message")).to_have_text("Several models are served here.")
+    expect(here.page.locator("#technical")).to_contain_text(error["error"])
     choice = here.page.get_by_role("combobox", name="Model")
     expect(choice).to_have_value("")
     expect(choice).to_be_focused()
@@ -383,7 +365,8 @@ def test_where_a_key_is_asked_for_it_is_sent_with_everything_and_shown_nowhere(
     here.choose(dark_file)
     field = page.get_by_label("API key")
     expect(field).to_be_focused()
-    expect(page.get_by_role("alert")).to_contain_text("401 unauthenticated")
+    expect(page.get_by_role("alert")).to_contain_text("This service asks for a key.")
+    expect(page.locator("#technical")).to_contain_text("401 unauthenticated")
     page.keyboard.type("not-a-key-of-this-service")
     page.keyboard.press("Enter")
     expect(field).to_be_focused()
@@ -438,7 +421,7 @@ def test_on_a_phone_nothing_is_beyond_the_edge(visit: Open, broken: Path) -> Non
     here = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     for state in everything_shown(here, broken):
         assert here.page.evaluate("document.documentElement.scrollWidth") == 390, state
-    expect(here.page.get_by_text("Drop a photo here")).to_be_hidden()
+    expect(here.page.get_by_text("Drop photos here")).to_be_hidden()
 
 
 def test_who_wants_no_motion_gets_none(visit: Open) -> None:
@@ -459,17 +442,22 @@ def is_ringed(target: Locator) -> bool:
 def test_the_keyboard_is_enough(visit: Open) -> None:
     """In order, with a ring round what has the focus, and Enter opens the chooser."""
     page = visit().page
-    for name in ("The API", "Choose a photo", "Use the camera", "Try the sample", "Copy"):
+    examples = ("A cup of coffee", "A cat", "A rocket", "An astronaut", "A photographer", "A blurred clock")
+    for name in ("The API", "Choose photos", "Use the camera", *examples, "Copy", "curl"):
         page.keyboard.press("Tab")
-        focused = page.get_by_role("link" if name == "The API" else "button", name=name)
+        role: Literal["link", "tab", "button"] = "link" if name == "The API" else "tab" if name == "curl" else "button"
+        focused = page.get_by_role(role, name=name, exact=True)
         expect(focused).to_be_focused()
         assert is_ringed(focused)
-    page.get_by_role("button", name="Choose a photo").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Python")).to_be_focused()
+    expect(page.locator("#code")).to_contain_text("import urllib.request")
+    page.get_by_role("button", name="Choose photos").focus()
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(COFFEE)
     assert labels(page)[0] == "espresso"
-    assert not chooser.value.is_multiple()
+    assert chooser.value.is_multiple()
 
 
 def test_a_screen_reader_finds_names_for_everything(visit: Open) -> None:
@@ -491,9 +479,13 @@ def test_a_screen_reader_finds_names_for_everything(visit: Open) -> None:
             - heading "Photo" [level=2]
             - img "The photo coffee.jpg"
             - paragraph: coffee.jpg · 600 × 400 · 72 kB
-            - button "Choose a photo"
+            - paragraph: The model sees what is inside the frame, at 224 × 224 pixels.
+            - button "Choose photos"
             - button "Use the camera"
-            - button "Try the sample"
+            - group "Or try one of these":
+              - heading "Or try one of these" [level=3]
+              - button "A cup of coffee"
+              - button "A cat"
           - region "Five labels":
             - heading "Five labels" [level=2]
             - list:
@@ -508,9 +500,15 @@ def test_a_screen_reader_finds_names_for_everything(visit: Open) -> None:
               - text: /in the service, \d+(\.\d)? ms seen from here/
             - term: decode
             - definition: /ms/
-          - region "The same from a terminal":
-            - heading "The same from a terminal" [level=2]
+          - region "The same in code":
+            - heading "The same in code" [level=2]
             - button "Copy"
+            - tablist "The same in code":
+              - tab "curl" [selected]
+              - tab "Python"
+              - tab "JavaScript"
+              - tab "gRPC"
+            - tabpanel "curl"
         """
     )
 
@@ -518,7 +516,7 @@ def test_a_screen_reader_finds_names_for_everything(visit: Open) -> None:
 def test_nothing_is_asked_of_another_host_and_nothing_twice(visit: Open, service: ServingProcess) -> None:
     """Only the page's own files before there is a photo."""
     here = visit()
-    expect(here.page.locator("#curl")).to_contain_text("curl")
+    expect(here.page.locator("#code")).to_contain_text("curl")
     asked = [url.removeprefix(here.origin) for url in here.requests]
     assert asked[0] == "/"
     assert all(path.startswith("/static/page/") for path in asked[1:])

@@ -16,6 +16,12 @@ from topfive.machine.cores import core_limit
 from topfive.machine.memory import memory_limit
 
 METRICS = {
+    "topfive_baseline_images": "gauge",
+    "topfive_baseline_share": "gauge",
+    "topfive_confidence": "histogram",
+    "topfive_image_formats": "counter",
+    "topfive_image_megapixels": "histogram",
+    "topfive_labels": "counter",
     "topfive_request_duration_seconds": "histogram",
     "topfive_stage_duration_seconds": "histogram",
     "topfive_batch_size": "histogram",

@@ -36,11 +36,29 @@ def test_its_parts_are_served_under_their_types(service: ServingProcess, path: s
     assert 100 < len(answer.body) < 60_000
 
 
+def test_the_examples_and_what_comes_first_are_small() -> None:
+    """All photos together, and what a browser asks for before anything is done."""
+    photos = [path.stat().st_size for path in FOLDER.glob("*.jpg")]
+    assert len(photos) == 7
+    assert sum(photos) < 150_000
+    first = [path.stat().st_size for path in FOLDER.iterdir() if path.suffix in {".html", ".css", ".js", ".svg"}]
+    assert sum(first) + (FOLDER / "examples.jpg").stat().st_size < 100_000
+    assert max(len(path.read_text("utf-8").splitlines()) for path in FOLDER.iterdir() if path.suffix != ".jpg") <= 250
+
+
+def test_the_port_of_grpc_is_told(service: ServingProcess) -> None:
+    """Which a page cannot know otherwise; null would say that there is none."""
+    answer = service.ask("GET", "/static/page/service.json")
+    assert (answer.status, answer.json) == (200, {"grpc_port": service.grpc_port})
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-cache"
+
+
 def test_every_part_is_used_and_none_is_inline() -> None:
     """What the policy forbids is not there; what is there is named by the page or a part of it."""
     page = (FOLDER / "index.html").read_text(encoding="utf-8")
     assert re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page) is None
-    texts = [path.read_text(encoding="utf-8") for path in FOLDER.iterdir() if path.suffix in {".html", ".js"}]
+    texts = [path.read_text(encoding="utf-8") for path in FOLDER.iterdir() if path.suffix in {".html", ".js", ".css"}]
     assert [path for path in PARTS if not any(path.rpartition("/")[2] in text for text in texts)] == []
     assert [text for text in texts if "innerHTML" in text or "http://" in text.replace("http://www.w3.org", "")] == []
 

@@ -119,8 +119,12 @@ def test_both_pages_work_in_a_browser(behind: tuple[int, str]) -> None:
         page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
         page.goto(f"http://127.0.0.1:{port}{ROOT_PATH}/")
         with page.expect_response("**/v1/classify*") as answered:
-            page.locator("#sample").click()
+            page.get_by_role("button", name="A cup of coffee").click()
         assert answered.value.status == 200
+        page.locator("#crop").wait_for()
+        assert f":{port}{ROOT_PATH}/v1/classify" in page.locator("#code").inner_text()
+        page.get_by_role("tab", name="gRPC").click()
+        page.get_by_text("tritonclient.grpc.InferenceServerClient").wait_for()
         page.goto(f"http://127.0.0.1:{port}{ROOT_PATH}/docs")
         page.get_by_text("/v2/health/live").click()
         page.get_by_role("button", name="Try it out").click()

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 
 import pytest
 
@@ -60,3 +61,49 @@ def test_every_answer_belongs_to_its_request(url: str) -> None:
     assert all(one.response == Response(200, bodies[one.request][:8]) for one in load.exchanges)
     assert all(one.ended > one.started for one in load.exchanges)
     assert load.cpu_rates[0] > 0
+
+
+class _Moody(_Echo):
+    """Refuses every third request, hangs up on every third, and answers the others."""
+
+    numbers = count()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        number = next(self.numbers)
+        if number % 3 == 2:
+            self.close_connection = True
+            return
+        self.wfile.write(answer(b"ok") if number % 3 else answer(b"full", status=429))
+
+
+@pytest.fixture
+def moody() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Moody) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+REQUESTS = [b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"]
+
+
+def test_a_load_that_goes_on_counts_refusals_and_hang_ups(moody: str) -> None:
+    load = drive(moody, REQUESTS, connections=2, warm_seconds=0.0, window_seconds=0.6, goes_on=True)
+    found = {(one.response.status, one.response.body) for one in load.exchanges}
+    assert found == {(200, b"ok"), (429, b"full"), (0, b"connection closed before the answer")}
+
+
+def test_a_load_without_that_ends_at_the_first_hang_up(moody: str) -> None:
+    with pytest.raises(ConnectionError, match="ended under load"):
+        drive(moody, REQUESTS, connections=1, warm_seconds=0.0, window_seconds=5.0)
+
+
+def test_a_server_that_is_gone_ends_the_load_at_once() -> None:
+    """Where nobody listens any more there is nothing to wait for."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
+        gone = f"http://127.0.0.1:{server.server_port}"
+    with pytest.raises(ConnectionError, match="Connection refused"):
+        drive(gone, REQUESTS, connections=1, warm_seconds=0.0, window_seconds=60.0, goes_on=True)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from loadtests import report, slo
-from loadtests.objectives import ClosedObjective, Objectives
 from loadtests.report import contents, markdown
 from loadtests.report import html as page
 from loadtests.results import Run, load
 from tests.testkit.stored_run import stored_run
+from topfive_loadgen.objectives import ClosedObjective, Objectives
 from topfive_loadgen.percentiles import summarise
 from topfive_loadgen.tables import Table
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests import slo
-from loadtests.objectives import Objectives
 from loadtests.results import Null, Run
 from tests.testkit.stored_run import stored_run
+from topfive_loadgen.objectives import Objectives
 from topfive_loadgen.verdict import Check, Verdict
 
 RUN = stored_run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -9,11 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from skimage import data
 
-from tests.pipeline.importing import write_pictures
+from tests.pipeline import colours
+from tests.pipeline.importing import edit, imported, wanted, write_pictures
 from tests.testkit.photos import sample
 from tests.testkit.serving_process import serving
 from topfive_pipeline import checker
@@ -21,6 +25,8 @@ from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.experiments import tracking
 from topfive_pipeline.experiments.tracking import Tracker
 from topfive_pipeline.optimising import proving as optimising_proving
+from topfive_pipeline.preprocessing.choices import Choice, Choices
+from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof import proving
 from topfive_pipeline.proof.photos import Photo, shipped
 from topfive_pipeline.proof.running import Graph
@@ -137,6 +143,34 @@ def unserved() -> Iterator[None]:
 def small_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
     """Three small pictures' files."""
     return write_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def judged_folder(tmp_path_factory: pytest.TempPathFactory, small_photos: list[Photo]) -> Path:
+    """A folder with `repository`: pets:1, pets:2, which is the same, and pets:3, which is worse; and `photos`, 60."""
+    folder = tmp_path_factory.mktemp("judged")
+    said: Choices = {
+        name: Choice(getattr(colours.RULES, name), "said", f"--{name}")
+        for name in Preprocessing.__dataclass_fields__
+        if getattr(colours.RULES, name) is not None
+    }
+    repository = folder / "repository"
+    with no_servers():
+        imported(wanted(folder, colours.network(), said=said, labels=colours.LABELS), repository, small_photos)
+    for version in (2, 3):
+        path = graph_path(repository, "pets_classify", version)
+        path.parent.mkdir()
+        shutil.copyfile(graph_path(repository, "pets_classify", 1), path)
+    edit(graph_path(repository, "pets_classify", 3), confuse)
+    colours.write_photos(folder / "photos", 60)
+    return folder
+
+
+def confuse(model: Any) -> None:
+    """Red is taken for green, and green for red."""
+    (tensor,) = (each for each in model.graph.initializer if tuple(each.dims) == (3, 3))
+    weights = onnx.numpy_helper.to_array(tensor)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(weights[:, [1, 0, 2]]), tensor.name))
 
 
 @pytest.fixture

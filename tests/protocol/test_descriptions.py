@@ -97,6 +97,15 @@ def test_the_configuration_says_what_the_file_says(served: dict[str, ServedModel
     assert [leaf for leaf in numbers_in(described) if isinstance(leaf, str) and leaf.isdigit()] == ["1"]
 
 
+def test_the_configuration_passes_on_what_the_graph_says_of_its_preprocessing(served: dict[str, ServedModel]) -> None:
+    """As the graph says it; what a graph does not say is not there, and the configuration itself stays as it is."""
+    assert "preprocessing" not in model_config(served["tiny"])["parameters"]
+    said = '{"resize": "letterbox", "crop": [224, 224]}'
+    described = model_config(replace(served["tiny"], preprocessing=said))
+    assert described["parameters"] == {"preprocessing": {"string_value": said}}
+    assert "preprocessing" not in served["tiny"].config.message.parameters
+
+
 def test_the_configuration_of_an_ensemble_tells_its_steps(served: dict[str, ServedModel]) -> None:
     described = model_config(served["tiny"])
     assert described["name"] == "tiny", "also where the file leaves it to the folder"

@@ -75,6 +75,7 @@ def as_meant(request: InferRequest) -> Meaning:
 # What is legal.
 
 
+@pytest.mark.untraced
 @settings(max_examples=200, deadline=None)
 @given(name=models, data=st.data())
 def test_every_legal_request_is_read_as_it_is_meant(
@@ -172,6 +173,7 @@ def test_json_nested_as_deeply_as_json_may_be_is_refused_in_any_place(
     assert len(str(refusal.value)) < 500
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("place", ["name", "datatype", "shape", "timeout"])
 def test_a_long_value_is_not_repeated(served: dict[str, ServedModel], place: str) -> None:
     """Nor copied: a message about a megabyte takes no megabytes."""
@@ -349,6 +351,7 @@ row: st.SearchStrategy[Row] = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.untraced
 @settings(max_examples=200, deadline=None)
 @given(rows=st.lists(row, min_size=1, max_size=3), identity=st.none() | st.text(max_size=10), data=st.data())
 def test_an_answer_is_read_as_it_was_meant(

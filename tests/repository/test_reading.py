@@ -16,9 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.testkit.baselines import BASE
 from tests.testkit.serving_process import ROOT
 from tests.testkit.stored_models import read_repository
 from topfive.ground.errors import ConfigurationError, UnknownModel
+from topfive.repository.baseline import BASELINE, text_of
 from topfive.repository.graph_choice import GraphChoice
 from topfive.repository.reading import Repository, check_some_int8
 
@@ -324,6 +326,25 @@ def test_a_configuration_that_is_no_file_is_not_opened(tmp_path: Path, kind: str
     message = refusal(tmp_path)
     assert str(folder / "config.pbtxt") in message
     assert kind in message
+
+
+def test_a_baseline_is_read_with_its_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One that cannot be used is told once, and the model is served without it; no version has changed for it."""
+    path = write_model(tmp_path) / BASELINE
+    repository = Repository(tmp_path)
+    without = repository.read()["cat"]
+    path.write_text(text_of(BASE), encoding="utf-8")
+    found = repository.read()["cat"]
+    assert found.baseline == BASE
+    assert found != without
+    assert found.files == without.files
+    assert caplog.records == []
+    path.write_text("{}")
+    assert [repository.read()["cat"] for _ in range(2)] == [without] * 2
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(f"left out: '{path}': its format is None")
+    assert repository.read_with_steps("cat") == {"cat": without}
 
 
 def test_what_is_no_model_is_left_out_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

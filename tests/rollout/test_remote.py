@@ -102,6 +102,7 @@ async def test_images_are_sent_as_they_came_over_a_kept_connection() -> None:
         assert server.connections == 1
     assert server.heads[0].startswith("POST /at/v1/classify?model=m&version=2 HTTP/1.1")
     assert f"Authorization: Bearer {'k' * 16}" in server.heads[0]
+    assert "x-topfive-copy: topfive/" in server.heads[0], "it is copied no further"
     assert server.heads[3].startswith("POST /at/v1/classify?model=m&version=2&height=2&width=2&count=2 HTTP/1.1")
 
 

@@ -85,7 +85,7 @@ class Bench:
     def answered(self, *, name: str = "lite", version: int = 1, images: int = 1) -> None:
         """A live request has been answered, and has ended."""
         model = SimpleNamespace(name=name, version=version)
-        result = Classification(cast("Any", model), [ROW] * images, Timings(0, 0, 0, 0.25))
+        result = Classification(cast("Any", model), [ROW] * images, Timings(0, 0, 0, 0.25), [], [])
         self.shadow.saw(cast("Asked", None), result, "id")
         self.idle.ended(self.clock.now())
         self.shadow.go_on()

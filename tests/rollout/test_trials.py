@@ -126,6 +126,15 @@ async def test_under_load_the_shadow_drops_and_the_live_version_answers_all(vers
         assert bench.metric(DROPPED) == 36
 
 
+async def test_what_a_shadow_was_sent_is_copied_no_further(versions: Path) -> None:
+    """Or two services that are each other's shadow would send one request to and fro for ever."""
+    async with trying(versions, **ALL) as bench:
+        assert await bench.label(7, Asker("copy", copied=True)) == "three 7"
+        assert await bench.label(7, Asker("first")) == "three 7"
+        await bench.until(COMPARED, 1)
+        assert bench.metric(COMPARED) + bench.metric(DROPPED) == 1
+
+
 async def test_a_defect_of_the_shadow_costs_no_answer(
     versions: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

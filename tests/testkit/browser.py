@@ -130,6 +130,28 @@ class Visit:
             self.complaints.append(f"{response.status} for {path}")
 
 
+def contrasts(page: Page) -> dict[str, float]:
+    """Contrast (WCAG 2) of each text that can be seen with what is behind it."""
+    found: dict[str, float] = page.evaluate(
+        """() => {
+          const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+          const linear = (value) => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+          const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+          const behind = (node) => {
+            const colour = channels(getComputedStyle(node).backgroundColor);
+            return colour[3] === 0 ? behind(node.parentElement) : colour;
+          };
+          const hasText = (node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
+          const nodes = [...document.body.querySelectorAll("*")].filter((node) => node.checkVisibility());
+          return Object.fromEntries(nodes.filter(hasText).map((node) => {
+            const pair = [light(channels(getComputedStyle(node).color)), light(behind(node))];
+            return [node.textContent.trim(), (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05)];
+          }));
+        }"""
+    )
+    return found
+
+
 _COUNT_OBJECT_URLS: Final = """
   window.objectUrls = 0;
   const { createObjectURL, revokeObjectURL } = URL;

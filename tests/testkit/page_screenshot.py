@@ -1,4 +1,4 @@
-"""Takes docs/page.png anew: `python -m tests.page_screenshot`. Its fonts are those of the machine it is taken on."""
+"""Takes docs/page.png anew: `python -m tests.testkit.page_screenshot`. Its fonts are those of this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLOURS: Final = 160
 
 def main() -> None:
     """Write the page as it is once docs/coffee.jpg is classified."""
-    with serving("--port", "8000") as service, launched() as browser:
+    with serving("--port", "8000", "--precision", "fp32") as service, launched() as browser:
         here = Visit(browser, service, viewport={"width": 1216, "height": 600}, reduced_motion="reduce")
         for _ in range(3):  # the first answers tell of a service that has just woken up
             here.choose(ROOT / "docs" / "coffee.jpg")

@@ -44,9 +44,10 @@ class Asker:
     request_id: str = "one"
     arm: str | None = None
     user: bytes | None = None
+    copied: bool = False
 
     def header(self, name: str) -> bytes | None:
-        return self.user if name == "x-user" else None
+        return {"x-user": self.user, "x-topfive-copy": b"topfive" if self.copied else None}.get(name)
 
 
 @dataclass

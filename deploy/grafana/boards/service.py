@@ -1,12 +1,12 @@
 """The dashboard of the service: an operator's questions in their order, and the panels that answer them.
 
 Its rows on the objectives are in `objectives`, those on capacity, cost and models in `capacity`, that on versions on
-trial in `trials`.
+trial in `trials`, that on drift in `drift`.
 """
 
 from typing import Final
 
-from deploy.grafana.boards import capacity, objectives, trials
+from deploy.grafana.boards import capacity, drift, objectives, trials
 from deploy.grafana.boards import panels as p
 from deploy.grafana.boards.layout import LOAD_TEST, Board, Marker, PanelRow, Row, Variable
 from deploy.grafana.boards.panels import Json, Query, heatmap, lines, stat, table
@@ -26,14 +26,9 @@ def board() -> Json:
         title="topfive",
         description="Image classification: is it healthy, does it keep its objectives, where is the time?",
         rows=[
-            _healthy(),
-            objectives.kept(),
-            _fast(),
-            _time(),
-            capacity.full(),
-            capacity.cost(),
-            capacity.models(),
+            *(_healthy(), objectives.kept(), _fast(), _time(), capacity.full(), capacity.cost(), capacity.models()),
             trials.on_trial(),
+            drift.same(),
         ],
         variables=[
             Variable("service", "service", "topfive_ready"),

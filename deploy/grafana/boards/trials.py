@@ -10,9 +10,11 @@ from deploy.grafana.boards.queries import MODEL, mean, per_second, quantile
 
 _SHADOW: Final = "service, model, target"
 _CANARY: Final = "service, model, version"
-_TARGET: Final = "{{service}} {{target}}"
+_TARGET: Final = "{{service}} {{model}}"
 _COMPARED: Final = "topfive_shadow_compared_total"
 _QUANTILES: Final[Sequence[tuple[str, float]]] = (("p50", 0.5), ("p90", 0.9))
+_DROPPED: Final = "topfive_shadow_dropped_total"
+_NO_ROOM: Final = '"full|busy"'
 _FAULTS: Final = '"500|503|504"'
 
 
@@ -50,9 +52,10 @@ def on_trial() -> Row:
         ),
         lines(
             "Shadow: not answered, by reason",
-            "Images per second that were chosen and dropped: full, no place; busy, no idle moment; timeout, failed and "
-            "absent, the shadow's own fault. Live answers are not touched. With it what waits.",
-            Query(per_second(f"topfive_shadow_dropped_total{{{MODEL}}}", by="reason"), "{{reason}}"),
+            "Images per second that were chosen and dropped. No room: no place, or no idle moment in five seconds. Its "
+            "own fault: too slow, an error, not served. Live answers are not touched. With it the images that wait.",
+            Query(per_second(f"{_DROPPED}{{{MODEL}, reason=~{_NO_ROOM}}}", by="service"), "{{service}} no room"),
+            Query(per_second(f"{_DROPPED}{{{MODEL}, reason!~{_NO_ROOM}}}", by="service"), "{{service}} its own fault"),
             Query(waiting, "waiting"),
             Query(f"sum by ({_SHADOW}) (topfive_shadow_waiting_bytes{{{MODEL}}}) / 1e6", "waiting, in MB"),
             unit="none",
@@ -74,8 +77,9 @@ def on_trial() -> Row:
             zero="off",
         ),
         lines(
-            "Canary: requests per second, by arm and status",
-            "Only of the model that has a canary. What the canary failed, the live version answered: tried again.",
+            "Canary: requests by arm",
+            "Per second, by arm and status, of the model that has a canary. What the canary failed, the live version "
+            "answered: tried again.",
             Query(per_second(f"topfive_canary_requests_total{{{MODEL}}}", by="arm, code"), "{{arm}} {{code}}"),
             Query(per_second(f"topfive_canary_retried_total{{{MODEL}}}"), "tried again"),
             unit="reqps",
@@ -87,6 +91,7 @@ def on_trial() -> Row:
             "it off.",
             Query(_faults(), "{{arm}}"),
             unit="percentunit",
+            most=1,
             values=False,
         ),
         lines(

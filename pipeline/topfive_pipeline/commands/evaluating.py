@@ -17,9 +17,10 @@ from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.experiments.runs import without_folders
 from topfive_pipeline.judging.contents import sections, summary
+from topfive_pipeline.judging.documents import check_can_draw
 from topfive_pipeline.judging.judge import BATCHES, Asked, Judgement, Which, judge
 from topfive_pipeline.judging.limits import Limits, Wish
-from topfive_pipeline.judging.reports import check_can_draw, write
+from topfive_pipeline.judging.reports import write
 from topfive_pipeline.judging.speed import ROUNDS
 from topfive_pipeline.judging.subjects import find
 from topfive_pipeline.judging.ways import ENGINES, NUMBERS, Way, ways_of

@@ -17,7 +17,7 @@ from topfive_pipeline.commands.recording import LogGraphs, NoLog, finish, of_opt
 from topfive_pipeline.commands.running import FAILED, run
 from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments.log import Log
-from topfive_pipeline.judging.reports import check_can_draw
+from topfive_pipeline.judging.documents import check_can_draw
 from topfive_pipeline.judging.subjects import Subject, find
 from topfive_pipeline.judging.ways import ENGINES
 from topfive_pipeline.optimising import plot as plots

@@ -35,12 +35,13 @@ from topfive_pipeline.experiments.runs import (
 )
 from topfive_pipeline.experiments.tracking import INSTALL
 from topfive_pipeline.importer import Plan
-from topfive_pipeline.judging import markdown
+from topfive_pipeline.judging import reports
 from topfive_pipeline.judging.judge import Judgement
 from topfive_pipeline.judging.limits import Choice
 from topfive_pipeline.judging.split import in_part
 from topfive_pipeline.judging.subjects import Part, Subject
 from topfive_pipeline.optimising.results import Optimised
+from topfive_pipeline.profiling.profile import Profile
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.verdict import Proof
 from topfive_pipeline.tuning.tuned import Tuned
@@ -187,6 +188,19 @@ def of_tuned(told: Tuned, params: Params) -> Run:
     )
 
 
+def of_profile(told: Profile, params: Params) -> Run:
+    """The run of a profile: where an average request's time went, and what was named as the bottleneck."""
+    stages = told.evidence.stages
+    times = {} if stages is None else {f"{stage}_seconds": seconds for stage, seconds in stages.seconds.items()}
+    return Run(
+        model=told.name,
+        params=params,
+        metrics=times | ({} if stages is None else {"rate": stages.rate}),
+        tags={"bottleneck": told.findings[0].key},
+        texts={"profile.json": json.dumps(told.to_dict(), indent=2)},
+    )
+
+
 def _of_optimised(done: Optimised) -> Iterator[tuple[str, float]]:
     for batch, speed in done.speed.items():
         yield f"speed_batch_{batch}", speed.ratio
@@ -236,7 +250,7 @@ def _report(judgement: Judgement, report: Path | None) -> dict[str, str]:
             sentence=clean(choice.sentence),
         ),
     )
-    texts = {"judgement.json": json.dumps(mine.as_json(), indent=2), "report.md": markdown.render(mine)}
+    texts = {"judgement.json": json.dumps(mine.as_json(), indent=2), "report.md": reports.told(mine, {}).as_markdown()}
     if report is not None:
         texts["report.html"] = clean((report / "report.html").read_text(encoding="utf-8"))
     return texts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -12,7 +12,8 @@ class Contestant:
 
     `title`: how reports call it. `url`: http(s)://host:port of its server. `model`, `version`: what to ask for; version
     None is the server's own choice. `pid`: the process of its server if the gate started it, else None.
-    `repository`: the folder that this server serves, else None.
+    `repository`, `flags`: the folder that this server serves, with these flags besides, if the gate started it; so
+    another server of the same can be started. `api_key`: what a service asks for; "" for none.
     """
 
     title: str
@@ -21,6 +22,8 @@ class Contestant:
     version: int | None = None
     pid: int | None = None
     repository: Path | None = None
+    flags: tuple[str, ...] = ()
+    api_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

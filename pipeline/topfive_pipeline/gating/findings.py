@@ -18,6 +18,7 @@ class Finding:
 
     `name`: what, "p99 at 8 workers". `seen` and `wanted`: figures with their units, "61 ms" and "≤ 50 ms". `met`: None
     if it could not be told. `note`: why it could not, or a doubt. `reasons`: examples of what missed it.
+    `accepted`: it is undecided, and counts as met because somebody said so.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Finding:
     met: bool | None
     note: str = ""
     reasons: tuple[str, ...] = ()
+    accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A judgement, or other sections, as Markdown: the tables, and what they mean."""
+"""Sections as Markdown: the tables, and what they mean."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from topfive_pipeline.judging.contents import sections, summary
-from topfive_pipeline.judging.judge import Judgement
 from topfive_pipeline.judging.tables import Section, Table
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]|<])")
-
-
-def render(judgement: Judgement) -> str:
-    """The whole judgement but its plots."""
-    return document("Models judged", summary(judgement), sections(judgement))
 
 
 def document(title: str, said: str, found: Sequence[Section]) -> str:

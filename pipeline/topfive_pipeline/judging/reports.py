@@ -1,32 +1,38 @@
-"""Writes a judgement into a folder: JSON, Markdown, and one HTML file that needs nothing else."""
+"""The report of a judgement: JSON, Markdown, and one HTML file with its plots."""
 
 from __future__ import annotations
 
-import json
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
-from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.judging import markdown
+from topfive_pipeline.judging import documents
+from topfive_pipeline.judging.contents import sections, summary
+from topfive_pipeline.judging.documents import Document
 from topfive_pipeline.judging.judge import Judgement
 
+_CAPTIONS: Final = {
+    "difference": "Up is more accurate, to the right is faster. Bars: the interval of 95 % of the difference, and the "
+    "middle half of the rounds.",
+    "accuracy": "Bars: where the share lies with 95 %. Whether two models differ is not to be seen here: look at the "
+    "difference on the same photos.",
+    "speed": "Median of the rounds' ratios; bars: the middle half of them.",
+}
 
-def check_can_draw() -> None:
-    """Raise `ConfigurationError` unless plots can be drawn: before anything is measured, for that takes minutes."""
-    if find_spec("matplotlib") is None:
-        raise ConfigurationError("--report needs the extra `optimise`: pip install 'topfive[optimise]'")
+
+def told(judgement: Judgement, plots: Mapping[str, str]) -> Document:
+    """A judgement with `plots`, if any, by the keys of their sections."""
+    return Document(
+        title="Models judged",
+        said=summary(judgement),
+        sections=sections(judgement),
+        plots=plots,
+        captions=_CAPTIONS,
+    )
 
 
 def write(judgement: Judgement, folder: Path) -> list[Path]:
     """Write judgement.json, report.md and report.html into `folder`, which is made if need be; their paths."""
-    from topfive_pipeline.judging import page  # needs matplotlib
+    from topfive_pipeline.judging.plots import drawn  # needs matplotlib
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stored, text, shown = (folder / name for name in ("judgement.json", "report.md", "report.html"))
-        stored.write_text(json.dumps(judgement.as_json(), indent=2) + "\n", encoding="utf-8")
-        text.write_text(markdown.render(judgement), encoding="utf-8")
-        shown.write_text(page.render(judgement), encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"--report {folder}: cannot be written ({error.strerror or error})") from error
-    return [stored, text, shown]
+    return documents.write(folder, "judgement", judgement.as_json(), told(judgement, drawn(judgement)))

@@ -56,13 +56,14 @@ class Part:
 class Subject:
     """One version of a model: what it is called here, its labels if known, and its graphs.
 
-    `resize`: None if the classifier takes images of any size.
+    `resize`: None if the classifier takes images of any size. `folder`: of the model that clients call.
     """
 
     title: str
     labels: tuple[str, ...]
     resize: Part | None
     classify: Part
+    folder: Path = Path()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -226,7 +227,9 @@ def _subject(model: StoredModel, stored: Mapping[str, StoredModel], version: int
             f"'{model.config.name}' has no version {version}: {path} is missing; versions that are there: "
             f"{', '.join(map(str, there))}"
         )
-    return Subject(f"{prefix}{model.config.name}:{version}", _labels(model), resize, Part(path, classifier.config))
+    return Subject(
+        f"{prefix}{model.config.name}:{version}", _labels(model), resize, Part(path, classifier.config), model.folder
+    )
 
 
 def _check_takes_any_size(model: StoredModel) -> None:

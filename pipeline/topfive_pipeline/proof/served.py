@@ -37,10 +37,11 @@ _GRAVE: Final = frozenset({"error", "critical"})
 
 
 class Served:
-    """A running server, which serves one repository on `port` of this machine."""
+    """A running server, which serves one repository on `port` of this machine; `pid` is its process, if known."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, pid: int | None = None) -> None:
         self._port = port
+        self.pid = pid
 
     @property
     def url(self) -> str:
@@ -94,7 +95,7 @@ def serve(repository: Path, flags: Sequence[str] = SMALL) -> Iterator[Served]:
         watchdog.cancel()
         reader = Thread(target=deque, args=(process.stderr, 0), daemon=True)  # reads on, so that it never blocks
         reader.start()
-        yield Served(port)
+        yield Served(port, process.pid)
     finally:
         watchdog.cancel()
         process.send_signal(signal.SIGTERM)

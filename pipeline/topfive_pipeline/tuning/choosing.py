@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from topfive_pipeline.tuning.load import Capacity
-from topfive_pipeline.tuning.objective import Objective, Probe
+from topfive_pipeline.tuning.objective import Objective
 from topfive_pipeline.tuning.rounds import AGAIN, PROBES, Asked, Record, Round, round_of
 from topfive_pipeline.tuning.settings import Setting
+from topfive_pipeline.under_load.load import Capacity, Probe
 
 BETTER: Final = 1.05
 """The least ratio that a change is worth."""

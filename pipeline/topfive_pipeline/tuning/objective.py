@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
-from topfive_loadgen.percentiles import percentile
+from topfive_pipeline.under_load.load import Probe
 
 THROUGHPUT: Final = "throughput"
 FAILED_AT_MOST: Final = 0.001
@@ -31,29 +31,6 @@ class Limit:
     def fewest(self) -> int:
         """With fewer answers the percentile is only the slowest of them."""
         return max(_FEWEST, math.ceil(100 / (100 - Fraction(self.percent))))
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What came of one open loop at `rate`, in requests a second.
-
-    `latencies`: seconds from the schedule, ascending, of the right answers. `failed`: refused, failed or unanswered.
-    `fault`: why the generator itself is in doubt, or empty.
-    """
-
-    rate: float
-    latencies: tuple[float, ...]
-    failed: int = 0
-    fault: str = ""
-
-    @property
-    def failed_share(self) -> float:
-        asked = len(self.latencies) + self.failed
-        return self.failed / asked if asked else 1.0
-
-    def at(self, percent: str) -> float:
-        """The percentile of the latencies by nearest rank, in seconds; infinite if there are none."""
-        return percentile(self.latencies, float(percent)) if self.latencies else math.inf
 
 
 @dataclass(frozen=True, slots=True)

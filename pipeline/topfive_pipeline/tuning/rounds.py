@@ -11,8 +11,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Final
 
-from topfive_pipeline.tuning.load import Capacity
-from topfive_pipeline.tuning.objective import Objective, Probe
+from topfive_pipeline.tuning.objective import Objective
+from topfive_pipeline.under_load.load import Capacity, Probe
 
 PROBES: Final = 3
 """Open loops in a candidate's first round: each halves the range in which the rate must lie."""

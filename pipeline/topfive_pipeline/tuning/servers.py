@@ -5,22 +5,16 @@ They stay up while others have their turn, asleep; so candidates can be measured
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
-from urllib.parse import urlsplit
+from typing import Self
 
 from topfive.repository.misplaced import CONFIG
-from topfive_loadgen.asking import ask
-from topfive_loadgen.http1 import render
-from topfive_loadgen.metrics import parse
 from topfive_pipeline.proof.served import serve
-
-_OK: Final = 200
+from topfive_pipeline.under_load.server import first_labels, metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +61,13 @@ class Servers:
         self._all.push(own)
         own.callback(shutil.rmtree, repository, ignore_errors=True)
         served = own.enter_context(serve(repository, self._flags))
-        return Running(served.url, _labels(served.url, requests), self._pays(served.url), own)
+        return Running(served.url, first_labels(served.url, requests), self._pays(served.url), own)
 
     def _pays(self, url: str) -> int:
         """The batch size that its warm-up found to pay."""
-        reading = parse(ask(_address(url), render("GET", "/metrics")).body.decode())
         found = [
             dict(labels)["limit"]
-            for name, labels in reading.values
+            for name, labels in metrics(url).values
             if name == "topfive_model_info" and dict(labels)["model"] == self._classifier
         ]
         return int(found[0])
@@ -88,17 +81,3 @@ def _copied(model: Path, copy: Path) -> None:
             shutil.copyfile(path, copy / CONFIG)
         else:
             (copy / path.name).symlink_to(path, target_is_directory=path.is_dir())
-
-
-def _labels(url: str, requests: Sequence[bytes]) -> tuple[int | None, ...]:
-    answers = [ask(_address(url), request) for request in requests]
-    return tuple(
-        json.loads(answer.body)["predictions"][0]["index"] if answer.status == _OK else None for answer in answers
-    )
-
-
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    return parts.hostname, parts.port

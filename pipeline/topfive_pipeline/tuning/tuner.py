@@ -18,14 +18,12 @@ from typing import Final
 from topfive.ground.errors import ConfigurationError
 from topfive.machine.cores import usable_cores
 from topfive.repository.accelerators import Engine, Precision
-from topfive_loadgen.aside import Aside
 from topfive_pipeline.judging.machine import memory_left, this_machine
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.tuning import choosing, contents, landing
 from topfive_pipeline.tuning.choosing import Candidate, Contest
 from topfive_pipeline.tuning.config_edits import with_evidence, with_setting
 from topfive_pipeline.tuning.engines import engines
-from topfive_pipeline.tuning.images import requests_of
 from topfive_pipeline.tuning.objective import Objective
 from topfive_pipeline.tuning.plan import SHORTEST, Plan, loads_of_waves, planned
 from topfive_pipeline.tuning.rounds import PROBES
@@ -34,6 +32,8 @@ from topfive_pipeline.tuning.settings import Setting, batching, runs, setting_of
 from topfive_pipeline.tuning.subject import Subject, find
 from topfive_pipeline.tuning.tuned import Tuned, Verdict, tried_of
 from topfive_pipeline.tuning.turns import Progress, Turns
+from topfive_pipeline.under_load.generator import Generator
+from topfive_pipeline.under_load.images import requests_of
 
 _FIRST_SHARE: Final = 0.005
 _FIRST_AT_MOST: Final = 1.5
@@ -94,7 +94,7 @@ def tune(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> Tune
             )
         )
         turns = Turns(
-            stack.enter_context(Aside()),
+            stack.enter_context(Generator()),
             requests,
             wanted.objective,
             connections=max(_CONNECTIONS, _FOR_A_CORE * cores),

@@ -1,4 +1,4 @@
-"""Puts running candidates under load, one after the other, from one process that does nothing else."""
+"""Puts running candidates under load, one after the other, by the process that generates load."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
-from topfive_loadgen.aside import Aside
 from topfive_pipeline.tuning.choosing import Candidate
-from topfive_pipeline.tuning.load import Capacity, closed, opened
-from topfive_pipeline.tuning.objective import Objective, Probe
+from topfive_pipeline.tuning.objective import Objective
 from topfive_pipeline.tuning.plan import BETWEEN, enough_seconds
 from topfive_pipeline.tuning.rounds import Asked
 from topfive_pipeline.tuning.servers import Running
+from topfive_pipeline.under_load.generator import Generator
+from topfive_pipeline.under_load.load import Capacity, Probe
 
 _LONGER: Final = 4.0
 """How many times as long as planned a load may last, where a rate is so low that it has few answers."""
@@ -26,13 +26,19 @@ class Turns:
     """The loads on the servers of candidates; `seconds` is how long one lasts, `left` how many are expected yet."""
 
     def __init__(
-        self, aside: Aside, requests: Sequence[bytes], objective: Objective, *, connections: int, progress: Progress
+        self,
+        generator: Generator,
+        requests: Sequence[bytes],
+        objective: Objective,
+        *,
+        connections: int,
+        progress: Progress,
     ) -> None:
         self.seconds = 0.0
         self.left = 0
         self._beyond = [BETWEEN]
         self.running: dict[int, Running] = {}
-        self._aside = aside
+        self._generator = generator
         self._requests = requests
         self._objective = objective
         self._connections = connections
@@ -67,15 +73,13 @@ class Turns:
         if asked.rate is None:
             return self._closed(candidate, url)
         seconds = min(max(self.seconds, enough_seconds(self._objective, asked.rate)), _LONGER * self.seconds)
-        return self._aside.run(opened, url=url, requests=self._requests, rate=asked.rate, seconds=seconds, seed=number)
+        return self._generator.opened(url, self._requests, rate=asked.rate, seconds=seconds, seed=number)
 
     def capacity(self, candidate: Candidate, seconds: float) -> Capacity:
         """A closed loop of `seconds`; raises `ConfigurationError` if there is no right answer, or the server ends."""
         url = self.running[id(candidate)].url
         try:
-            found = self._aside.run(
-                closed, url=url, requests=self._requests, connections=self._connections, seconds=seconds
-            )
+            found = self._generator.closed(url, self._requests, connections=self._connections, seconds=seconds)
         except OSError as error:
             raise ConfigurationError(
                 f"the model as it is cannot be put under load: {error}; does it answer at all? See its log"
@@ -88,9 +92,7 @@ class Turns:
 
     def _closed(self, candidate: Candidate, url: str) -> Capacity:
         try:
-            return self._aside.run(
-                closed, url=url, requests=self._requests, connections=self._connections, seconds=self.seconds
-            )
+            return self._generator.closed(url, self._requests, connections=self._connections, seconds=self.seconds)
         except OSError as error:  # a server that ends or hangs under load has no capacity
             candidate.fate, candidate.reason = "failed", f"it failed under load: {error}"
             return Capacity(0.0, 1)

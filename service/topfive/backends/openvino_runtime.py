@@ -128,7 +128,7 @@ class Compiled:
             )
         try:
             model = core.read_model(path)
-            self._compiled: Any = core.compile_model(model, "CPU", _properties(threads, streams, precision))
+            self._compiled: Any = core.compile_model(model, "CPU", properties(threads, streams, precision))
         except Exception as error:  # OpenVINO raises RuntimeError for whatever it is
             why = why_not_loaded(path, _Said(_brief(error)))
             raise ConfigurationError(f"{path}: OpenVINO cannot load this graph: {why}; mend it, {_WITHOUT}") from error
@@ -236,7 +236,8 @@ class _Said(Exception):
     """An error of OpenVINO without the places in its source code."""
 
 
-def _properties(threads: int, streams: int, precision: Precision) -> dict[str, Any]:
+def properties(threads: int, streams: int, precision: Precision) -> dict[str, Any]:
+    """With which a graph is compiled for the CPU; see `Compiled`."""
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": streams,

@@ -37,3 +37,16 @@ def rows_of(names: Sequence[str], outputs: Sequence[NDArray[Any]]) -> list[Row]:
     if index < 0:
         raise BackendFailure(f"the graph put out an index below zero: {index}")
     return [dict(zip(names, row, strict=True)) for row in zip(*outputs, strict=True)]
+
+
+def first_of(row: Row) -> tuple[str, int, float]:
+    """An image's first label, its class and its probability; empty, 0 and 0 if the graph put out no label for it.
+
+    A place whose label is empty holds no answer.
+    """
+    labels, at = row["classes"], 0
+    if not len(labels) or not labels[0]:
+        at = next((at for at, label in enumerate(labels.tolist()) if label), -1)
+        if at < 0:
+            return "", 0, 0.0
+    return str(labels[at]), int(row["indices"][at]), float(row["probabilities"][at])

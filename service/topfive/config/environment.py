@@ -7,6 +7,7 @@ What lives here: settings made from both, and handed on to worker processes. Wha
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from topfive.config.command_line import PREFIX, flag_of, read_flags, unknown_var
 from topfive.config.settings import Settings
 from topfive.ground.errors import ConfigurationError
 
+_SECRET: Final = re.compile(r"//[^@\s]+@(?!\s*[\d.]+\s*%)")
+"""Name and password in a URL, which no message shows; what ends with @10% is the share of a shadow."""
 _METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -89,4 +92,5 @@ def shared_metrics_folder() -> str | None:
 def _explain(detail: object) -> str:
     assert isinstance(detail, dict)
     name = ".".join(map(str, detail["loc"]))
-    return f"setting {PREFIX}{name.upper()} ({flag_of(name)}) is {detail['input']!r}: {detail['msg']}"
+    said = f"setting {PREFIX}{name.upper()} ({flag_of(name)}) is {detail['input']!r}: {detail['msg']}"
+    return _SECRET.sub("//…@", said)

@@ -117,9 +117,7 @@ class Infer:
             understand = partial(parse, request, tensors, model, limits=serving.limits)
             door = _Door(len(message), understand, light=light)
             wanted, result = await serving.trials.answer(announced, door, report)
-        report.model = result.model
-        report.timings = result.timings
-        report.images = len(result.rows)
+        report.answered(result)
         return render(result.model, wanted.id, wanted.outputs, result.rows)
 
 

@@ -128,9 +128,7 @@ class Servicer:
     async def model_config(self, request: Any) -> Any:
         """The model's configuration."""
         model = self._find(request.name, request.version)
-        answer = pb.ModelConfigResponse(config=model.config.message)
-        answer.config.name = model.name
-        return answer
+        return pb.ModelConfigResponse(config=descriptions.config_message(model))
 
     async def model_statistics(self, request: Any) -> Any:
         """Statistics of one version, of all versions of a model, or of all models."""

@@ -64,9 +64,7 @@ class ClassifyHandler:
             upload, result = await serving.trials.answer(announced, door, exchange)
         except UndecodableImage as error:
             raise _advised(error, door.upload) from error
-        exchange.model = result.model
-        exchange.timings = result.timings
-        exchange.images = len(result.rows)
+        exchange.answered(result)
         listed = parameters.count is not None or upload.listed
         return Reply(render(result, parameters, listed=listed, instances=upload.instances), [JSON])
 

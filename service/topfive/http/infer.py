@@ -53,9 +53,7 @@ class InferHandler:
         announced = Announced(model, exchange.started, nbytes=exchange.length or 0, priority=HIGHEST_PRIORITY)
         door = _Door(serving, exchange, model, json_length, limit)
         request, result = await serving.trials.answer(announced, door, exchange)
-        exchange.model = result.model
-        exchange.timings = result.timings
-        exchange.images = len(result.rows)
+        exchange.answered(result)
         return _reply(*render(result.model, request.id, request.outputs, result.rows), headers.get(b"accept-encoding"))
 
     def _limit(self, exchange: Exchange, json_length: int | None) -> int:

@@ -110,7 +110,11 @@ def _model_router(serving: Serving, path: str, find: Callable[..., Awaitable[Ser
 
     @router.get("/config", response_model=dict[str, Any])
     async def config(served: ServedModel = found) -> Response:
-        """The model's configuration, an `inference.ModelConfig`, as JSON."""
+        """The model's configuration, an `inference.ModelConfig`, as JSON.
+
+        Its parameter `preprocessing`, if it has one, is what the graph says that it does to an image, as
+        `topfive import` wrote it.
+        """
         return Response(orjson.dumps(descriptions.model_config(served)), media_type="application/json")
 
     return router

@@ -1,16 +1,18 @@
 """The page at `/`, for people: this module serves it with its scripts and styles, from memory.
 
-What lives here: how the page is served, and what a browser may do on it. What does not: the page itself
-(`service/topfive/http/static/page`), which calls `/v1/classify` as any client does.
+What lives here: how the page is served, what a browser may do on it, and the port of gRPC, which the page cannot know
+otherwise. What does not: the page itself (`service/topfive/http/static/page`), which calls `/v1/classify` as any client
+does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+import orjson
 from fastapi import APIRouter, HTTPException, Request, Response
 
 FOLDER: Final = Path(__file__).parent / "static" / "page"
@@ -43,8 +45,8 @@ _HEADERS: Final = {
 }
 
 
-def page_router() -> APIRouter:
-    """Routes `/` and `/static/page/…`."""
+def page_router(grpc_port: Callable[[], int | None]) -> APIRouter:
+    """Routes `/` and `/static/page/…`; `grpc_port`: the port on which gRPC is served, None if it is not."""
     files = {path.name: _File(path) for path in FOLDER.iterdir() if path.suffix in _MEDIA_TYPES}
     index = files.pop(INDEX)
     router = APIRouter(include_in_schema=False)
@@ -52,6 +54,12 @@ def page_router() -> APIRouter:
     @router.get("/")
     async def page(request: Request) -> Response:
         return index.answer(request)
+
+    @router.get("/static/page/service.json")
+    async def service() -> Response:
+        """What the page's examples of code need to know of this service."""
+        said = orjson.dumps({"grpc_port": grpc_port()})
+        return Response(said, headers={**_HEADERS, "Content-Type": "application/json"})
 
     @router.get("/static/page/{name}")
     async def part(name: str, request: Request) -> Response:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-_MEMBERSHIP: Final = "proc/self/cgroup"
+_MEMBERSHIP: Final = "proc/{process}/cgroup"
 _MOUNTS: Final = "proc/self/mountinfo"
 _DELETED: Final = " (deleted)"
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
@@ -29,13 +29,14 @@ class _Mount:
     version: int
 
 
-def folders_of(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
+def folders_of(controller: str, root: Path, *, process: str = "self") -> Iterator[tuple[int, Path]]:
     """The version and the folder of each group whose limits of `controller` (as `cpu`) hold for this process.
 
-    `root` is the folder that `proc` and the mounts are in. None where this is not Linux, or /proc is not mounted.
+    Or for another `process`, by its id, as this one sees the mounts. `root` is the folder that `proc` and the mounts
+    are in. None where this is not Linux, or /proc is not mounted.
     """
     try:
-        membership = (root / _MEMBERSHIP).read_text(encoding="utf-8", errors="surrogateescape")
+        membership = (root / _MEMBERSHIP.format(process=process)).read_text(encoding="utf-8", errors="surrogateescape")
         mounted = (root / _MOUNTS).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from topfive.batching.batcher import Batcher
+from topfive.ground.drift import CONFIDENCE, Baseline
 from topfive.ground.errors import BackendMismatch, BackendUnreachable, ConfigurationError, NotReady
 from topfive.ground.lifecycle import Lifecycle, State
 from topfive.ground.types import Fill
@@ -161,6 +162,8 @@ class LiveModels:
             logger.info("model '%s' version %d is served%s", unit.name, unit.version, computes)
             if isinstance(unit, BatchedUnit):
                 self._metrics.describe_model(unit.labels)
+        for name in self._metrics.drift.use({name: model.baseline for name, model in stored.items()}):
+            logger.info("model '%s' is watched for drift from %s", name, _told(stored[name].baseline))
         self._on_swap()
         # What is alive now stays alive for long, so the garbage collector need not visit it again. A unit that retires
         # later is freed by its last reference; units are in no reference cycles for that reason.
@@ -178,6 +181,11 @@ class LiveModels:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("model '%s' version %d could not be released", unit.name, unit.version, exc_info=error)
         self.publish()
+
+
+def _told(baseline: Baseline | None) -> str:
+    """A baseline in a log line; None stands for none."""
+    return "nothing" if baseline is None else f"a baseline of {baseline.images(CONFIDENCE)} images ({baseline.source})"
 
 
 async def _check_backend(unit: BatchedUnit) -> str | None:

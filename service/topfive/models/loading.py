@@ -23,6 +23,7 @@ from topfive.models.served import Models, ServedModel
 from topfive.models.wiring import classifies, served_versions, version_of_step
 from topfive.observe.metrics import Metrics, ModelMetrics
 from topfive.observe.statistics import Statistics
+from topfive.repository.graph_properties import PREPROCESSING, property_of
 from topfive.repository.model_config import ModelConfig, VersionPolicy
 from topfive.repository.precision import computes_in
 from topfive.repository.reading import Files, StoredModel
@@ -59,9 +60,10 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparingUnit(Unit):
-    """A model whose graph an ensemble runs on each image by itself."""
+    """A model whose graph an ensemble runs on each image by itself; `preprocessing`: what it says that it does."""
 
     graph: TriedPerImageGraph
+    preprocessing: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +150,8 @@ class Loader:
         except Exception as error:
             raise ConfigurationError(f"{path}: the graph fails at warm-up: {error}") from error
         await asyncio.to_thread(model.check_unchanged, version)
-        return PreparingUnit(model.config.name, version, fingerprint(model, version), graph)
+        preprocessing = await asyncio.to_thread(property_of, path, PREPROCESSING)
+        return PreparingUnit(model.config.name, version, fingerprint(model, version), graph, preprocessing)
 
     async def _batched(self, model: StoredModel, version: int) -> BatchedUnit:
         config = model.config
@@ -253,4 +256,5 @@ def _ensemble(model: StoredModel, unit: Unit, preparing: PreparingUnit, batched:
         statistics=unit.statistics,
         batched=batched,
         jpeg_short_side=preparing.fingerprint.config.jpeg_short_side,
+        preprocessing=preparing.preprocessing,
     )

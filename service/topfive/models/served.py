@@ -26,6 +26,7 @@ class ServedModel:
     ensemble. `image`: the spec that a decoded image must fit. `crop_shape`: the shape that the per-image graph makes of
     an image, if the batcher's slots may run that graph, else None. `queue_timeout_seconds`: 0 means none.
     `jpeg_short_side`: how short a side a JPEG may be decoded to; 0 means that all are decoded at full size.
+    `preprocessing`: the text with which the per-image graph says what it does to an image; empty if it does not.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ServedModel:
     statistics: Statistics
     batched: ServedModel | None
     jpeg_short_side: int = 0
+    preprocessing: str = ""
 
     def count(self, images: int, timings: Timings | None, total_seconds: float) -> None:
         """Count one request, also for the classifier of an ensemble; with `timings` None, as one that failed."""

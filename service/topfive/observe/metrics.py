@@ -1,8 +1,9 @@
-"""The Prometheus metrics; only the modules `observe.*metrics*` import Prometheus' client library.
+"""The Prometheus metrics; only this room's modules on metrics and drift import Prometheus' client library.
 
-What lives here: the definition of the metrics, but for those of trials (`observe.trial_metrics`), and their exposition.
-A request's times are also in its log line and its `Server-Timing` header. With several worker processes, the library
-keeps its values in files of a shared folder, and `exposition` adds up the processes.
+What lives here: the definition of all metrics but those of trials (`observe.trial_metrics`) and of drift
+(`observe.drift`), and their exposition. A request's times are also in its log line and its `Server-Timing` header. With
+several worker processes, the library keeps its values in files of a shared folder, and `exposition` adds up the
+processes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from topfive.ground.statuses import HTTP
 from topfive.ground.types import Fill, Timings
 from topfive.machine.usage import Usage
+from topfive.observe.drift import DriftMetrics
 from topfive.observe.metrics_files import add_to_the_dead, keep_room
 from topfive.observe.trial_metrics import TrialMetrics
 
@@ -47,6 +49,7 @@ class ModelMetrics:
         self._queue_bytes = metrics.queue_bytes.labels(model)
         self._slots_busy = metrics.slots_busy.labels(model)
         self._slots = metrics.slots.labels(model)
+        self.drift = metrics.drift.model(model)
 
     def publish_fill(self, fills: Sequence[Fill]) -> None:
         """Set the gauges of queue and slots to the sums over all batchers that serve a version of the model."""
@@ -184,6 +187,7 @@ class Metrics:
             "topfive_memory_limit_bytes",
             "Memory that all worker processes together may use, or the machine has.",
         )
+        self.drift = DriftMetrics(registry, keeps_series=shared_folder is not None)
         self._started = Gauge(
             "process_start_time_seconds",
             "Unix time at which the process began to load its models; of several processes, the latest.",

@@ -18,6 +18,7 @@ from topfive.ground.errors import Unsupported
 from topfive.ground.types import TensorSpec
 from topfive.models.served import ServedModel
 from topfive.observe.statistics import Duration, Statistics
+from topfive.repository.graph_properties import PREPROCESSING
 
 Object = dict[str, Any]
 
@@ -52,11 +53,24 @@ def model_metadata(model: ServedModel, versions: Iterable[int]) -> Object:
     }
 
 
+def config_message(model: ServedModel) -> Any:
+    """The model's `config.pbtxt` as an `inference.ModelConfig`, with its name.
+
+    If its graph says how it prepares images, that is added as the parameter `preprocessing`, as the graph says it.
+    """
+    message = type(model.config.message)()
+    message.CopyFrom(model.config.message)
+    message.name = model.name
+    if model.preprocessing:
+        message.parameters[PREPROCESSING].string_value = model.preprocessing
+    return message
+
+
 def model_config(model: ServedModel) -> Object:
-    """The model's `config.pbtxt` as JSON, with defaults; 64-bit numbers are JSON numbers, as in Triton."""
-    message = model.config.message
+    """`config_message` as JSON, with defaults; 64-bit numbers are JSON numbers, as in Triton."""
+    message = config_message(model)
     described = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    return {**_with_numbers(described, message), "name": model.name}
+    return _with_numbers(described, message)
 
 
 def model_statistics(models: Iterable[ServedModel], settings: Settings) -> Object:

@@ -1,18 +1,18 @@
 """Finds the precision in which a graph computes from its file, for operators who want to know what runs.
 
-An ONNX file is one protobuf message (onnx.proto). Only names, types and shapes are read; weights are skipped.
+Only names, types and shapes are read (`repository.onnx_fields`); weights are skipped.
 """
 
 from __future__ import annotations
 
 import mmap
 from collections import Counter
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import Final
 
 from topfive.repository.model_config import ModelConfig
+from topfive.repository.onnx_fields import BYTES, VARINT, Buffer, fields, messages, varint
 
 _MODEL_GRAPH: Final = 7
 _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
@@ -23,9 +23,6 @@ _NAMES: Final = {1: "FP32", 10: "FP16", 11: "FP64", 16: "BF16"}
 """The types that the weights of a float graph may have, by their number in `TensorProto.DataType`."""
 _QUANTISED: Final = ("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger")
 _SCALES: Final = ("QuantizeLinear", "DequantizeLinear")
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-
-Buffer = bytes | mmap.mmap
 
 
 def precision_of(path: Path) -> str:
@@ -63,8 +60,8 @@ def _precision(data: Buffer) -> str:
     weights: Counter[str] = Counter()
     if not _operators(data).isdisjoint(_QUANTISED):
         return "INT8"
-    for start, end in _messages(data, 0, len(data), _MODEL_GRAPH):
-        for tensor in _messages(data, start, end, _GRAPH_INITIALIZER):
+    for start, end in messages(data, 0, len(data), _MODEL_GRAPH):
+        for tensor in messages(data, start, end, _GRAPH_INITIALIZER):
             kind, size = _tensor(data, *tensor)
             weights[_NAMES.get(kind, "")] += size
     del weights[""]
@@ -75,61 +72,23 @@ def _operators(data: Buffer) -> set[str]:
     """The types of the graph's nodes."""
     return {
         data[first:last].decode("ascii", "replace")
-        for start, end in _messages(data, 0, len(data), _MODEL_GRAPH)
-        for node in _messages(data, start, end, _GRAPH_NODE)
-        for first, last in _messages(data, *node, _NODE_OP_TYPE)
+        for start, end in messages(data, 0, len(data), _MODEL_GRAPH)
+        for node in messages(data, start, end, _GRAPH_NODE)
+        for first, last in messages(data, *node, _NODE_OP_TYPE)
     }
 
 
 def _tensor(data: Buffer, start: int, end: int) -> tuple[int, int]:
     """The number that stands for a tensor's type, and the number of its elements."""
     kind, dims = 0, []
-    for field, wire, value, after in _fields(data, start, end):
-        if field == _TENSOR_TYPE and wire == _VARINT:
+    for field, wire, value, after in fields(data, start, end):
+        if field == _TENSOR_TYPE and wire == VARINT:
             kind = value
-        elif field == _TENSOR_DIMS and wire == _VARINT:
+        elif field == _TENSOR_DIMS and wire == VARINT:
             dims.append(value)
-        elif field == _TENSOR_DIMS and wire == _BYTES:  # packed
+        elif field == _TENSOR_DIMS and wire == BYTES:  # packed
             at = value
             while at < after:
-                dim, at = _varint(data, at)
+                dim, at = varint(data, at)
                 dims.append(dim)
     return kind, prod(dims)
-
-
-def _messages(data: Buffer, start: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
-    """Where each value of the field `wanted` begins and ends."""
-    for field, wire, value, after in _fields(data, start, end):
-        if field == wanted and wire == _BYTES:
-            yield value, after
-
-
-def _fields(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """For each field its number, its wire type, its value or where that begins, and where it ends."""
-    while start < end:
-        tag, start = _varint(data, start)
-        value, wire = start, tag & 7
-        if wire == _VARINT:
-            value, start = _varint(data, start)
-        elif wire == _BYTES:
-            length, value = _varint(data, start)
-            start = value + length
-        elif wire in (_FIXED64, _FIXED32):
-            start += 8 if wire == _FIXED64 else 4
-        else:
-            raise ValueError(f"there is no wire type {wire}")
-        if start > end:
-            raise ValueError("a field ends after its message")
-        yield tag >> 3, wire, value, start
-
-
-def _varint(data: Buffer, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 70:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise ValueError("a number is longer than 64 bits")

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from topfive.ground.drift import Baseline
 from topfive.ground.errors import ConfigurationError, UnknownModel
+from topfive.repository.baseline import BASELINE, read_baseline
 from topfive.repository.config_text import read_config
 from topfive.repository.entries import Entries, LeftOut, read_entries, reason_of, shown
 from topfive.repository.file_contents import Contents
@@ -31,7 +33,7 @@ from topfive.repository.misplaced import (
 )
 from topfive.repository.model_config import ModelConfig, parse_model_config
 
-_EXPECTED: Final = frozenset({CONFIG, "labels.txt", "SHA256SUMS"})
+_EXPECTED: Final = frozenset({CONFIG, BASELINE, "labels.txt", "SHA256SUMS"})
 """Files that belong beside the models or the versions; they are not logged as left out."""
 
 _BESIDE_VERSIONS: Final = f"it is neither {CONFIG} nor the folder of a version"
@@ -49,7 +51,8 @@ class StoredModel:
 
     `text` is its config.pbtxt; `graphs`, by version, is which graph is served; `files`, by version, are its graphs and
     all files beside them (a graph may keep its weights there), as they were at the reading. Two stored models that are
-    equal serve the same. An ensemble has no files, and needs no version folder.
+    equal serve the same. An ensemble has no files, and needs no version folder. `baseline`: what its images and answers
+    are usually like, if it is known; nothing is served otherwise for it.
     """
 
     config: ModelConfig
@@ -59,6 +62,7 @@ class StoredModel:
     graphs: Mapping[int, ChosenGraph]
     files: Mapping[int, Files]
     contents: Contents = field(repr=False, compare=False)
+    baseline: Baseline | None = None
 
     def graph_path(self, version: int) -> Path:
         """The path of the graph of `version` that is served, or would be, in floating point, if the version were."""
@@ -207,7 +211,18 @@ class Repository:
         files = {version: self._files_of(folder, version, config) for version in versions}
         _check_int8_is_there(folder, present, config)
         graphs = {version: self._choice.choose(config, [name for name, *_ in files[version]]) for version in versions}
-        return StoredModel(config, folder, versions, text, graphs, files, self._contents)
+        baseline = self._baseline(folder, entries)
+        return StoredModel(config, folder, versions, text, graphs, files, self._contents, baseline)
+
+    def _baseline(self, folder: Path, entries: Entries) -> Baseline | None:
+        """The model's baseline. One that cannot be read is left out: no request is worth less without it."""
+        if BASELINE not in entries.files:
+            return None
+        try:
+            return read_baseline(folder / BASELINE)
+        except ConfigurationError as error:
+            self._leftovers.add(folder / BASELINE, LeftOut(str(error), suspect=True))
+            return None
 
     def _files_of(self, folder: Path, version: int, config: ModelConfig) -> Files:
         if config.steps:

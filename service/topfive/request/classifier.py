@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeVar
 from topfive.backends.base import Row
 from topfive.batching.batch import Payload
 from topfive.ground.clock import Clock
+from topfive.ground.drift import Sent
 from topfive.ground.errors import ClientDisconnected, MalformedRequest
 from topfive.ground.types import Timings
 from topfive.machine.workers import WorkerPool
@@ -111,13 +112,14 @@ class Announced:
 class Classification:
     """The answer to one request: the outputs of each image, in the request's order, and the model that gave them.
 
-    `payloads`: what the model's batcher got of each image.
+    `sent`: the images, in the same order, as the client sent them. `payloads`: what the model's batcher got of each.
     """
 
     model: ServedModel
     rows: Sequence[Row]
     timings: Timings
-    payloads: Sequence[Payload] = ()
+    sent: Sequence[Sent]
+    payloads: Sequence[Payload]
 
 
 class Classifier:
@@ -186,4 +188,5 @@ class Classifier:
             queue_seconds=prepared.wait_seconds + max(outcome.queue_seconds for outcome in outcomes),
             inference_seconds=max(outcome.inference_seconds for outcome in outcomes),
         )
-        return Classification(model, [outcome.row for outcome in outcomes], timings, prepared.payloads)
+        rows = [outcome.row for outcome in outcomes]
+        return Classification(model, rows, timings, prepared.sent, prepared.payloads)

@@ -29,7 +29,7 @@ from topfive.request.classifier import Asked, Classification
 from topfive.request.sources import EncodedImages
 from topfive.rollout.comparison import Labelled, first_of
 from topfive.rollout.local import nbytes_of
-from topfive.rollout.targets import Load, NotAnswered
+from topfive.rollout.targets import COPIED, Load, NotAnswered
 
 _CONNECTIONS: Final = 4
 _MAX_ANSWER_BYTES: Final = 1 << 20
@@ -117,7 +117,7 @@ class _Line:
         assert parts.hostname is not None
         self._query = parts.query
         self._path = parts.path.rstrip("/").removesuffix(_PATH) + _PATH
-        self._headers = {"Content-Type": "application/octet-stream", "User-Agent": f"topfive-shadow/{__version__}"}
+        self._headers = {"Content-Type": "application/octet-stream", COPIED: f"topfive/{__version__}"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         if parts.scheme == "https":

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from topfive.ground.types import Timings
 from topfive.request.classifier import Asked, Classification
 from topfive.rollout.comparison import Labelled
+
+COPIED: Final = "x-topfive-copy"
+"""A header of what a shadow is sent: it is copied no further, so that services make no circle."""
 
 
 class NotAnswered(Exception):

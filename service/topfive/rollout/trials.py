@@ -23,6 +23,7 @@ from topfive.request.classifier import Announced, Asked, Classification, Classif
 from topfive.rollout.canary import CANARY, LIVE, Canary
 from topfive.rollout.idle import Idle
 from topfive.rollout.shadow import Shadow
+from topfive.rollout.targets import COPIED
 
 logger = logging.getLogger("topfive")
 
@@ -163,7 +164,8 @@ class Trials:
 
     def _copy(self, shadow: Shadow, asked: Asked, result: Classification, asker: Asker) -> None:
         try:
-            shadow.saw(asked, result, asker.request_id)
+            if asker.header(COPIED) is None:
+                shadow.saw(asked, result, asker.request_id)
         except Exception as error:  # the request has its answer: a defect here must not take it away
             logger.error("request %s could not be copied to the shadow", asker.request_id, exc_info=error)
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from topfive.backends.rows import first_of
 from topfive.ground.client_addresses import UNKNOWN, ClientAddresses
 from topfive.ground.errors import TopfiveError
 from topfive.ground.statuses import http_status
@@ -19,6 +20,7 @@ from topfive.models.served import ServedModel
 from topfive.observe.logs import RequestLog
 from topfive.observe.metrics import Metrics
 from topfive.observe.trace_context import TraceContext
+from topfive.request.classifier import Classification
 
 logger = logging.getLogger("topfive")
 
@@ -34,7 +36,19 @@ class Report:
     `started`, and `received`, when the body was whole, are monotonic seconds of the service's clock.
     """
 
-    __slots__ = ("arm", "error", "images", "model", "nbytes", "received", "request_id", "started", "timings", "trace")
+    __slots__ = (
+        "arm",
+        "error",
+        "images",
+        "model",
+        "nbytes",
+        "received",
+        "request_id",
+        "result",
+        "started",
+        "timings",
+        "trace",
+    )
 
     def __init__(self, given_id: bytes | None, trace: TraceContext | None = None, *, started: float = 0.0) -> None:
         self.request_id = request_id_of(given_id)
@@ -47,6 +61,14 @@ class Report:
         self.images = 0
         self.nbytes = 0
         self.timings: Timings | None = None
+        self.result: Classification | None = None
+
+    def answered(self, result: Classification) -> None:
+        """The request has this result; its model may be another than was asked first (`rollout.trials`)."""
+        self.result = result
+        self.model = result.model
+        self.images = len(result.rows)
+        self.timings = result.timings
 
     def header(self, name: str) -> bytes | None:
         """The value of the header `name` (lower case), None if the request has none."""
@@ -121,6 +143,9 @@ class Reporter:
             model.count(report.images, report.timings, total_seconds)
             if report.timings is not None:
                 model.metrics.answered(report.images, report.timings)
+            if report.result is not None:
+                for row, sent in zip(report.result.rows, report.result.sent, strict=True):
+                    model.metrics.drift.count(*first_of(row), sent)
         name = "" if model is None else model.name
         self._metrics.observe_request(self._route, name, status, total_seconds)
         span = report.trace if self._record is None else self._record(report, status, total_seconds)

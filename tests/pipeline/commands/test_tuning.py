@@ -22,10 +22,9 @@ from topfive_pipeline.experiments.tracking import Tracker
 from topfive_pipeline.proof.served import Served
 from topfive_pipeline.tuning import engines, plan, servers, tuner, turns
 from topfive_pipeline.tuning.choosing import Candidate
-from topfive_pipeline.tuning.load import Capacity
-from topfive_pipeline.tuning.objective import Probe
 from topfive_pipeline.tuning.rounds import Asked
 from topfive_pipeline.tuning.servers import Running
+from topfive_pipeline.under_load.load import Capacity, Probe
 
 TEXT: Final = "# Ours.\n" + CLASSIFIER_CONFIG
 ASKED: Final = ("tiny", "--cores", "2", "--image", "4x6")

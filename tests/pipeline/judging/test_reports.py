@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.judging import page, reports
+from topfive_pipeline.judging import documents
+from topfive_pipeline.judging.documents import check_can_draw
 from topfive_pipeline.judging.judge import Judgement
-from topfive_pipeline.judging.markdown import escaped, render
+from topfive_pipeline.judging.markdown import escaped
 from topfive_pipeline.judging.plots import drawn
-from topfive_pipeline.judging.reports import check_can_draw, write
+from topfive_pipeline.judging.reports import told, write
 
 
 class Balanced(HTMLParser):
@@ -38,18 +39,18 @@ def test_it_is_three_files(judgement: Judgement, tmp_path: Path) -> None:
     written = write(judgement, tmp_path / "a" / "report")
     assert [path.name for path in written] == ["judgement.json", "report.md", "report.html"]
     assert json.loads(written[0].read_text(encoding="utf-8"))["photos"] == 60
-    assert written[1].read_text(encoding="utf-8") == render(judgement)
+    assert written[1].read_text(encoding="utf-8") == told(judgement, {}).as_markdown()
 
 
 def test_markdown_has_every_table(judgement: Judgement) -> None:
-    text = render(judgement)
+    text = told(judgement, {}).as_markdown()
     assert text.startswith("# Models judged\n\npets:2, pets:3 against pets:1, on 60 photos\n\n## What remains\n")
     assert "| pets | top-1, % | 95 % | top-5, % | 95 % | loss |\n|---|---:|---:|---:|---:|---:|\n| version 1 |" in text
     assert "largest \\|Δp\\|" in text
 
 
 def test_the_page_is_whole_and_fetches_nothing(judgement: Judgement) -> None:
-    text = page.render(judgement)
+    text = told(judgement, drawn(judgement)).as_html()
     parser = Balanced()
     parser.feed(text)
     assert parser.open == []
@@ -62,7 +63,7 @@ def test_the_page_is_whole_and_fetches_nothing(judgement: Judgement) -> None:
 
 
 def test_the_page_follows_dark_mode_and_its_plots_too(judgement: Judgement) -> None:
-    text = page.render(judgement)
+    text = told(judgement, drawn(judgement)).as_html()
     assert "prefers-color-scheme: dark" in text
     plots = drawn(judgement)
     assert [*plots] == ["accuracy", "difference", "speed"]
@@ -74,8 +75,8 @@ def test_the_page_follows_dark_mode_and_its_plots_too(judgement: Judgement) -> N
 def test_names_are_text(judgement: Judgement) -> None:
     models = (replace(judgement.models[0], title="<b>|x*:1"), *judgement.models[1:])
     named = replace(judgement, models=models)
-    assert "<b>" not in page.render(named)
-    assert "&lt;b&gt;|x*:1" in page.render(named)
+    assert "<b>" not in told(named, {}).as_html()
+    assert "&lt;b&gt;|x*:1" in told(named, {}).as_html()
     assert escaped("<b>|x*_[1]") == r"\<b>\|x\*\_\[1\]"
 
 
@@ -92,6 +93,6 @@ def test_a_folder_that_cannot_be_written_is_named(judgement: Judgement, tmp_path
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     check_can_draw()
-    monkeypatch.setattr(reports, "find_spec", lambda _: None)
+    monkeypatch.setattr(documents, "find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"needs the extra `optimise`: pip install 'topfive\[optimise\]'"):
         check_can_draw()

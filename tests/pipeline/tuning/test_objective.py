@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.tuning.objective import Limit, Objective, Probe, parsed
+from topfive_pipeline.tuning.objective import Limit, Objective, parsed
+from topfive_pipeline.under_load.load import Probe
 
 
 def test_limits_are_read_in_all_their_spellings() -> None:

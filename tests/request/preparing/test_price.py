@@ -69,6 +69,13 @@ def test_a_jpeg_that_is_decoded_smaller_is_cheaper_in_time_and_memory(decoder: D
     assert decoder.decode(body, short_side=512).shape == (1, 750, 1000, 3)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_bytes_tell_what_was_sent(kind: str) -> None:
+    found = price(encode(Image.new("RGB", (40, 30)), kind))
+    assert found.form == {"HEIF": "heic"}.get(kind, kind.lower())
+    assert found.pixels == (1200 if kind == "JPEG" else 0)
+
+
 def test_raw_pixels_have_only_to_be_resized() -> None:
     assert not raw_price(1_000_000).is_dear
     assert raw_price(12_000_000).is_dear

@@ -36,6 +36,11 @@ class Format:
         """Whether images of this format are decoded."""
         return self.pillow is not None
 
+    @property
+    def short(self) -> str:
+        """The name of a served format in one word, as metrics have it."""
+        return (self.media_type or "").removeprefix("image/")
+
 
 JPEG: Final = Format("a JPEG", "JPEG", "image/jpeg")
 PNG: Final = Format("a PNG", "PNG", "image/png")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from topfive.batching.batch import Payload, Unprepared
 from topfive.ground.clock import Clock
+from topfive.ground.drift import RAW, Sent
 from topfive.ground.errors import (
     DeadlineExceeded,
     MalformedRequest,
@@ -39,9 +40,10 @@ this saves two changes of thread and never prepares an expired image."""
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Payloads for the batcher, and the seconds that they waited and that decoding and resizing took."""
+    """Payloads for the batcher, their images as they were sent, and the seconds of waiting, decoding and resizing."""
 
     payloads: Sequence[Payload]
+    sent: Sequence[Sent]
     wait_seconds: float = 0.0
     decode_seconds: float = 0.0
     resize_seconds: float = 0.0
@@ -87,7 +89,7 @@ class Payloads:
 
         def start(price: Price, read: Callable[[Decode], NDArray[np.uint8]]) -> asyncio.Future[Prepared]:
             def call(decode: Decode) -> Prepared:
-                return self._prepare_now(model, partial(read, decode), deadline, began, alone=alone)
+                return self._prepare_now(model, partial(read, decode), deadline, began, price=price, alone=alone)
 
             return self._preparation.run(price, call, deadline=deadline, abandoned=abandoned)
 
@@ -97,7 +99,8 @@ class Payloads:
             if model.per_image is None or not model.per_image.blocking or model.crop_shape is None:
                 return self._prepare_now(model, partial(view_raw, body, source), deadline, began)
             images = view_raw(body, source)
-            return Prepared([Unprepared(image, model.per_image, model.crop_shape) for image in images])
+            payloads = [Unprepared(image, model.per_image, model.crop_shape) for image in images]
+            return Prepared(payloads, [Sent(RAW, source.height * source.width)] * source.count)
         files = body if isinstance(source, EncodedImages) else [body]
         running = [start(price, partial(_decoded, file)) for file, price in zip(files, prices, strict=True)]
         if not isinstance(source, EncodedImages):
@@ -120,13 +123,14 @@ class Payloads:
                 if not future.cancel() and not future.cancelled():  # a job that no thread has begun does not run
                     future.exception()  # retrieved, so that asyncio does not log it as unreported
         payloads = [payload for each in prepared for payload in each.payloads]
+        sent = [image for each in prepared for image in each.sent]
         passed = self._clock.now() - began
         decoding = sum(each.decode_seconds for each in prepared)
         resizing = sum(each.resize_seconds for each in prepared)
         share = min(1.0, passed / (decoding + resizing)) if decoding + resizing else 0.0
         # Several threads work at once, so their times add up to more than has passed; they are scaled down to that.
         wait = passed - share * (decoding + resizing)
-        return Prepared(payloads, max(0.0, wait), share * decoding, share * resizing)
+        return Prepared(payloads, sent, max(0.0, wait), share * decoding, share * resizing)
 
     def _prepare_now(
         self,
@@ -135,6 +139,7 @@ class Payloads:
         deadline: float,
         queued: float,
         *,
+        price: Price | None = None,
         alone: bool = False,
     ) -> Prepared:
         """Decode by `read`, and resize, if `alone` on all cores; may run on a worker thread."""
@@ -142,11 +147,14 @@ class Payloads:
         if started >= deadline:
             raise DeadlineExceeded("the deadline passed before decoding; allow more time or send less load")
         images = read()
-        check_size(model, *images.shape[1:3])
+        count, height, width, _ = images.shape
+        check_size(model, height, width)
+        form, pixels = (RAW, 0) if price is None else (price.form, price.pixels)
+        sent = [Sent(form, pixels or height * width)] * count  # a JPEG may be decoded smaller than it was sent
         decoded = self._clock.now()
         if model.per_image is not None:
             images = model.per_image(images, alone=alone)
-        return Prepared(list(images), started - queued, decoded - started, self._clock.now() - decoded)
+        return Prepared(list(images), sent, started - queued, decoded - started, self._clock.now() - decoded)
 
 
 def _decoded(file: Buffer, decode: Decode) -> NDArray[np.uint8]:

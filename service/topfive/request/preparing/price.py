@@ -10,9 +10,10 @@ follows. A price decides which job goes first and where it is decoded, so no pri
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from topfive.ground.drift import RAW
 from topfive.ground.errors import TopfiveError
 from topfive.images.files.formats import AVIF, BMP, GIF, HEIC, JPEG, PNG, SNIFFED_BYTES, TIFF, WEBP, Format, sniff
 from topfive.images.files.headers import is_run_length, webp_size
@@ -29,7 +30,6 @@ _RESIZE_BYTES: Final = 5
 """Bytes per pixel that the per-image graph takes."""
 _FILE_COPIES: Final = 3
 """How many copies of the file there are while it is decoded."""
-_RAW: Final = "raw"
 _PROGRESSIVE: Final = "progressive JPEG"
 _RUN_LENGTH: Final = "run-length BMP"
 
@@ -43,7 +43,7 @@ class _Cost(NamedTuple):
 
 
 _COSTS: Final = {
-    _RAW: _Cost(0.0, 0.0, 0),
+    RAW: _Cost(0.0, 0.0, 0),
     JPEG.name: _Cost(2.5e-9, 8e-9, 8),
     _PROGRESSIVE: _Cost(5e-9, 35e-9, 14),
     PNG.name: _Cost(30e-9, 10e-9, 9),
@@ -67,7 +67,9 @@ class Price:
     """What one image may cost: `seconds` of one core, and `nbytes` of memory while it is prepared.
 
     `is_dear`: whether it costs too much for the light lane. `head`: the head of a JPEG, if it was read. `short_side`:
-    the least short side at which a JPEG may be decoded smaller, 0 for never.
+    the least short side at which a JPEG may be decoded smaller, 0 for never. `form`, `pixels`: what the image is,
+    not what it costs: its format, one of `FORMAT_NAMES`, and the size of a JPEG, whose pixels may be decoded to fewer;
+    0 if its first bytes do not tell it, and of all else, which is decoded as it is.
     """
 
     kind: str
@@ -76,6 +78,8 @@ class Price:
     is_dear: bool
     head: JpegHead | None = field(default=None, repr=False, compare=False)
     short_side: int = 0
+    form: str = field(default=RAW, compare=False)
+    pixels: int = field(default=0, compare=False)
 
 
 _FREE: Final = Price("none", 0.0, 0, is_dear=False)
@@ -84,7 +88,7 @@ _FREE: Final = Price("none", 0.0, 0, is_dear=False)
 def raw_price(pixels: int) -> Price:
     """The price of raw pixels, which only have to be resized."""
     seconds = pixels * _RESIZE
-    return Price(_RAW, seconds, pixels * _RESIZE_BYTES, is_dear=seconds > _DEAR_SECONDS)
+    return Price(RAW, seconds, pixels * _RESIZE_BYTES, is_dear=seconds > _DEAR_SECONDS)
 
 
 def price_of(body: Buffer, limits: ImageLimits, *, short_side: int = 0) -> Price:
@@ -105,7 +109,7 @@ def price_of(body: Buffer, limits: ImageLimits, *, short_side: int = 0) -> Price
             name, size = (_RUN_LENGTH if kind is BMP and is_run_length(body) else name), _size(body, kind)
     except TopfiveError:  # the file is damaged, or the size lies further back
         if len(body) <= _LOOKED_AT:
-            return _FREE
+            return replace(_FREE, form=kind.short)
         name = _PROGRESSIVE if kind is JPEG else name
     pixels = limits.max_pixels if size is None else min(size[0] * size[1], limits.max_pixels)
     cost = _COSTS[name]
@@ -114,7 +118,8 @@ def price_of(body: Buffer, limits: ImageLimits, *, short_side: int = 0) -> Price
     seconds = pixels * (cost.pixel * side + _RESIZE * side**2) + len(body) * cost.byte
     nbytes = int(pixels * (max(cost.peak, made) - made * (1 - side**2))) + _FILE_COPIES * len(body)
     is_dear = seconds > _DEAR_SECONDS or kind in _MAY_LIE
-    return Price(name, seconds, nbytes, is_dear=is_dear, head=head, short_side=short_side)
+    sent = 0 if head is None else head.height * head.width
+    return Price(name, seconds, nbytes, is_dear=is_dear, head=head, short_side=short_side, form=kind.short, pixels=sent)
 
 
 def _size(body: Buffer, kind: Format) -> tuple[int, int] | None:

@@ -9,26 +9,28 @@ export function address(path, query = {}) {
   return url.href;
 }
 
-export function classifyAddress(model) {
-  return address("v1/classify", { model });
+/** Where to ask; a `target` is a model, in a version, and empty parts leave the choice to the service. */
+export function classifyAddress({ model, version }) {
+  return address("v1/classify", { model, version });
 }
 
 /** An answer that is no success, in the API's own words; or that none came, with status 0. */
 export class Refusal extends Error {
-  constructor(message, { status, code, retryAfterSeconds }) {
+  constructor(message, { status, code, retryAfterSeconds = null, requestId = null }) {
     super(message);
     this.status = status;
     this.code = code;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.requestId = requestId;
   }
 }
 
 /** The API's answer for a photo (a File), where the time went, and how long it took as seen from here. */
-export async function classify(photo, { model, key, signal }) {
+export async function classify(photo, { target, key, signal }) {
   await checkReadable(photo);
   const started = performance.now();
   // A type that the browser does not know is left empty: the API says which ones it takes.
-  const response = await ask(classifyAddress(model), { method: "POST", body: photo, key, signal });
+  const response = await ask(classifyAddress(target), { method: "POST", body: photo, key, signal });
   const answer = await response.json();
   return {
     answer,
@@ -38,11 +40,23 @@ export async function classify(photo, { model, key, signal }) {
   };
 }
 
-/** The photo that comes with the page, as a File. */
-export async function sample({ signal }) {
-  const response = await ask(address("static/page/coffee.jpg"), { signal });
+/** A photo that comes with the page, as a File. */
+export async function example(name, { signal }) {
+  const response = await ask(address(`static/page/${name}`), { signal });
   const blob = await response.blob();
-  return new File([blob], "coffee.jpg", { type: blob.type });
+  return new File([blob], name, { type: blob.type });
+}
+
+/** The port on which the service takes gRPC; null if it does not. */
+export async function grpcPort() {
+  const response = await ask(address("static/page/service.json"), {});
+  return (await response.json()).grpc_port;
+}
+
+/** The configuration of a model in a version. */
+export async function configOf({ model, version }, { key }) {
+  const path = `v2/models/${encodeURIComponent(model)}/versions/${encodeURIComponent(version)}/config`;
+  return (await ask(address(path), { key })).json();
 }
 
 /** To `fetch`, a file that cannot be read and a service that cannot be reached are the same error. */
@@ -50,14 +64,15 @@ async function checkReadable(photo) {
   try {
     await photo.slice(0, 1).arrayBuffer();
   } catch (error) {
-    throw new Refusal(`${photo.name} cannot be read. Is it a folder, or was it moved?`, { code: error.name });
+    throw new Refusal(`${photo.name} cannot be read: ${error.name}`, { status: 0, code: "unreadable" });
   }
 }
 
-/** The names of the models that a photo can be sent to: those that run, less those that only are steps of others. */
-export async function choosableModels({ key, known }) {
-  const index = await ask(address("v2/repository/index"), { method: "POST", body: '{"ready": true}', key });
-  const left = new Set((await index.json()).map((entry) => entry.name));
+/** The targets that a photo can be sent to: models that run, in each version, less those that only are steps of others. */
+export async function choosableTargets({ key, known }) {
+  const response = await ask(address("v2/repository/index"), { method: "POST", body: '{"ready": true}', key });
+  const index = await response.json();
+  const left = new Set(index.map((entry) => entry.name));
   const choosable = new Set();
   // The one that is known first: where it is an ensemble, its steps need not be asked.
   for (const name of [...(left.has(known) ? [known] : []), ...left]) {
@@ -70,7 +85,10 @@ export async function choosableModels({ key, known }) {
       choosable.delete(step);
     }
   }
-  return [...choosable].sort();
+  return index
+    .filter(({ name }) => choosable.has(name))
+    .map(({ name, version }) => ({ model: name, version }))
+    .sort((one, other) => (one.model < other.model ? -1 : one.model > other.model ? 1 : Number(one.version) - Number(other.version)));
 }
 
 /** The steps of the model `name`; null for one that cannot be asked by itself. */
@@ -91,10 +109,7 @@ async function ask(url, { key, ...options }) {
     response = await fetch(url, { ...options, headers, redirect: "error" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal(`Nothing answers at ${new URL(url).origin}. Is the service running, and this machine on its network?`, {
-      status: 0,
-      code: "no answer",
-    });
+    throw new Refusal(`Nothing answers at ${new URL(url).origin}.`, { status: 0, code: "no_answer" });
   }
   if (!response.ok) throw await refusal(response);
   return response;
@@ -109,6 +124,7 @@ async function refusal(response) {
     status: response.status,
     code: code ?? "unexplained",
     retryAfterSeconds: Number.isNaN(retryAfter) ? null : retryAfter,
+    requestId: response.headers.get("X-Request-Id"),
   });
 }
 

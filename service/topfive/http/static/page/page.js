@@ -1,24 +1,27 @@
-// What a person can do on this page, and the one thing it remembers: the photo that is shown.
+// What a person can do on this page, and what it remembers: the photo that is shown, or the several that were chosen.
 //
-// Every way in (choose, drop, paste, camera, sample) ends in `show`. What was asked before is given up there, so an old
-// answer can never come to stand beside a new photo.
+// Every way in (choose, drop, paste, camera, example) ends in `show` or `showMany`. What was asked before is given up
+// there, so an old answer can never come to stand beside a new photo.
 
-import { Refusal, choosableModels, classify, classifyAddress, sample } from "./api.js";
-import { Camera, hasCamera, whyNoCamera } from "./camera.js";
-import { curlCommand } from "./curl.js";
+import { Refusal, classify, classifyAddress, example } from "./api.js";
+import { answerOf } from "./asking.js";
+import { hideBeside, showBeside, tellBeside } from "./beside.js";
+import { drawCrop, rulesOf } from "./crop.js";
 import { recallKey, storeKey } from "./key.js";
-import { sentence, showAnswer, showCaption, showCommand, showModels, showRefusal, showShape, showWaiting } from "./view.js";
+import { MOST_PHOTOS, askMany, concernsAll, hideMany } from "./many.js";
+import { showPrograms } from "./programs.js";
+import { inWords } from "./refusals.js";
+import { besideTarget, chosenTarget, knownConfig, offerTargets } from "./targets.js";
+import { sentence, showAnswer, showCaption, showRefusal, showShape, showWaiting, tellRemade } from "./view.js";
+import { leaveCamera, listen, notice } from "./ways.js";
 
 const element = (id) => document.getElementById(id);
 const frame = element("frame");
-const camera = new Camera(element("preview"));
 
-let photo = null; // { file, url, isOnDisk }
+let photo = null; // { file, url, isOnDisk }; once it was made anew, also { sent, sentUrl }
+let answered = null; // { model, version, input, rules } of the last answer
 let asking = new AbortController();
-let modelsKnown = false;
-let retry = ask; // what failed
-
-// From a photo to its answer
+let repeat = null; // what was asked last
 
 /** Give up what was asked before; a signal for what is asked now. */
 function instead() {
@@ -27,10 +30,19 @@ function instead() {
   return asking.signal;
 }
 
+function say(text) {
+  element("said").textContent = text;
+}
+
+// One photo
+
 function show(file, { isOnDisk }) {
   leaveCamera();
-  if (photo) URL.revokeObjectURL(photo.url);
+  notice("");
+  forget();
   photo = { file, isOnDisk, url: URL.createObjectURL(file) };
+  drawCrop(null);
+  delete element("main").dataset.view;
   frame.dataset.state = "photo";
   element("photo").src = photo.url;
   element("photo").alt = `The photo ${file.name}`;
@@ -38,161 +50,165 @@ function show(file, { isOnDisk }) {
   ask();
 }
 
+/** Let go of the photo that was shown. */
+function forget() {
+  if (photo) URL.revokeObjectURL(photo.url);
+  if (photo?.sent) URL.revokeObjectURL(photo.sentUrl);
+  photo = null;
+}
+
 async function ask() {
   const signal = instead();
+  repeat = ask;
   frame.dataset.busy = "true";
   showWaiting("busy");
-  tellCommand();
+  hideBeside();
+  tellPrograms();
   say(`Classifying ${photo.file.name}`);
+  const options = { target: chosenTarget(), key: recallKey(), signal };
   try {
-    const result = await classify(photo.file, { model: element("model").value, key: recallKey(), signal });
+    const result = await answerOf(photo.file, options);
     if (signal.aborted) return;
     showAnswer(result);
+    if (result.remade) remember(result.remade);
     say(sentence(result.answer));
-    if (!modelsKnown) offerModels(result.answer.model);
+    await Promise.all([askBeside(result, options), learn(result.answer, signal)]);
   } catch (error) {
-    if (!signal.aborted) refused(error, { again: ask });
+    if (!signal.aborted) refused(error);
   } finally {
     if (!signal.aborted) delete frame.dataset.busy;
   }
 }
 
-function refused(error, { again }) {
-  retry = again;
+/** Tell that the photo was made anew; the code on the page is for what was made. */
+function remember(remade) {
+  if (!photo.sent) Object.assign(photo, { sent: remade.file, sentUrl: URL.createObjectURL(remade.file) });
+  tellRemade(photo.file, remade);
+}
+
+/** Ask the second target for the same photo, if one is chosen. */
+async function askBeside({ answer, remade }, options) {
+  const target = besideTarget();
+  if (target === null) return;
+  tellBeside("Asking the other one…");
+  try {
+    const other = await classify(remade?.file ?? photo.file, { ...options, target });
+    if (!options.signal.aborted) showBeside([answer, other.answer]);
+  } catch (error) {
+    if (options.signal.aborted) return;
+    if (!(error instanceof Refusal)) throw error;
+    tellBeside(`The other one gives no answer: ${inWords(error).said}`);
+  }
+}
+
+/** Learn of the model that has answered what it sees of a photo, and which others there are. */
+async function learn({ model, version }, signal) {
+  offerTargets({ model, version });
+  const config = await knownConfig({ model, version });
+  if (signal.aborted) return;
+  answered = { model, version, input: config?.input?.[0]?.name ?? "image", rules: config ? rulesOf(config) : null };
+  drawCrop(answered.rules);
+  tellPrograms();
+}
+
+function refused(error) {
   delete frame.dataset.busy;
   say("");
+  drawCrop(null);
   if (!(error instanceof Refusal)) {
-    showRefusal({ message: `This page cannot make sense of the answer: ${error.message}` });
+    showRefusal({ message: `This page cannot make sense of the answer: ${error.message}`, code: "unexplained" });
     throw error;
   }
   showRefusal(error);
   if (error.status === 401) {
     storeKey("");
-    tellCommand();
+    tellPrograms();
     element("key").focus();
   }
-  if (error.code === "unknown_model") offerModels(null);
+  if (error.code === "unknown_model") offerTargets(null);
 }
 
-/** Tell what this page itself could not do. */
-function complain(message) {
-  instead();
+function tellPrograms() {
+  const { name, type } = photo?.sent ?? photo?.file ?? { name: "photo.jpg", type: "image/jpeg" };
+  const url = photo?.sent ? photo.sentUrl : photo?.url;
+  const chosen = chosenTarget();
+  showPrograms({
+    photo: { name, type },
+    url: classifyAddress(chosen),
+    target: chosen.model ? chosen : { model: answered?.model ?? "", version: "" },
+    input: answered?.input,
+    withKey: Boolean(recallKey()) || !element("key-form").hidden,
+    saved: photo && (photo.sent || !photo.isOnDisk) ? { name, url } : null,
+  });
+}
+
+// Several photos
+
+async function showMany(files) {
+  leaveCamera();
+  notice(files.length > MOST_PHOTOS ? `Of ${files.length} photos the first ${MOST_PHOTOS} are asked about.` : "");
+  const signal = instead();
+  const some = files.slice(0, MOST_PHOTOS);
+  forget();
+  drawCrop(null);
   delete frame.dataset.busy;
-  say("");
-  showRefusal({ message });
-}
-
-function say(text) {
-  element("said").textContent = text;
-}
-
-function tellCommand() {
-  const { name, type } = photo?.file ?? { name: "photo.jpg", type: "image/jpeg" };
-  const withKey = Boolean(recallKey()) || !element("key-form").hidden;
-  showCommand(curlCommand({ name, type, url: classifyAddress(element("model").value), withKey }), { withKey, photo });
-}
-
-/** Let the person choose where there is a choice; `current` has answered just now, null if a choice is needed. */
-async function offerModels(current) {
+  frame.dataset.state = "empty";
+  element("main").dataset.view = "many";
+  showWaiting("empty");
+  hideBeside();
+  tellPrograms();
+  repeat = () => showMany(files);
+  say(`Classifying ${some.length} photos`);
+  const whenChosen = (file) => {
+    if (!element("stop").hidden) return; // to look at one would give up the others
+    show(file, { isOnDisk: true });
+    element("answer-heading").focus();
+    frame.scrollIntoView({ block: "nearest" });
+  };
   try {
-    const names = await choosableModels({ key: recallKey(), known: current });
-    modelsKnown = true;
-    if (names.length > 1 || current === null) showModels(names, current);
-    if (current === null) element("model").focus(); // it is what must be done next
+    await askMany(some, { whenChosen, target: chosenTarget(), key: recallKey(), signal });
   } catch (error) {
-    // Its answer, or why there is none, stands there already; the next answer asks again.
-    if (!(error instanceof Refusal)) throw error;
+    if (concernsAll(error)) refused(error);
+    else if (!signal.aborted) throw error;
   }
+  if (!signal.aborted) say(element("many-told").textContent);
 }
+
+element("stop").addEventListener("click", () => {
+  instead();
+  say("Stopped");
+  element("leave").focus();
+});
+element("leave").addEventListener("click", () => {
+  instead();
+  hideMany();
+  delete element("main").dataset.view;
+  element("choose").focus();
+});
 
 // Ways in
 
-element("choose").addEventListener("click", () => element("file").click());
-frame.addEventListener("click", () => {
-  if (frame.dataset.state === "empty") element("file").click();
+listen({
+  one: show,
+  many: showMany,
+  example: async (name) => {
+    const signal = instead();
+    try {
+      const file = await example(name, { signal });
+      if (!signal.aborted) show(file, { isOnDisk: false });
+    } catch (error) {
+      if (signal.aborted) return;
+      refused(error);
+    }
+  },
 });
-element("file").addEventListener("change", ({ target }) => {
-  const [file] = target.files;
-  target.value = ""; // so that the same file can be chosen again
-  if (file) show(file, { isOnDisk: true });
-});
-
-const isForField = (event) => event.target instanceof HTMLInputElement;
-window.addEventListener("dragover", (event) => {
-  if (isForField(event)) return;
-  event.preventDefault();
-  frame.dataset.drop = "true";
-});
-window.addEventListener("dragleave", (event) => {
-  if (event.relatedTarget === null) delete frame.dataset.drop;
-});
-window.addEventListener("drop", (event) => {
-  if (isForField(event)) return;
-  event.preventDefault();
-  delete frame.dataset.drop;
-  const [file] = event.dataTransfer.files;
-  if (file) show(file, { isOnDisk: true });
-  else complain("That is not a file. Save the picture first, then drop the file here.");
-});
-
-window.addEventListener("paste", (event) => {
-  const [file] = event.clipboardData.files;
-  if (file) show(file, { isOnDisk: false });
-});
-
-element("sample").addEventListener("click", showSample);
-async function showSample() {
-  const signal = instead();
-  try {
-    const file = await sample({ signal });
-    if (!signal.aborted) show(file, { isOnDisk: false });
-  } catch (error) {
-    if (!signal.aborted) refused(error, { again: showSample });
-  }
-}
-
-// The camera
-
-element("camera").hidden = !hasCamera;
-element("camera").addEventListener("click", async () => {
-  try {
-    if (!(await camera.open())) return;
-  } catch (error) {
-    complain(whyNoCamera(error));
-    return;
-  }
-  showShape({ width: element("preview").videoWidth, height: element("preview").videoHeight });
-  frame.dataset.before = frame.dataset.state;
-  frame.dataset.state = "camera";
-  element("sources").hidden = true;
-  element("shutter").hidden = false;
-  element("capture").focus();
-});
-element("capture").addEventListener("click", async () => {
-  show(await camera.capture(), { isOnDisk: false });
-  element("camera").focus();
-});
-element("cancel").addEventListener("click", () => {
-  leaveCamera();
-  element("camera").focus();
-});
-window.addEventListener("keydown", ({ key }) => {
-  if (key === "Escape" && frame.dataset.state === "camera") element("cancel").click();
-});
-window.addEventListener("pagehide", leaveCamera);
-
-function leaveCamera() {
-  camera.close();
-  if (frame.dataset.state === "camera") frame.dataset.state = frame.dataset.before;
-  element("sources").hidden = false;
-  element("shutter").hidden = true;
-}
 
 // The answer
 
 element("photo").addEventListener("load", ({ target }) => {
   showCaption(photo.file, target);
   showShape({ width: target.naturalWidth, height: target.naturalHeight });
+  if (element("answer").dataset.state === "answer") drawCrop(answered?.rules ?? null);
 });
 element("photo").addEventListener("error", () => {
   frame.dataset.state = "blind";
@@ -200,31 +216,22 @@ element("photo").addEventListener("error", () => {
 });
 element("again").addEventListener("click", () => {
   element("answer-heading").focus(); // the button is about to go
-  retry();
+  repeat?.();
 });
 element("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   storeKey(element("key").value.trim());
   element("key").value = "";
   element("answer-heading").focus();
-  ask();
+  repeat?.();
 });
 element("model").addEventListener("change", () => {
-  tellCommand();
-  if (photo) ask();
+  tellPrograms();
+  repeat?.();
 });
-element("copy").addEventListener("click", async () => {
-  const text = element("curl").textContent;
-  const range = document.createRange();
-  range.selectNodeContents(element("curl"));
-  getSelection().removeAllRanges();
-  getSelection().addRange(range);
-  // Without HTTPS there is no clipboard to write to; what is selected can be copied by hand.
-  const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
-  element("copy").textContent = copied ? "Copied" : "Selected: press Ctrl+C";
-  say(element("copy").textContent);
+element("against").addEventListener("change", () => {
+  if (repeat === ask) ask();
 });
-element("copy").addEventListener("blur", ({ target }) => (target.textContent = "Copy"));
 
 showWaiting("empty");
-tellCommand();
+tellPrograms();

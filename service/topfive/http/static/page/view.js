@@ -1,33 +1,29 @@
-// What is shown of an answer, a refusal and a photo. Labels, names and messages are text, never markup.
+// What is shown of an answer and of a photo. Labels and names are text, never markup.
+
+import { bar, made, percent, setWidth } from "./elements.js";
+import { hideWords, showWords } from "./refusals.js";
 
 const HEADINGS = { empty: "Five labels", busy: "Classifying…", answer: "", refused: "No answer" };
 const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"];
 const STAGES = ["decode", "resize", "queue", "inference"];
+const DOUBTFUL = 0.2; // of probability, for the first label
 const element = (id) => document.getElementById(id);
-
-/** An element with its class, and children or text. */
-function made(tag, className, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  node.append(...children);
-  return node;
-}
-
-/** 0.953 as "95.3 %". */
-export function percent(probability) {
-  const hundredths = probability * 100;
-  return hundredths > 0 && hundredths < 0.05 ? "< 0.1 %" : `${hundredths.toFixed(1)} %`;
-}
 
 /** How many labels an answer has, as its heading says it; of a model that puts out all above a threshold perhaps none. */
 function headingOf({ predictions: { length } }) {
   return `${NUMBERS[length] ?? length} ${length === 1 ? "label" : "labels"}`;
 }
 
+/** Whether not even the first label of an answer is to be relied on. */
+function isDoubtful({ predictions: [first] }) {
+  return first !== undefined && first.probability < DOUBTFUL;
+}
+
 /** An answer in a sentence. */
-export function sentence({ predictions }) {
-  if (!predictions.length) return element("none").textContent;
-  return predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", ");
+export function sentence(answer) {
+  if (!answer.predictions.length) return element("none").textContent;
+  const said = answer.predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", ");
+  return isDoubtful(answer) ? `The model is not sure: ${said}` : said;
 }
 
 function milliseconds(value) {
@@ -50,26 +46,6 @@ export function showCaption(file, image) {
   element("caption").textContent = [file.name, ...pixels, bytes(file.size)].join("  ·  ");
 }
 
-/** The curl command, and what it needs beside itself: a key, or a file of what is on no disk yet. */
-export function showCommand(command, { withKey, photo }) {
-  element("curl").textContent = command;
-  element("copy").textContent = "Copy";
-  element("key-note").hidden = !withKey;
-  element("save-note").hidden = !photo || photo.isOnDisk;
-  if (element("save-note").hidden) return;
-  const save = element("save");
-  save.href = photo.url;
-  save.download = photo.file.name;
-  save.textContent = `Save ${photo.file.name}`;
-}
-
-/** A choice among `names`, of which `current` is the present one; null for none. */
-export function showModels(names, current) {
-  const options = names.map((name) => new Option(name, name, name === current, name === current));
-  element("model").replaceChildren(...(current === null ? [new Option("choose one", "", true, true)] : []), ...options);
-  element("models").hidden = false;
-}
-
 /** Five bars without labels: where the answer will be. */
 export function showWaiting(state) {
   element("answer").dataset.state = state;
@@ -77,8 +53,8 @@ export function showWaiting(state) {
   element("answer").setAttribute("aria-busy", String(state === "busy"));
   element("bars").replaceChildren(...[72, 46, 33, 24, 16].map((width) => bar("", "", width)));
   element("bars").setAttribute("aria-hidden", "true");
-  for (const id of ["refusal", "key-form", "again", "none", "timing", "facts"]) element(id).hidden = true;
-  element("refusal").replaceChildren();
+  for (const id of ["key-form", "again", "none", "doubt", "remade", "timing", "facts"]) element(id).hidden = true;
+  hideWords();
 }
 
 /** The labels and where the time went. */
@@ -86,6 +62,7 @@ export function showAnswer({ answer, timing, requestId, seenMilliseconds }) {
   showWaiting("answer");
   element("answer-heading").textContent = headingOf(answer);
   element("none").hidden = answer.predictions.length > 0;
+  element("doubt").hidden = !isDoubtful(answer);
   const bars = element("bars");
   bars.replaceChildren(...answer.predictions.map(({ label, probability }) => bar(label, percent(probability), 0)));
   bars.removeAttribute("aria-hidden");
@@ -93,18 +70,6 @@ export function showAnswer({ answer, timing, requestId, seenMilliseconds }) {
   answer.predictions.forEach(({ probability }, rank) => setWidth(bars.children[rank].lastChild.firstChild, probability * 100));
   showTiming(timing, seenMilliseconds);
   showFacts([["Model", answer.model], ["Version", answer.version], ["Request", requestId]]);
-}
-
-function bar(label, value, width) {
-  const fill = made("span", "fill");
-  setWidth(fill, width);
-  const track = made("span", "track", fill);
-  track.setAttribute("aria-hidden", "true");
-  return made("li", "", made("span", "label", label), " ", made("span", "value", value), track);
-}
-
-function setWidth(node, hundredths) {
-  node.style.width = `${hundredths}%`;
 }
 
 function showTiming(timing, seenMilliseconds) {
@@ -134,17 +99,18 @@ function showFacts(facts) {
   element("facts").hidden = false;
 }
 
-/** What is wrong, as it was said, and what to do next. */
-export function showRefusal({ message, status, code, retryAfterSeconds }) {
+/** Tell of a photo that it was made anew for the service, at this size. */
+export function tellRemade(file, { width, height }) {
+  element("remade").hidden = false;
+  element("remade").textContent =
+    `The service does not take ${file.name} as it is. This page has made a JPEG of it, ${width} × ${height}, and asked with that.`;
+}
+
+/** What is wrong, and what to do next. */
+export function showRefusal(error) {
   showWaiting("refused");
-  const parts = [made("p", "message", message)];
-  if (retryAfterSeconds !== null && retryAfterSeconds !== undefined) {
-    const seconds = retryAfterSeconds === 1 ? "1 second" : `${retryAfterSeconds} seconds`;
-    parts.push(made("p", "", `Come again in ${seconds}.`));
-  }
-  if (code) parts.push(made("p", "code", status ? `${status} ` : "", made("code", "", code)));
-  element("refusal").hidden = false;
-  element("refusal").append(...parts);
+  showWords(error);
+  const { status, code } = error;
   element("key-form").hidden = status !== 401;
-  element("again").hidden = !(status === 0 || status === 429 || status >= 500);
+  element("again").hidden = code === "unreadable" || !(status === 0 || status === 408 || status === 429 || status >= 500);
 }

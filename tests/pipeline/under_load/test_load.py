@@ -1,0 +1,41 @@
+"""What of an open loop counts: right answers after the server has woken up, as late as they were due."""
+
+from __future__ import annotations
+
+from topfive_loadgen.http1 import Response
+from topfive_loadgen.plan import Done, Sample
+from topfive_pipeline.under_load.load import probe_of
+
+
+def sample(scheduled: float, seconds: float, *, status: int = 200, lag: float = 0.0) -> Sample:
+    response = Response(status, b"") if status else None
+    return Sample(0, scheduled, scheduled + lag, scheduled + seconds, response)
+
+
+def done(samples: list[Sample], *, starved: int = 0) -> Done:
+    return Done(samples=samples, began=0.0, seconds=1.0, elapsed=1.0, connections=1, starved=starved, cpu_seconds=0.0)
+
+
+def test_refusals_and_silence_are_failures_and_the_beginning_does_not_count() -> None:
+    samples = [sample(0.1, 9.0), sample(0.2, 0.03), sample(0.3, 0.01), sample(0.4, 0.001, status=429)]
+    samples.append(sample(0.5, 20.0, status=0))
+    probe = probe_of(done(samples), rate=5.0, after=0.2)
+    assert (probe.rate, probe.failed, probe.fault) == (5.0, 2, "")
+    assert [round(each, 6) for each in probe.latencies] == [0.01, 0.03]
+
+
+def test_a_late_generator_is_a_fault_where_it_may_be_the_cause() -> None:
+    """Answers much later than the generator was are the server's own."""
+    late = [sample(0.01 * number, 0.05, lag=0.02) for number in range(100)]
+    assert "fell behind" in probe_of(done(late), rate=100.0, after=0.0).fault
+    overrun = [sample(0.01 * number, 0.5, lag=0.02) for number in range(100)]
+    assert probe_of(done(overrun), rate=100.0, after=0.0).fault == ""
+
+
+def test_a_generator_without_connections_is_always_in_doubt() -> None:
+    samples = [sample(0.01 * number, 0.5) for number in range(100)]
+    assert "waited for one of 1 connections" in probe_of(done(samples, starved=3), rate=100.0, after=0.0).fault
+
+
+def test_nothing_sent_is_a_fault() -> None:
+    assert probe_of(done([]), rate=1.0, after=0.0).fault == "nothing was sent"
