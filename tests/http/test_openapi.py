@@ -102,7 +102,8 @@ def _exercise_all(document: Document, service: ServingProcess) -> dict[str, set[
         for found in schemathesis.openapi.from_dict(document).get_all_operations():
             assert isinstance(found, Ok), found
             operation = found.ok()
-            for mode in GenerationMode if operation.method == "post" else [GenerationMode.POSITIVE]:
+            takes = document["paths"][operation.path][operation.method].keys() & {"parameters", "requestBody"}
+            for mode in GenerationMode if operation.method == "post" and takes else [GenerationMode.POSITIVE]:
                 seen = _exercise(operation.as_strategy(generation_mode=mode), service, session)
                 statuses[operation.label] |= seen
     return statuses
