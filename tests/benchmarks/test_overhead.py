@@ -1,11 +1,11 @@
 """The benchmark as a command, over the real service and the real graphs."""
 
 import json
-import runpy
 from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.figures import TARGETS
 from tests.conftest import Encode, Photo
 
@@ -16,18 +16,13 @@ def test_a_quick_run_measures_reports_and_draws(
     coffee: Photo,
     encode: Encode,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every answer right, every target listed, both files written; how fast it was is not this test's business."""
     for number, photo in enumerate((cat, coffee)):
         (tmp_path / f"{number}.jpg").write_bytes(encode(photo[:300, :400], "JPEG"))
     files = {"--json": tmp_path / "run.json", "--plot": tmp_path / "run.png", "--images": tmp_path}
     given = [str(word) for pair in files.items() for word in pair]
-    command = ["benchmarks", "overhead", "--quick", "--scenario", "mixed", "--connections", "2", *given]
-    monkeypatch.setattr("sys.argv", command)
-    with pytest.raises(SystemExit) as ending:
-        runpy.run_module("benchmarks", run_name="__main__")  # as `python -m benchmarks`, without its imports again
-    assert ending.value.code == 0
+    assert main(["overhead", "--quick", "--scenario", "mixed", "--connections", "2", *given]) == 0
     result = json.loads((tmp_path / "run.json").read_text())
     service = [window["values"] for window in result["windows"] if window["setting"] == 2]
     assert [values["wrong answers"] for values in service] == [0]
