@@ -4,8 +4,8 @@ The rule: fewer requests are in flight than half of the cores, and this has been
 a client that sends its next request when it has the answer to its last: its own next request is the likeliest to come.
 
 Nobody knows when the next request comes, and one that comes while such work runs is slower. So the work also rests
-after it ran, and takes no more than a share of the time. Of requests that come at random that share meets it, however many
-come.
+after it ran, and takes no more than a share of the time. Of requests that come at random that share meets it,
+however many come.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ class _Line:
 def _read(status: int, body: bytes) -> list[Labelled]:
     """The labels of each image in an answer of `/v1/classify`; raises `NotAnswered`."""
     if status != 200:
-        raise NotAnswered("failed", f"status {status}: {body[:_MAX_SHOWN].decode(errors='replace')}")
+        raise NotAnswered("failed", f"status {status}: {body[:_MAX_SHOWN]!r}")
     try:
         answer: Any = orjson.loads(body)
         images = answer.get("images", [answer])
