@@ -109,7 +109,7 @@ async def test_images_are_sent_as_they_came_over_a_kept_connection() -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (answer(b'{"error":"busy"}', status=429), "failed: status 429: b'{\"error\":\"busy\"}'"),
+        (answer(b'{"error":"busy"}', status=429), 'failed: status 429: b\'{"error":"busy"}\''),
         (answer(b"<html>"), "failed: its answer is not that of /v1/classify"),
         (answer(b"[]"), "failed: its answer is not that of /v1/classify"),
         (answer(b'{"predictions":[{"label":"x"}]}'), "failed: its answer is not that of /v1/classify"),
