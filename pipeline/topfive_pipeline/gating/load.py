@@ -23,7 +23,7 @@ from topfive_pipeline.gating import load_beside, load_objectives, load_plots, lo
 from topfive_pipeline.gating.contestants import Pair
 from topfive_pipeline.gating.findings import Chapter
 from topfive_pipeline.gating.load_plan import LoadPlan
-from topfive_pipeline.gating.loading import Measured, Progress, measure
+from topfive_pipeline.gating.loading import ROLES, Measured, Progress, measure
 from topfive_pipeline.under_load.mixes import Mix
 
 _HERE: Final = ("127.0.0.1", "localhost", "::1")
@@ -80,12 +80,12 @@ def _notes(pair: Pair, measured: Measured, mix: Mix) -> Iterator[str]:
     )
     if plan.is_quick:
         yield f"With --quick the loads are few and short, and only what is {plan.tolerance:.0%} worse counts."
-    doubts = {
-        load.fault: cell.title
-        for (cell, _), loads in measured.loads.items()
-        for load in loads
-        if load.fault and cell.mix == mix
-    }
-    for fault, where in doubts.items():
-        yield f"{where}: {fault}; rounds in which that was so are not compared."
+    for cell in plan.cells:
+        loads = [load for role in ROLES for load in measured.of(cell, role) if cell.mix == mix]
+        faults = [load.fault for load in loads if load.fault]
+        if faults:
+            yield (
+                f"{cell.title}: the generator may have been the limit in {len(faults)} of {len(loads)} loads "
+                f"({faults[-1]}); rounds in which that was so are not compared."
+            )
     yield "Whether the answers are right is not judged here: a load counts refusals and failures alone."

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from topfive_pipeline.gating.contestants import Contestant, Pair
 from topfive_pipeline.gating.load_plan import BETWEEN, Cell, LoadPlan
 from topfive_pipeline.under_load.generator import Generator
+from topfive_pipeline.under_load.load import WARM
 from topfive_pipeline.under_load.mixes import Query, Recipient, Request, queries_of, requests_to
 from topfive_pipeline.under_load.resident import Resident, Sampling
 from topfive_pipeline.under_load.server import resident_bytes, statuses
@@ -191,7 +192,8 @@ class _Run:
             return None
         probe = self.generator.opened(url, requests, rate=rate, seconds=seconds, seed=number)
         answered = tuple((-1, latency) for latency in probe.latencies)
-        return Load(answered=answered, rate=len(answered) / seconds, failures=probe.failures, fault=probe.fault)
+        counted = (1 - WARM) * seconds
+        return Load(answered=answered, rate=len(answered) / counted, failures=probe.failures, fault=probe.fault)
 
     def _rate(self, cell: Cell) -> float:
         """Of an open loop: as it was said, or the share of what the live version did in the rounds of closed loops.

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.pipeline.gating import loads
 from tests.testkit.serving_process import serving
 from topfive_pipeline.gating import load, start_up
 from topfive_pipeline.gating.contestants import Contestant, Pair
@@ -144,3 +145,12 @@ def test_a_candidate_that_nobody_serves_is_missed_and_not_an_exception(pair: Pai
     assert {each.met for name, each in findings.items() if name != "the servers stay up under load"} == {None}
     assert found["start-up"].notes == ("Not measured: a service that runs already cannot be started here.",)
     assert found["start-up"].findings == ()
+
+
+def test_loads_of_a_doubtful_generator_are_counted_in_a_note(pair: Pair) -> None:
+    late = loads.load(0.05, fault="the generator fell behind")
+    found = load.chapter(pair, loads.measured([late, loads.load(0.05)], [loads.load(0.05)] * 2), "random")
+    (note,) = [note for note in found.notes if "may have been the limit" in note]
+    assert note.startswith(
+        "random × 8: the generator may have been the limit in 1 of 4 loads (the generator fell behind)"
+    )
