@@ -34,6 +34,7 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "model_control": ("poll", "poll"),
     "poll_seconds": ("2.5", 2.5),
     "shadow": ("m:2@10%", "m:2@10%"),
+    "shadow_busy_share": ("0.25", 0.25),
     "shadow_max_images": ("7", 7),
     "shadow_max_bytes": ("1003", 1003),
     "shadow_timeout_seconds": ("1.5", 1.5),

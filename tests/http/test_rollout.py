@@ -27,7 +27,16 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trying(versions: Path) -> Iterator[ServingProcess]:
     """Version 1 is live, version 2 the shadow, version 3 the canary of half of the users."""
-    flags = ("--shadow", "tiny:2@100%", "--canary", "tiny:3@50%", "--canary-header", "X-User")
+    flags = (
+        "--shadow",
+        "tiny:2@100%",
+        "--shadow-busy-share",
+        "1",
+        "--canary",
+        "tiny:3@50%",
+        "--canary-header",
+        "X-User",
+    )
     with serving("--model-repository", str(versions), *flags) as process:
         yield process
 

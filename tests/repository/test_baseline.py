@@ -47,6 +47,7 @@ WRONG: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "no image": (lambda found: counts(found, LABELS, {"cat": 0}), "labels are all 0"),
     "too many labels": (lambda found: counts(found, LABELS, {str(i): 1 for i in range(41)}), "41 labels, of at most"),
     "an empty label": (lambda found: bucket(found, LABELS, "", 1), "labels is empty"),
+    "half a character": (lambda found: bucket(found, LABELS, "\ud800", 1), "no text in UTF-8"),
     "a long label": (lambda found: bucket(found, LABELS, "x" * 121, 1), "longer than 120"),
 }
 

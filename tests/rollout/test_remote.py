@@ -83,7 +83,7 @@ def running(kind: type[RawServer]) -> Iterator[tuple[Any, str]]:
 
 async def ask(target: RemoteTarget, body: Body, source: Source) -> list[str]:
     """The first label of each image."""
-    load = target.load(cast("Asked", SimpleNamespace(body=body, source=source)), NOTHING)
+    [load] = target.loads(cast("Asked", SimpleNamespace(body=body, source=source)), NOTHING)
     assert load.nbytes == (len(body) if isinstance(body, bytes) else len(b"".join(body)))  # type: ignore[arg-type]
     labels, seconds = await target.answer(load.content)
     assert seconds > 0
@@ -109,7 +109,7 @@ async def test_images_are_sent_as_they_came_over_a_kept_connection() -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (answer(b'{"error":"busy"}', status=429), 'failed: status 429: {"error":"busy"}'),
+        (answer(b'{"error":"busy"}', status=429), 'failed: status 429: b\'{"error":"busy"}\''),
         (answer(b"<html>"), "failed: its answer is not that of /v1/classify"),
         (answer(b"[]"), "failed: its answer is not that of /v1/classify"),
         (answer(b'{"predictions":[{"label":"x"}]}'), "failed: its answer is not that of /v1/classify"),
@@ -167,7 +167,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_made_anew() -> Non
 async def test_it_takes_as_many_as_it_has_connections_and_its_end_cuts_them() -> None:
     with running(Silent) as (_, url):
         target = RemoteTarget(url, key="", timeout_seconds=60)
-        load = target.load(cast("Asked", SimpleNamespace(body=b"cat", source=EncodedImage())), NOTHING)
+        [load] = target.loads(cast("Asked", SimpleNamespace(body=b"cat", source=EncodedImage())), NOTHING)
         calls = []
         while target.free:
             calls.append(target.answer(load.content))

@@ -32,6 +32,8 @@ class Target:
 
     needs_idle: bool = True
     places: int = 1
+    one_by_one: bool = False
+    defect: bool = False
     running: list[asyncio.Future[Sequence[Labelled]]] = field(default_factory=list)
     closed: bool = False
 
@@ -39,8 +41,11 @@ class Target:
     def free(self) -> bool:
         return self.places > 0
 
-    def load(self, asked: Asked, result: Classification) -> Load:
-        return Load("load", 10)
+    def loads(self, asked: Asked, result: Classification) -> list[Load]:
+        if self.defect:
+            raise ValueError("a defect")
+        images = len(result.rows)
+        return [Load("load", 10, 1)] * images if self.one_by_one else [Load("load", 10, images)]
 
     def live_seconds(self, timings: Timings) -> float:
         return timings.inference_seconds
@@ -71,7 +76,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
-        self.idle = Idle(2, in_flight=lambda: self.in_flight)
+        self.idle = Idle(2, in_flight=lambda: self.in_flight, busy_share=0.01)
         self.shadow = Shadow(
             ShadowRule("lite", 0.5, "lite", 2),
             self.target,
@@ -87,8 +92,7 @@ class Bench:
         model = SimpleNamespace(name=name, version=version)
         result = Classification(cast("Any", model), [ROW] * images, Timings(0, 0, 0, 0.25), [], [])
         self.shadow.saw(cast("Asked", None), result, "id")
-        self.idle.ended(self.clock.now())
-        self.shadow.go_on()
+        self.shadow.ended()
 
     def count(self, what: str, **labels: str) -> float:
         found = getattr(self.metrics.trials, what).labels("lite", "lite:2", *labels.values())
@@ -126,6 +130,8 @@ async def test_copies_run_one_after_the_other_and_what_does_not_fit_is_dropped()
     bench = Bench()
     for _ in range(4):
         bench.answered()
+    assert bench.count("dropped", reason="full") == 0, "not before the answer is out"
+    await settle()
     assert bench.count("dropped", reason="full") == 1
     bench.clock.advance(MOMENT_SECONDS)
     for done in range(3):
@@ -185,6 +191,7 @@ async def test_what_goes_wrong_is_counted_by_its_reason(caplog: pytest.LogCaptur
 async def test_at_the_end_what_waits_is_dropped_and_nothing_comes_any_more() -> None:
     bench = Bench()
     bench.answered()
+    await settle()
     await bench.shadow.close(seconds=1)
     bench.answered()
     await settle()
@@ -203,3 +210,44 @@ async def test_the_end_waits_for_the_copy_that_runs() -> None:
     bench.target.running[0].set_result([CAT])
     await closing
     assert bench.count("compared", agrees="yes") == 1
+
+
+async def test_a_copy_rests_after_its_run_so_that_few_live_requests_meet_one() -> None:
+    bench = Bench()
+    for _ in range(2):
+        bench.answered()
+    await settle()
+    bench.clock.advance(MOMENT_SECONDS)
+    await settle()
+    bench.clock.advance(0.02)
+    bench.target.running[0].set_result([CAT])
+    await settle()
+    bench.clock.advance(1.98 - 0.01)
+    await settle()
+    assert not bench.target.running
+    bench.clock.advance(0.01 + 1e-9)
+    await settle()
+    assert len(bench.target.running) == 1
+
+
+async def test_images_of_one_request_run_one_by_one_and_fit_one_by_one() -> None:
+    bench = Bench(target=Target(one_by_one=True))
+    bench.answered(images=4)
+    await settle()
+    assert bench.count("dropped", reason="full") == 1
+    bench.clock.advance(MOMENT_SECONDS)
+    for image in range(3):
+        await settle()
+        assert len(bench.target.running) == 1
+        bench.target.running[0].set_result([Labelled(("dog",), (0.5,))])
+        await settle()
+        assert bench.shadow.disagreements[-1].image == image
+    assert bench.metrics.trials.shadow_duration.labels("lite", "lite:2", "live")._sum.get() == 0, "not to compare"
+
+
+async def test_a_defect_in_copying_is_logged_and_costs_only_the_copy(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(target=Target(defect=True))
+    bench.answered()
+    await settle()
+    assert "request id could not be copied to the shadow" in caplog.text
+    assert bench.count("dropped", reason="failed") == 1

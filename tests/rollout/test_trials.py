@@ -20,8 +20,9 @@ from tests.testkit.tiny_models import (
 from tests.testkit.trial_bench import FAILS, Asker, Images, TrialBench, raw, trying, write_versions
 from topfive.ground.errors import BackendFailure, MalformedRequest, UnknownModel
 from topfive.request.sources import EncodedImage
+from topfive.rollout.local import LocalTarget
 
-ALL = {"shadow": "tiny:2@100%"}
+ALL = {"shadow": "tiny:2@100%", "shadow_busy_share": 1}
 COMPARED = "topfive_shadow_compared_total"
 DROPPED = "topfive_shadow_dropped_total"
 
@@ -77,7 +78,7 @@ async def test_the_shadow_counts_in_no_statistics_of_clients(versions: Path) -> 
 
 async def test_a_shadow_that_fails_is_counted_and_logged_once(versions: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    async with trying(versions, shadow="tiny:3@100%") as bench:
+    async with trying(versions, shadow="tiny:3@100%", shadow_busy_share=1) as bench:
         for _ in range(3):
             assert await bench.label(FAILS) == f"two {FAILS}"
         await bench.until(DROPPED, 3, reason="failed")
@@ -91,7 +92,7 @@ async def test_a_shadow_may_come_later_and_leave(tmp_path: Path, caplog: pytest.
     write_versions(tmp_path)
     async with trying(tmp_path, shadow="tiny:4@100%", model_control="explicit") as bench:
         assert await bench.label(7) == "three 7"
-        assert bench.metric(DROPPED, reason="absent") == 1
+        await bench.until(DROPPED, 1, reason="absent")
         assert "version 4 of model 'tiny' is not served" in caplog.text
         write_version(tmp_path, "classify", 4, classifier_graph(prefix="four"))
         await bench.serving.control.load("tiny")
@@ -106,7 +107,7 @@ async def test_another_model_that_prepares_otherwise_gets_the_images_as_they_cam
     write_versions(tmp_path)
     write_model(tmp_path, "crop2", CROP_CONFIG, crop_graph())
     write_model(tmp_path, "other", ensemble_config(first="crop2"))
-    async with trying(tmp_path, shadow="tiny=other:1@100%") as bench:
+    async with trying(tmp_path, shadow="tiny=other:1@100%", shadow_busy_share=1) as bench:
         await bench.ask(Images(encode(np.full((4, 4, 3), 9, np.uint8), "PNG"), EncodedImage()))
         await bench.ask(raw(7, images=2))
         await bench.until(COMPARED, 3, agrees="no")
@@ -118,7 +119,7 @@ async def test_another_model_that_prepares_otherwise_gets_the_images_as_they_cam
 
 async def test_under_load_the_shadow_drops_and_the_live_version_answers_all(versions: Path) -> None:
     """While requests are in flight no copy runs; what does not fit is dropped, and nothing else happens."""
-    async with trying(versions, shadow="tiny:2@100%", shadow_max_images=4, cores=2) as bench:
+    async with trying(versions, shadow="tiny:2@100%", shadow_busy_share=1, shadow_max_images=4, cores=2) as bench:
         answers = await asyncio.gather(*(bench.label(7) for _ in range(40)))
         assert answers == ["three 7"] * 40
         assert bench.metric(DROPPED, reason="full") == 36
@@ -139,8 +140,9 @@ async def test_a_defect_of_the_shadow_costs_no_answer(
     versions: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with trying(versions, **ALL) as bench:
-        monkeypatch.setattr(bench.serving.trials.shadow, "saw", lambda *_: 1 / 0)
+        monkeypatch.setattr(LocalTarget, "loads", lambda *_: 1 / 0)
         assert await bench.label(7, Asker("unlucky")) == "three 7"
+        await bench.until(DROPPED, 1, reason="failed")
         assert "request unlucky could not be copied to the shadow" in caplog.text
 
 

@@ -96,7 +96,7 @@ def on_trial() -> Row:
         ),
         lines(
             "Canary: time of an answer",
-            "Decode, resize, queue and inference of answers, by arm: half, and nine in ten, take less.",
+            "Queue and inference of answers, by arm: half, and nine in ten, take less.",
             *(
                 Query(
                     quantile(number, f"topfive_canary_duration_seconds_bucket{{{MODEL}}}", by="arm"),

@@ -127,6 +127,14 @@ class Settings(BaseSettings):
         "here; efficientnet_lite0=http://host:8000?model=m&version=2@10%, to another service. Clients notice nothing. "
         "Empty copies nothing.",
     )
+    shadow_busy_share: float = Field(
+        0.01,
+        gt=0,
+        le=1,
+        description="Most of the time that a shadow in this process may compute. Of live requests that come at random, "
+        "so many meet one of its inferences and share the cores with it: 0.01 is one in a hundred. With more, more "
+        "images are compared. It is of each worker process.",
+    )
     shadow_max_images: int = Field(
         64,
         ge=1,

@@ -95,6 +95,11 @@ def _check_labels(buckets: Collection[str]) -> None:
         raise ValueError(f"it has {len(named)} labels, of at most {MOST_LABELS}")
     if any(not 1 <= len(bucket) <= MOST_CHARACTERS for bucket in named):
         raise ValueError(f"one of its labels is empty, or longer than {MOST_CHARACTERS} characters")
+    for bucket in named:
+        try:
+            bucket.encode()
+        except UnicodeEncodeError as error:  # JSON can write half a character, and /metrics could not
+            raise ValueError(f"its label {bucket!r} is no text in UTF-8") from error
 
 
 def _check_keys(what: str, found: Collection[str], wanted: Collection[str]) -> None:

@@ -20,16 +20,18 @@ _NEVER: Final = float("inf")
 class Copy:
     """One live request that the shadow is to answer as well.
 
-    `live`: what each image got. `seconds`: what the live answer took, measured as the target measures its own.
-    `load`: what the target needs, of `nbytes`. `expires`: the monotonic second at which it has waited for too long.
+    `first`: which of the request's images is the first of these. `live`: what each got. `seconds`: what the live answer
+    took, measured as the target measures its own; None if that cannot be compared. `load`: what the target needs, of
+    `nbytes`. `expires`: the monotonic second at which it has waited for too long.
     """
 
     request_id: str
     live: Sequence[Labelled]
-    seconds: float
+    seconds: float | None
     load: Any
     nbytes: int
     expires: float
+    first: int = 0
 
 
 class Copies:

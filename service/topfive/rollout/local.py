@@ -1,33 +1,36 @@
 """A shadow in this process: another version, or another model, that is served here too.
 
-What lives here: how a copy is run by its batcher, one at a time and with the threads of one slot only. What does not:
-when (`rollout.shadow`). It passes no admission and counts in no model's statistics, since no client waits for it; what
-bounds it is that one copy runs at a time, and that what waits is bounded.
+What lives here: how a copy is run by its batcher, one image at a time and with the threads of one slot only. What does
+not: when (`rollout.shadow`). It passes no admission and counts in no model's statistics, since no client waits for it;
+what bounds it is that one image runs at a time, and that what waits is bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from topfive.batching.batch import Payload
+from topfive.backends.base import Tensor
+from topfive.batching.batch import Payload, Unprepared
 from topfive.ground.errors import TopfiveError, UnknownModel
 from topfive.ground.trial_rules import ShadowRule
 from topfive.ground.types import Timings
+from topfive.images.decoding import RawShape
+from topfive.images.files.limits import Buffer
 from topfive.models.served import Models, ServedModel
 from topfive.request.classifier import Asked, Classification
 from topfive.request.preparing.payloads import Payloads
-from topfive.request.sources import Body, Source
+from topfive.request.sources import Body, EncodedImages, Source
 from topfive.rollout.comparison import Labelled, labelled
-from topfive.rollout.targets import Load, NotAnswered
+from topfive.rollout.targets import Load, NotAnswered, nbytes_kept
 
 _NEVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """The images as they came, of a request whose live model prepares them in another way than the shadow."""
+    """An image as it came, of a request whose live model prepares it in another way than the shadow."""
 
     body: Body
     source: Source
@@ -49,27 +52,27 @@ class LocalTarget:
         """See `Target`: one copy at a time."""
         return not self._running
 
-    def load(self, asked: Asked, result: Classification) -> Load:
-        """See `Target`: the crops, if both make the same of an image; else the images as they came."""
+    def loads(self, asked: Asked, result: Classification) -> Sequence[Load]:
+        """See `Target`: image by image; the crops, if both make the same of an image, else the images as they came."""
         if _prepares_alike(result.model, self._find()):
-            return Load(result.payloads, sum(payload.nbytes for payload in result.payloads))
-        return Load(_Body(asked.body, asked.source), nbytes_of(asked.body))
+            return [Load(payload, nbytes_kept([_pixels(payload)]), 1) for payload in result.payloads]
+        return [Load(each, nbytes_kept(_buffers(each.body)), 1) for each in _single(asked.body, asked.source)]
 
     def live_seconds(self, timings: Timings) -> float:
         """See `Target`: the inference, as the shadow may have found its images prepared."""
         return timings.inference_seconds
 
-    def answer(self, content: Sequence[Payload] | _Body) -> Coroutine[Any, Any, tuple[Sequence[Labelled], float]]:
+    def answer(self, content: Payload | _Body) -> Coroutine[Any, Any, tuple[Sequence[Labelled], float]]:
         """See `Target`."""
         self._running = True
         return self._answer(content)
 
-    async def _answer(self, content: Sequence[Payload] | _Body) -> tuple[Sequence[Labelled], float]:
+    async def _answer(self, content: Payload | _Body) -> tuple[Sequence[Labelled], float]:
         try:
             model = self._find()
             model.batcher.room.enter()
             try:
-                payloads = await self._prepared(model, content) if isinstance(content, _Body) else content
+                payloads = await self._prepared(model, content) if isinstance(content, _Body) else [content]
                 outcomes = await model.batcher.submit(payloads, in_background=True)
             finally:
                 model.batcher.room.leave()
@@ -99,9 +102,26 @@ class LocalTarget:
             raise NotAnswered("failed", str(error)) from error
 
 
-def nbytes_of(body: Body) -> int:
-    """The bytes of one body, or of the files in it."""
-    return len(body) if isinstance(body, bytes | bytearray | memoryview) else sum(map(len, body))
+def _single(body: Body, source: Source) -> Iterator[_Body]:
+    """Each image of a body by itself."""
+    if isinstance(source, RawShape):
+        one = replace(source, count=1)
+        pixels = memoryview(body)  # type: ignore[arg-type]  # by its source
+        for start in range(0, source.nbytes, one.nbytes):
+            yield _Body(pixels[start : start + one.nbytes], one)
+    elif isinstance(source, EncodedImages):
+        for file, name in zip(body, source.names, strict=True):
+            yield _Body([file], EncodedImages([name]))  # type: ignore[list-item]  # by its source
+    else:
+        yield _Body(body, source)
+
+
+def _buffers(body: Body) -> Sequence[Buffer]:
+    return [body] if isinstance(body, bytes | bytearray | memoryview) else body
+
+
+def _pixels(payload: Payload) -> Tensor:
+    return payload.pixels if isinstance(payload, Unprepared) else payload
 
 
 def _prepares_alike(live: ServedModel, shadow: ServedModel) -> bool:

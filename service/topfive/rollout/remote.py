@@ -28,8 +28,7 @@ from topfive.machine.workers import WorkerPool
 from topfive.request.classifier import Asked, Classification
 from topfive.request.sources import EncodedImages
 from topfive.rollout.comparison import Labelled, first_of
-from topfive.rollout.local import nbytes_of
-from topfive.rollout.targets import COPIED, Load, NotAnswered
+from topfive.rollout.targets import COPIED, Load, NotAnswered, nbytes_kept
 
 _CONNECTIONS: Final = 4
 _MAX_ANSWER_BYTES: Final = 1 << 20
@@ -61,15 +60,15 @@ class RemoteTarget:
         """See `Target`."""
         return bool(self._idle)
 
-    def load(self, asked: Asked, result: Classification) -> Load:
-        """See `Target`: the images as they came."""
+    def loads(self, asked: Asked, result: Classification) -> Sequence[Load]:
+        """See `Target`: the images as they came, in one."""
         body, source = asked.body, asked.source
         if isinstance(source, RawShape):
             assert isinstance(body, bytes | bytearray | memoryview)
             query = {"height": source.height, "width": source.width, "count": source.count}
-            return Load([_Post(query, body)], nbytes_of(body))
-        files = body if isinstance(source, EncodedImages) else [body]
-        return Load([_Post({}, file) for file in files], nbytes_of(body))  # type: ignore[arg-type]  # by its source
+            return [Load([_Post(query, body)], nbytes_kept([body]), source.count)]
+        files: Any = body if isinstance(source, EncodedImages) else [body]
+        return [Load([_Post({}, file) for file in files], nbytes_kept(files), len(files))]
 
     def live_seconds(self, timings: Timings) -> float:
         """See `Target`: all stages."""
@@ -179,7 +178,7 @@ class _Line:
 def _read(status: int, body: bytes) -> list[Labelled]:
     """The labels of each image in an answer of `/v1/classify`; raises `NotAnswered`."""
     if status != 200:
-        raise NotAnswered("failed", f"status {status}: {body[:_MAX_SHOWN].decode(errors='replace')}")
+        raise NotAnswered("failed", f"status {status}: {body[:_MAX_SHOWN]!r}")
     try:
         answer: Any = orjson.loads(body)
         images = answer.get("images", [answer])

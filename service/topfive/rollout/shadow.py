@@ -3,9 +3,9 @@
 What lives here: which requests are copied, when a copy runs, what is counted, and the last disagreements. What does
 not: who answers the copy (`rollout.local`, `rollout.remote`), and the measures (`rollout.comparison`).
 
-No live request waits for it, and none fails by it: a copy is made of a request that has its answer; what waits is
-bounded in images, bytes and seconds; and a shadow that computes on this process' cores gets a copy only while the cores
-are idle (`Idle`). What does not fit is dropped, and counted by its reason.
+No live request waits for it, and none fails by it: a copy is made when the answer is on its way; what waits is bounded
+in images, bytes and seconds; and a shadow that computes on this process' cores gets a copy, of one image, only while
+the cores are idle, and seldom (`Idle`). What does not fit is dropped, and counted by its reason.
 """
 
 from __future__ import annotations
@@ -75,30 +75,16 @@ class Shadow:
         self._failure: str | None = None
 
     def saw(self, asked: Asked, result: Classification, request_id: str) -> None:
-        """Copy a request that was answered by `result`, if it is the model's, and chosen, and fits."""
+        """A request was answered by `result`: if it is the model's, and chosen, copy it when its answer is out."""
         model = result.model
         its_own = (model.name, model.version) == (self.rule.name, self.rule.version)
         if self._closed or model.name != self.rule.model or its_own or self._draw() >= self.rule.share:
             return
-        images = len(result.rows)
-        try:
-            load = self._target.load(asked, result)
-        except NotAnswered as error:
-            self._drop(error.reason, images, str(error))
-            return
-        copy = Copy(
-            request_id[:_MAX_ID],
-            [labelled(row) for row in result.rows],
-            self._target.live_seconds(result.timings),
-            load.content,
-            load.nbytes,
-            self._clock.now() + _WAIT_SECONDS,
-        )
-        if not self._copies.put(copy):
-            self._metrics.dropped("full", images)
+        asyncio.get_running_loop().call_soon(self._copy, asked, result, request_id)
 
-    def go_on(self) -> None:
+    def ended(self) -> None:
         """A request has ended: in the next turn of the loop, when its answer is out, see whether a copy may run."""
+        self._idle.ended(self._clock.now())
         if len(self._copies):
             asyncio.get_running_loop().call_soon(self._dispatch)
 
@@ -130,6 +116,31 @@ class Shadow:
             "disagreements": [_described(each, now) for each in reversed(self.disagreements)],
         }
 
+    def _copy(self, asked: Asked, result: Classification, request_id: str) -> None:
+        if self._closed:
+            return
+        try:
+            self._put(asked, result, request_id[:_MAX_ID])
+        except NotAnswered as error:
+            self._drop(error.reason, len(result.rows), str(error))
+        except Exception as error:  # a defect of ours
+            logger.error("request %s could not be copied to the shadow", request_id, exc_info=error)
+            self._drop("failed", len(result.rows), repr(error))
+        self._dispatch()
+
+    def _put(self, asked: Asked, result: Classification, request_id: str) -> None:
+        loads = self._target.loads(asked, result)
+        # Images that were answered together and are copied one by one have no times to compare.
+        seconds = self._target.live_seconds(result.timings) if len(loads) == 1 else None
+        expires = self._clock.now() + _WAIT_SECONDS
+        first = 0
+        for load in loads:
+            rows = result.rows[first : first + load.images]
+            live = [labelled(row) for row in rows]
+            if not self._copies.put(Copy(request_id, live, seconds, load.content, load.nbytes, expires, first)):
+                self._metrics.dropped("full", load.images)
+            first += load.images
+
     def _dispatch(self) -> None:
         """Begin to answer the copies that may run now; called when a request or a copy has ended, and by the alarm."""
         if self._closed:
@@ -142,17 +153,18 @@ class Shadow:
             copy = self._copies.take()
             task = asyncio.get_running_loop().create_task(self._answer(copy, self._target.answer(copy.load)))
             self._running.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._copy_ended)
         # Without a copy there is nothing to wake for; a copy that waits for the target goes on when that has ended.
         wakes = min(wakes, self._copies.next_expiry) if now < wakes else self._copies.next_expiry
         self._alarm.set(wakes if len(self._copies) else float("inf"), self._dispatch)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _copy_ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if len(self._copies):
             self._dispatch()
 
     async def _answer(self, copy: Copy, answering: Awaitable[tuple[Sequence[Labelled], float]]) -> None:
+        began = self._clock.now()
         try:
             answers, seconds = await answering
             if len(answers) != len(copy.live):
@@ -163,12 +175,15 @@ class Shadow:
             logger.error("a copy of request %s could not be answered", copy.request_id, exc_info=error)
             self._drop("failed", len(copy.live), repr(error))
         else:
-            self._metrics.took(live=copy.seconds, shadow=seconds)
-            for image, live, shadow in zip(count(), copy.live, answers):
+            if copy.seconds is not None:
+                self._metrics.took(live=copy.seconds, shadow=seconds)
+            for image, live, shadow in zip(count(copy.first), copy.live, answers):
                 self._compared(copy.request_id, image, live, shadow)
             if self._failure is not None:
                 logger.info("the shadow %s answers again", self.rule.target)
                 self._failure = None
+        finally:
+            self._idle.worked(began, self._clock.now())
 
     def _compared(self, request_id: str, image: int, live: Labelled, shadow: Labelled) -> None:
         found = compare(live, shadow)

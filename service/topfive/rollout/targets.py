@@ -6,7 +6,10 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import numpy as np
+
 from topfive.ground.types import Timings
+from topfive.images.files.limits import Buffer
 from topfive.request.classifier import Asked, Classification
 from topfive.rollout.comparison import Labelled
 
@@ -24,10 +27,11 @@ class NotAnswered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a target needs of a request to answer it later, and the bytes that this holds in memory."""
+    """What a target needs of so many images of a request to answer them later, and the bytes that this keeps alive."""
 
     content: Any
     nbytes: int
+    images: int
 
 
 class Target(Protocol):
@@ -39,8 +43,8 @@ class Target(Protocol):
     def free(self) -> bool:
         """Whether it takes one more copy now."""
 
-    def load(self, asked: Asked, result: Classification) -> Load:
-        """What it needs of a request that was answered; raises `NotAnswered`."""
+    def loads(self, asked: Asked, result: Classification) -> Sequence[Load]:
+        """What it needs of a request that was answered: in one, or image by image; raises `NotAnswered`."""
 
     def live_seconds(self, timings: Timings) -> float:
         """What the live answer took, measured as `answer` measures."""
@@ -50,3 +54,17 @@ class Target(Protocol):
 
     async def close(self, *, seconds: float) -> None:
         """Let go of everything, in about so many seconds."""
+
+
+def nbytes_kept(buffers: Sequence[Buffer | np.ndarray[Any, Any]]) -> int:
+    """The bytes that `buffers` keep alive: a view of a part of a body keeps all of it. Each is counted once."""
+    return sum({id(whole): memoryview(whole).nbytes for whole in map(_whole, buffers)}.values())
+
+
+def _whole(buffer: Any) -> Any:
+    """The object whose memory `buffer` is a view of."""
+    while True:
+        inner = buffer.obj if isinstance(buffer, memoryview) else getattr(buffer, "base", None)
+        if not isinstance(inner, bytes | bytearray | memoryview | np.ndarray):
+            return buffer
+        buffer = inner

@@ -21,7 +21,6 @@ from topfive.models.served import Models, ServedModel
 from topfive.request.admission import Entry
 from topfive.request.classifier import Announced, Asked, Classification, Classifier, Door
 from topfive.rollout.canary import CANARY, LIVE, Canary
-from topfive.rollout.idle import Idle
 from topfive.rollout.shadow import Shadow
 from topfive.rollout.targets import COPIED
 
@@ -56,7 +55,6 @@ class Trials:
     classifier: Callable[[], Classifier]
     canary: Canary | None = None
     shadow: Shadow | None = None
-    idle: Idle | None = None
     canary_header: str = ""
 
     def find(self, name: str | None, version: int | None, asker: Asker) -> ServedModel:
@@ -95,11 +93,12 @@ class Trials:
                 asked, result = await self._counted(LIVE, classifier.answer(announced, door))
             else:
                 asked, result = await self._by_canary(classifier, announced, door, asker)
-            if self.shadow is not None and asker.arm != CANARY:
-                self._copy(self.shadow, asked, result, asker)
+            if self.shadow is not None and asker.arm != CANARY and asker.header(COPIED) is None:
+                self.shadow.saw(asked, result, asker.request_id)
             return asked, result
         finally:
-            self._ended()
+            if self.shadow is not None:
+                self.shadow.ended()
 
     def review(self) -> None:
         """Judge the canary, and set gauges; call it about once a second."""
@@ -161,19 +160,6 @@ class Trials:
             raise
         self.canary.count(arm, 200, result.timings)
         return asked, result
-
-    def _copy(self, shadow: Shadow, asked: Asked, result: Classification, asker: Asker) -> None:
-        try:
-            if asker.header(COPIED) is None:
-                shadow.saw(asked, result, asker.request_id)
-        except Exception as error:  # the request has its answer: a defect here must not take it away
-            logger.error("request %s could not be copied to the shadow", asker.request_id, exc_info=error)
-
-    def _ended(self) -> None:
-        if self.idle is not None:
-            self.idle.ended(self.clock.now())
-        if self.shadow is not None:
-            self.shadow.go_on()
 
 
 class _Watched:

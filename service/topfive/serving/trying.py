@@ -47,14 +47,12 @@ class Host(Protocol):
 
 def make_trials(host: Host) -> Trials:
     """What the settings of `host` put on trial; raises `ConfigurationError` if a key's file cannot be read."""
-    idle = Idle(host.cores, in_flight=lambda: host.admission.requests)
     return Trials(
         host.clock,
         models=lambda: host.models,
         classifier=lambda: host.classifier,
         canary=_canary(host),
-        shadow=_shadow(host, idle),
-        idle=idle,
+        shadow=_shadow(host),
         canary_header=host.settings.canary_header,
     )
 
@@ -72,7 +70,7 @@ def _canary(host: Host) -> Canary | None:
     )
 
 
-def _shadow(host: Host, idle: Idle) -> Shadow | None:
+def _shadow(host: Host) -> Shadow | None:
     settings = host.settings
     rule = read_shadow(settings.shadow)
     if rule is None:
@@ -80,8 +78,8 @@ def _shadow(host: Host, idle: Idle) -> Shadow | None:
     return Shadow(
         rule,
         _target(host, rule),
+        idle=Idle(host.cores, in_flight=lambda: host.admission.requests, busy_share=settings.shadow_busy_share),
         copies=Copies(max_images=settings.shadow_max_images, max_bytes=settings.shadow_max_bytes),
-        idle=idle,
         metrics=host.metrics.trials.shadow(rule.model, rule.target),
         clock=host.clock,
         draw=random.random,
