@@ -7,6 +7,7 @@ with a body) is no death.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -40,7 +41,10 @@ class Sighting:
 
 
 class Liveness:
-    """Follows a server by what is seen of it; `lost` is set once and stays. `zero`: when the run began."""
+    """Follows a server by what is seen of it; `lost` is set once and stays. `zero`: when the run began.
+
+    Two threads tell it what they see, of its health and of its metrics.
+    """
 
     def __init__(self, *, zero: float, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.lost: Lost | None = None
@@ -50,6 +54,7 @@ class Liveness:
         self._row: list[Sighting] = []  # sightings in a row that were no answer
         self._answered = zero  # the last answer of any kind, also to the load
         self._started: float | None = None  # the start of the server's process, by its own clock
+        self._lock = threading.Lock()
 
     def check(self) -> None:
         """Raise `ServerLost` if it is lost."""
@@ -62,8 +67,10 @@ class Liveness:
 
     def see(self, sighting: Sighting) -> str:
         """Note what came of a question; return what is to be said of it at once, "" for nothing."""
-        if self.lost:
-            return ""
+        with self._lock:
+            return "" if self.lost else self._see(sighting)
+
+    def _see(self, sighting: Sighting) -> str:
         if sighting.seen == "answered":
             return self._recovered(sighting)
         if self._row and self._row[-1].seen != sighting.seen:
@@ -78,22 +85,25 @@ class Liveness:
 
     def started(self, seconds: float | None, *, at: float) -> str:
         """Note when the server says that its process began; another time than before is a restart."""
-        if seconds is None or self.lost:
-            return ""
-        before, self._started = self._started, seconds
-        if before is None or before == seconds:
-            return ""
-        return self._lose(
-            f"the server was restarted: its process began {seconds - before:.1f} s later than the one before", at
-        )
+        with self._lock:
+            if seconds is None or self.lost:
+                return ""
+            before, self._started = self._started, seconds
+            if before is None or before == seconds:
+                return ""
+            return self._lose(
+                f"the server was restarted: its process began {seconds - before:.1f} s later than the one before", at
+            )
 
     def gone(self, reason: str, *, at: float) -> str:
         """Note that the server's process has ended."""
-        return "" if self.lost else self._lose(reason, at)
+        with self._lock:
+            return "" if self.lost else self._lose(reason, at)
 
     def finish(self) -> None:
         """Note the end of the run: an open gap ends with it."""
-        self._close_gap()
+        with self._lock:
+            self._close_gap()
 
     def _silent(self, sighting: Sighting) -> str:
         since = max(self._row[0].began, self._answered)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -94,8 +95,10 @@ class LocustProcess:
 
     def abandon(self) -> None:
         """Make its end short: nobody waits for the requests that are under way."""
-        for child in psutil.Process(self._process.pid).children(recursive=True):
-            child.kill()
+        with suppress(psutil.NoSuchProcess):  # one that ends meanwhile
+            for child in psutil.Process(self._process.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
         self._process.kill()
 
     @property

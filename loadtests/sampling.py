@@ -72,7 +72,9 @@ class Sampler:
                 self._miss(began, time.monotonic())
             except psutil.NoSuchProcess as error:
                 self._miss(began, time.monotonic())
-                self._tell(self._following.gone(f"the server's process {error.pid} has ended", at=time.monotonic()))
+                if self._process is not None and error.pid == self._process.pid:  # one below it may end
+                    said = f"the server's process {error.pid} has ended"
+                    self._tell(self._following.gone(said, at=time.monotonic()))
             if self._ended.wait(EVERY_SECONDS):
                 return
 

@@ -78,7 +78,7 @@ _UNTRACED: Final = {
 }
 _LONGEST: Final = {
     *("test_main.py", "test_run.py", "test_locustfile.py", "test_contract.py", "test_outages.py", "test_page.py"),
-    *("test_openapi.py", "test_supervisor.py", "test_export.py", "test_rest.py"),
+    *("test_openapi.py", "test_supervisor.py", "test_export.py", "test_rest.py", "test_gating.py", "test_spans.py"),
 }
 _MEASURED: Final = {"test_authentication.py", "test_cors.py", "test_spans.py", "test_tls.py"}
 _MEASURES_PROCESSES: Final = "COVERAGE_PROCESS_CONFIG"

@@ -101,8 +101,10 @@ def load(path: Path) -> Objectives:
     try:
         document = yaml.load(path.read_bytes(), Loader=_UniqueKeys)  # noqa: S506  # a SafeLoader
         return Objectives.model_validate({} if document is None else document)
-    except (OSError, yaml.YAMLError) as error:
-        raise BadObjectives(f"{path} cannot be read as YAML: {error}") from error
+    except OSError as error:
+        raise BadObjectives(f"{path} cannot be read ({error.strerror or error})") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadObjectives(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         told = "; ".join(_told(detail["loc"], detail["msg"], detail["type"]) for detail in error.errors())
         raise BadObjectives(f"{path}: {told}. loadtests/slo.yaml shows what can be given.") from error

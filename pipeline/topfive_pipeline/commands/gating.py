@@ -25,7 +25,7 @@ from topfive_pipeline.gating.parts import planned
 from topfive_pipeline.gating.reports import write
 from topfive_pipeline.gating.sentence import Verdict
 from topfive_pipeline.gating.starting import Wanted, competing, started
-from topfive_pipeline.judging.documents import check_can_draw
+from topfive_pipeline.judging.documents import check_can_draw, check_can_write
 from topfive_pipeline.judging.machine import this_machine
 
 _CODES: Final[dict[Verdict, int]] = {"yes": 0, "no": FAILED, "unknown": REFUSED}
@@ -117,7 +117,7 @@ def gate_version(
     ] = None,
     quick: Annotated[
         bool,
-        Option("--quick", help="Put both under load for about a minute instead of ten.", rich_help_panel=_LOAD),
+        Option("--quick", help="Put both under load for two minutes instead of ten.", rich_help_panel=_LOAD),
     ] = False,
     no_load: Annotated[
         bool, Option("--no-load", help="Leave load, memory and start-up out.", rich_help_panel=_LOAD)
@@ -147,6 +147,8 @@ def gate_version(
         raise ConfigurationError("--quick and --no-load exclude each other; take one of the two out")
     if report is not None or not no_load:
         check_can_draw()
+    if report is not None:
+        check_can_write(report)
     key = variable(_KEY) or ""
     both = competing(
         Wanted(candidate=candidate, live=against, repository=repository, api_keys=(key, variable(_LIVE_KEY) or key))

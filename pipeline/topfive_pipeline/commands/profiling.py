@@ -9,6 +9,7 @@ from typing import Annotated
 from rich.markup import escape
 from typer import Argument, Option
 
+from topfive.config.environment import variable
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.commands.recording import NoLog, finish, of_profile
 from topfive_pipeline.commands.running import run
@@ -23,6 +24,7 @@ from topfive_pipeline.proof.photos import read_photos, shipped
 from topfive_pipeline.under_load import images
 
 _OPERATORS = 5
+_KEY = "PROFILE_API_KEY"
 
 
 def profile_service(
@@ -38,7 +40,11 @@ def profile_service(
         ),
     ] = None,
     url: Annotated[
-        str | None, Option(help="Profile a service that runs at http://HOST:PORT, instead of starting one.")
+        str | None,
+        Option(
+            help="Profile a service that runs at http(s)://HOST:PORT, instead of starting one. If it asks for an API "
+            "key, set PROFILE_API_KEY."
+        ),
     ] = None,
     pid: Annotated[
         int | None,
@@ -98,6 +104,7 @@ def profile_service(
         seconds=seconds,
         loaded=not no_load,
         flags=() if cores is None else ("--cores", str(cores)),
+        api_key=(variable(_KEY) or "") if url is not None else "",
     )
     pictures = shipped() if photos is None else read_photos(photos, most=images.MOST)
     screen = Screen(quiet=as_json)

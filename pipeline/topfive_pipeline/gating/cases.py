@@ -25,6 +25,8 @@ from topfive_pipeline.judging.tables import Table
 LISTING: Final = "cases.yaml"
 _SHIPPED: Final = Path(__file__).parent / "shipped_cases"
 _ADVICE: Final = "docs/gate.md shows how a case is written"
+_PRINTABLE: Final = r"^[ -~]+$"
+"""What a header can hold; a line break would end it."""
 _OF_THE_GATE: Final = frozenset({"model", "version"})
 
 Progress = Callable[[str], None]
@@ -33,7 +35,7 @@ Progress = Callable[[str], None]
 class _Case(Strict):
     name: str = ""
     file: str
-    media_type: str = FILE
+    media_type: str = Field(default=FILE, pattern=_PRINTABLE)
     query: dict[str, str | int | float] = Field(default_factory=dict)
     expect: Expectation
 

@@ -96,7 +96,7 @@ class Client:
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(
-                f"{one.title} does not answer at {one.url} ({error or type(error).__name__}); is its server still up? "
+                f"{one.title} does not answer at {one.url} ({str(error) or type(error).__name__}); is its server still up? "
                 "See its log"
             ) from error
         self._is_used = True

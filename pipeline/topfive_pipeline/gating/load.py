@@ -2,7 +2,7 @@
 
 How the gate calls it, once both contestants answer:
 
-    plan = LoadPlan(photos=photos, objectives=under_load.objectives.read(path))  # or None; `.quick()`: about a minute
+    plan = LoadPlan(photos=photos, objectives=under_load.objectives.read(path))  # or None; `.quick()`: two minutes
     progress(f"load takes about {plan.expected_seconds:.0f} s")
     found = load.chapters(pair, plan, progress)  # a chapter for each mix, memory, start-up
 
@@ -71,6 +71,12 @@ def _notes(pair: Pair, measured: Measured, mix: Mix) -> Iterator[str]:
         yield (
             f"The generator ran on the machine of the servers ({' and '.join(dict.fromkeys(here))}), and took of their "
             "cores: ratios hold better than the figures themselves."
+        )
+    mine, its = (measured.batches.get(role, "") for role in ROLES)
+    if mine and its and mine != its and mix == plan.mixes[0]:
+        yield (
+            f"The candidate runs at most {mine} images at once, the live version {its}: each server measures at its "
+            "start which size pays, so noise then may make two servers of one graph differ."
         )
     if measured.refused and mix == plan.mixes[0]:
         yield f"Both versions refuse these images, so they were not sent: {', '.join(measured.refused)}."

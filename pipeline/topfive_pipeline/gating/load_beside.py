@@ -11,6 +11,7 @@ from topfive_pipeline.gating.load_cells import Pooled, compared, pooled
 from topfive_pipeline.gating.load_plan import Cell
 from topfive_pipeline.gating.loading import ROLES, Measured
 from topfive_pipeline.gating.ratios import CHANCE, Ratios, chance_of_more, together
+from topfive_pipeline.gating.sign_test import weighted_sign_test
 from topfive_pipeline.judging.tables import figure
 from topfive_pipeline.under_load.mixes import Mix
 
@@ -53,7 +54,11 @@ def _stays_up(measured: Measured) -> Iterator[Finding]:
 
 
 def _errors(measured: Measured, mix: Mix) -> Finding:
-    """Over all loads of the mix; a failure more or less may be chance, so the difference is tested."""
+    """Over all loads of the mix; a failure more or less may be chance, so the difference is tested, in two ways.
+
+    Failures come in bursts: a queue that is full for a moment refuses many. So the counts alone do not tell; the
+    candidate must also fail more often in so many loads, each beside the live version's, as a coin would not.
+    """
     cells = [cell for cell in measured.plan.cells if cell.mix == mix]
     mine, its = ([pooled(measured, cell, role) for cell in cells] for role in ROLES)
     failed, asked = _sum(mine)
@@ -67,12 +72,22 @@ def _errors(measured: Measured, mix: Mix) -> Finding:
     note = ""
     if not met:
         chance = chance_of_more(failed, asked, its_failed, its_asked)
-        met = False if chance <= CHANCE else None
+        more = [each for cell in cells for each in _more_failures(measured, cell)]
+        by_load = weighted_sign_test([1 if each < 0 else -1 for each in more], [abs(each) for each in more])
+        met = False if max(chance, by_load.worse) <= CHANCE else None
         note = f"{failed} failures of {asked} requests beside {its_failed} of {its_asked}"
-        note += "" if met is False else ": it may be chance"
+        if met is None:
+            loads = sum(each > 0 for each in more)
+            note += f", more than live in {loads} of {len(more)} loads: it may be chance"
     counted = sum((Counter(each.failures) for each in mine), Counter[str]())
     reasons = tuple(f"{count} × {reason}" for reason, count in counted.most_common(_ENOUGH))
     return Finding(name=name, seen=f"{share:.2%}", wanted=wanted, met=met, note=note, reasons=reasons)
+
+
+def _more_failures(measured: Measured, cell: Cell) -> Iterator[float]:
+    """How much larger a share of the candidate's requests failed than of the live version's, load by load."""
+    for one, other in zip(measured.of(cell, "candidate"), measured.of(cell, "live"), strict=False):
+        yield one.failed_share - other.failed_share
 
 
 def _sum(all_of_it: list[Pooled]) -> tuple[int, int]:

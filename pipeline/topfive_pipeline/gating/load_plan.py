@@ -65,8 +65,8 @@ class LoadPlan:
     is_quick: bool = False
 
     def quick(self) -> LoadPlan:
-        """The same in about a minute: fewer workers, shorter loads, and only what is much worse counts."""
-        return replace(self, workers=QUICK_WORKERS, rounds=4, seconds=0.6, tolerance=0.25, is_quick=True)
+        """The same in two minutes: fewer workers, shorter loads, and only what is much worse counts."""
+        return replace(self, workers=QUICK_WORKERS, rounds=6, seconds=0.6, tolerance=0.25, is_quick=True)
 
     @property
     def mixes(self) -> tuple[Mix, ...]:

@@ -17,7 +17,7 @@ from topfive_pipeline.under_load.generator import Generator
 from topfive_pipeline.under_load.load import WARM
 from topfive_pipeline.under_load.mixes import Query, Recipient, Request, queries_of, requests_to
 from topfive_pipeline.under_load.resident import Resident, Sampling
-from topfive_pipeline.under_load.server import resident_bytes, statuses
+from topfive_pipeline.under_load.server import batch_limits, resident_bytes, statuses
 from topfive_pipeline.under_load.turns import turns
 
 Role = Literal["candidate", "live"]
@@ -51,6 +51,12 @@ class Load:
         """In seconds, ascending."""
         return sorted(seconds for _, seconds in self.answered)
 
+    @property
+    def failed_share(self) -> float:
+        """Of the requests that were counted, from 0 to 1."""
+        failed = sum(self.failures.values())
+        return failed / (failed + len(self.answered)) if failed else 0.0
+
 
 @dataclass(slots=True)
 class Measured:
@@ -58,7 +64,7 @@ class Measured:
 
     `queries`: of each mix. `loads`: by cell and contestant, one for each round. `rates`: of the open loops. `ended`:
     which contestant's server ended under load, and how; the rest of the plan is then missing. `refused`: kinds that
-    both refuse, and are not sent.
+    both refuse, and are not sent. `batches`: the most images that each runs at once, as its metrics tell; "" if not.
     """
 
     plan: LoadPlan
@@ -68,6 +74,7 @@ class Measured:
     memory: dict[Role, Resident] = field(default_factory=lambda: {role: Resident() for role in ROLES})
     ended: dict[Role, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    batches: dict[Role, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     def of(self, cell: Cell, role: Role) -> Sequence[Load]:
@@ -83,6 +90,9 @@ def measure(pair: Pair, plan: LoadPlan, progress: Progress) -> Measured:
     except _Ended as gone:
         measured.ended[gone.role] = gone.reason
         return measured
+    for role in ROLES:
+        one = contestant(pair, role)
+        measured.batches[role] = batch_limits(one.url, api_key=one.api_key)
     began = time.monotonic()
     with Generator() as generator:
         run = _Run(pair, measured, requests, generator, progress, began)
@@ -125,7 +135,8 @@ def _statuses(pair: Pair, role: Role, requests: Sequence[Request]) -> tuple[int,
     try:
         return statuses(contestant(pair, role).url, requests)
     except OSError as error:
-        raise _Ended(role, f"it accepts no connection ({error})") from error
+        hangs = isinstance(error, TimeoutError)
+        raise _Ended(role, f"it hangs: {error}" if hangs else f"it accepts no connection ({error})") from error
 
 
 def contestant(pair: Pair, role: Role) -> Contestant:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.gating import cases, load, quality, side_by_side
 from topfive_pipeline.gating.answers import PhotoAnswers
 from topfive_pipeline.gating.asking import answers_of
@@ -43,6 +44,7 @@ class Answers:
 
     def __init__(self, asked: Asked, inputs: Inputs, pair: Pair) -> None:
         self.found: PhotoAnswers | None = None
+        self._failed: ConfigurationError | None = None
         self._asked = asked
         self._photos = inputs.photos
         self._pair = pair
@@ -53,10 +55,16 @@ class Answers:
         return len(self._photos) / _PHOTOS_PER_SECOND
 
     def __call__(self, progress: Progress) -> tuple[PhotoAnswers, Weights | None]:
+        if self._failed is not None:  # a server that hangs is not waited for twice
+            raise self._failed
         if self.found is None:
-            self.found = answers_of(
-                self._pair, self._photos, lambda done, of: progress(f"photo {done} of {of}, sent to both")
-            )
+            try:
+                self.found = answers_of(
+                    self._pair, self._photos, lambda done, of: progress(f"photo {done} of {of}, sent to both")
+                )
+            except ConfigurationError as error:
+                self._failed = error
+                raise
         path = self._asked.frequency
         return self.found, None if path is None else weights_of(path, self.found, model=self._pair.live.model)
 

@@ -69,10 +69,25 @@ def competing(wanted: Wanted) -> Competing:
     """Who is meant; raises `ConfigurationError` if one is not there, or cannot run here as is said.
 
     Each of both is NAME, NAME:VERSION or FOLDER/NAME:VERSION of a repository, perhaps with @int8 or the like behind it
-    (`judging.ways`), or the address of a service that runs: http://host:port, and perhaps /NAME:VERSION.
+    (`judging.ways`), or the address of a service that runs: http://host:port, and perhaps /NAME:VERSION. They must not
+    be the same version.
     """
     said = zip((wanted.candidate, wanted.live), wanted.api_keys, strict=True)
-    return Competing(*(_at_url(each, key) if _is_url(each) else _found(each, wanted.repository) for each, key in said))
+    both = Competing(*(_at_url(each, key) if _is_url(each) else _found(each, wanted.repository) for each, key in said))
+    if len(both.subjects) > 1 and len({_what(subject) for subject in both.subjects}) == 1:
+        raise _same(wanted.candidate, wanted.live)
+    return both
+
+
+def _what(subject: Subject) -> tuple[object, ...]:
+    """What a server of `subject` would load; equal for a version that is named in two ways."""
+    graphs = [(part.path.resolve(), part.config.engine, part.config.precision) for part in subject.parts]
+    return (subject.folder.resolve(), *graphs)
+
+
+def _same(candidate: str, live: str) -> ConfigurationError:
+    """A gate of a version against itself is always met, so a wrong name would let everything through."""
+    return ConfigurationError(f"{candidate} and {live} are the same version; name the one that wants to go live first")
 
 
 @contextmanager
@@ -89,7 +104,10 @@ def started(both: Competing, progress: Progress, *, cores: int = 0) -> Iterator[
                 contestants.append(identified(servers.enter_context(_served(each, cores=cores))))
             else:
                 contestants.append(identified(each))
-        yield Pair(*contestants)
+        pair = Pair(*contestants)
+        if len({(each.url, each.model, each.version) for each in contestants}) == 1:
+            raise _same(pair.candidate.title, pair.live.title)
+        yield pair
 
 
 def _is_url(said: str) -> bool:

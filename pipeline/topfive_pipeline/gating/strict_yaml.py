@@ -55,5 +55,7 @@ def _told(place: tuple[int | str, ...], message: str, kind: str) -> str:
         message = "there is no such field; correct its name or take it out"
     elif kind == "missing":
         message = "it is missing; add it"
+    elif kind == "model_type":
+        message = "it must have fields, as NAME: VALUE"
     said = message.removeprefix("Value error, ")
     return f"{field}: {said}" if field else said

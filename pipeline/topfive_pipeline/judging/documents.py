@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from topfive.ground.errors import ConfigurationError
@@ -37,6 +38,16 @@ def check_can_draw() -> None:
     """Raise `ConfigurationError` unless plots can be drawn: before anything is measured, for that takes minutes."""
     if find_spec("matplotlib") is None:
         raise ConfigurationError("--report needs the extra `optimise`: pip install 'topfive[optimise]'")
+
+
+def check_can_write(folder: Path) -> None:
+    """Make `folder`; raise `ConfigurationError` unless files can be written there: before anything is measured."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigurationError(f"--report {folder}: cannot be written ({error.strerror or error})") from error
 
 
 def write(folder: Path, name: str, found: Mapping[str, Any], document: Document) -> list[Path]:

@@ -22,6 +22,11 @@ _SMALLER: Final = (
 )
 _NOT_FP32: Final = ("int8", "bf16", "fp16")
 
+FAILURES: Final = (
+    "fewer connections, if it refuses (429, 503): `--connections 4`",
+    "the model's name, if it does not know it (404)",
+    "the service's log, for all else",
+)
 QUOTA: Final = (
     "a higher quota: `--cpus` of Docker, `resources.limits.cpu` of Kubernetes, `CPUQuota=` of systemd",
     "a quota of whole cores, for topfive rounds a part of a core up and its threads are then held back",

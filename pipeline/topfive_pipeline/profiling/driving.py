@@ -38,6 +38,7 @@ def driven(
         p99=nearest(good, 99),
         failed=dict(failed),
         cpu=load.client_cpu_rate,
+        sent=len(load.exchanges),
     )
 
 

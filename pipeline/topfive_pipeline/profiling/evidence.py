@@ -13,7 +13,7 @@ from topfive_pipeline.profiling.usage import Usage
 class Driven:
     """What the generator saw: latencies of answers with 200 in seconds, and how many `failed`, by status.
 
-    `cpu`: what it took itself, in cores.
+    `sent`: requests that were measured. `cpu`: what it took itself, in cores.
     """
 
     connections: int
@@ -22,6 +22,12 @@ class Driven:
     p99: float | None
     failed: Mapping[str, int]
     cpu: float
+    sent: int
+
+    @property
+    def failed_share(self) -> float:
+        """Of the requests; 0 if none was measured."""
+        return sum(self.failed.values()) / self.sent if self.sent else 0.0
 
 
 @dataclass(frozen=True, slots=True)

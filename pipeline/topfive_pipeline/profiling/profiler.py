@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ import numpy as np
 from topfive.ground.errors import ConfigurationError
 from topfive.machine.cores import usable_cores
 from topfive_loadgen.aside import Aside
+from topfive_loadgen.sockets import PORTS
 from topfive_pipeline.judging.machine import this_machine
 from topfive_pipeline.judging.sessions import planned
 from topfive_pipeline.judging.subjects import Part, Subject, find
@@ -44,6 +45,7 @@ _STACKS_AT_MOST: Final = 10.0
 _GRAPH_SECONDS: Final = 2.0
 _TOP: Final = 12
 """Functions that are told."""
+_DENIED: Final = "401"
 Progress = Callable[[str], None]
 
 
@@ -51,6 +53,7 @@ Progress = Callable[[str], None]
 class Wanted:
     """What the user said. `url`: a service that runs, else one is started. `pid`: of it, else it is looked for.
 
+    `api_key`: what a service that runs asks for; "" for none.
     `repository`: None where the graphs are not here. `image`: how images are sent (`under_load.images`). `loaded`:
     whether to put it under load. `flags` of the service that is started.
     """
@@ -64,18 +67,18 @@ class Wanted:
     seconds: float = 20.0
     loaded: bool = True
     flags: tuple[str, ...] = ()
+    api_key: str = field(default="", repr=False)
 
 
 def profile(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> Profile:
     """Profile what is `wanted`, sending `photos`. Raises `ConfigurationError` if it cannot be, or ends meanwhile."""
     progress("reading the model")
     subject = _subject(wanted)
-    requests = requests_of(photos, wanted.image, model=wanted.model) if wanted.loaded else []
+    requests = _requests(wanted, photos)
     with ExitStack() as stack:
         url = _url(wanted, stack, progress)
         parts = urlsplit(url)
-        assert parts.port is not None  # as `_url` checks
-        pid = wanted.pid or processes.listening_on(parts.hostname, parts.port)
+        pid = wanted.pid or processes.listening_on(parts.hostname, parts.port or PORTS[parts.scheme])
         aside = stack.enter_context(Aside())
         load = _Load(aside, url, requests, connections=wanted.connections)
         load.warm(progress)
@@ -114,6 +117,12 @@ def profile(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> P
     )
 
 
+def _requests(wanted: Wanted, photos: Sequence[Photo]) -> list[bytes]:
+    if not wanted.loaded:
+        return []
+    return requests_of(photos, wanted.image, model=wanted.model, api_key=wanted.api_key)
+
+
 class _Load:
     """The load, in a process of its own; nothing where others make it. `seen`: of its last window."""
 
@@ -123,11 +132,12 @@ class _Load:
         self.seen: Driven | None = None
 
     def warm(self, progress: Progress) -> None:
-        """Until the service and the generator run as they will."""
+        """Until the service and the generator run as they will; raises `ConfigurationError` if it wants a key."""
         if self._asked["requests"]:
             progress("warming up")
             self._aside.start(driven, **self._asked, warm_seconds=0.0, seconds=_WARM)
-            self._result()
+            if _DENIED in self._result().failed:
+                raise ConfigurationError("the service asks for an API key, or has another one: set PROFILE_API_KEY")
 
     @contextmanager
     def __call__(self, seconds: float) -> Iterator[None]:
@@ -165,12 +175,14 @@ def _url(wanted: Wanted, stack: ExitStack, progress: Progress) -> str:
         return stack.enter_context(serve(wanted.repository, ["--no-grpc", *wanted.flags])).url
     parts = urlsplit(wanted.url)
     try:
-        known = parts.scheme == "http" and parts.hostname and parts.port
+        known = parts.scheme in PORTS and parts.hostname and parts.port != 0
     except ValueError:  # a port that is no number
         known = None
     if not known:
-        raise ConfigurationError(f"--url {wanted.url}: say http://HOST:PORT, as http://127.0.0.1:8000")
-    return f"http://{parts.netloc}"
+        raise ConfigurationError(
+            f"--url {wanted.url}: say http://HOST:PORT or https://HOST:PORT, as http://127.0.0.1:8000"
+        )
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _sampled(seen: window.Watched, load: _Load, *, seconds: float) -> stacks.Stacks:

@@ -6,7 +6,7 @@ hold besides are told. What does not: what to try, in words (`profiling.advice`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,8 @@ from topfive_pipeline.profiling import advice
 from topfive_pipeline.profiling.evidence import Evidence
 from topfive_pipeline.profiling.stages import REST
 
+FAILED: Final = 0.1
+"""Of the requests: with so many failures, what was measured is not the load that was meant."""
 FULL: Final = 0.85
 """Of the cores: beyond this, more work does not fit."""
 IDLE: Final = 0.70
@@ -66,10 +68,23 @@ def verdict(evidence: Evidence) -> tuple[Finding, ...]:
 
 def _nothing(evidence: Evidence) -> Finding:
     failed = dict(evidence.load.failed) if evidence.load is not None else {}
-    figures = (", ".join(f"{count} with {status}" for status, count in failed.items()),) if failed else ()
+    figures = (_by_status(failed),) if failed else ()
     return Finding(
         "nothing", "Unknown: no request was answered while it was watched", figures, advice.nothing(evidence)
     )
+
+
+def _failures(evidence: Evidence) -> Finding | None:
+    """Failures are not answers: where many are, all other figures are of what was left."""
+    load = evidence.load
+    if load is None or load.failed_share < FAILED:
+        return None
+    figures = (f"{load.failed_share:.0%} of all requests failed: {_by_status(load.failed)}",)
+    return Finding("failures", "Many requests failed, and all other figures are of the rest", figures, advice.FAILURES)
+
+
+def _by_status(failed: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} with {status}" for status, count in failed.items())
 
 
 def _quota(evidence: Evidence) -> Finding | None:
@@ -218,6 +233,7 @@ def _unknown(evidence: Evidence) -> Finding:
 
 
 _RULES: Final[tuple[Callable[[Evidence], Finding | None], ...]] = (
+    _failures,
     _quota,
     _memory,
     _neighbours,

@@ -67,7 +67,9 @@ def read_photos(folder: Path, *, labels: Sequence[str] = (), most: int | None = 
     else:
         photos = _in_folders(folder, labels) or [Photo(path) for path in _pictures(folder)]
     if not photos:
-        raise ConfigurationError(f"--photos {folder}: it holds no pictures ({', '.join(sorted(_ENDINGS))})")
+        within = ", ".join(path.name for path in _folders(folder))
+        but = f"; the folders in it are not named like a class of the model: {within}" if within else ""
+        raise ConfigurationError(f"--photos {folder}: it holds no pictures ({', '.join(sorted(_ENDINGS))}){but}")
     if most is not None and len(photos) > most:
         photos = [photos[index] for index in np.linspace(0, len(photos) - 1, most).round().astype(int)]
     return photos
@@ -91,10 +93,14 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS and path.is_file())
 
 
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+
+
 def _in_folders(folder: Path, labels: Sequence[str]) -> list[Photo]:
     """The pictures in folders that bear the names of classes; none if no folder does."""
     index_of = {label: index for index, label in enumerate(labels)}
-    within = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    within = _folders(folder)
     known = [path for path in within if path.name in index_of]
     if known and len(known) < len(within):
         strangers = ", ".join(path.name for path in within if path.name not in index_of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
@@ -35,20 +35,25 @@ def checked(kind: str) -> str:
     return kind
 
 
-def requests_of(photos: Sequence[Photo], kind: str, *, model: str) -> list[bytes]:
-    """A request to classify each of `photos` by `model`, sent as `kind` says; whole HTTP messages."""
-    return [_request(photo, kind, model) for photo in photos]
+def requests_of(photos: Sequence[Photo], kind: str, *, model: str, api_key: str = "") -> list[bytes]:
+    """A request to classify each of `photos` by `model`, sent as `kind` says; whole HTTP messages.
+
+    `api_key`: what the service asks for; "" for none.
+    """
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    return [_request(photo, kind, model, headers) for photo in photos]
 
 
-def _request(photo: Photo, kind: str, model: str) -> bytes:
+def _request(photo: Photo, kind: str, model: str, headers: Mapping[str, str]) -> bytes:
     if kind == JPEG:
-        return _rendered(_file(photo), "image/jpeg", model=model)
+        return _rendered(_file(photo), {"Content_Type": "image/jpeg", **headers}, model=model)
     image = photo.image()
     if said := _SIZE.fullmatch(kind):
         image = ImageOps.fit(image, (int(said[2]), int(said[1])))
     pixels = np.asarray(image)
     height, width, _ = pixels.shape
-    return _rendered(pixels.tobytes(), "application/octet-stream", model=model, height=height, width=width)
+    binary = {"Content_Type": "application/octet-stream", **headers}
+    return _rendered(pixels.tobytes(), binary, model=model, height=height, width=width)
 
 
 def _file(photo: Photo) -> bytes:
@@ -59,5 +64,5 @@ def _file(photo: Photo) -> bytes:
     return file.getvalue()
 
 
-def _rendered(body: bytes, media_type: str, **query: object) -> bytes:
-    return render("POST", f"/v1/classify?{urlencode(query)}", body, Content_Type=media_type)
+def _rendered(body: bytes, headers: Mapping[str, str], **query: object) -> bytes:
+    return render("POST", f"/v1/classify?{urlencode(query)}", body, **headers)

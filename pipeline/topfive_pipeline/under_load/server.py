@@ -20,6 +20,7 @@ _PATIENCE_SECONDS: Final = 20.0
 _METRICS_SECONDS: Final = 5.0
 """A server that does not tell its metrics for so long tells none."""
 _RESIDENT: Final = "process_resident_memory_bytes"
+_MODELS: Final = "topfive_model_info"
 
 
 def metrics(url: str, *, api_key: str = "") -> Reading:
@@ -32,7 +33,7 @@ def metrics(url: str, *, api_key: str = "") -> Reading:
         answer = connection.getresponse()
         body = answer.read()
     except http.client.HTTPException as error:
-        raise OSError(f"{url}/metrics: {error or type(error).__name__}") from error
+        raise OSError(f"{url}/metrics: {str(error) or type(error).__name__}") from error
     finally:
         connection.close()
     if answer.status != _OK:
@@ -48,6 +49,14 @@ def resident_bytes(url: str, *, api_key: str = "") -> float:
     return told
 
 
+def batch_limits(url: str, *, api_key: str = "") -> str:
+    """The most images that each model of the server runs at once, as its metrics tell it; "" if they do not."""
+    try:
+        return ", ".join(metrics(url, api_key=api_key).labelled(_MODELS, "limit"))
+    except (OSError, ValueError):
+        return ""
+
+
 def first_labels(url: str, requests: Sequence[bytes]) -> tuple[int | None, ...]:
     """The first label's index in the answer to each request, one after the other; None where it is refused."""
     answers = [_asked(url, request) for request in requests]
@@ -56,26 +65,29 @@ def first_labels(url: str, requests: Sequence[bytes]) -> tuple[int | None, ...]:
     )
 
 
-def statuses(url: str, requests: Sequence[Request]) -> tuple[int, ...]:
+def statuses(url: str, requests: Sequence[Request], *, patience: float = _PATIENCE_SECONDS) -> tuple[int, ...]:
     """The status of the answer to each request, one after the other; 0 where none came.
 
-    Raises `OSError` if the server accepts no connection.
+    Raises `OSError` if the server accepts no connection, or hangs: the others would wait as long for nothing.
     """
     found = []
     for request in requests:
         try:
-            found.append(_asked(url, request if isinstance(request, bytes) else b"".join(request)).status)
+            message = request if isinstance(request, bytes) else b"".join(request)
+            found.append(_asked(url, message, patience).status)
         except ConnectionRefusedError:
             raise
+        except TimeoutError as error:
+            raise TimeoutError(f"no answer to a request within {patience:g} s") from error
         except (OSError, ValueError):  # it hung up on a body, say
             found.append(0)
     return tuple(found)
 
 
-def _asked(url: str, message: bytes) -> Response:
+def _asked(url: str, message: bytes, patience: float = _PATIENCE_SECONDS) -> Response:
     """The answer to one request on a connection of its own."""
     address = Address.of(url, cafile=None)
-    with socket.create_connection(address.where, _PATIENCE_SECONDS) as line:
+    with socket.create_connection(address.where, patience) as line:
         if address.context is None:
             return exchange(line, message)
         with address.context.wrap_socket(line, server_hostname=address.name) as wrapped:

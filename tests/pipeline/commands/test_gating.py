@@ -47,6 +47,16 @@ def test_a_worse_version_may_not_go_live_and_the_run_is_recorded(
     assert str(judged_folder) not in json.dumps([stored.params, stored.tags])
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_measured(
+    run: Run, judged_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    flags = ("--repository", judged_folder / "repository", "--report", tmp_path / "file", "--no-load")
+    ran = run(main, "pets:2", "--against", "pets:1", *flags)
+    assert (ran.code, ran.out) == (2, "")
+    assert "file: cannot be written (File exists)" in ran.err
+
+
 def test_the_same_version_may_go_live(run: Run, judged_folder: Path) -> None:
     ran = run(
         main,

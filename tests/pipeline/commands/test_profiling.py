@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.http.server.test_tls import make_pair
 from tests.pipeline.commands.conftest import Run
 from tests.testkit.serving_process import ServingProcess, serving
 from tests.testkit.tiny_models import write_tiny_repository
@@ -81,6 +82,28 @@ def test_a_service_without_load_is_watched_as_it_is(service: ServingProcess, run
     assert "without --repository the graphs cannot be run by themselves" in ran.words
 
 
+def test_a_service_with_tls_and_a_key_is_profiled_too(
+    repository: Path, tmp_path: Path, run: Run, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And without the key the refusal says where the command looks for one."""
+    pair = make_pair(tmp_path, "served")
+    keys = tmp_path / "keys"
+    keys.write_text("correct-horse-battery-staple")
+    monkeypatch.setenv("SSL_CERT_FILE", str(pair.certificate))
+    flags = ("--model-repository", str(repository), "--no-grpc", "--api-keys-file", str(keys), *pair.flags)
+    with serving(*flags) as service:
+        asked = ("tiny", "--url", f"https://127.0.0.1:{service.port}", "--seconds", "1", "--image", "4x6", "--json")
+        refused = run(main, *asked)
+        assert refused.code == 2
+        assert "asks for an API key, or has another one: set PROFILE_API_KEY" in refused.err
+        monkeypatch.setenv("PROFILE_API_KEY", keys.read_text())
+        ran = run(main, *asked)
+    assert (ran.code, ran.err) == (0, "")
+    told = json.loads(ran.out)["evidence"]
+    assert told["stages"]["rate"] > 0
+    assert told["load"]["failed"] == {}
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -88,7 +111,8 @@ def test_a_service_without_load_is_watched_as_it_is(service: ServingProcess, run
         (("tiny", "--pid", "5"), "--pid is for a service that runs already: say where, with --url"),
         (("tiny", "--url", "http://127.0.0.1:9", "--cores", "1"), "--cores is for a service that is started here"),
         (("--url", "http://127.0.0.1:9"), "say which model: topfive profile NAME"),
-        (("--no-load", "--url", "https://127.0.0.1:9"), "say http://HOST:PORT"),
+        (("--no-load", "--url", "ftp://127.0.0.1:9"), "say http://HOST:PORT"),
+        (("--no-load", "--url", "https://127.0.0.1:9"), "there are no metrics at /metrics"),
         (("--no-load", "--url", "http://127.0.0.1:x"), "say http://HOST:PORT"),
         (("--no-load", "--url", "http://127.0.0.1:9"), "there are no metrics at /metrics"),
         (("tiny", "--image", "huge"), "--image huge: say jpeg for files"),

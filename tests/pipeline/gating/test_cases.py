@@ -91,6 +91,7 @@ def test_files_that_no_case_names_are_found(folder: Path) -> None:
         ("{file: red.png, expect: {like: none.png}}", r"case 'red.png': there is no file .*none.png"),
         ("{file: red.png, query: {model: a}, expect: {status: 200}}", "the gate itself says model; take it out"),
         ("{file: red.png, expect: {}}", r"cases\[0\].expect: it expects nothing"),
+        (r'{file: red.png, media_type: "a\r\nX: y", expect: {status: 200}}', r"cases\[0\].media_type: .* pattern"),
         ("{file: red.png}", r"cases\[0\].expect: it is missing; add it"),
         ("{file: red.png, expect: {lable: red}}", r"cases\[0\].expect.lable: there is no such field"),
     ],

@@ -154,3 +154,14 @@ def test_loads_of_a_doubtful_generator_are_counted_in_a_note(pair: Pair) -> None
     assert note.startswith(
         "random × 8: the generator may have been the limit in 1 of 4 loads (the generator fell behind)"
     )
+
+
+def test_batches_of_another_size_are_noted_for_noise_at_a_start_may_be_why() -> None:
+    one = Contestant(title="tiny:1", url="http://far.example:1", model="tiny")
+    found = loads.measured([each := loads.load(0.05), each], [each, each])
+    notes = {}
+    for its in ("2", "8"):
+        found.batches.update(candidate="2", live=its)
+        notes[its] = " ".join(load.chapter(Pair(one, one), found, "random").notes)
+    assert "at most 2 images at once, the live version 8: each server measures at its start" in notes["8"]
+    assert "images at once" not in notes["2"]

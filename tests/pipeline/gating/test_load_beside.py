@@ -59,11 +59,21 @@ def test_more_failures_are_missed_if_chance_does_not_explain_them() -> None:
     good = [load(0.05)]
     one = found([load(0.05, failures={"503 busy": 1})], good)["random: error ratio beside live"]
     assert (one.met, one.reasons) == (None, ("1 × 503 busy",))
-    assert "1 failures of 201 requests beside 0 of 200: it may be chance" in one.note
-    many = found([load(0.05, failures={"503 busy": 40})], good)["random: error ratio beside live"]
+    assert one.note.endswith(
+        "1 failures of 201 requests beside 0 of 200, more than live in 1 of 1 loads: it may be chance"
+    )
+    many = found([load(0.05, failures={"503 busy": 40})] * 5, good * 5)["random: error ratio beside live"]
     assert (many.met, many.seen, many.wanted) == (False, "16.67%", "≤ 0.00%")
     fewer = found(good, [load(0.05, failures={"503 busy": 40})])["random: error ratio beside live"]
     assert fewer.met is True
+
+
+def test_one_burst_of_refusals_is_no_proof_for_it_meets_either_version() -> None:
+    """40 requests that a full queue refused at once are one event, and no forty."""
+    burst = [load(0.05, failures={"429 queue_full": 40}), *[load(0.05)] * 5]
+    told = found(burst, [load(0.05)] * 6)["random: error ratio beside live"]
+    assert (told.met, told.seen) == (None, "3.23%")
+    assert "more than live in 1 of 6 loads" in told.note
 
 
 def test_a_candidate_that_answers_nothing_is_no_fast_one() -> None:

@@ -79,6 +79,18 @@ def test_who_cannot_compete_is_said(candidate: str, words: str, pair: Pair, judg
         pass
 
 
+def test_a_version_is_not_held_against_itself(pair: Pair, judged_folder: Path) -> None:
+    """A gate of it would always say yes, so a wrong name in a script would let everything through."""
+    same = f"{judged_folder}/repository/pets:3"
+    with pytest.raises(ConfigurationError, match="pets:3 are the same version; name the one that wants to go live"):
+        competing(Wanted(candidate="pets", live=same, repository=judged_folder / "repository"))
+    with (
+        pytest.raises(ConfigurationError, match=r"/pets and .*/pets:1 are the same version"),
+        answering(f"{pair.live.url}/pets", f"{pair.live.url}/pets:1", judged_folder),
+    ):
+        pass
+
+
 def test_the_server_takes_the_graph_that_is_named_of_two(tmp_path: Path, repository: Path) -> None:
     """The copy of a version without an int8 graph names none; of one with both, a flag says which."""
     copied = shutil.copytree(repository, tmp_path / "copied")

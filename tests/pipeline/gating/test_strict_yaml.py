@@ -37,7 +37,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("name: a\nname: b\n", "'name' is given twice"),
         ("name: a\nparts:\n  - number: '1'\n", r"parts\[0\]\.number: Input should be a valid integer"),
         ("name: [", "cannot be read as YAML"),
-        ("- a\n", "Input should be a valid dictionary"),
+        ("- a\n", "it must have fields, as NAME: VALUE"),
         ("name: !!python/name:os.system a\n", "cannot be read as YAML"),
     ],
 )

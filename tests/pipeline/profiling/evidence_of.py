@@ -33,8 +33,8 @@ def stages(**changes: Any) -> Stages:
 
 
 def driven(connections: int, *, cpu: float, failed: dict[str, int] | None = None) -> Driven:
-    """A load that took `cpu` cores for itself."""
-    return Driven(connections=connections, rate=50.0, p50=0.012, p99=0.02, failed=failed or {}, cpu=cpu)
+    """A load of a thousand requests that took `cpu` cores for itself."""
+    return Driven(connections=connections, rate=50.0, p50=0.012, p99=0.02, failed=failed or {}, cpu=cpu, sent=1000)
 
 
 def role(cpu: float, *, waited: float = 0.0, name: str = LOOP) -> Role:

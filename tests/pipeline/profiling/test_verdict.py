@@ -31,6 +31,7 @@ def first(**changes: Any) -> Finding:
         (BUSY | {"resize": 0.1}, "cpu:resize", "resizing images", "smaller pictures"),
         (BUSY | {"rest": 0.1}, "cpu:rest", "outside of the stages", "--workers 2"),
         ({"cores": 1.0, "roles": (role(0.95),)}, "loop", "event loop", "--workers 2"),
+        (BUSY | {"load": driven(64, cpu=0.1, failed={"429": 300})}, "failures", "Many requests failed", "connections"),
         (BUSY | {"throttled": 0.4, "throttled_seconds": 0.7}, "quota", "CPU quota", "higher quota"),
         ({"major_faults": 500.0}, "memory", "too little memory", "memory limit"),
         ({"swapped": 500.0}, "memory", "too little memory", "memory limit"),

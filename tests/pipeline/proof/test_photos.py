@@ -115,7 +115,10 @@ def test_what_is_no_folder_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"it holds no pictures \(.*\.jpg"):
+    (tmp_path / "unicorn").mkdir()
+    with pytest.raises(
+        ConfigurationError, match=r"it holds no pictures \(.*\.jpg.* not named like a class .*: unicorn"
+    ):
         read_photos(tmp_path)
 
 

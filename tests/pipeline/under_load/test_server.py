@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import pytest
 
-from topfive_pipeline.under_load.server import first_labels, resident_bytes, statuses
+from topfive_pipeline.under_load.server import batch_limits, first_labels, resident_bytes, statuses
 
-METRICS = b"process_resident_memory_bytes 4096.0\n"
+METRICS = b'process_resident_memory_bytes 4096.0\ntopfive_model_info{model="m",limit="2"} 1.0\n'
 LABELS = b'{"predictions": [{"index": 7}]}'
 
 
@@ -60,13 +60,22 @@ def test_statuses_are_those_of_the_answers_and_0_without_one(url: str) -> None:
     assert statuses(url, [(head, body), posted("/wrong"), posted("/hangs-up")]) == (200, 415, 0)
 
 
+def test_who_hangs_is_not_asked_again() -> None:
+    """Of fifty images each would wait as long as the first."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(TimeoutError, match=r"no answer to a request within 0\.05 s"):
+            statuses(url, [posted("/right")] * 50, patience=0.05)
+
+
 def test_a_refusal_has_no_label(url: str) -> None:
     assert first_labels(url, [posted("/right"), posted("/wrong")]) == (7, None)
 
 
 def test_memory_is_told_to_whoever_has_the_key(url: str) -> None:
     assert resident_bytes(url, api_key="secret") == 4096.0
-    assert _Server.keys[-1] == "Bearer secret"
+    assert batch_limits(url, api_key="secret") == "2"
+    assert _Server.keys[-2:] == ["Bearer secret"] * 2
 
 
 def test_a_server_that_accepts_no_connection_is_not_one_that_refuses() -> None:
@@ -74,5 +83,6 @@ def test_a_server_that_accepts_no_connection_is_not_one_that_refuses() -> None:
         port = server.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
         statuses(f"http://127.0.0.1:{port}", [posted("/right")])
+    assert batch_limits(f"http://127.0.0.1:{port}") == ""
     with pytest.raises(OSError, match="refused"):
         resident_bytes(f"http://127.0.0.1:{port}")
