@@ -77,6 +77,7 @@ def profile(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) -> P
     requests = _requests(wanted, photos)
     with ExitStack() as stack:
         url = _url(wanted, stack, progress)
+        window.metrics_of(url)  # raises if nobody is there, or nobody who can be trusted, before load is made
         parts = urlsplit(url)
         pid = wanted.pid or processes.listening_on(parts.hostname, parts.port or PORTS[parts.scheme])
         aside = stack.enter_context(Aside())

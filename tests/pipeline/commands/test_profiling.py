@@ -85,14 +85,17 @@ def test_a_service_without_load_is_watched_as_it_is(service: ServingProcess, run
 def test_a_service_with_tls_and_a_key_is_profiled_too(
     repository: Path, tmp_path: Path, run: Run, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And without the key the refusal says where the command looks for one."""
+    """And without the key the refusal says where the command looks for one; nor is a stranger's certificate taken."""
     pair = make_pair(tmp_path, "served")
     keys = tmp_path / "keys"
     keys.write_text("correct-horse-battery-staple")
-    monkeypatch.setenv("SSL_CERT_FILE", str(pair.certificate))
     flags = ("--model-repository", str(repository), "--no-grpc", "--api-keys-file", str(keys), *pair.flags)
     with serving(*flags) as service:
         asked = ("tiny", "--url", f"https://127.0.0.1:{service.port}", "--seconds", "1", "--image", "4x6", "--json")
+        unknown = run(main, *asked)
+        assert unknown.code == 2
+        assert "certificate verify failed" in unknown.err
+        monkeypatch.setenv("SSL_CERT_FILE", str(pair.certificate))
         refused = run(main, *asked)
         assert refused.code == 2
         assert "asks for an API key, or has another one: set PROFILE_API_KEY" in refused.err
