@@ -96,8 +96,8 @@ class Client:
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(
-                f"{one.title} does not answer at {one.url} ({str(error) or type(error).__name__}); is its server still up? "
-                "See its log"
+                f"{one.title} does not answer at {one.url} ({str(error) or type(error).__name__}); is its server still "
+                "up? See its log"
             ) from error
         self._is_used = True
         try:
@@ -129,6 +129,8 @@ class Client:
             )
         except (KeyError, TypeError, ValueError):
             raise self._strange() from None
+        if not all(0 <= each.probability <= 1 for each in predictions):  # nor is NaN, which some JSON has
+            raise self._strange()
         return Answer(status, predictions)
 
     def _strange(self) -> Unreachable:

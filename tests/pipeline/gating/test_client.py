@@ -106,7 +106,10 @@ def test_a_connection_that_was_closed_between_two_requests_is_made_anew(scripted
         assert client.classify(b"x") == client.classify(b"x")
 
 
-@pytest.mark.parametrize("document", [{"predictions": [{"label": "cat"}]}, {}, [], b"<html>"])
+NO_PROBABILITY = b'{"predictions": [{"label": "cat", "index": 2, "probability": NaN}]}'
+
+
+@pytest.mark.parametrize("document", [{"predictions": [{"label": "cat"}]}, {}, [], b"<html>", NO_PROBABILITY])
 def test_what_does_not_answer_as_topfive_does_is_said(scripted: Scripted, document: object) -> None:
     scripted.script = [(200, document, {}), (200, document, {})]
     with Client(scripted.contestant) as client:
