@@ -86,6 +86,15 @@ def test_busy_is_asked_again_after_the_time_that_is_said(scripted: Scripted) -> 
     assert scripted.seen[0] == ("/v1/classify?model=m&version=1", "Bearer secret")
 
 
+def test_what_is_said_moves_no_cursor(scripted: Scripted) -> None:
+    """Labels and codes of a running service are another's words."""
+    evil = {"predictions": [{"label": "\x1b[2Jc\0at", "index": 2, "probability": 0.5}]}
+    scripted.script = [(200, evil, {}), (400, {"code": "a\x9bb"}, {})]
+    with Client(scripted.contestant) as client:
+        assert client.classify(b"x").predictions[0].label == "\ufffd[2Jc\ufffdat"
+        assert client.classify(b"x").code == "a\ufffdb"
+
+
 def test_who_stays_busy_is_left_in_the_end(scripted: Scripted) -> None:
     waits: list[float] = []
     scripted.script = [(429, {"code": "queue_full"}, {"Retry-After": "5"})] * 20
