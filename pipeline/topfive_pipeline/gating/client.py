@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -97,10 +98,8 @@ class Client:
             response = self._exchange(path, body, headers)
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(
-                f"{one.title} does not answer at {one.url} ({str(error) or type(error).__name__}); is its server still "
-                "up? See its log"
-            ) from error
+            said = f"{one.title} does not answer at {one.url} ({str(error) or type(error).__name__})"
+            raise Unreachable(f"{said}; {_advice(error)}") from error
         self._is_used = True
         try:
             document = json.loads(content)
@@ -140,6 +139,13 @@ class Client:
             f"{self.contestant.title}: what answers at {self.contestant.url} does not answer as topfive does; is it "
             "the right address?"
         )
+
+
+def _advice(error: Exception) -> str:
+    """What to do about an exchange that failed."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "if you trust who signed its certificate, name the file of that authority by SSL_CERT_FILE"
+    return "is its server still up? See its log"
 
 
 def _text(value: object) -> str:

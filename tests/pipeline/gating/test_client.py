@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -133,5 +135,17 @@ def test_a_server_that_is_gone_is_said() -> None:
     with (
         Client(gone) as client,
         pytest.raises(Unreachable, match=r"m does not answer at http://127\.0\.0\.1:9 .* is its server still up"),
+    ):
+        client.classify(b"x")
+
+
+def test_a_certificate_that_nobody_knows_is_another_trouble_than_a_server_that_is_gone(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = ssl.SSLCertVerificationError("self-signed certificate")
+    monkeypatch.setattr(Client, "_exchange", Mock(side_effect=unknown))
+    with (
+        Client(scripted.contestant) as client,
+        pytest.raises(Unreachable, match=r"self-signed certificate.*; if you trust .* by SSL_CERT_FILE"),
     ):
         client.classify(b"x")
