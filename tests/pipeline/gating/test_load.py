@@ -161,7 +161,7 @@ def test_batches_of_another_size_are_noted_for_noise_at_a_start_may_be_why() -> 
     found = loads.measured([each := loads.load(0.05), each], [each, each])
     notes = {}
     for its in ("2", "8"):
-        found.batches.update(candidate="2", live=its)
+        found.batches.update({"candidate": "2", "live": its})
         notes[its] = " ".join(load.chapter(Pair(one, one), found, "random").notes)
     assert "at most 2 images at once, the live version 8: each server measures at its start" in notes["8"]
     assert "images at once" not in notes["2"]
