@@ -52,7 +52,7 @@ def on_trial() -> Row:
         ),
         lines(
             "Shadow: not answered, by reason",
-            "Images per second that were chosen and dropped. No room: no place, or no idle moment in five seconds. Its "
+            "Images per second that were chosen and dropped. No room: no place, or no turn in five seconds. Its "
             "own fault: too slow, an error, not served. Live answers are not touched. With it the images that wait.",
             Query(per_second(f"{_DROPPED}{{{MODEL}, reason=~{_NO_ROOM}}}", by="service"), "{{service}} no room"),
             Query(per_second(f"{_DROPPED}{{{MODEL}, reason!~{_NO_ROOM}}}", by="service"), "{{service}} its own fault"),

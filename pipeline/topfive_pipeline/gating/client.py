@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -27,6 +29,7 @@ _DENIED: Final = 401
 _PATIENCE_SECONDS: Final = 60.0
 """For one answer, and for all waits of one request that is refused with 429."""
 _LONGEST_WAIT_SECONDS: Final = 5.0
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SMALL: Final = 8
 """Pixels of each side of an image that asks only who answers."""
 
@@ -64,11 +67,11 @@ class Client:
         """The model and the version that answer; raises `ConfigurationError` with what is said if none does."""
         status, document, _ = self._patiently(bytes(_SMALL * _SMALL * 3), FILE, {"height": _SMALL, "width": _SMALL})
         if status != OK:
-            said = document.get("error", "it does not say why")
+            said = _text(document.get("error", "it does not say why"))
             advice = "; set GATE_API_KEY, or GATE_LIVE_API_KEY" if status == _DENIED else ""
             raise ConfigurationError(f"{self.contestant.title} answers {status} to an image: {said}{advice}")
         try:
-            return str(document["model"]), int(document["version"])
+            return _text(document["model"]), int(document["version"])
         except (KeyError, TypeError, ValueError):
             raise self._strange() from None
 
@@ -95,10 +98,8 @@ class Client:
             response = self._exchange(path, body, headers)
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(
-                f"{one.title} does not answer at {one.url} ({str(error) or type(error).__name__}); is its server still "
-                "up? See its log"
-            ) from error
+            said = f"{one.title} does not answer at {one.url} ({str(error) or type(error).__name__})"
+            raise Unreachable(f"{said}; {_advice(error)}") from error
         self._is_used = True
         try:
             document = json.loads(content)
@@ -121,14 +122,16 @@ class Client:
 
     def _answer(self, status: int, document: Mapping[str, Any], _: float) -> Answer:
         if status != OK:
-            return Answer(status, code=str(document.get("code", "")))
+            return Answer(status, code=_text(document.get("code", "")))
         try:
             predictions = tuple(
-                Prediction(str(each["label"]), int(each["index"]), float(each["probability"]))
+                Prediction(_text(each["label"]), int(each["index"]), float(each["probability"]))
                 for each in document["predictions"]
             )
         except (KeyError, TypeError, ValueError):
             raise self._strange() from None
+        if not all(0 <= each.probability <= 1 for each in predictions):  # nor is NaN, which some JSON has
+            raise self._strange()
         return Answer(status, predictions)
 
     def _strange(self) -> Unreachable:
@@ -136,6 +139,18 @@ class Client:
             f"{self.contestant.title}: what answers at {self.contestant.url} does not answer as topfive does; is it "
             "the right address?"
         )
+
+
+def _advice(error: Exception) -> str:
+    """What to do about an exchange that failed."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "if you trust who signed its certificate, name the file of that authority by SSL_CERT_FILE"
+    return "is its server still up? See its log"
+
+
+def _text(value: object) -> str:
+    """What a service said, for a terminal and for files: another's words must not move the cursor."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", str(value))
 
 
 def identified(contestant: Contestant) -> Contestant:

@@ -54,8 +54,12 @@ class Gated:
 
     @property
     def sentence(self) -> str:
-        """The one on top."""
-        return sentence(self.findings)
+        """The one on top. A yes says what it is not about, for it is read alone."""
+        said = sentence(self.findings)
+        if self.verdict != "yes" or not self.left_out:
+            return said
+        parts = ", ".join(part.partition(" (")[0] for part in self.left_out)
+        return f"{said.removesuffix('.')}; not looked at: {parts}."
 
     def as_json(self) -> dict[str, Any]:
         """All that was found, for programs; tables and plots are for people."""

@@ -1,6 +1,7 @@
 """Asks a running service for what a baseline is made of: its metrics, or its answers to photos.
 
-What lives here: requests over HTTP, one after the other. What does not: what is counted of them (`gating.baseline`).
+What lives here: what is asked besides photos. What does not: asking about these (`gating.client`), and what is counted
+of the answers (`gating.baseline`).
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ import http.client
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.error import HTTPError
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.gating.answers import Answer, Prediction
+from topfive_pipeline.gating.answers import Answer
+from topfive_pipeline.gating.client import Client
+from topfive_pipeline.gating.contestants import Contestant
 from topfive_pipeline.proof.photos import Photo
 
 _PATIENCE_SECONDS: Final = 60.0
@@ -39,34 +42,31 @@ class Service:
 
     def version(self, model: str) -> str:
         """The version of `model` that answers; raises `ConfigurationError` if it serves no such model."""
-        path = f"/v2/models/{model}"
+        path = f"/v2/models/{quote(model, safe='')}"
         status, body = self._ask(path)
         if status != _OK:
             raise self._refused(path, status)
-        return str(max(map(int, json.loads(body)["versions"])))
+        try:
+            return str(max(map(int, json.loads(body)["versions"])))
+        except (KeyError, TypeError, ValueError):
+            raise ConfigurationError(
+                f"--url {self.url}: {path} is not answered as topfive does; is it the right address?"
+            ) from None
 
     def answers(self, model: str, photos: Sequence[Photo], progress: Callable[[int], None]) -> list[Answer]:
-        """What `model` answers to each of `photos`; `progress` is told how many are done."""
+        """What `model` answers to each of `photos`; `progress` is told how many are done. Raises `Unreachable`."""
         found = []
-        for photo in photos:
-            found.append(self._answer(model, photo))
-            progress(len(found))
+        with Client(Contestant(title=f"--url {self.url}", url=self.url, model=model, api_key=self.key)) as client:
+            for photo in photos:
+                found.append(client.classify(photo.path.read_bytes()))
+                progress(len(found))
         return found
 
-    def _answer(self, model: str, photo: Photo) -> Answer:
-        status, body = self._ask(f"/v1/classify?{urlencode({'model': model})}", photo.path.read_bytes())
-        document: Any = json.loads(body)
-        if status != _OK:
-            return Answer(status, code=str(document.get("code", "")))
-        return Answer(status, tuple(Prediction(**each) for each in document["predictions"]))
-
-    def _ask(self, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    def _ask(self, path: str) -> tuple[int, bytes]:
         if urlsplit(self.url).scheme not in ("http", "https"):
             raise ConfigurationError(f"--url {self.url}: say the service's address, as http://127.0.0.1:8000")
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        if body is not None:
-            headers["Content-Type"] = "application/octet-stream"
-        request = Request(f"{self.url.rstrip('/')}{path}", body, headers)  # noqa: S310  # the scheme is checked
+        request = Request(f"{self.url.rstrip('/')}{path}", headers=headers)  # noqa: S310  # the scheme is checked
         try:
             with urlopen(request, timeout=_PATIENCE_SECONDS) as answer:  # noqa: S310  # as above
                 return answer.status, answer.read()

@@ -11,7 +11,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 DROPS: Final = ("full", "busy", "timeout", "failed", "absent")
-"""Why a copy was not answered by the shadow: no place; the cores, or the shadow, were busy for too long; the shadow
+"""Why a copy was not answered by the shadow: no place; no turn, of the cores or the shadow, for too long; the shadow
 took too long; it answered with an error; or the version is not served."""
 ARMS: Final = ("live", "canary")
 SHADOW_ARMS: Final = ("live", "shadow")

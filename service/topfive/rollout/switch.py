@@ -7,6 +7,7 @@ holds the reason; the folder, and the file with it, goes with the service, so a 
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +39,7 @@ class Switch:
         self.reason = reason
         if self._file is None:
             return
-        new = self._file.with_suffix(".new")
+        new = self._file.with_suffix(f".{os.getpid()}")  # another process may do the same now
         try:
             new.write_text(reason, encoding="utf-8")
             new.replace(self._file)

@@ -71,7 +71,10 @@ def test_the_same_version_may_go_live(run: Run, judged_folder: Path) -> None:
     )
     assert (ran.code, ran.err) == (0, "")
     told = json.loads(ran.out)
-    assert (told["verdict"], told["sentence"]) == ("yes", "YES: all 16 met.")
+    assert (told["verdict"], told["sentence"]) == (
+        "yes",
+        "YES: all 16 met; not looked at: quality, agreement and side by side, load, memory and start-up.",
+    )
     assert len(told["left_out"]) == 2
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -86,6 +88,15 @@ def test_busy_is_asked_again_after_the_time_that_is_said(scripted: Scripted) -> 
     assert scripted.seen[0] == ("/v1/classify?model=m&version=1", "Bearer secret")
 
 
+def test_what_is_said_moves_no_cursor(scripted: Scripted) -> None:
+    """Labels and codes of a running service are another's words."""
+    evil = {"predictions": [{"label": "\x1b[2Jc\0at", "index": 2, "probability": 0.5}]}
+    scripted.script = [(200, evil, {}), (400, {"code": "a\x9bb"}, {})]
+    with Client(scripted.contestant) as client:
+        assert client.classify(b"x").predictions[0].label == "\ufffd[2Jc\ufffdat"
+        assert client.classify(b"x").code == "a\ufffdb"
+
+
 def test_who_stays_busy_is_left_in_the_end(scripted: Scripted) -> None:
     waits: list[float] = []
     scripted.script = [(429, {"code": "queue_full"}, {"Retry-After": "5"})] * 20
@@ -106,7 +117,10 @@ def test_a_connection_that_was_closed_between_two_requests_is_made_anew(scripted
         assert client.classify(b"x") == client.classify(b"x")
 
 
-@pytest.mark.parametrize("document", [{"predictions": [{"label": "cat"}]}, {}, [], b"<html>"])
+NO_PROBABILITY = b'{"predictions": [{"label": "cat", "index": 2, "probability": NaN}]}'
+
+
+@pytest.mark.parametrize("document", [{"predictions": [{"label": "cat"}]}, {}, [], b"<html>", NO_PROBABILITY])
 def test_what_does_not_answer_as_topfive_does_is_said(scripted: Scripted, document: object) -> None:
     scripted.script = [(200, document, {}), (200, document, {})]
     with Client(scripted.contestant) as client:
@@ -121,5 +135,17 @@ def test_a_server_that_is_gone_is_said() -> None:
     with (
         Client(gone) as client,
         pytest.raises(Unreachable, match=r"m does not answer at http://127\.0\.0\.1:9 .* is its server still up"),
+    ):
+        client.classify(b"x")
+
+
+def test_a_certificate_that_nobody_knows_is_another_trouble_than_a_server_that_is_gone(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = ssl.SSLCertVerificationError("self-signed certificate")
+    monkeypatch.setattr(Client, "_exchange", Mock(side_effect=unknown))
+    with (
+        Client(scripted.contestant) as client,
+        pytest.raises(Unreachable, match=r"self-signed certificate.*; if you trust .* by SSL_CERT_FILE"),
     ):
         client.classify(b"x")

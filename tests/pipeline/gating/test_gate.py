@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -54,3 +55,10 @@ def test_all_that_was_found_is_there_for_programs() -> None:
     assert [len(chapter["findings"]) for chapter in told["chapters"]] == [8, 3]
     assert told["chapters"][1]["figures"] == {"p99": 0.061}
     assert told["left_out"] == ["quality (--photos)"]
+
+
+def test_a_yes_says_what_it_is_not_about() -> None:
+    """The sentence is read alone, in a log or a chat."""
+    told = replace(GATED, chapters=GATED.chapters[:1])
+    assert told.sentence == "YES: all 8 met; not looked at: quality."
+    assert replace(told, left_out=()).sentence == "YES: all 8 met."

@@ -55,6 +55,16 @@ def test_a_candidate_that_alone_grows_is_missed() -> None:
     assert finding.note.startswith("it grows; the live version: ")
 
 
+def test_what_fills_up_once_is_no_leak() -> None:
+    """As in a gate of one graph against itself, in which the live version had filled up before."""
+    filled = [362.0, 500.0, 501.0, 504.0, 549.0, 550.0, 551.0, 552.0]
+    finding = told(filled, [371.0, *[541.0] * 7])["memory growth"]
+    assert finding.met is True
+    assert finding.note.endswith("; in some rounds only, as what fills up does, and no leak")
+    leaking = [362.0, *(500.0 + 9 * number for number in range(7))]
+    assert told(leaking, [371.0, *[541.0] * 7])["memory growth"].met is False
+
+
 def test_one_that_grows_as_the_live_version_does_is_no_worse_and_is_told() -> None:
     finding = told(growing(20), growing(20))["memory growth"]
     assert finding.met is True
@@ -107,3 +117,12 @@ def test_the_interval_holds_the_slope(sizes: list[float]) -> None:
 def test_what_comes_once_or_twice_has_no_growth() -> None:
     assert memory.growth({CELLS[0]: [(1.0, 300.0), (2.0, 301.0)]}) is None
     assert memory.growth({cell: [(1.0, 300.0)] for cell in CELLS}) is None
+
+
+@given(st.floats(min_value=0.1, max_value=50), st.integers(min_value=0, max_value=3))
+def test_a_rise_in_each_round_is_steady_and_one_in_a_single_round_is_not(rise: float, when: int) -> None:
+    steady = [(float(at), 300 + rise * at) for at in range(5)]
+    once = [(float(at), 300 + rise * (at > when)) for at in range(5)]
+    assert memory.steady(dict.fromkeys(CELLS, steady))
+    assert not memory.steady(dict.fromkeys(CELLS, once))
+    assert not memory.steady({CELLS[0]: steady[:2]})

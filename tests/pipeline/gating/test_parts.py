@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from topfive_pipeline.gating import gate
+import pytest
+
+from topfive_pipeline.gating import gate, parts
+from topfive_pipeline.gating.client import Unreachable
 from topfive_pipeline.gating.contestants import Pair
 from topfive_pipeline.gating.findings import Chapter
 from topfive_pipeline.gating.inputs import Asked, Inputs, read
@@ -60,3 +63,20 @@ def test_load_is_part_of_it_unless_it_is_left_out(both: Competing, pair: Pair) -
     assert [part.key for part in full.parts] == ["cases", "load"]
     assert full.parts[-1].seconds > 300 > 150 > quick.parts[-1].seconds
     assert planned(Asked(load="none"), Inputs(), pair).left_out[-1] == "load, memory and start-up (--no-load)"
+
+
+def test_a_server_that_hangs_is_waited_for_once(
+    both: Competing, pair: Pair, judged_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quality and side by side need the same answers; a wait takes a minute."""
+    asked: list[object] = []
+
+    def hangs(*of: object) -> None:
+        asked.append(of)
+        raise Unreachable("pets:3 does not answer (timed out)")
+
+    monkeypatch.setattr(parts, "answers_of", hangs)
+    _, quality, sides = looked_at(Asked(photos=judged_folder / "photos", load="none"), both, pair)
+    for chapter in (quality, sides):
+        assert (chapter.findings[0].met, chapter.findings[0].note) == (None, "pets:3 does not answer (timed out)")
+    assert len(asked) == 1
