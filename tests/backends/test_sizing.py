@@ -51,3 +51,16 @@ async def test_a_busy_moment_hits_all_sizes_alike() -> None:
         return 0.1 * size * (3 if calls <= 6 else 1)
 
     assert (await _found(seconds))[0] == 1
+
+
+async def test_larger_sizes_are_held_against_the_best_one_of_the_same_time() -> None:
+    """The machine was busy until the larger sizes had their turn: against what was measured then, all of them paid."""
+    an_image = {1: 0.12, 2: 0.11, 4: 0.1}
+    calls = 0
+
+    def seconds(size: int) -> float:
+        nonlocal calls
+        calls += 1
+        return size * an_image.get(size, 0.099) * (1.3 if calls <= 9 else 1)
+
+    assert (await _found(seconds))[0] == 4

@@ -27,17 +27,19 @@ async def find_batch_size_that_pays(seconds: Callable[[int], Awaitable[float]], 
     """The size, a power of two, beyond which no doubling lowers the cost per image by more than `_WORTH_IT`.
 
     `seconds` measures a batch of a size once, while all slots run one, because under load they share caches and memory
-    bandwidth. Sizes take turns, so that what else the machine does hits all alike. The search ends when two doublings
-    in a row did not pay.
+    bandwidth. Sizes take turns with the best one so far, so that what else the machine does hits all alike. The search
+    ends when two doublings in a row did not pay.
     """
     best, costs = 1, dict[int, float]()
-    while sizes := [size for size in (best, 2 * best, 4 * best) if size <= max_batch_size and size not in costs]:
+    while True:
+        sizes = [size for size in (best, 2 * best, 4 * best) if size <= max_batch_size]
+        if costs.keys() >= set(sizes):
+            return best
         for _ in range(_ROUNDS):
             for size in sizes:
                 cost = (await seconds(size) + _HAND_OVER_SECONDS) / size
                 costs[size] = min(cost, costs.get(size, cost))
         best = _cheapest(costs)
-    return best
 
 
 def _cheapest(costs: Mapping[int, float]) -> int:
