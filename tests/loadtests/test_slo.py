@@ -205,7 +205,7 @@ def test_that_the_generators_limits_are_not_known_is_noted() -> None:
         ("", "no objectives"),
         ("closed: []", "no objectives"),
         ("closed: [", "cannot be read as YAML"),
-        ("- 1", "valid dictionary"),
+        ("- 1", "it must have fields, as NAME: VALUE"),
         ("closed: [{mix: random, workers: 8, p99: 5}]", r"closed\[0\]\.p99: there is no such field"),
         ("closed: [{workers: 8, p99_ms: 5}]", r"closed\[0\]\.mix: it is missing; add it"),
         ("closed: [{mix: hard, workers: 8}]", r"closed\[0\]\.mix: Input should be 'random' or 'complex'"),

@@ -56,7 +56,7 @@ class _Asked:
                     with self._lock:
                         self.found[place] = answers
                         self._progress(len(self.found), len(self._photos))
-        except BaseException:
+        except BaseException:  # also an interrupt: the other threads must not go on asking
             self._failed.set()
             raise
 

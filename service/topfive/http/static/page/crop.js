@@ -11,11 +11,16 @@ export function rulesOf(config) {
   if (!text) return null;
   try {
     const rules = JSON.parse(text);
-    return Array.isArray(rules?.crop) && rules.crop.length === 2 ? rules : null;
+    const known = isSize(rules?.crop) && (rules.resize !== "squash" || isSize(rules.resize_to));
+    return known ? rules : null;
   } catch (error) {
     if (error instanceof SyntaxError) return null;
     throw error;
   }
+}
+
+function isSize(sides) {
+  return Array.isArray(sides) && sides.length === 2 && sides.every((side) => side > 0);
 }
 
 /** The seen part of an image of `width` x `height`, centred, as shares of both; null if the rules are not known. */
