@@ -39,9 +39,7 @@ def main(
     ] = None,
     out: Annotated[Path, typer.Option(help="Where models, reports and the table are written.")] = BUILT,
     seed: Annotated[int, typer.Option(help="What all chance begins with.")] = 0,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="In seconds, to see that it runs; its figures say nothing.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only to see that it runs: its figures say nothing.")] = False,
     cores: Annotated[int, typer.Option(help="Cores that training takes.", min=1)] = 2,
 ) -> None:
     """Run recipes that make a model smaller or faster; each ends in `topfive import` and `topfive evaluate`."""

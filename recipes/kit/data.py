@@ -67,7 +67,7 @@ class Data:
     @property
     def side(self) -> int:
         """Height and width of every picture, in pixels."""
-        return self.train.pixels.shape[1]
+        return int(self.train.pixels.shape[1])
 
     @property
     def fingerprint(self) -> str:

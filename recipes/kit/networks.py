@@ -11,7 +11,7 @@ WIDTH = 24
 
 
 def block(inputs: int, outputs: int, *, stride: int = 1, groups: int = 1, kernel: int = 3) -> nn.Sequential:
-    """Convolution without bias, batch normalisation, ReLU: FP32 [n, inputs, h, w] -> [n, outputs, h/stride, w/stride]."""
+    """Convolution, batch normalisation, ReLU: FP32 [n, inputs, h, w] -> [n, outputs, h / stride, w / stride]."""
     return nn.Sequential(
         OrderedDict(
             conv=nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
@@ -22,7 +22,7 @@ def block(inputs: int, outputs: int, *, stride: int = 1, groups: int = 1, kernel
 
 
 def plain(classes: int, *, width: int = WIDTH) -> nn.Sequential:
-    """Six blocks of 3x3 in three stages, of `width`, twice and four times as many channels, then the mean and one layer.
+    """Six blocks of 3x3 in three stages of `width`, twice and four times as many channels; the mean; one layer.
 
     FP32 [n, 1, side, side] -> logits FP32 [n, classes]; any side of at least 4.
     """

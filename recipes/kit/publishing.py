@@ -23,7 +23,7 @@ _OPSET: Final = 19
 
 
 def to_onnx(network: nn.Module, example: torch.Tensor, file: Path, *, optimise: bool = True) -> Path:
-    """Export `network` in the mode in which it is served, FP32 `normalised` [N, ...] -> `logits` [N, classes], to `file`.
+    """Export `network` as it is served, FP32 `normalised` [N, ...] -> `logits` FP32 [N, classes], to `file`.
 
     `example`: an input, of at least two samples. `optimise`: fold batch normalisation and constants, as PyTorch's
     exporter does unless it is told not to. Returns `file`.

@@ -18,11 +18,12 @@ _HEAD: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One model beside the one that its recipe began with, the `reference`, on the same pictures and in the same rounds.
+    """One model beside the one that its recipe began with, on the same `photos` pictures and in the same rounds.
 
-    `top_1`: shares, with the interval of 95 %. `difference`: of top-1 to the reference's, paired; None for the reference
-    itself, as `alone` and `batch_8`: how many times as fast it is, the median of the rounds and their middle half.
-    `size`: how many times as small. `agreement`: of first labels. `change`: the largest |Δp|. `minutes`: of the recipe.
+    `top_1`: a share with its interval of 95 %. `difference`: of top-1, paired, likewise. `agreement`: of first labels.
+    `change`: the largest |Δp|. `loss`: the difference in nats, and its standard error. `size`: how many times as small.
+    `alone`, `batch_8`: how many times as fast, the median of the rounds and their middle half. `minutes`: of the whole
+    recipe. What compares is None for the model that it began with.
     """
 
     recipe: str
@@ -47,10 +48,10 @@ def rows_of(
     difficulty: Mapping[str, Difficulty],
     notes: Mapping[str, str] | None = None,
 ) -> list[Row]:
-    """The rows of a recipe from what `topfive evaluate` found; `difficulty` and `notes` by model, without its version."""
+    """The rows of a recipe by what `topfive evaluate` found; `difficulty` and `notes` by the names of models."""
     models = judgement["models"]
-    smallest = models[0]["footprint"]["size_bytes"]
-    return [_row(recipe, each, smallest, judgement["photos"], difficulty, notes or {}) for each in models]
+    began = models[0]["footprint"]["size_bytes"]
+    return [_row(recipe, each, began, judgement["photos"], difficulty, notes or {}) for each in models]
 
 
 def _row(
