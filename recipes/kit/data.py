@@ -128,7 +128,8 @@ def _clothes() -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...], s
         raise ConfigurationError("Fashion-MNIST is not installed: make setup-train, or say --data digits")
     kept = _PACKAGE / "pixels.npy"
     if not kept.is_file():  # the package's JSON is 150 MB, and takes seconds to read
-        raw = [np.array(json.loads(file.read_bytes())["data"][:_OF_CLASS], np.uint8) for file in files]
+        listed = [json.loads(file.read_bytes())["data"] for file in files]
+        raw = [np.array([row for row in rows if len(row) == 28 * 28][:_OF_CLASS], np.uint8) for rows in listed]
         np.save(kept, np.stack(raw).reshape(10, _OF_CLASS, 28, 28))
     by_class = np.load(kept)
     version = json.loads((_PACKAGE / "package.json").read_bytes())["version"]
