@@ -20,6 +20,16 @@ def prune(graph: Any, outputs: Collection[str]) -> None:
         kept.reverse()
         del graph.node[:]
         graph.node.extend(kept)
+    _keep_weights(graph, needed)
+
+
+def prune_weights(graph: Any) -> None:
+    """Keep all nodes of `graph`, and only the weights that they take."""
+    taken = {value for node in graph.node for value in _taken(node)}
+    _keep_weights(graph, taken | {output.name for output in graph.output})
+
+
+def _keep_weights(graph: Any, needed: Collection[str]) -> None:
     weights = [tensor for tensor in graph.initializer if tensor.name in needed]
     if len(weights) < len(graph.initializer):
         del graph.initializer[:]

@@ -13,6 +13,7 @@ import onnx
 
 from topfive_pipeline.graphs import filtering, sampling
 from topfive_pipeline.graphs.onnx_text import Part, model, vector
+from topfive_pipeline.graphs.pruning import prune_weights
 from topfive_pipeline.preprocessing.geometry import resize_to, short_side
 from topfive_pipeline.preprocessing.rules import Preprocessing
 
@@ -28,6 +29,7 @@ def build(rules: Preprocessing, *, name: str) -> onnx.ModelProto:
     graph: Any = model(
         _parts(rules), name=name, inputs="uint8[N, H, W, 3] image", outputs=f"uint8[N, {height}, {width}, 3] pixels"
     )
+    prune_weights(graph.graph)  # of the parts, not every rule takes every weight
     return graph
 
 

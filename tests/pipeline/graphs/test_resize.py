@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.pipeline.graphs.networks import pictures
+from topfive_pipeline.graphs.pruning import prune
 from topfive_pipeline.graphs.resize import build
 from topfive_pipeline.preprocessing import reference
 from topfive_pipeline.preprocessing.rules import Preprocessing
@@ -205,3 +206,12 @@ def test_the_reference_model_keeps_its_pixels(width: int, height: int, resize: G
 def test_steps_that_the_rules_do_not_need_are_not_there(name: str, absent: set[str]) -> None:
     nodes = {node.op_type for node in build((FILTERED | SAMPLED)[name], name="resize").graph.node}
     assert not nodes & absent
+
+
+@pytest.mark.parametrize("name", [*FILTERED, *SAMPLED])
+def test_no_weight_is_left_over(name: str) -> None:
+    """The runtime warns of a weight that nothing takes, at every load."""
+    graph = build((FILTERED | SAMPLED)[name], name="resize").graph
+    weights = [weight.name for weight in graph.initializer]
+    prune(graph, [output.name for output in graph.output])
+    assert [weight.name for weight in graph.initializer] == weights
