@@ -18,7 +18,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 _AT_ONCE: Final = 64
 
 
-class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # published without types
+class _Pictures(CalibrationDataReader):
     """Feeds `inputs` [n, ...] in batches."""
 
     def __init__(self, inputs: NDArray[np.float32]) -> None:
