@@ -17,13 +17,15 @@ _WIDTH, _LINE = 7.6, 0.26
 """Inches: of the picture, and of each line in it."""
 
 
-def plot(rows: Sequence[Row], file: Path) -> Path:
-    """Draw all `rows` that are compared with another model into the PNG `file`; return it.
+def plot(rows: Sequence[Row], file: Path) -> Path | None:
+    """Draw all `rows` that are compared with another model into the PNG `file`; return it, or None if none is.
 
     Left: times as fast in batches of 8 (a logarithmic axis), the median of the rounds and their middle half. Right: the
     difference of top-1 in points with its interval of 95 %. A colour is a recipe.
     """
     compared = [row for row in rows if row.difference is not None and row.batch_8 is not None]
+    if not compared:
+        return None
     recipes = list(dict.fromkeys(row.recipe for row in compared))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(_WIDTH, 1 + _LINE * len(compared)), layout="constrained", facecolor="white")

@@ -55,4 +55,5 @@ def table(out: Path, recipes: Sequence[str]) -> str:
         raise ConfigurationError(f"no recipe was run into {out}; `python -m recipes fold` runs one")
     text = rows.markdown(found)
     (out / "table.md").write_text(text, encoding="utf-8")
-    return f"\n{text}\nwritten: {out / 'table.md'}, {plots.plot(found, out / 'table.png')}"
+    picture = plots.plot(found, out / "table.png")
+    return f"\n{text}\nwritten: {out / 'table.md'}{'' if picture is None else f', {picture}'}"
