@@ -75,7 +75,7 @@ def test_training_as_served_keeps_the_statistics_that_plain_training_changes() -
 
 def test_only_the_last_blocks_are_trained(tmp_path: Path) -> None:
     setting = Setting(
-        data=data.load("digits"), photos=None, out=tmp_path, quick=True, seed=0, say=lambda text: None
+        data=data.load("digits"), photos=None, out=tmp_path, quick=True, seed=0, logs=False, say=lambda text: None
     )  # fmt: skip
     torch.manual_seed(0)
     shown, wanted = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8), torch.randn(4, 1000)
