@@ -104,7 +104,7 @@ def groups_of(network: nn.Module, example: torch.Tensor) -> list[Group]:
 
 def _with_the_same_channels(node: fx.Node, traced: fx.GraphModule) -> list[fx.Node]:
     """The values before `node` that have its channels: none if it makes new ones. Raises at what it does not know."""
-    does, before = _does(node, traced), node.all_input_nodes
+    does, before = _does(node, traced), list[fx.Node](node.all_input_nodes)
     shapes = [each.meta["tensor_meta"].shape for each in (*before, node) if "tensor_meta" in each.meta]
     if isinstance(does, nn.Conv2d) and does.groups > 1:
         if does.groups == does.in_channels == does.out_channels:
