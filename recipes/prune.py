@@ -138,4 +138,4 @@ def flops(network: nn.Module, example: torch.Tensor) -> float:
     """Floating-point operations of one picture: two for each multiplication and addition of its layers."""
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         network(example)
-    return counted.get_total_flops() / len(example)
+    return float(counted.get_total_flops()) / len(example)

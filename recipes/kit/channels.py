@@ -71,7 +71,7 @@ def groups_of(network: nn.Module, example: torch.Tensor) -> list[Group]:
     """
     try:
         traced = fx.symbolic_trace(network)
-    except fx.proxy.TraceError as error:
+    except (fx.proxy.TraceError, TypeError) as error:
         raise ConfigurationError(f"pruning follows what torch.fx can trace, and this it cannot: {error}") from error
     with mode(traced, training=False), torch.no_grad():
         ShapeProp(traced).propagate(example)

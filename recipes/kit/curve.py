@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Final
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from recipes.kit.rows import Row
-from topfive_loadgen.drawing import INK, MARKERS, PAPER, SEQUENCE, STYLE, canvas
+from topfive_pipeline.judging.plots import COLOURS, INK, STYLE
 
 _POINTS: Final = 100
+_MARKERS: Final = "os^DvPX"
 
 
 def draw(rows: Sequence[Row], series: Mapping[str, Mapping[str, str]], file: Path) -> Path:
@@ -24,9 +26,9 @@ def draw(rows: Sequence[Row], series: Mapping[str, Mapping[str, str]], file: Pat
     by_model = {row.model: row for row in rows}
     file.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
-        drawn = canvas(3.6, width=7.2)
-        axes = drawn.subplots()
-        for (name, models), colour, marker in zip(series.items(), SEQUENCE, MARKERS, strict=False):
+        figure = Figure(figsize=(7.2, 3.8), layout="constrained", facecolor="white")
+        axes = figure.subplots()
+        for (name, models), colour, marker in zip(series.items(), COLOURS[1:], _MARKERS, strict=False):
             found = [by_model[model] for model in models]
             speeds = [row.batch_8 or (1.0, 1.0, 1.0) for row in found]
             axes.errorbar(
@@ -46,10 +48,10 @@ def draw(rows: Sequence[Row], series: Mapping[str, Mapping[str, str]], file: Pat
         axes.set_xlabel("pictures a second in batches of 8, times those of the network that all began with")
         axes.set_ylabel("top-1, %")
         axes.legend(loc="best")
-        drawn.savefig(file, dpi=110, facecolor=PAPER)
+        figure.savefig(file, dpi=110)
     return file
 
 
 def _arms(values: Sequence[tuple[float, float, float]]) -> list[list[float]]:
     """How far each interval reaches below and above its value."""
-    return [[value - low for value, low, _ in values], [high - value for value, _, high in values]]
+    return [[max(0.0, value - low) for value, low, _ in values], [max(0.0, high - value) for value, _, high in values]]
