@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-from importlib import import_module
+import ast
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-import torch
 import typer
 
-from recipes.kit import data as pictures
-from recipes.kit import rows
-from recipes.kit.setting import BUILT, Setting
 from topfive.ground.errors import ConfigurationError
 
 RECIPES: Final = (
@@ -29,11 +25,18 @@ RECIPES: Final = (
     "transformers",
 )
 """In the order in which they are best read."""
+BUILT: Final = Path("build") / "recipes"
+_ALL, _TABLE = "all", "table"
 
 
 def main(
-    names: Annotated[list[str], typer.Argument(help=f"{', '.join(RECIPES)}, or all.", metavar="NAME...")],
-    data: Annotated[pictures.Name, typer.Option(help="What small networks are trained on.")] = "clothes",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help=f"{', '.join(RECIPES)}; all; or table, of what was run. Nothing: list them.", metavar="NAME..."
+        ),
+    ] = None,
+    data: Annotated[Literal["clothes", "digits"], typer.Option(help="What small networks are trained on.")] = "clothes",
     photos: Annotated[
         Path | None, typer.Option(help="Photos with labels.csv, for the recipes that take a large network.")
     ] = None,
@@ -41,35 +44,42 @@ def main(
     seed: Annotated[int, typer.Option(help="What all chance begins with.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Only to see that it runs: its figures say nothing.")] = False,
     cores: Annotated[int, typer.Option(help="Cores that training takes.", min=1)] = 2,
+    no_log: Annotated[bool, typer.Option("--no-log", help="Keep no record (topfive experiments).")] = False,
 ) -> None:
     """Run recipes that make a model smaller or faster; each ends in `topfive import` and `topfive evaluate`."""
-    torch.set_num_threads(cores)
-    chosen = RECIPES if names == ["all"] else tuple(names)
-    for name in chosen:
-        if name not in RECIPES:
-            raise typer.BadParameter(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")
+    if not names:
+        typer.echo("\n".join(f"{name:14} {first_line(name)}" for name in RECIPES))
+        return
     try:
-        loaded = pictures.load(data)
-        setting = Setting(
-            data=loaded.quick() if quick else loaded, photos=photos, out=out, quick=quick, seed=seed, say=typer.echo
-        )
-        for name in chosen:
-            run(name, setting)
+        _check(names, photos)
+        from recipes.kit import running  # imports PyTorch
+
+        if names != [_TABLE]:
+            setting = running.setting_of(
+                data, photos=photos, out=out, seed=seed, quick=quick, cores=cores, logs=not no_log
+            )
+            for name in RECIPES if names == [_ALL] else names:
+                running.run(name, setting)
+        typer.echo(running.table(out, RECIPES))
     except ConfigurationError as error:
         typer.echo(f"recipes: {error}", err=True)
         raise typer.Exit(2) from error
-    typer.echo("\n" + rows.markdown(rows.stored(setting.out / "rows", RECIPES)))
 
 
-def run(name: str, setting: Setting) -> list[rows.Row]:
-    """Run the recipe `name`, and keep its rows; return them."""
-    started = time.perf_counter()
-    torch.manual_seed(setting.seed)
-    found = import_module(f"recipes.{name}").run(replace(setting, say=lambda text: setting.say(f"{name}: {text}")))
-    minutes = (time.perf_counter() - started) / 60
-    found = [replace(row, minutes=minutes) for row in found]
-    rows.store(found, setting.out / "rows", name)
-    return found
+def first_line(name: str) -> str:
+    """What the recipe `name` does, by the first line of its file; PyTorch is not needed to say it."""
+    said = ast.get_docstring(ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))) or ""
+    return said.splitlines()[0]
+
+
+def _check(names: Sequence[str], photos: Path | None) -> None:
+    """Raise `ConfigurationError` before anything is done, if something is missing or unknown."""
+    if names not in ([_ALL], [_TABLE]) and (unknown := [name for name in names if name not in RECIPES]):
+        raise ConfigurationError(f"there is no recipe {', '.join(unknown)}; there are {', '.join(RECIPES)}, all, table")
+    if photos is not None and not photos.is_dir():
+        raise ConfigurationError(f"--photos {photos}: there is no such folder")
+    if missing := [each for each in ("torch", "onnxscript", "sklearn") if not find_spec(each)]:
+        raise ConfigurationError(f"{', '.join(missing)} is not installed: make setup-train")
 
 
 if __name__ == "__main__":

@@ -96,6 +96,7 @@ def evaluate(setting: Setting, recipe: str, names: Sequence[str], photos: Path |
 
 def _command(setting: Setting, command: Any, name: str, arguments: Sequence[str]) -> None:
     """Run an offline command as a user would; raises `RuntimeError` with what it said if it does not succeed."""
+    arguments = [*arguments, *([] if setting.logs else ["--no-log"])]
     setting.say(f"topfive {name} {' '.join(arguments)}")
     said, failed = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(failed):

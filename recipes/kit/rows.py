@@ -12,7 +12,8 @@ Difficulty = Literal["a line", "an afternoon", "training"]
 """What it takes: a line of code or a flag; code for this kind of network; data and training."""
 _POINTS: Final = 100
 _HEAD: Final = (
-    "recipe", "model", "top-1, %", "points", "size ÷", "alone ×", "batch 8 ×", "difficulty", "minutes", "note",
+    "recipe", "model", "top-1, %", "points", "loss, nats", "size ÷", "alone ×", "batch 8 ×", "difficulty", "minutes",
+    "note",
 )  # fmt: skip
 
 
@@ -118,6 +119,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.model,
         _spread(row.top_1, ".1f", _POINTS),
         _spread(row.difference, "+.2f", _POINTS),
+        "–" if row.loss is None else f"{row.loss[0]:+.3f} ± {row.loss[1]:.3f}",
         f"{row.size:.2f}",
         _spread(row.alone, ".2f"),
         _spread(row.batch_8, ".2f"),

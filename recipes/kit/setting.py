@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from recipes.kit.data import Data
-
-BUILT: Final = Path("build") / "recipes"
-"""Where all of it is written: the models that are served, their reports, the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +15,8 @@ class Setting:
 
     `data`: labelled pictures that small networks are trained on. `photos`: a folder of photos for the recipes that take
     a large network; None if there are none. `out`: the folder that everything is written into. `quick`: seconds
-    instead of minutes, to see that it runs; its figures say nothing. `say`: is told what is being done.
+    instead of minutes, to see that it runs; its figures say nothing. `logs`: whether runs are recorded (`topfive
+    experiments`). `say`: is told what is being done.
     """
 
     data: Data
@@ -27,6 +24,7 @@ class Setting:
     out: Path
     quick: bool
     seed: int
+    logs: bool
     say: Callable[[str], None]
 
     @property

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.pipeline.graphs.networks import pictures
-from topfive_pipeline.graphs.pruning import prune
 from topfive_pipeline.graphs.resize import build
 from topfive_pipeline.preprocessing import reference
 from topfive_pipeline.preprocessing.rules import Preprocessing
@@ -209,9 +208,7 @@ def test_steps_that_the_rules_do_not_need_are_not_there(name: str, absent: set[s
 
 
 @pytest.mark.parametrize("name", [*FILTERED, *SAMPLED])
-def test_no_weight_is_left_over(name: str) -> None:
-    """The runtime warns of a weight that nothing takes, at every load."""
-    graph = build((FILTERED | SAMPLED)[name], name="resize").graph
-    weights = [weight.name for weight in graph.initializer]
-    prune(graph, [output.name for output in graph.output])
-    assert [weight.name for weight in graph.initializer] == weights
+def test_the_runtime_has_nothing_to_warn_of(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """As of a weight that nothing takes: it would say so at every load."""
+    onnxruntime.InferenceSession(build((FILTERED | SAMPLED)[name], name="resize").SerializeToString())
+    assert capfd.readouterr().err == ""
