@@ -82,7 +82,7 @@ def _with_layers(file: Path) -> tuple[onnx.ModelProto, list[str]]:
     return model, layers
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
+class _Reader(CalibrationDataReader):
     """Hands the pictures to the quantiser, some at a time."""
 
     def __init__(self, inputs: NDArray[np.float32]) -> None:

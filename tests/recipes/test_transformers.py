@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 from tests.pipeline.conftest import needs_export
 
@@ -29,8 +30,8 @@ DIM = 32
 
 def _small(mixer: type[Attention] | type[Fourier] = Attention) -> VisionTransformer:
     torch.manual_seed(0)
-    made = {Attention: lambda dim: Attention(dim, 4), Fourier: lambda dim: Fourier(16, dim)}[mixer]
-    return VisionTransformer(8, 10, made, dim=DIM, depth=1).eval()
+    made = Attention(DIM, 4) if mixer is Attention else Fourier(16, DIM)
+    return VisionTransformer(8, 10, lambda _: made, dim=DIM, depth=1).eval()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, inputs: torch.Tensor) -> dic
     return {name: to_onnx(network, inputs[:2], folder / f"{name}.onnx") for name, network in networks.items()}
 
 
-def _run(file: Path, inputs: torch.Tensor) -> np.ndarray:
+def _run(file: Path, inputs: torch.Tensor) -> NDArray[np.float32]:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     return np.asarray(ort.InferenceSession(file, options).run(None, {"normalised": inputs.numpy()})[0])
