@@ -7,11 +7,12 @@ Lite0 was trained for 224 pixels, is faster at 192, and loses there. Fine-tuning
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 import onnx
+import onnxruntime
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -25,7 +26,7 @@ from recipes.kit.training import Schedule, fit
 from topfive_pipeline.judging.split import digest_of
 from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof.photos import Photo
-from topfive_pipeline.reference_model.networks import NETWORKS
+from topfive_pipeline.reference_model.networks import NETWORKS, Trained
 
 TEACHER: Final = NETWORKS["efficientnet_lite2"]
 STUDENT: Final = NETWORKS["efficientnet_lite0"]
@@ -33,7 +34,7 @@ SIDE: Final = 192
 """Pixels of the student's input."""
 RULES: Final = replace(STUDENT.rules, short_side=SIDE + 32, crop=(SIDE, SIDE))
 """How photos become the student's input when it is served."""
-_CROPS: Final = 4
+_CROPS: Final = 2
 """Of each photo; the teacher answers to each of them once."""
 _AT_ONCE: Final = 16
 _FROZEN: Final = ("_conv_stem", "_bn0", *(f"_blocks.{number}." for number in range(10)))
@@ -44,6 +45,17 @@ def normalised(levels: torch.Tensor, _chance: torch.Generator | None = None) -> 
     """What both networks take, FP32 [n, 3, side, side], of grey levels UINT8 of that shape."""
     (mean,), (std,) = RULES.mean, RULES.std
     return ((levels.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def published(of: Trained) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What asks the published network `of`, as `answers` does; by ONNX Runtime, which is several times as fast here."""
+    session = onnxruntime.InferenceSession(of.to_onnx().SerializeToString(), providers=["CPUExecutionProvider"])
+
+    def ask(levels: torch.Tensor) -> torch.Tensor:
+        given = (normalised(some).contiguous().numpy() for some in levels.split(_AT_ONCE))
+        return torch.cat([torch.from_numpy(session.run(None, {"normalised": some})[0]) for some in given])
+
+    return ask
 
 
 def answers(network: nn.Module, levels: torch.Tensor) -> torch.Tensor:
@@ -86,11 +98,10 @@ def run(setting: Setting) -> list[Row]:
     *seen, shown = crops(training, _CROPS, (TEACHER.side, STUDENT.side, SIDE), setting.seed)
     setting.say(f"two teachers answer to {len(shown)} crops of {len(training)} photos")
     lite2, lite0 = TEACHER.module(), STUDENT.module()
-    dev2, dev0 = (
-        answers(network, as_served(dev, of.rules)) for network, of in ((lite2, TEACHER), (lite0, STUDENT))
-    )  # fmt: skip
+    teachers = [published(of) for of in (TEACHER, STUDENT)]
+    dev2, dev0 = (ask(as_served(dev, of.rules)) for ask, of in zip(teachers, (TEACHER, STUDENT), strict=True))
     by = sharpness(dev2, labels)
-    on_crops = [answers(network, given) for network, given in zip((lite2, lite0), seen, strict=True)]
+    on_crops = [ask(given) for ask, given in zip(teachers, seen, strict=True)]
     wanted = {
         "by_lite2": (on_crops[0], dev2),
         "by_sharper_lite2": (on_crops[0] / by, dev2 / by),

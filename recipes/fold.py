@@ -48,7 +48,7 @@ def folded(network: nn.Module) -> fx.GraphModule:
             continue
         conv, norm = traced.get_submodule(str(before.target)), traced.get_submodule(str(node.target))
         once = calls[before.target] == calls[node.target] == 1
-        # exactly these types: a subclass may compute something else
+        # exactly these types: a subclass, as that of weight_norm, computes something else
         if once and type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.running_mean is not None:
             conv.weight, conv.bias = map(nn.Parameter, fold(conv, norm))
             node.replace_all_uses_with(before)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import io
 import os
+import pkgutil
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+import topfive
 from tests.testkit.photos import sample
 from tests.testkit.serving_process import READY, ServingProcess, serving
 from tests.testkit.tiny_models import write_tiny_repository
@@ -25,10 +29,28 @@ settings.register_profile("topfive", deadline=None)  # no unit test asserts a ti
 settings.load_profile("topfive")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Collect in half the time: without looking for garbage, of which there is hardly any yet, and without coverage.
+
+    What coverage would find is what importing `service/` runs, so this is imported first.
+    """
+    if session.config.getoption("dist", "no") != "no":  # others collect
+        return (yield)
+    gc.disable()
+    if Coverage.current():
+        for module in pkgutil.walk_packages(topfive.__path__, "topfive."):
+            with suppress(ImportError):  # of an extra that is not installed; tests say so
+                importlib.import_module(module.name)
+    with _unmeasured():
+        return (yield)
+
+
 def pytest_collection_finish() -> None:
     """What has been imported stays to the end: without this, each collection walks all of it, as each swap asks for."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,23 +59,31 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
     To measure a process doubles what it takes to start it, and most tests' processes do what the session's do.
     """
-    stopped = []
     handed_down = os.environ.pop(_MEASURES_PROCESSES, None)
     if handed_down is not None:
         _measured[_MEASURES_PROCESSES] = handed_down
         if item.get_closest_marker("measured"):
             os.environ.update(_measured)
-    if item.get_closest_marker("untraced"):
-        while measured := Coverage.current():  # a process of pytest-xdist has two: one of its own, one of a subprocess
-            measured.stop()
-            stopped.append(measured)
     try:
-        return (yield)
+        with _unmeasured() if item.get_closest_marker("untraced") else nullcontext():
+            return (yield)
+    finally:
+        if handed_down is not None:
+            os.environ[_MEASURES_PROCESSES] = handed_down
+
+
+@contextmanager
+def _unmeasured() -> Iterator[None]:
+    """Meanwhile coverage is off in this process."""
+    stopped = []
+    while measured := Coverage.current():  # a process of pytest-xdist has two: one of its own, one of a subprocess
+        measured.stop()
+        stopped.append(measured)
+    try:
+        yield
     finally:
         for measured in reversed(stopped):
             measured.start()
-        if handed_down is not None:
-            os.environ[_MEASURES_PROCESSES] = handed_down
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final, Literal
 
 # As in HdrHistogram's percentile plots: the points become denser towards 100 %, to show the shape of the tail.
@@ -58,9 +59,15 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
         raise ValueError("there is no percentile of no samples")
     if not 0 <= percent <= 100:
         raise ValueError(f"{percent} is no percentile: from 0 to 100")
-    # Fractions are exact: 0.29 * 100 is 28.999999999999996 in floating point, which gives a rank too low.
-    rank = math.ceil(Fraction(str(percent)) * len(ordered) / 100)
+    exact = _exact(percent)
+    rank = -(-exact.numerator * len(ordered) // (exact.denominator * 100))  # rounded up
     return ordered[max(rank, 1) - 1]
+
+
+@lru_cache(maxsize=256)  # more than a summary asks for
+def _exact(percent: float) -> Fraction:
+    """As it is written: 0.29 * 100 is 28.999999999999996 in floating point, which gives a rank too low."""
+    return Fraction(str(percent))
 
 
 def percentile_of(samples: Iterable[float], percent: float) -> float:

@@ -15,6 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+from topfive.machine.cpu_features import dot_products_of_bytes
+from topfive_pipeline.optimising.machine import kinds
+
+TOP: Final = kinds(dot_products_of_bytes())[0].top
+"""The highest level of a weight that this processor multiplies without overflow: 127, or 64 where it lacks VNNI."""
 _AT_ONCE: Final = 64
 
 
@@ -50,6 +55,7 @@ def post_training(model: Path, inputs: NDArray[np.float32], file: Path, *, per_c
             per_channel=per_channel,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            reduce_range=TOP < 127,
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
         )

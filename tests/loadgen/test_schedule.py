@@ -8,7 +8,6 @@ from math import inf
 
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats  # it comes with scikit-image
 
 from topfive_loadgen.schedule import arrivals, order
 
@@ -28,6 +27,8 @@ def test_a_schedule_is_its_seeds() -> None:
 
 def test_gaps_are_exponential_with_the_rate_asked_for() -> None:
     """By Kolmogorov and Smirnov, against the exponential distribution of exactly this rate."""
+    from scipy import stats  # it comes with scikit-image; here, for its import takes a second
+
     rate = 200.0
     times = [0.0, *islice(arrivals(rate, inf, seed=1), 20_000)]
     gaps = [second - first for first, second in pairwise(times)]
@@ -36,6 +37,8 @@ def test_gaps_are_exponential_with_the_rate_asked_for() -> None:
 
 def test_counts_in_equal_times_are_poissons() -> None:
     """As many as the rate says, with the variance that equals the mean: bursts, not a regular beat."""
+    from scipy import stats
+
     counts = [sum(1 for _ in arrivals(100, 1, seed=seed)) for seed in range(2000)]
     low, high = stats.poisson.interval(0.999, 100 * len(counts))
     assert low <= sum(counts) <= high

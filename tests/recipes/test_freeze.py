@@ -42,7 +42,7 @@ def test_everybody_runs_in_each_round_in_an_order_that_turns() -> None:
     found = ratios({name: partial(order.append, name) for name in "abc"}, rounds=3, slice_seconds=0)
     warm, timed = "abc", "abc"
     assert "".join(order) == warm + timed + "abc" + "cab" + "bca"
-    assert found["a"] == (1, 1, 1)
+    assert found["a"] == (1.0, 1.0, 1.0)
     assert all(0 < low <= middle <= high for middle, low, high in found.values())
 
 

@@ -76,13 +76,8 @@ def test_a_trained_network_is_merged() -> None:
     data = load("digits")
     torch.manual_seed(0)
     network = branched(10, width=8)
-    fit(
-        network,
-        data.inputs(data.train),
-        torch.from_numpy(data.train.labels),
-        Schedule(epochs=4, batch=64),
-        lambda _: None,
-    )
+    some = data.train.first(512)
+    fit(network, data.inputs(some), torch.from_numpy(some.labels), Schedule(epochs=3, batch=32), lambda _: None)
     one = reparametrised(network)
     assert not one.training
     assert accuracy(network, data, data.test) > 0.6
