@@ -27,6 +27,7 @@ RECIPES: Final = (
 )
 """In the order in which they are best read."""
 BUILT: Final = Path("build") / "recipes"
+NEED_PHOTOS: Final = frozenset({"distil_photos", "qat_photos"})
 _ALL, _TABLE = "all", "table"
 
 
@@ -60,7 +61,10 @@ def main(
                 data, photos=photos, out=out, seed=seed, quick=quick, cores=cores, logs=not no_log
             )
             for name in RECIPES if names == [_ALL] else names:
-                running.run(name, setting)
+                if names == [_ALL] and photos is None and name in NEED_PHOTOS:
+                    typer.echo(f"{name}: left out, for it needs --photos DIR")
+                else:
+                    running.run(name, setting)
         typer.echo(running.table(out, RECIPES))
     except ConfigurationError as error:
         typer.echo(f"recipes: {error}", err=True)

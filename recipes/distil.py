@@ -82,7 +82,7 @@ def run(setting: Setting) -> list[Row]:
     """Train the same student by labels, by few labels, and by the teacher in three ways; serve and judge them all."""
     data, teacher = setting.data, base.trained(setting)
     inputs, labels = data.inputs(data.train), torch.from_numpy(data.train.labels)
-    schedule = Schedule(epochs=setting.either(4, 2), seed=setting.seed)
+    schedule = Schedule(epochs=setting.either(6, 2), seed=setting.seed)
     often = replace(schedule, epochs=schedule.epochs * max(1, len(inputs) // FEW))  # few pictures, as many steps
     moved, still = lesson(teacher, inputs, schedule, shifted), lesson(teacher, inputs, schedule, None)
     by_views = of_views(schedule, len(moved[0]) // len(inputs))

@@ -77,7 +77,8 @@ def aware(graph: onnx.ModelProto, arm: Arm, inputs: torch.Tensor) -> Aware:
     with mode(network, training=True), torch.no_grad():
         for some in inputs.split(64):
             network(some)
-    return network.eval()
+    network.eval()
+    return network
 
 
 def agreement(one: nn.Module, other: nn.Module, data: Data) -> float:

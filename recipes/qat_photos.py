@@ -43,7 +43,8 @@ def rounded(graph: onnx.ModelProto, inputs: torch.Tensor, *, per_channel: bool) 
     with mode(network, training=True), torch.no_grad():
         for some in inputs.split(_BATCH):
             network(some)
-    return network.eval()
+    network.eval()
+    return network
 
 
 def answers(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:

@@ -55,7 +55,8 @@ def fit(
     chance = torch.Generator().manual_seed(schedule.seed)
     steps = schedule.epochs * math.ceil(len(inputs) / schedule.batch)
     optimiser = optimiser_of(network, schedule)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=steps, pct_start=0.25)
+    rising = 0.25 if steps != 4 else 0.3  # of exactly one step PyTorch makes a division by zero
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=steps, pct_start=rising)
     losses = []
     with mode(network, training=True):
         for epoch in range(schedule.epochs):
