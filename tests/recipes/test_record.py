@@ -12,7 +12,7 @@ needs_export()
 from recipes.kit.data import load  # noqa: E402  # imports torch, once it is known to be there
 from recipes.kit.record import record  # noqa: E402
 from recipes.kit.setting import Setting  # noqa: E402
-from tests.recipes.test_rows import BEGAN, HALF  # noqa: E402
+from tests.recipes.example_rows import BEGAN, HALF  # noqa: E402
 from topfive_pipeline.experiments.tracking import Tracker  # noqa: E402
 
 pytestmark = pytest.mark.untraced
