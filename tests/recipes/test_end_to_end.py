@@ -81,3 +81,13 @@ def test_the_command_is_a_module(words: list[str], tmp_path: Path) -> None:
         assert (tmp_path / "table.md").read_text(encoding="utf-8") in ended.stdout
     else:
         assert [line.split()[0] for line in ended.stdout.splitlines()] == list(RECIPES)
+
+
+def test_the_recipe_of_the_page_is_one() -> None:
+    """All that it imports is there, and it is as short as the page says others should be."""
+    page = (ROOT / "docs" / "recipes" / "index.md").read_text(encoding="utf-8")
+    source = page.partition("```python\n")[2].partition("```")[0]
+    namespace: dict[str, object] = {}
+    exec(compile(source, "narrow.py", "exec", dont_inherit=True), namespace)
+    assert callable(namespace["run"])
+    assert 20 < len(source.splitlines()) <= 30
