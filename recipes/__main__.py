@@ -20,6 +20,7 @@ RECIPES: Final = (
     "distil",
     "distil_photos",
     "qat",
+    "qat_photos",
     "prune",
     "mixed",
     "transformers",

@@ -37,7 +37,7 @@ def loss_at_start(network: nn.Module, data: Data) -> float:
     """
     some = data.train.first(512)
     with mode(network, training=True), torch.no_grad():
-        found = functional.cross_entropy(network(data.inputs(some)), torch.from_numpy(some.labels)).item()
+        found = float(functional.cross_entropy(network(data.inputs(some)), torch.from_numpy(some.labels)))
     expected = math.log(len(data.classes))
     if abs(found - expected) > START * expected:
         raise ArithmeticError(f"the untrained network has the loss {found:.2f}; log K is {expected:.2f}")
