@@ -102,8 +102,7 @@ def write_folder(pictures: Pictures, classes: tuple[str, ...], folder: Path) -> 
         writer.writerow(["file", "index", "label"])
         for number, (pixels, label) in enumerate(zip(pictures.pixels, pictures.labels, strict=True)):
             name = f"{number:05}.png"
-            if not (folder / name).is_file():
-                Image.fromarray(pixels).save(folder / name)
+            Image.fromarray(pixels).save(folder / name)
             writer.writerow([name, int(label), classes[int(label)]])
     return folder
 
