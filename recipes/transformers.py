@@ -51,8 +51,8 @@ def low_rank(layer: nn.Linear, rank: int) -> nn.Sequential:
 
 
 def rank_of(layer: nn.Linear, share: float) -> int:
-    """The rank at which two factors have this `share` of the weights of `layer`, rounded down to a multiple of 8."""
-    outputs, inputs = layer.weight.shape
+    """The rank at which two factors have this `share` of the weights of `layer`: a multiple of 8 below it, or 1."""
+    outputs, inputs = layer.out_features, layer.in_features
     return max(1, math.floor(share * outputs * inputs / (outputs + inputs)) // _STEP * _STEP)
 
 

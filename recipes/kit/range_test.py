@@ -32,7 +32,9 @@ def range_test(network: nn.Module, data: Data, file: Path) -> float:
     inputs, labels = data.inputs(data.train), torch.from_numpy(data.train.labels)
     optimiser = optimiser_of(network, Schedule(epochs=1, rate=_FROM))
     chance = torch.Generator().manual_seed(0)
-    rates, losses, average = [], [], 0.0
+    rates: list[float] = []
+    losses: list[float] = []
+    average = 0.0
     with mode(network, training=True):
         for step, rate in enumerate(np.geomspace(_FROM, _TO, _STEPS).tolist()):
             for group in optimiser.param_groups:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ from recipes.kit.publishing import to_onnx  # noqa: E402
 from recipes.kit.qdq import to_qdq  # noqa: E402
 from recipes.kit.quantise import TOP, post_training  # noqa: E402
 from recipes.kit.training import Schedule, fit, logits_of  # noqa: E402
-from recipes.qat import ARMS, aware, separable  # noqa: E402
+from recipes.qat import ARMS, Arm, aware, separable  # noqa: E402
 from topfive.ground.errors import ConfigurationError  # noqa: E402
 
 pytestmark = pytest.mark.untraced
@@ -34,7 +35,8 @@ def seen(low: float, high: float) -> Activation:
     """An activation that has seen one batch between these."""
     activation = Activation()
     activation(torch.tensor([low, high]))
-    return activation.eval()
+    activation.eval()
+    return activation
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
     return onnx.load(to_onnx(network, INPUTS[:2], tmp_path_factory.mktemp("onnx") / "separable.onnx"))
 
 
-def run(file: Path) -> np.ndarray:
+def run(file: Path) -> Any:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return session.run(None, {"normalised": INPUTS.numpy()})[0]
 
@@ -114,7 +116,7 @@ def test_what_was_learnt_is_written_back(graph: onnx.ModelProto, tmp_path: Path)
 
 
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
-def test_the_integers_give_the_answers_that_were_trained(arm, graph: onnx.ModelProto, tmp_path: Path) -> None:
+def test_the_integers_give_the_answers_that_were_trained(arm: Arm, graph: onnx.ModelProto, tmp_path: Path) -> None:
     network = aware(graph, arm, INPUTS)
     if arm.trains:
         labels = torch.arange(len(INPUTS)) % 5

@@ -31,7 +31,9 @@ DIM = 32
 def _small(mixer: type[Attention] | type[Fourier] = Attention) -> VisionTransformer:
     torch.manual_seed(0)
     made = Attention(DIM, 4) if mixer is Attention else Fourier(16, DIM)
-    return VisionTransformer(8, 10, lambda _: made, dim=DIM, depth=1).eval()
+    network = VisionTransformer(8, 10, lambda _: made, dim=DIM, depth=1)
+    network.eval()
+    return network
 
 
 @pytest.fixture(scope="module")
