@@ -7,7 +7,6 @@ instead of eight; the Fourier transform instead of attention (FNet: Lee-Thorp et
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +52,7 @@ def low_rank(layer: nn.Linear, rank: int) -> nn.Sequential:
 def rank_of(layer: nn.Linear, share: float) -> int:
     """The rank at which two factors have this `share` of the weights of `layer`: a multiple of 8 below it, or 1."""
     outputs, inputs = layer.out_features, layer.in_features
-    return max(1, math.floor(share * outputs * inputs / (outputs + inputs)) // _STEP * _STEP)
+    return max(1, int(share * outputs * inputs / (outputs + inputs)) // _STEP * _STEP)
 
 
 def factorised(network: VisionTransformer, share: float) -> VisionTransformer:
