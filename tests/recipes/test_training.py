@@ -1,7 +1,7 @@
 """Training is the same for the same seed and leaves modes as they were; a network is asked as it is served."""
 
 import math
-from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
@@ -16,15 +16,6 @@ from recipes.kit.networks import plain  # noqa: E402
 from recipes.kit.training import Schedule, fit, logits_of, mode, optimiser_of, shifted  # noqa: E402
 
 pytestmark = pytest.mark.untraced
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums of several threads may be added in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def samples(number: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,7 +79,7 @@ def test_a_loss_that_is_no_number_is_refused() -> None:
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_only_weights_of_layers_decay_and_frozen_ones_are_left_out(optimiser: str) -> None:
+def test_only_weights_of_layers_decay_and_frozen_ones_are_left_out(optimiser: Literal["sgd", "adamw"]) -> None:
     network = plain(3, width=4)
     network.stem.requires_grad_(requires_grad=False)
     made = optimiser_of(network, Schedule(epochs=1, decay=0.25, optimiser=optimiser))
