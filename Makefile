@@ -74,7 +74,7 @@ export: setup-export ## build model_repository/ from the published weights
 verify: setup-export ## prove that the committed graphs are what `make export` builds
 	@$(BIN)/topfive export --verify $(ARGS)
 
-recipes: setup-train ## make small models smaller: RECIPES='fold prune' or all; ARGS=--quick, ARGS='--photos DIR' (docs/recipes.md)
+recipes: setup-train ## make small models smaller: RECIPES='fold prune' or all; ARGS=--quick, ARGS='--photos DIR' (docs/recipes/index.md)
 	@$(BIN)/python -m recipes $(RECIPES) $(ARGS)
 
 dashboards: ## write Grafana's dashboards from their code, deploy/grafana/boards/

@@ -44,7 +44,7 @@ def loss_at_start(network: nn.Module, data: Data) -> float:
     return found
 
 
-def by_heart(network: nn.Module, data: Data, *, steps: int = 100) -> float:
+def by_heart(network: nn.Module, data: Data, *, steps: int = 200) -> float:
     """The loss of one batch of 32 after so many `steps` on it alone; raises `ArithmeticError` if it does not vanish.
 
     Then gradients do not reach all weights, labels and pictures do not belong together, or something is shuffled.

@@ -46,7 +46,7 @@ def test_a_last_layer_that_begins_too_large_is_found(network: nn.Sequential, dat
 
 
 def test_one_batch_is_learnt_by_heart(network: nn.Sequential, data: Data) -> None:
-    assert by_heart(network, data, steps=150) < 0.01
+    assert by_heart(network, data) < 0.01
 
 
 def test_a_network_that_gradients_do_not_reach_is_found(network: nn.Sequential, data: Data) -> None:
