@@ -28,7 +28,8 @@ def dynamic(file: Path, to: Path) -> Path:
     """Quantise the Linear layers of `file` with ranges that each run finds for itself; return `to`.
 
     DynamicQuantizeLinear takes one range for a whole batch: what a picture gets would depend on its neighbours.
-    `topfive import` therefore lets such a network run picture by picture.
+    `topfive import` therefore lets such a network run picture by picture. A Gemm, as the head is exported, stays FP32:
+    the tool renames it before it looks which layers are meant.
     Raises `ConfigurationError` if there is none to quantise.
     """
     model, layers = _with_layers(file)
@@ -72,9 +73,7 @@ def layers_of(model: onnx.ModelProto) -> list[str]:
 
 def _with_layers(file: Path) -> tuple[onnx.ModelProto, list[str]]:
     model = onnx.load(file)
-    del model.graph.value_info[
-        :
-    ]  # the exporter leaves shapes of before it transposed weights, which the quantiser refuses
+    del model.graph.value_info[:]  # the exporter leaves shapes of weights that it has transposed, and the tool refuses
     if not (layers := layers_of(model)):
         raise ConfigurationError(
             f"{file} has no Linear layer to quantise: no MatMul or Gemm of it has constant weights"
