@@ -130,6 +130,5 @@ def run(setting: Setting) -> list[Row]:
         for batch in (1, 8):
             eager = {"plain": partial(network, inputs[:batch]), "folded": partial(ours, inputs[:batch])}
             note += f"; PyTorch eager, batch {batch}: × {said(ratios(eager, rounds=rounds)['folded'])}"
-    for name, file in files.items():
-        publish(setting, file, name)
-    return rows_of("fold", evaluate(setting, "fold", list(files)), {}, {"fold_folded": note})
+    names = [publish(setting, files[name], name) for name in list(files)[: setting.either(4, 2)]]
+    return rows_of("fold", evaluate(setting, "fold", names), {}, {"fold_folded": note})

@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from tests.pipeline.conftest import needs_export
@@ -17,7 +16,6 @@ from torch import nn  # noqa: E402
 from recipes.hygiene import by_heart, dimmer, four_parts, in_wrong_mode, loss_at_start, reading  # noqa: E402
 from recipes.kit.data import Data, load  # noqa: E402
 from recipes.kit.networks import plain  # noqa: E402
-from recipes.kit.publishing import to_onnx  # noqa: E402
 from recipes.kit.range_test import range_test  # noqa: E402
 from recipes.kit.training import logits_of  # noqa: E402
 
@@ -100,14 +98,3 @@ def test_without_eval_an_answer_depends_on_its_neighbours(network: nn.Sequential
     with torch.no_grad():
         assert not torch.allclose(network(inputs)[:8], network(inputs[:8]), atol=1e-2)
     assert in_wrong_mode(network, data) > 0.05
-
-
-def test_a_graph_is_exported_in_the_mode_in_which_it_is_served(
-    network: nn.Sequential, data: Data, tmp_path: Path
-) -> None:
-    inputs = data.inputs(data.dev.first(16))
-    with torch.no_grad():
-        network.train()(inputs)  # the statistics are no longer those that it begins with
-    session = onnxruntime.InferenceSession(to_onnx(network.train(), inputs[:2], tmp_path / "network.onnx"))
-    (answers,) = session.run(None, {"normalised": inputs.numpy()})
-    np.testing.assert_allclose(answers, logits_of(network, inputs).numpy(), atol=1e-4)

@@ -21,15 +21,14 @@ from recipes.kit.training import logits_of  # noqa: E402
 pytestmark = pytest.mark.untraced
 
 
-@pytest.mark.parametrize("optimise", [True, False])
-def test_a_network_in_training_is_exported_as_it_is_served(optimise: bool, tmp_path: Path) -> None:
+def test_a_network_in_training_is_exported_as_it_is_served(tmp_path: Path) -> None:
     """So each sample is answered by itself, and as `logits_of` answers, at batch sizes other than the example's."""
     torch.manual_seed(0)
     network = plain(3, width=4)
     inputs = torch.randn(5, 1, 8, 8)
     network(2 + 3 * inputs)  # moves the statistics away from those of a batch
     expected = logits_of(network, inputs)
-    file = to_onnx(network.train(), inputs[:2], tmp_path / "deep" / "graph.onnx", optimise=optimise)
+    file = to_onnx(network.train(), inputs[:2], tmp_path / "deep" / "graph.onnx")
     session = onnxruntime.InferenceSession(file)
     for batch in (inputs, inputs[:1]):
         (found,) = session.run(["logits"], {"normalised": batch.numpy()})
