@@ -64,6 +64,7 @@ def _draw(rates: list[float], losses: list[float], steepest: int, file: Path) ->
         axes.annotate(f"falls fastest at {rates[steepest]:.2g}", (rates[steepest], losses[steepest]), (8, 4),
                       textcoords="offset points", color=INK)  # fmt: skip
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("learning rate")
         axes.set_ylabel("loss, nats")
         file.parent.mkdir(parents=True, exist_ok=True)
