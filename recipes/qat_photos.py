@@ -76,7 +76,7 @@ def run(setting: Setting) -> list[Row]:
         "qat_photos_trained_tensor": rounded(graph, calibrating, per_channel=False),
     }
     trained = networks["qat_photos_trained_tensor"]
-    schedule = Schedule(epochs=1, rate=5e-4, batch=_BATCH, decay=0, optimiser="adamw", seed=setting.seed)
+    schedule = Schedule(epochs=1, rate=1e-4, batch=_BATCH, decay=0, optimiser="adamw", seed=setting.seed)
     fit(trained, inputs, wanted, schedule, setting.say, loss=softened(1))
     names = [publish(setting, save(graph, folder / "qat_photos_float.onnx"), "qat_photos_float", said)]
     notes = {}
