@@ -23,7 +23,7 @@ from tests.testkit.serving_process import ROOT, ServingProcess
 
 pytestmark = pytest.mark.untraced
 
-QUICK = ("--warm-up", "0.1", "--window", "0.25", "--windows-most", "3")
+QUICK = ("--warm-up", "0.1", "--window", "0.5", "--windows-most", "3")
 HOPELESS = "closed:\n  - {mix: random, workers: 2, min_throughput: 1000000}\n"
 
 
