@@ -9,6 +9,7 @@ Neural Networks (2019).
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 
@@ -92,6 +93,7 @@ def reading(errors: dict[str, float]) -> str:
 
 def in_wrong_mode(network: nn.Module, data: Data) -> float:
     """How many answers change, as a share, if `eval()` is forgotten: then they depend on the rest of the batch."""
+    network = copy.deepcopy(network)  # in the wrong mode its statistics would move
     inputs = data.inputs(data.dev.first(512))
     right = logits_of(network, inputs).argmax(1)
     with mode(network, training=True), torch.no_grad():

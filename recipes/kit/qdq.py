@@ -48,6 +48,11 @@ def _layer(graph: Any, node: Any, aware: Aware, step: float) -> list[Any]:
     """The weight of a layer as INT8, and its bias as INT32 in steps of the products; `step`: of the layer's input."""
     levels, steps = (each.numpy() for each in aware.levels_of(node.input[1]))
     weight, *bias = node.input[1:]
+    for name in bias:  # a channel of hardly any weight gets a larger step, or its bias would not fit into INT32
+        least = np.abs(aware.network.weight(name).detach().numpy()) / (step * 2.0**30)
+        larger = np.maximum(steps, least if steps.ndim else least.max()).astype(np.float32)
+        by = (steps / larger).reshape(-1, *[1] * (levels.ndim - 1)) if steps.ndim else steps / larger
+        levels, steps = np.round(levels * by).astype(np.int8), larger
     node.input[1] = f"{weight}_dequantised"
     found = [_dequantised(graph, weight, levels, steps)]
     for name in bias:

@@ -97,4 +97,6 @@ def test_without_eval_an_answer_depends_on_its_neighbours(network: nn.Sequential
     assert network.training
     with torch.no_grad():
         assert not torch.allclose(network(inputs)[:8], network(inputs[:8]), atol=1e-2)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     assert in_wrong_mode(network, data) > 0.05
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -132,6 +132,16 @@ def test_the_integers_give_the_answers_that_were_trained(arm: Arm, graph: onnx.M
     assert max(int(np.abs(each).max()) for each in weights) == (7 if arm.bits == 4 else TOP)
 
 
+def test_a_channel_of_hardly_any_weight_keeps_its_bias(graph: onnx.ModelProto, tmp_path: Path) -> None:
+    """Its bias in steps of the products would not fit into INT32."""
+    network = aware(graph, ARMS[0], INPUTS)
+    name = next(node.input[1] for node in graph.graph.node if node.op_type == "Conv")
+    with torch.no_grad():
+        network.network.weight(name)[:4] *= 1e-12
+    answers = logits_of(network, INPUTS).numpy()
+    assert np.abs(run(to_qdq(network, tmp_path / "qdq.onnx")) - answers).max() < 0.1 * np.abs(answers).max()
+
+
 def test_the_runtime_runs_it_in_integers(graph: onnx.ModelProto, tmp_path: Path) -> None:
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
