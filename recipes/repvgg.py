@@ -143,4 +143,4 @@ def run(setting: Setting) -> list[Row]:
     ]
     names.sort(key=["repvgg_branches", "repvgg_merged", "repvgg_plain"].index)
     judgement = evaluate(setting, "repvgg", names)
-    return rows_of("repvgg", judgement, {"repvgg_plain": "training", "repvgg_branches": "training"}, notes)
+    return rows_of("repvgg", judgement, dict.fromkeys(networks, "training"), notes)

@@ -38,6 +38,8 @@ class OnnxNetwork(nn.Module):
         unknown = {node.op_type for node in graph.node} - set(_OPERATORS)
         if unknown:
             raise ConfigurationError(f"{', '.join(sorted(unknown))}: there is no such operator here; see {__name__}")
+        for node in graph.node:
+            _check(node)
         arrays = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
         trained = {name for node in graph.node if node.op_type in LAYERS for name in node.input[1:]}
         self.names = sorted(trained)
@@ -75,6 +77,26 @@ class OnnxNetwork(nn.Module):
         return model
 
 
+def _check(node: onnx.NodeProto) -> None:
+    """Raise `ConfigurationError` if an attribute of `node` asks for what is not done here."""
+    for each in node.attribute:
+        value, done = onnx.helper.get_attribute_value(each), _DONE.get((node.op_type, each.name))
+        if done is not None and value not in done:
+            raise ConfigurationError(f"{node.op_type} with {each.name} {value!r}: here it is only done with {done}")
+    if node.op_type == "Clip" and not all([*node.input, "", ""][1:3]):
+        raise ConfigurationError("Clip without both bounds: it is only done with both here")
+
+
+_DONE: Final[dict[tuple[str, str], tuple[Any, ...]]] = {
+    ("Conv", "auto_pad"): (b"NOTSET",),
+    ("Gemm", "alpha"): (1.0,),
+    ("Gemm", "beta"): (1.0,),
+    ("Gemm", "transA"): (0,),
+    ("ReduceMean", "noop_with_empty_axes"): (0,),
+}
+"""Attributes that not every value is done of, and those that are."""
+
+
 def _conv(attributes: dict[str, Any], x: torch.Tensor, weight: torch.Tensor, bias: Any = None) -> torch.Tensor:
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
     strides, dilations = attributes.get("strides", (1, 1)), attributes.get("dilations", (1, 1))
@@ -92,8 +114,9 @@ def _mean(attributes: dict[str, Any], x: torch.Tensor, axes: np.ndarray[Any, Any
     return x.mean(axes.tolist(), keepdim=bool(attributes.get("keepdims", 1)))
 
 
-def _reshape(_: dict[str, Any], x: torch.Tensor, shape: np.ndarray[Any, Any]) -> torch.Tensor:
-    return x.reshape(*shape.tolist())
+def _reshape(attributes: dict[str, Any], x: torch.Tensor, shape: np.ndarray[Any, Any]) -> torch.Tensor:
+    copies = not attributes.get("allowzero")  # then 0 is the length that this dimension has
+    return x.reshape([x.shape[at] if length == 0 and copies else length for at, length in enumerate(shape.tolist())])
 
 
 _OPERATORS: Final[dict[str, Callable[..., torch.Tensor]]] = {

@@ -167,6 +167,28 @@ def test_post_training_keeps_most_of_the_answers(graph: onnx.ModelProto, tmp_pat
     assert 0 < np.abs(found - whole).mean() < 0.05 * np.abs(whole).max()
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "value"), [("Gemm", "alpha", 0.5), ("Gemm", "transA", 1), ("Conv", "auto_pad", "SAME_UPPER")]
+)
+def test_an_attribute_that_is_not_done_is_refused(kind: str, name: str, value: object, graph: onnx.ModelProto) -> None:
+    other = onnx.ModelProto()
+    other.CopyFrom(graph)
+    node = next(node for node in other.graph.node if node.op_type == kind)
+    kept = [each for each in node.attribute if each.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*kept, onnx.helper.make_attribute(name, value)])
+    with pytest.raises(ConfigurationError, match=f"{kind} with {name}"):
+        OnnxNetwork(other)
+
+
+def test_a_clip_without_a_bound_is_refused(graph: onnx.ModelProto) -> None:
+    other = onnx.ModelProto()
+    other.CopyFrom(graph)
+    next(node for node in other.graph.node if node.op_type == "Relu").op_type = "Clip"
+    with pytest.raises(ConfigurationError, match="Clip without both bounds"):
+        OnnxNetwork(other)
+
+
 def test_an_operator_that_is_not_known_is_refused(graph: onnx.ModelProto) -> None:
     other = onnx.ModelProto()
     other.CopyFrom(graph)

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.pipeline.optimising import networks
+from topfive.machine.cpu_features import dot_products_of_bytes
 from topfive_pipeline.entry.names import graph_path
 from topfive_pipeline.optimising import calibration
 from topfive_pipeline.optimising.bench import Bench, Pictures
@@ -39,8 +40,8 @@ def histograms(source: Source) -> dict[str, Histogram]:
 
 @pytest.fixture(scope="session")
 def calibrated(source: Source) -> Calibrated:
-    every = kinds(("avx512_vnni",), machine="x86_64")
-    return calibrate(source, networks.crops(24), methods=METHODS, kinds=every, progress=lambda _: None)
+    every = dict.fromkeys([*kinds(("avx512_vnni",), machine="x86_64"), *kinds(dot_products_of_bytes())])
+    return calibrate(source, networks.crops(24), methods=METHODS, kinds=tuple(every), progress=lambda _: None)
 
 
 @pytest.fixture
