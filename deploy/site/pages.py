@@ -10,6 +10,7 @@ from deploy.site import architecture
 from deploy.site.decisions import decisions_page
 from deploy.site.errors import errors_page
 from deploy.site.http_api import http_api_page
+from deploy.site.kubernetes import objects_picture, prometheus_rule
 from deploy.site.metrics import metrics_page
 from deploy.site.offline_commands import offline_commands_page
 from deploy.site.refusals import refusals_page
@@ -17,6 +18,7 @@ from deploy.site.runbooks import runbooks_page
 from deploy.site.settings import settings_page
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+_RULES: Final = DOCS.parent / "deploy" / "prometheus" / "rules"
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "settings.md": settings_page,
@@ -29,7 +31,9 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "states-of-an-item.svg": architecture.states_of_an_item,
     "states-of-the-service.svg": architecture.states_of_the_service,
     "changing-models.svg": architecture.changing_models,
+    "kubernetes.svg": objects_picture,
     "decisions/README.md": lambda: decisions_page(DOCS / "decisions"),
     "../deploy/prometheus/consoles/runbooks.html": lambda: runbooks_page(DOCS / "operations.md"),
+    "../deploy/kubernetes/components/monitoring/prometheus-rule.yaml": lambda: prometheus_rule(_RULES),
 }
 """By its path in `docs/`, what makes the text of a page or a picture."""

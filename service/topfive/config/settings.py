@@ -89,8 +89,10 @@ class Settings(BaseSettings):
     )
     triton_url: str | None = Field(
         None,
-        pattern=r"^[^/\s]+:\d+$",
-        description="Address of Triton's gRPC, as host:port. That Triton must serve the models of this repository.",
+        pattern=r"^(dns:///)?[^/\s]+:\d+$",
+        description="Address of Triton's gRPC, as host:port. That Triton must serve the models of this repository. "
+        "dns:///name:port is for several Tritons of these models, one at each address behind the name: all get their share "
+        "of the batches, and a batch that one of them cannot take goes to another.",
     )
     triton_slots: int = Field(
         0,

@@ -1,4 +1,4 @@
-"""The gRPC channel to one Triton: its calls, and what their failures mean.
+"""The gRPC channel to Triton, or to several of the same models: its calls, and what their failures mean.
 
 Tensors are in `messages`; `comparison` says what a model should be.
 """
@@ -6,6 +6,7 @@ Tensors are in `messages`; `comparison` says what a model should be.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import Any, Final
 
@@ -30,6 +31,33 @@ _OPTIONS: Final = [
     # Not shared with other channels of this process to the same address: they would share its flow control.
     ("grpc.use_local_subchannel_pool", 1),
 ]
+_SEVERAL: Final = ("dns:///", "ipv4:")
+"""How an address begins that may name several Tritons; `host:port` is one."""
+_SHARE: Final = [
+    # Each gets every so manieth call. One that cannot be reached gets none, and what it had, or refused, goes to another:
+    # a classification changes nothing.
+    (
+        "grpc.service_config",
+        json.dumps(
+            {
+                "loadBalancingConfig": [{"round_robin": {}}],
+                "methodConfig": [
+                    {
+                        "name": [{"service": "inference.GRPCInferenceService"}],
+                        "retryPolicy": {
+                            "maxAttempts": 3,
+                            "initialBackoff": "0.01s",
+                            "maxBackoff": "0.1s",
+                            "backoffMultiplier": 2,
+                            "retryableStatusCodes": ["UNAVAILABLE"],
+                        },
+                    }
+                ],
+            }
+        ),
+    ),
+    ("grpc.per_rpc_retry_buffer_size", 64 << 20),  # a message that is longer is sent once
+]
 _RETRY_SECONDS: Final = 1.0
 
 # Triton's texts tell these cases apart: it has one status, UNAVAILABLE, for them and for all other passing faults.
@@ -40,7 +68,7 @@ _MOST_DETAILS: Final = 500
 
 
 class Channel:
-    """A channel to the Triton at `url` (`host:port`); made and used on one event loop.
+    """A channel to the Triton at `url` (`host:port`), or to those at `dns:///name:port`; made and used on one event loop.
 
     `timeout_seconds`: how long Triton may take to answer a question about itself.
     """
@@ -48,7 +76,7 @@ class Channel:
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
         self.url = url
         self._timeout_seconds = timeout_seconds
-        self._channel = grpc.aio.insecure_channel(url, options=_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(url, options=_OPTIONS + (_SHARE if url.startswith(_SEVERAL) else []))
         self._infer = self._channel.unary_unary(
             _SERVICE + "ModelInfer", response_deserializer=pb.ModelInferResponse.FromString
         )
