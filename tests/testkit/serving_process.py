@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,19 +153,24 @@ class ServingProcess:
     """`python -m topfive` on free ports, unless `flags` say others; ends with the `with` block at the latest.
 
     `detached` starts it without a terminal, whether the tests have one or not. It starts warm, unless that could make a
-    difference: `cold` says so, and so do variables that imports may read.
+    difference: `cold` says so, and so do variables that imports may read, and `through`, a command that starts it.
     """
 
     def __init__(
-        self, *flags: str, environment: Mapping[str, str] | None = None, detached: bool = False, cold: bool = False
+        self,
+        *flags: str,
+        environment: Mapping[str, str] | None = None,
+        detached: bool = False,
+        cold: bool = False,
+        through: Sequence[str] = (),
     ) -> None:
         own = dict(environment or {})
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOPFIVE_")}
         flags = ("--port", "0", "--grpc-port", "0", *flags)
         self._process: subprocess.Popen[str] | WarmProcess
-        if cold or sys.platform != "linux" or not all(name.startswith(_READ_LATE) for name in own):
+        if cold or through or sys.platform != "linux" or not all(name.startswith(_READ_LATE) for name in own):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "topfive", *flags],
+                [*through, sys.executable, "-m", "topfive", *flags],
                 cwd=ROOT,
                 env=inherited | own,
                 stdout=subprocess.PIPE,

@@ -91,8 +91,8 @@ class Settings(BaseSettings):
         None,
         pattern=r"^(dns:///)?[^/\s]+:\d+$",
         description="Address of Triton's gRPC, as host:port. That Triton must serve the models of this repository. "
-        "dns:///name:port is for several Tritons of these models, one at each address behind the name: all get their share "
-        "of the batches, and a batch that one of them cannot take goes to another.",
+        "dns:///name:port is for several Tritons of these models, one at each address behind the name: all get their "
+        "share of the batches, and a batch that one of them cannot take goes to another.",
     )
     triton_slots: int = Field(
         0,

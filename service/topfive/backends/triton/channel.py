@@ -34,8 +34,8 @@ _OPTIONS: Final = [
 _SEVERAL: Final = ("dns:///", "ipv4:")
 """How an address begins that may name several Tritons; `host:port` is one."""
 _SHARE: Final = [
-    # Each gets every so manieth call. One that cannot be reached gets none, and what it had, or refused, goes to another:
-    # a classification changes nothing.
+    # They take turns. One that cannot be reached is left out, and what it had, or refused, goes to another: a
+    # classification changes nothing.
     (
         "grpc.service_config",
         json.dumps(
@@ -68,9 +68,9 @@ _MOST_DETAILS: Final = 500
 
 
 class Channel:
-    """A channel to the Triton at `url` (`host:port`), or to those at `dns:///name:port`; made and used on one event loop.
+    """A channel to the Triton at `url` (`host:port`), or to those at `dns:///name:port`.
 
-    `timeout_seconds`: how long Triton may take to answer a question about itself.
+    Made and used on one event loop. `timeout_seconds`: how long Triton may take to answer a question about itself.
     """
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:

@@ -1,0 +1,327 @@
+"""deploy/kubernetes/ as it is rendered: what one object says of another, or of the service, is so."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.testkit.container_files import STAGES, image_environment
+from tests.testkit.manifests import (
+    EMBEDDED,
+    FOLDER,
+    KSERVE,
+    MODELS,
+    ON_TRITON,
+    VARIANTS,
+    Object,
+    environment,
+    kubectl,
+    needs_kubectl,
+    objects,
+    pods,
+    the,
+)
+from topfive.config.environment import load_settings
+
+pytestmark = needs_kubectl
+
+STOP_MARGIN_SECONDS: Final = 2.0
+"""What a worker process may need beyond its own bounds."""
+DNS_SECONDS: Final = 30.0
+"""For so long a cluster's DNS, or gRPC, may still name a pod that has left."""
+UNITS: Final = {"Mi": 1 << 20, "Gi": 1 << 30}
+each_variant = pytest.mark.parametrize("variant", VARIANTS)
+
+
+def test_every_overlay_and_every_component_is_rendered_here() -> None:
+    assert {variant.partition(" ")[0] for variant in VARIANTS} == {
+        each.name for each in (FOLDER / "overlays").iterdir()
+    }
+    bring = {each.name for each in (FOLDER / "components").iterdir()} - {"monitoring", "autoscaling"}
+    assert bring == set(MODELS)
+
+
+@each_variant
+def test_everything_is_in_one_namespace_which_admits_no_pod_with_more_rights(variant: str) -> None:
+    [space] = [each for each in objects(variant) if each["kind"] == "Namespace"]
+    name = space["metadata"]["name"]
+    assert {each["metadata"]["namespace"] for each in objects(variant) if each is not space} == {name}
+    assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@each_variant
+def test_every_container_has_the_least_rights_and_bounds(variant: str) -> None:
+    user, group = str(STAGES["cpu"].last("USER")).split(":")
+    for _, pod in pods(variant):
+        rights = pod["securityContext"]
+        assert rights["runAsNonRoot"] is True
+        assert (rights["runAsUser"], rights["runAsGroup"], rights["fsGroup"]) == (int(user), int(group), int(group))
+        assert rights["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        assert pod.keys().isdisjoint({"hostNetwork", "hostPID", "hostIPC"})
+        for container in (*pod["containers"], *pod.get("initContainers", [])):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "privileged": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            bounds = container["resources"]
+            assert bounds["requests"] == bounds["limits"]
+            assert re.fullmatch(r"[1-9]\d*", bounds["limits"]["cpu"]), "threads are as many as whole cores"
+            assert container["imagePullPolicy"] == "IfNotPresent"
+
+
+@each_variant
+def test_every_pod_has_three_probes_and_ports_that_they_ask(variant: str) -> None:
+    for _, pod in pods(variant):
+        [container] = pod["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            asked = container[probe].get("httpGet") or container[probe]["grpc"]
+            assert asked["port"] in {*ports, *ports.values()}
+        assert container["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
+
+
+@each_variant
+def test_what_serves_takes_its_settings(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the image and those of the pod: the service refuses one that it does not know."""
+    container = serving(variant)
+    told = image_environment(STAGES["cpu"]) | environment(container)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert [port["containerPort"] for port in container["ports"]] == [settings.port, settings.grpc_port]
+    on_triton = variant.startswith(ON_TRITON)
+    assert settings.backend == ("triton" if on_triton else "embedded")
+    assert settings.triton_url == ("dns:///triton:8001" if on_triton else None)
+    polls = variant == f"{EMBEDDED} models-pvc"
+    assert settings.model_control == ("poll" if polls else "none")
+
+
+def serving(variant: str) -> Object:
+    """The container of the service."""
+    [found] = [
+        container for labels, pod in pods(variant) if labels["app.kubernetes.io/name"] == "topfive"
+        for container in pod["containers"]
+    ]  # fmt: skip
+    return dict(found)
+
+
+@each_variant
+def test_a_pod_is_given_the_time_that_it_may_take_to_stop(variant: str) -> None:
+    for _, pod in pods(variant):
+        [container] = pod["containers"]
+        told = image_environment(STAGES["cpu"]) | environment(container)
+        before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        if "args" in container:  # Triton
+            needed = float(flags(container)["exit-timeout-secs"])
+        else:
+            needed = float(told["TOPFIVE_DRAIN_GRACE_SECONDS"]) + float(told["TOPFIVE_SHUTDOWN_SECONDS"])
+        assert pod["terminationGracePeriodSeconds"] >= before + needed + STOP_MARGIN_SECONDS
+
+
+def flags(container: Object) -> dict[str, str]:
+    return dict(each.removeprefix("--").split("=") for each in container["args"] if each.startswith("--"))
+
+
+def test_a_triton_stops_only_when_every_front_end_has_left_it() -> None:
+    """Front ends ask for addresses when a connection ends: after its age and a tenth, and once more if DNS was late."""
+    [triton] = the(ON_TRITON, "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
+    age_seconds = float(flags(triton)["grpc-max-connection-age"]) / 1000
+    assert age_seconds > DNS_SECONDS, "gRPC asks no more often"
+    assert triton["lifecycle"]["preStop"]["sleep"]["seconds"] >= 1.1 * age_seconds + DNS_SECONDS
+
+
+@each_variant
+def test_memory_holds_what_the_bounds_let_in(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the rule of docs/kubernetes.md, which was measured."""
+    container = serving(variant)
+    for name, value in (image_environment(STAGES["cpu"]) | environment(container)).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    [shared] = [
+        each["emptyDir"]["sizeLimit"] for _, pod in pods(variant) for each in pod["volumes"] if each["name"] == "tmp"
+    ][:1]
+    needed = (
+        0.3e9
+        + settings.max_in_flight_bytes
+        + 1.25 * settings.grpc_max_message_bytes * settings.grpc_max_requests
+        + 0.2e9 * int(container["resources"]["limits"]["cpu"])
+        + size(shared)
+    )
+    assert size(container["resources"]["limits"]["memory"]) >= needed
+
+
+def size(text: str) -> int:
+    return int(text[:-2]) * UNITS[text[-2:]]
+
+
+@each_variant
+def test_what_is_written_to_is_a_bounded_volume_and_models_are_read_only(variant: str) -> None:
+    for _, pod in pods(variant):
+        volumes = {each["name"]: each for each in pod["volumes"]}
+        used = set()
+        for container in (*pod["containers"], *pod.get("initContainers", [])):
+            for mount in container["volumeMounts"]:
+                used.add(mount["name"])
+                if mount["mountPath"] == "/models" and container in pod["containers"]:
+                    assert mount["readOnly"] is True
+                if not mount.get("readOnly"):
+                    assert volumes[mount["name"]]["emptyDir"]["sizeLimit"]
+        assert used == volumes.keys()
+
+
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant.startswith(ON_TRITON)])
+def test_front_ends_and_tritons_read_the_same_models(variant: str) -> None:
+    found = [
+        [volume for volume in pod["volumes"] if volume["name"] == "models"] + pod.get("initContainers", [])
+        for _, pod in pods(variant)
+    ]
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert found[0]
+
+
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant.endswith("models-fetch")])
+def test_models_are_fetched_by_our_own_command_from_where_the_config_map_says(variant: str) -> None:
+    """Another address makes another name, and so a rollout."""
+    [config] = [each for each in objects(variant) if each["kind"] == "ConfigMap"]
+    assert re.fullmatch(r"topfive-models-[0-9a-z]{10}", config["metadata"]["name"])
+    for _, pod in pods(variant):
+        [fetch] = pod["initContainers"]
+        assert fetch["args"] == ["fetch", "$(MODELS_URL)", "/models"]
+        assert fetch["envFrom"][0]["configMapRef"]["name"] == config["metadata"]["name"]
+        assert fetch["image"] == serving(variant)["image"]
+    assert re.match(r"\w+://", config["data"]["MODELS_URL"])
+
+
+@each_variant
+def test_selectors_find_pods_and_nothing_else_of_ours(variant: str) -> None:
+    made = [labels for labels, _ in pods(variant)]
+    for each in objects(variant):
+        wanted = each.get("spec", {}).get("podSelector" if each["kind"] == "NetworkPolicy" else "selector")
+        if wanted and each["kind"] != "ServiceMonitor":
+            wanted = wanted.get("matchLabels", wanted)
+            assert sum(wanted.items() <= labels.items() for labels in made) == 1, each["kind"]
+    for labels, pod in pods(variant):
+        for constraint in pod["topologySpreadConstraints"]:
+            assert constraint["labelSelector"]["matchLabels"].items() <= labels.items()
+
+
+@each_variant
+def test_a_rollout_a_drain_and_a_scaling_take_one_pod_at_a_time(variant: str) -> None:
+    budgets = [each["spec"] for each in objects(variant) if each["kind"] == "PodDisruptionBudget"]
+    assert len(budgets) == len(list(pods(variant)))
+    assert {budget["maxUnavailable"] for budget in budgets} == {1}
+    scaled = [each["spec"] for each in objects(variant) if each["kind"] == "ScaledObject"]
+    for spec in scaled:
+        down = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+        assert down["stabilizationWindowSeconds"] >= 300
+        [policy] = down["policies"]
+        assert (policy["type"], policy["value"]) == ("Pods", 1)
+        [grace] = [
+            pod["terminationGracePeriodSeconds"]
+            for labels, pod in pods(variant)
+            if labels["app.kubernetes.io/name"] == "topfive"
+        ]
+        assert policy["periodSeconds"] >= grace
+        assert 1 < spec["minReplicaCount"] < spec["maxReplicaCount"]
+
+
+@each_variant
+def test_what_is_scaled_is_there_and_has_no_number_of_its_own(variant: str) -> None:
+    targets = {each["spec"]["scaleTargetRef"]["name"] for each in objects(variant) if each["kind"] == "ScaledObject"}
+    deployments = {each["metadata"]["name"]: each for each in objects(variant) if each["kind"] == "Deployment"}
+    if variant == KSERVE:
+        service = the(variant, "InferenceService", "classifier")
+        assert targets == {f"{service['metadata']['name']}-predictor"}
+        assert service["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "external"
+    else:
+        assert targets == deployments.keys()
+    assert [name for name, each in deployments.items() if "replicas" in each["spec"]] == []
+
+
+def test_kserve_runs_the_same_container_as_the_deployment() -> None:
+    """But for its name, and for where KServe puts the models."""
+    here, there = serving(KSERVE), serving(EMBEDDED)
+    for name, port in zip(("http", "grpc"), here["ports"], strict=True):
+        assert (port["name"], port.pop("protocol")) == (name, "TCP")
+    added = {"name": "TOPFIVE_MODEL_REPOSITORY", "value": "/mnt/models"}
+    assert here | {"name": "topfive"} == there | {"env": [*there["env"], added]}
+    runtime, service = the(KSERVE, "ServingRuntime"), the(KSERVE, "InferenceService", "classifier")
+    model = service["spec"]["predictor"]["model"]
+    assert model["runtime"] == runtime["metadata"]["name"]
+    assert model["protocolVersion"] in runtime["spec"]["protocolVersions"]
+    formats = [{name: each[name] for name in ("name", "version")} for each in runtime["spec"]["supportedModelFormats"]]
+    assert model["modelFormat"] in formats
+    [(_, ours)], [(_, its)] = pods(EMBEDDED), pods(KSERVE)
+    assert its | {"containers": []} == ours | {"containers": []}
+    names = {each["metadata"]["name"] for each in objects(KSERVE) if each["kind"] == "Service"}
+    assert names.isdisjoint({service["metadata"]["name"], f"{service['metadata']['name']}-predictor"})
+
+
+@each_variant
+def test_prometheus_scrapes_each_pod_once_and_knows_it_by_the_labels_of_dashboards_and_alerts(variant: str) -> None:
+    """KServe gives its own Services the labels of pods and InferenceService: those must not be scraped too."""
+    monitor = the(variant, "ServiceMonitor")["spec"]
+    wanted = monitor["selector"]["matchLabels"]
+    scraped = [
+        (each["metadata"]["labels"][monitor["jobLabel"]], endpoint["port"], endpoint["path"])
+        for each in objects(variant)
+        if each["kind"] == "Service" and wanted.items() <= each["metadata"].get("labels", {}).items()
+        for endpoint in monitor["endpoints"]
+        if endpoint["port"] in {port["name"] for port in each["spec"]["ports"]}
+    ]
+    on_triton = variant.startswith(ON_TRITON)
+    assert scraped == [("topfive", "http", "/metrics")] + [("triton", "metrics", "/metrics")] * on_triton
+    for labels, _ in pods(variant):
+        assert not wanted.items() <= labels.items()
+    for each in objects(variant):
+        if each["kind"] in {"ServingRuntime", "InferenceService"}:
+            assert not wanted.items() <= each["metadata"]["labels"].items()
+
+
+@each_variant
+def test_a_network_policy_lets_out_only_what_the_variant_needs(variant: str) -> None:
+    """DNS; and Triton, or an object store, where there is one."""
+    policy = the(variant, "NetworkPolicy")["spec"]
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    out = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+    needs = {53}
+    needs |= {8001} if variant.startswith(ON_TRITON) else set()
+    needs |= {443} if variant.endswith("models-fetch") or variant == KSERVE else set()
+    assert out == needs
+    assert all(rule["from"] and rule["ports"] for rule in policy["ingress"])
+    assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == {"http", "grpc"}
+
+
+def test_only_front_ends_call_a_triton_and_only_prometheus_asks_for_its_metrics() -> None:
+    policy = the(ON_TRITON, "NetworkPolicy", "triton")["spec"]
+    calls, scrapes = policy["ingress"]
+    [front_end] = calls["from"]
+    assert front_end["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "topfive"}
+    assert [port["port"] for port in calls["ports"]] == ["grpc"]
+    assert [port["port"] for port in scrapes["ports"]] == ["metrics"]
+    service = the(ON_TRITON, "Service", "triton")
+    assert service["spec"]["clusterIP"] == "None"
+    url = environment(serving(ON_TRITON))["TOPFIVE_TRITON_URL"]
+    assert url in {f"dns:///{service['metadata']['name']}:{port['port']}" for port in service["spec"]["ports"]}
+
+
+def test_another_namespace_is_one_line_and_the_queries(tmp_path: Any) -> None:
+    """Kustomize writes it everywhere but into PromQL, which docs/kubernetes.md says to change."""
+    link = tmp_path / "kubernetes"
+    link.symlink_to(FOLDER)
+    own = tmp_path / "own"
+    own.mkdir()
+    text = {"resources": [f"../kubernetes/overlays/{EMBEDDED}"], "namespace": "mine"}
+    (own / "kustomization.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
+    made = list(yaml.safe_load_all(kubectl("kustomize", str(own))))
+    assert {each["metadata"].get("namespace", "mine") for each in made} == {"mine"}
+    [space] = [each for each in made if each["kind"] == "Namespace"]
+    assert space["metadata"]["name"] == "mine"
