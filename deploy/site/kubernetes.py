@@ -29,17 +29,17 @@ def objects_picture() -> str:
     """Who asks whom in the overlays, and what steers the number of pods."""
     boxes = {
         "clients": Box(0, 0, "clients\n(Ingress, Gateway)"),
-        "service": Box(1, 0, "Service topfive\nHTTP 8000, gRPC 8001"),
-        "pods": Box(2, 0, "Deployment topfive\n2 to 10 pods", under="kserve: of an InferenceService"),
-        "triton": Box(3, 0, "Deployment triton\nGPU pods", under="triton-gpu only"),
+        "service": Box(1, 0, "Service topfive\nHTTP and gRPC"),
+        "pods": Box(2, 0, "topfive\n2 to 10 pods"),
+        "triton": Box(3, 0, "triton, GPU pods\n(if there are any)"),
         "prometheus": Box(1, 1, "Prometheus\nServiceMonitor, rules"),
         "keda": Box(2, 1, "KEDA\nScaledObject"),
-        "models": Box(3, 1, "models: image,\nPVC, OCI, store"),
+        "models": Box(3, 1, "models: an image,\na volume, a store"),
     }
     arrows = [
         Arrow("clients", "service"),
         Arrow("service", "pods"),
-        Arrow("pods", "triton", "each pod to\neach Triton"),
+        Arrow("pods", "triton", "batches,\nin turn"),
         Arrow("prometheus", "pods", "/metrics"),
         Arrow("keda", "prometheus", "queue wait,\nbusy slots"),
         Arrow("keda", "pods", "how many"),

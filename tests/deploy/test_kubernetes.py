@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
@@ -24,6 +25,7 @@ from tests.testkit.manifests import (
     pods,
     the,
 )
+from tests.testkit.serving_process import ROOT
 from topfive.config.environment import load_settings
 
 pytestmark = needs_kubectl
@@ -313,15 +315,23 @@ def test_only_front_ends_call_a_triton_and_only_prometheus_asks_for_its_metrics(
     assert url in {f"dns:///{service['metadata']['name']}:{port['port']}" for port in service["spec"]["ports"]}
 
 
-def test_another_namespace_is_one_line_and_the_queries(tmp_path: Any) -> None:
-    """Kustomize writes it everywhere but into PromQL, which docs/kubernetes.md says to change."""
-    link = tmp_path / "kubernetes"
-    link.symlink_to(FOLDER)
+def test_a_folder_of_ones_own_as_the_page_has_it(tmp_path: Path) -> None:
+    """With another namespace, image and address of models; kustomize changes all but PromQL, which the page says."""
+    page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    whole, address = (yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    (tmp_path / "topfive").symlink_to(ROOT)
     own = tmp_path / "own"
     own.mkdir()
-    text = {"resources": [f"../kubernetes/overlays/{EMBEDDED}"], "namespace": "mine"}
-    (own / "kustomization.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
+    fetched = [each.replace("models-pvc", "models-fetch") for each in whole["components"]]
+    changed = whole | address | {"components": fetched, "namespace": "mine"}
+    (own / "kustomization.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
     made = list(yaml.safe_load_all(kubectl("kustomize", str(own))))
     assert {each["metadata"].get("namespace", "mine") for each in made} == {"mine"}
-    [space] = [each for each in made if each["kind"] == "Namespace"]
-    assert space["metadata"]["name"] == "mine"
+    named = {each["kind"]: each for each in made}
+    assert named["Namespace"]["metadata"]["name"] == "mine"
+    assert named["ConfigMap"]["data"] == {
+        "MODELS_URL": address["configMapGenerator"][0]["literals"][0].partition("=")[2]
+    }
+    pod = named["Deployment"]["spec"]["template"]["spec"]
+    for container in (*pod["containers"], *pod["initContainers"]):
+        assert container["image"] == f"{whole['images'][0]['newName']}:{whole['images'][0]['newTag']}"

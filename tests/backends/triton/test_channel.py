@@ -61,8 +61,10 @@ async def channel(pair: tuple[Server, Server]) -> AsyncIterator[Channel]:
     """To both; both have been connected to."""
     made = Channel("ipv4:" + ",".join(server.address for server in pair), timeout_seconds=SECONDS)
     found: set[str] = set()
-    while len(found) < len(pair):
+    for _ in range(1000):  # the other may be connected to a little later
         found |= {await answered(made)}
+        if len(found) == len(pair):
+            break
     yield made
     await made.close()
 
