@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 import yaml
 
-from tests.testkit.container_files import STAGES, image_environment
+from tests.testkit.container_files import KNOBS, STAGES, image_environment
 from tests.testkit.manifests import (
     EMBEDDED,
     FOLDER,
@@ -315,6 +315,11 @@ def test_only_front_ends_call_a_triton_and_only_prometheus_asks_for_its_metrics(
     assert url in {f"dns:///{service['metadata']['name']}:{port['port']}" for port in service["spec"]["ports"]}
 
 
+def test_triton_is_the_one_that_the_stack_of_containers_has() -> None:
+    [triton] = the(ON_TRITON, "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
+    assert triton["image"] == KNOBS["STACK_TRITON_IMAGE"]
+
+
 def test_a_folder_of_ones_own_as_the_page_has_it(tmp_path: Path) -> None:
     """With another namespace, image and address of models; kustomize changes all but PromQL, which the page says."""
     page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
@@ -329,9 +334,9 @@ def test_a_folder_of_ones_own_as_the_page_has_it(tmp_path: Path) -> None:
     assert {each["metadata"].get("namespace", "mine") for each in made} == {"mine"}
     named = {each["kind"]: each for each in made}
     assert named["Namespace"]["metadata"]["name"] == "mine"
-    assert named["ConfigMap"]["data"] == {
-        "MODELS_URL": address["configMapGenerator"][0]["literals"][0].partition("=")[2]
-    }
+    [config] = [each for each in objects(f"{EMBEDDED} models-fetch") if each["kind"] == "ConfigMap"]
+    assert named["ConfigMap"]["data"] == {"MODELS_URL": "s3://my-bucket/models"} != config["data"]
+    assert named["ConfigMap"]["metadata"]["name"] != config["metadata"]["name"]  # which is a rollout
     pod = named["Deployment"]["spec"]["template"]["spec"]
     for container in (*pod["containers"], *pod["initContainers"]):
         assert container["image"] == f"{whole['images'][0]['newName']}:{whole['images'][0]['newTag']}"
