@@ -9,21 +9,20 @@ from typing import Final
 import pytest
 import yaml
 
-from tests.testkit.container_files import KNOBS, STAGES, image_environment
+from tests.testkit.container_files import STAGES, image_environment
 from tests.testkit.manifests import (
     EMBEDDED,
     FOLDER,
-    KSERVE,
     MODELS,
     ON_TRITON,
     VARIANTS,
-    Object,
     environment,
+    flags,
     kubectl,
     needs_kubectl,
     objects,
     pods,
-    the,
+    serving,
 )
 from tests.testkit.serving_process import ROOT
 from topfive.config.environment import load_settings
@@ -32,8 +31,6 @@ pytestmark = needs_kubectl
 
 STOP_MARGIN_SECONDS: Final = 2.0
 """What a worker process may need beyond its own bounds."""
-DNS_SECONDS: Final = 30.0
-"""For so long a cluster's DNS, or gRPC, may still name a pod that has left."""
 UNITS: Final = {"Mi": 1 << 20, "Gi": 1 << 30}
 each_variant = pytest.mark.parametrize("variant", VARIANTS)
 
@@ -105,15 +102,6 @@ def test_what_serves_takes_its_settings(variant: str, monkeypatch: pytest.Monkey
     assert settings.model_control == ("poll" if polls else "none")
 
 
-def serving(variant: str) -> Object:
-    """The container of the service."""
-    [found] = [
-        container for labels, pod in pods(variant) if labels["app.kubernetes.io/name"] == "topfive"
-        for container in pod["containers"]
-    ]  # fmt: skip
-    return dict(found)
-
-
 @each_variant
 def test_a_pod_is_given_the_time_that_it_may_take_to_stop(variant: str) -> None:
     for _, pod in pods(variant):
@@ -125,18 +113,6 @@ def test_a_pod_is_given_the_time_that_it_may_take_to_stop(variant: str) -> None:
         else:
             needed = float(told["TOPFIVE_DRAIN_GRACE_SECONDS"]) + float(told["TOPFIVE_SHUTDOWN_SECONDS"])
         assert pod["terminationGracePeriodSeconds"] >= before + needed + STOP_MARGIN_SECONDS
-
-
-def flags(container: Object) -> dict[str, str]:
-    return dict(each.removeprefix("--").split("=") for each in container["args"] if each.startswith("--"))
-
-
-def test_a_triton_stops_only_when_every_front_end_has_left_it() -> None:
-    """Front ends ask for addresses when a connection ends: after its age and a tenth, and once more if DNS was late."""
-    [triton] = the(ON_TRITON, "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
-    age_seconds = float(flags(triton)["grpc-max-connection-age"]) / 1000
-    assert age_seconds > DNS_SECONDS, "gRPC asks no more often"
-    assert triton["lifecycle"]["preStop"]["sleep"]["seconds"] >= 1.1 * age_seconds + DNS_SECONDS
 
 
 @each_variant
@@ -213,111 +189,6 @@ def test_selectors_find_pods_and_nothing_else_of_ours(variant: str) -> None:
     for labels, pod in pods(variant):
         for constraint in pod["topologySpreadConstraints"]:
             assert constraint["labelSelector"]["matchLabels"].items() <= labels.items()
-
-
-@each_variant
-def test_a_rollout_a_drain_and_a_scaling_take_one_pod_at_a_time(variant: str) -> None:
-    budgets = [each["spec"] for each in objects(variant) if each["kind"] == "PodDisruptionBudget"]
-    assert len(budgets) == len(list(pods(variant)))
-    assert {budget["maxUnavailable"] for budget in budgets} == {1}
-    scaled = [each["spec"] for each in objects(variant) if each["kind"] == "ScaledObject"]
-    for spec in scaled:
-        down = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
-        assert down["stabilizationWindowSeconds"] >= 300
-        [policy] = down["policies"]
-        assert (policy["type"], policy["value"]) == ("Pods", 1)
-        [grace] = [
-            pod["terminationGracePeriodSeconds"]
-            for labels, pod in pods(variant)
-            if labels["app.kubernetes.io/name"] == "topfive"
-        ]
-        assert policy["periodSeconds"] >= grace
-        assert 1 < spec["minReplicaCount"] < spec["maxReplicaCount"]
-
-
-@each_variant
-def test_what_is_scaled_is_there_and_has_no_number_of_its_own(variant: str) -> None:
-    targets = {each["spec"]["scaleTargetRef"]["name"] for each in objects(variant) if each["kind"] == "ScaledObject"}
-    deployments = {each["metadata"]["name"]: each for each in objects(variant) if each["kind"] == "Deployment"}
-    if variant == KSERVE:
-        service = the(variant, "InferenceService", "classifier")
-        assert targets == {f"{service['metadata']['name']}-predictor"}
-        assert service["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "external"
-    else:
-        assert targets == deployments.keys()
-    assert [name for name, each in deployments.items() if "replicas" in each["spec"]] == []
-
-
-def test_kserve_runs_the_same_container_as_the_deployment() -> None:
-    """But for its name, and for where KServe puts the models."""
-    here, there = serving(KSERVE), serving(EMBEDDED)
-    for name, port in zip(("http", "grpc"), here["ports"], strict=True):
-        assert (port["name"], port.pop("protocol")) == (name, "TCP")
-    added = {"name": "TOPFIVE_MODEL_REPOSITORY", "value": "/mnt/models"}
-    assert here | {"name": "topfive"} == there | {"env": [*there["env"], added]}
-    runtime, service = the(KSERVE, "ServingRuntime"), the(KSERVE, "InferenceService", "classifier")
-    model = service["spec"]["predictor"]["model"]
-    assert model["runtime"] == runtime["metadata"]["name"]
-    assert model["protocolVersion"] in runtime["spec"]["protocolVersions"]
-    formats = [{name: each[name] for name in ("name", "version")} for each in runtime["spec"]["supportedModelFormats"]]
-    assert model["modelFormat"] in formats
-    [(_, ours)], [(_, its)] = pods(EMBEDDED), pods(KSERVE)
-    assert its | {"containers": []} == ours | {"containers": []}
-    names = {each["metadata"]["name"] for each in objects(KSERVE) if each["kind"] == "Service"}
-    assert names.isdisjoint({service["metadata"]["name"], f"{service['metadata']['name']}-predictor"})
-
-
-@each_variant
-def test_prometheus_scrapes_each_pod_once_and_knows_it_by_the_labels_of_dashboards_and_alerts(variant: str) -> None:
-    """KServe gives its own Services the labels of pods and InferenceService: those must not be scraped too."""
-    monitor = the(variant, "ServiceMonitor")["spec"]
-    wanted = monitor["selector"]["matchLabels"]
-    scraped = [
-        (each["metadata"]["labels"][monitor["jobLabel"]], endpoint["port"], endpoint["path"])
-        for each in objects(variant)
-        if each["kind"] == "Service" and wanted.items() <= each["metadata"].get("labels", {}).items()
-        for endpoint in monitor["endpoints"]
-        if endpoint["port"] in {port["name"] for port in each["spec"]["ports"]}
-    ]
-    on_triton = variant.startswith(ON_TRITON)
-    assert scraped == [("topfive", "http", "/metrics")] + [("triton", "metrics", "/metrics")] * on_triton
-    for labels, _ in pods(variant):
-        assert not wanted.items() <= labels.items()
-    for each in objects(variant):
-        if each["kind"] in {"ServingRuntime", "InferenceService"}:
-            assert not wanted.items() <= each["metadata"]["labels"].items()
-
-
-@each_variant
-def test_a_network_policy_lets_out_only_what_the_variant_needs(variant: str) -> None:
-    """DNS; and Triton, or an object store, where there is one."""
-    policy = the(variant, "NetworkPolicy")["spec"]
-    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
-    out = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
-    needs = {53}
-    needs |= {8001} if variant.startswith(ON_TRITON) else set()
-    needs |= {443} if variant.endswith("models-fetch") or variant == KSERVE else set()
-    assert out == needs
-    assert all(rule["from"] and rule["ports"] for rule in policy["ingress"])
-    assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == {"http", "grpc"}
-
-
-def test_only_front_ends_call_a_triton_and_only_prometheus_asks_for_its_metrics() -> None:
-    policy = the(ON_TRITON, "NetworkPolicy", "triton")["spec"]
-    calls, scrapes = policy["ingress"]
-    [front_end] = calls["from"]
-    assert front_end["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "topfive"}
-    assert [port["port"] for port in calls["ports"]] == ["grpc"]
-    assert [port["port"] for port in scrapes["ports"]] == ["metrics"]
-    service = the(ON_TRITON, "Service", "triton")
-    assert service["spec"]["clusterIP"] == "None"
-    url = environment(serving(ON_TRITON))["TOPFIVE_TRITON_URL"]
-    assert url in {f"dns:///{service['metadata']['name']}:{port['port']}" for port in service["spec"]["ports"]}
-
-
-def test_triton_is_the_one_that_the_stack_of_containers_has() -> None:
-    [triton] = the(ON_TRITON, "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
-    assert triton["image"] == KNOBS["STACK_TRITON_IMAGE"]
 
 
 def test_a_folder_of_ones_own_as_the_page_has_it(tmp_path: Path) -> None:

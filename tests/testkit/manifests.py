@@ -109,9 +109,23 @@ def pod_of_kserve(runtime: Object, service: Object) -> Object:
     return predictor | {name: runtime["spec"][name] for name in ("containers", "volumes")}
 
 
+def serving(variant: str) -> Object:
+    """The container of the service."""
+    [found] = [
+        container for labels, pod in pods(variant) if labels["app.kubernetes.io/name"] == "topfive"
+        for container in pod["containers"]
+    ]  # fmt: skip
+    return dict(found)
+
+
 def environment(container: Object) -> dict[str, str]:
     """The variables that a container sets."""
     return {each["name"]: each["value"] for each in container.get("env", [])}
+
+
+def flags(container: Object) -> dict[str, str]:
+    """The flags `--name=value` of a container's program."""
+    return dict(each.removeprefix("--").split("=") for each in container["args"] if each.startswith("--"))
 
 
 @functools.cache
