@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.tuning.objective import parsed
+from topfive_pipeline.under_load.latency_objective import parsed
 from topfive_pipeline.tuning.plan import BETWEEN, LONGEST, enough_seconds, planned
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pipeline.tuning.simulated import Machine, contest, rate_at
-from topfive_pipeline.tuning.objective import parsed
+from topfive_pipeline.under_load.latency_objective import parsed
 from topfive_pipeline.tuning.rounds import AGAIN, PROBES, crossing
 
 
