@@ -1,8 +1,8 @@
 """Whether `topfive plan` predicts what servers then do: `python -m benchmarks plan`.
 
-For one server with all cores, and for two with one core each behind the real nginx with `deploy/nginx.conf`: it measures
-the costs as `topfive plan` does, simulates five loads, and puts the real servers under the same loads, in rounds. The
-measured figures are medians over the rounds. All share this machine with the load generator, and the simulation knows.
+For one server with all cores, and for two of one core behind the real nginx with `deploy/nginx.conf`: it measures
+the costs as `topfive plan` does, simulates five loads, and puts the real servers under the same loads, in rounds.
+Measured figures are medians over the rounds. The load generator shares the machine, as the simulation knows.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def plan_fleet(
     if report is not None:
         check_can_draw()
         check_can_write(report)
-    kinds = mix_of(mix)
+    kinds, numbers = mix_of(mix), _numbers(pod_cores)
     demand = replace(_demand(rate, trace, wanted), policy=balancer, headroom=headroom / 100)
     screen = Screen(quiet=as_json)
     with screen.working() as progress:
@@ -108,7 +108,7 @@ def plan_fleet(
             known = [calibrate(measured, pictures, progress=progress)]
         if save_costs is not None:
             cost_files.write(known[0], save_costs)
-        told = plan(demand, _candidates(known, pod_cores), gpus_for=front_ends, progress=progress)
+        told = plan(demand, _candidates(known, numbers), gpus_for=front_ends, progress=progress)
     prices = Prices(core=core_price, gpu=gpu_price)
     if as_json:
         print_json(contents.to_dict(told, prices))
@@ -142,13 +142,18 @@ def main(arguments: Sequence[str]) -> int:
     return run(plan_fleet, "plan", arguments)
 
 
-def _candidates(known: Sequence[Costs], pod_cores: str) -> list[Costs]:
-    """Servers of each of the costs, with each number of cores, and each limit of their batches."""
+def _numbers(pod_cores: str) -> list[int]:
+    """The numbers of cores that are said; none for the measured one."""
     try:
         numbers = [int(number) for number in pod_cores.split(",") if number.strip()]
     except ValueError as error:
         raise ConfigurationError(f"--pod-cores {pod_cores}: say numbers with commas between them: 2,4,8") from error
     if any(number < 1 for number in numbers):
         raise ConfigurationError(f"--pod-cores {pod_cores}: a server has 1 core at least")
+    return numbers
+
+
+def _candidates(known: Sequence[Costs], numbers: Sequence[int]) -> list[Costs]:
+    """Servers of each of the costs, with each number of cores, and each limit of their batches."""
     sized = [with_cores(costs, number) for costs in known for number in numbers or [costs.cores]]
-    return [limited for costs in sized for limited in batch_limits(replace(costs))]
+    return [limited for costs in sized for limited in batch_limits(costs)]

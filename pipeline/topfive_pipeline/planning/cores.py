@@ -24,7 +24,7 @@ class Cores:
 
     def __init__(self, loop: VirtualLoop, *, number: int) -> None:
         self._loop = loop
-        self._number = number
+        self.number = number
         self.threads = 0
         self._first = 0
         self._done = 0.0  # what a thread would have done that had run since the beginning, in seconds
@@ -62,7 +62,7 @@ class Cores:
         """Account for the time since the last change."""
         now = self._loop.time()
         self._done += (now - self._at) * self._pace
-        self.busy_seconds += (now - self._at) * min(self.threads, max(0, self._number - self._first))
+        self.busy_seconds += (now - self._at) * min(self.threads, max(0, self.number - self._first))
         self._at = now
 
     def _go_on(self) -> None:
@@ -71,7 +71,7 @@ class Cores:
             self._timer.cancel()
             self._timer = None
         if self._ends:
-            self._pace = min(1.0, max(self._number - self._first, _LEAST) / self.threads)
+            self._pace = min(1.0, max(self.number - self._first, _LEAST) / self.threads)
             self._timer = self._loop.call_at(self._at + max(0.0, self._ends[0][0] - self._done) / self._pace, self._end)
 
     def _end(self) -> None:

@@ -63,9 +63,9 @@ class Fleet:
         self._loop = loop
         self._seeds = count(1000 * seed)
         self._chance = random.Random(f"balancer {seed}")  # noqa: S311  # of a simulation
+        costs = site.costs
         one = Cores(loop, number=site.machine_cores) if site.machine_cores else None
-        self.cores = [one or Cores(loop, number=site.costs.cores) for _ in range(site.replicas)]
-        costs = self.costs = site.costs
+        self._cores = [one or Cores(loop, number=costs.cores) for _ in range(site.replicas)]
         self._device = Cores(loop, number=site.gpus * costs.slots) if costs.on_device else None
         self.replicas = [self._new(number) for number in range(site.replicas)]
         self._asking: list[set[asyncio.Task[None]]] = [set() for _ in self.replicas]
@@ -75,7 +75,15 @@ class Fleet:
 
     def _new(self, number: int) -> Replica:
         return Replica(
-            self._site.costs, self._loop, cores=self.cores[number], device=self._device, seed=next(self._seeds)
+            self._site.costs, self._loop, cores=self._cores[number], device=self._device, seed=next(self._seeds)
+        )
+
+    @property
+    def busy_seconds(self) -> float:
+        """Of an average core, or, if those are busier, of an average slot of the GPUs."""
+        several = [set(self._cores), {self._device} if self._device is not None else set()]
+        return max(
+            sum(cores.busy_seconds for cores in each) / sum(cores.number for cores in each) for each in several if each
         )
 
     async def answer(self, kind: KindCosts) -> bool:

@@ -27,7 +27,8 @@ class Simulated:
     """What came of a simulation of `seconds`.
 
     `answers`: of each request that counts, when it was due, and its latency in seconds, None if it was refused or lost.
-    `busy`: the share of the cores' time in which they computed. `batches`: how many of each size ran.
+    `busy`: the share of the cores' time in which they computed, or of the GPUs' if those are busier. `batches`: how
+    many of each size ran.
     """
 
     seconds: float
@@ -114,7 +115,5 @@ def _result(
     fleet: Fleet, loop: VirtualLoop, answers: Sequence[tuple[float, float | None]], *, seconds: float
 ) -> Simulated:
     fleet.close()
-    busy = sum(cores.busy_seconds for cores in fleet.cores)
     batches = sum((replica.batches for replica in fleet.replicas), Counter[int]())
-    cores = len(fleet.cores) * fleet.costs.cores
-    return Simulated(seconds=seconds, answers=answers, busy=busy / (loop.time() * cores), batches=batches)
+    return Simulated(seconds=seconds, answers=answers, busy=fleet.busy_seconds / loop.time(), batches=batches)
