@@ -66,6 +66,11 @@ class Nginx:
             )
         return self._process.wait(START_SECONDS)
 
+    @property
+    def pid(self) -> int:
+        """Of the process whose children do the work."""
+        return self._process.pid
+
     def requests(self) -> list[dict[str, Any]]:
         """The log of requests; complete once nginx has ended."""
         return [json.loads(line) for line in (self._folder / "access.log").read_text().splitlines()]

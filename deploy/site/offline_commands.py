@@ -19,6 +19,7 @@ from topfive_pipeline.commands.exporting import export_model
 from topfive_pipeline.commands.gating import gate_version
 from topfive_pipeline.commands.importing import import_model
 from topfive_pipeline.commands.optimising import optimise_model
+from topfive_pipeline.commands.planning import plan_fleet
 from topfive_pipeline.commands.profiling import profile_service
 from topfive_pipeline.commands.shadow import report
 from topfive_pipeline.commands.tuning import tune_model
@@ -29,6 +30,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., int], str], ...]] = (
     ("example", example, ""),
     ("optimise", optimise_model, "How to use it, by example: [Make a model faster](optimise.md)."),
     ("tune", tune_model, "How to use it, by example: [Tune a model for a machine](tune.md)."),
+    ("plan", plan_fleet, "How to use it, and how near it comes: [Plan a fleet](plan.md)."),
     ("profile", profile_service, "What it says, and by which rules: [Where the time is](profile.md)."),
     ("evaluate", evaluate, "What the figures mean: [Judge models](evaluate.md)."),
     ("gate", gate_version, "How to use it, by example: [The launch gate](gate.md)."),

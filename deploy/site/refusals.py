@@ -120,7 +120,7 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     (
         "Tuning",
         (
-            "tuning/objective.py",
+            "under_load/latency_objective.py",
             "under_load/images.py",
             "under_load/objectives.py",
             "tuning/subject.py",
@@ -130,6 +130,17 @@ _TOPICS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "tuning/tuner.py",
             "tuning/landing.py",
             "tuning/reports.py",
+        ),
+    ),
+    (
+        "Planning",
+        (
+            "planning/mixes.py",
+            "planning/traces.py",
+            "planning/costs.py",
+            "planning/calibrating.py",
+            "planning/planner.py",
+            "commands/planning.py",
         ),
     ),
     (

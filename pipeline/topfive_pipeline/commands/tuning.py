@@ -16,12 +16,12 @@ from topfive_pipeline.commands.screen import Screen, print_json
 from topfive_pipeline.experiments.log import Log
 from topfive_pipeline.judging.documents import check_can_draw
 from topfive_pipeline.proof.photos import read_photos, shipped
-from topfive_pipeline.tuning import objective as objectives
 from topfive_pipeline.tuning.contents import LEGEND, RULE, candidates, circumstances, doubts, summary, unmeasured
 from topfive_pipeline.tuning.reports import write
 from topfive_pipeline.tuning.tuned import Tuned
 from topfive_pipeline.tuning.tuner import Wanted, tune
 from topfive_pipeline.under_load import images
+from topfive_pipeline.under_load import latency_objective as objectives
 
 
 def tune_model(

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from topfive_pipeline.tuning.objective import Objective
 from topfive_pipeline.tuning.rounds import AGAIN, PROBES, Asked, Record, Round, round_of
 from topfive_pipeline.tuning.settings import Setting
+from topfive_pipeline.under_load.latency_objective import Objective
 from topfive_pipeline.under_load.load import Capacity, Probe
 
 BETTER: Final = 1.05

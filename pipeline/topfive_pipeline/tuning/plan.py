@@ -7,7 +7,7 @@ from typing import Final
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.tuning.choosing import FINAL_ROUNDS, MORE_FINAL_ROUNDS, loads_of, loads_of_final
-from topfive_pipeline.tuning.objective import Objective
+from topfive_pipeline.under_load.latency_objective import Objective
 from topfive_pipeline.under_load.load import WARM
 
 SHORTEST: Final = 0.2

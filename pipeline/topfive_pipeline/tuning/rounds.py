@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Final
 
-from topfive_pipeline.tuning.objective import Objective
+from topfive_pipeline.under_load.latency_objective import Objective
 from topfive_pipeline.under_load.load import Capacity, Probe
 
 PROBES: Final = 3

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from topfive_pipeline.judging.machine import Machine
 from topfive_pipeline.tuning.choosing import Candidate, Duel
-from topfive_pipeline.tuning.objective import Objective
 from topfive_pipeline.tuning.settings import Setting
+from topfive_pipeline.under_load.latency_objective import Objective
 
 Verdict = Literal["better", "as good", "unmet"]
 """The best is clearly better than what is; nothing is; or the objective holds at no rate, whatever is set."""

@@ -24,7 +24,6 @@ from topfive_pipeline.tuning import choosing, contents, landing
 from topfive_pipeline.tuning.choosing import Candidate, Contest
 from topfive_pipeline.tuning.config_edits import with_evidence, with_setting
 from topfive_pipeline.tuning.engines import engines
-from topfive_pipeline.tuning.objective import Objective
 from topfive_pipeline.tuning.plan import SHORTEST, Plan, loads_of_waves, planned
 from topfive_pipeline.tuning.rounds import PROBES
 from topfive_pipeline.tuning.servers import Servers
@@ -34,6 +33,7 @@ from topfive_pipeline.tuning.tuned import Tuned, Verdict, tried_of
 from topfive_pipeline.tuning.turns import Progress, Turns
 from topfive_pipeline.under_load.generator import Generator
 from topfive_pipeline.under_load.images import requests_of
+from topfive_pipeline.under_load.latency_objective import Objective
 
 _FIRST_SHARE: Final = 0.005
 _FIRST_AT_MOST: Final = 1.5

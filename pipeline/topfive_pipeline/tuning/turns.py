@@ -9,11 +9,11 @@ from typing import Final
 
 from topfive.ground.errors import ConfigurationError
 from topfive_pipeline.tuning.choosing import Candidate
-from topfive_pipeline.tuning.objective import Objective
 from topfive_pipeline.tuning.plan import BETWEEN, enough_seconds
 from topfive_pipeline.tuning.rounds import Asked
 from topfive_pipeline.tuning.servers import Running
 from topfive_pipeline.under_load.generator import Generator
+from topfive_pipeline.under_load.latency_objective import Objective
 from topfive_pipeline.under_load.load import Capacity, Probe
 
 _LONGER: Final = 4.0

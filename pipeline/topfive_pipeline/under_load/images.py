@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
@@ -35,25 +36,45 @@ def checked(kind: str) -> str:
     return kind
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An image as it is sent; `size`: height and width of raw pixels, RGB, None for a file."""
+
+    content: bytes = field(repr=False)
+    size: tuple[int, int] | None = None
+
+
+def bodies_of(photos: Sequence[Photo], kind: str) -> list[Body]:
+    """Each of `photos` as `kind` says that images are sent."""
+    return [_body(photo, kind) for photo in photos]
+
+
 def requests_of(photos: Sequence[Photo], kind: str, *, model: str, api_key: str = "") -> list[bytes]:
     """A request to classify each of `photos` by `model`, sent as `kind` says; whole HTTP messages.
 
     `api_key`: what the service asks for; "" for none.
     """
+    return [request_of(body, model=model, api_key=api_key) for body in bodies_of(photos, kind)]
+
+
+def request_of(body: Body, *, model: str, api_key: str = "") -> bytes:
+    """The whole HTTP message that asks `model` for `body`."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    return [_request(photo, kind, model, headers) for photo in photos]
+    if body.size is None:
+        return _rendered(body.content, {"Content_Type": "image/jpeg", **headers}, model=model)
+    height, width = body.size
+    binary = {"Content_Type": "application/octet-stream", **headers}
+    return _rendered(body.content, binary, model=model, height=height, width=width)
 
 
-def _request(photo: Photo, kind: str, model: str, headers: Mapping[str, str]) -> bytes:
+def _body(photo: Photo, kind: str) -> Body:
     if kind == JPEG:
-        return _rendered(_file(photo), {"Content_Type": "image/jpeg", **headers}, model=model)
+        return Body(_file(photo))
     image = photo.image()
     if said := _SIZE.fullmatch(kind):
         image = ImageOps.fit(image, (int(said[2]), int(said[1])))
     pixels = np.asarray(image)
-    height, width, _ = pixels.shape
-    binary = {"Content_Type": "application/octet-stream", **headers}
-    return _rendered(pixels.tobytes(), binary, model=model, height=height, width=width)
+    return Body(pixels.tobytes(), (pixels.shape[0], pixels.shape[1]))
 
 
 def _file(photo: Photo) -> bytes:

@@ -24,6 +24,7 @@ _PURPOSES: Final = {
     "example": "shows how a client calls a model",
     "optimise": "makes a faster version of a model in eight-bit integers, if that pays here",
     "tune": "finds the settings with which a model serves best on this machine",
+    "plan": "says how many servers a traffic takes, by a simulation with measured costs",
     "profile": "names what bounds a service under load, and what to try",
     "evaluate": "judges models on labelled photos: accuracy, speed, size",
     "gate": "says whether a version may go live in place of another, with the evidence",

@@ -6,9 +6,9 @@ import math
 from random import Random
 
 from topfive_pipeline.tuning.choosing import Candidate, Contest
-from topfive_pipeline.tuning.objective import Objective
 from topfive_pipeline.tuning.rounds import Asked
 from topfive_pipeline.tuning.settings import Setting
+from topfive_pipeline.under_load.latency_objective import Objective
 from topfive_pipeline.under_load.load import Capacity, Probe
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.pipeline.tuning.simulated import Machine, contest
 from topfive_pipeline.tuning.choosing import CHANCE, Duel, loads_of, loads_of_final, ratio, sign_test
-from topfive_pipeline.tuning.objective import parsed
+from topfive_pipeline.under_load.latency_objective import parsed
 
 SERVERS = {1: (100.0, 0.01), 2: (105.0, 0.03), 3: (130.0, 0.012), 4: (60.0, 0.002), 5: (128.0, 0.02), 6: (90.0, 0.01)}
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.tuning.objective import parsed
 from topfive_pipeline.tuning.plan import BETWEEN, LONGEST, enough_seconds, planned
+from topfive_pipeline.under_load.latency_objective import parsed
 
 
 @given(st.floats(5.0, 3600.0), st.floats(10.0, 3000.0), st.integers(0, 12), st.integers(0, 4), st.floats(0.1, 10.0))

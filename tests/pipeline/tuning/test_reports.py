@@ -14,9 +14,9 @@ from tests.pipeline.tuning.simulated import Machine, contest
 from topfive_pipeline.judging.machine import Machine as Described
 from topfive_pipeline.tuning.choosing import Candidate, Duel
 from topfive_pipeline.tuning.contents import candidates, doubts, evidence, summary
-from topfive_pipeline.tuning.objective import parsed
 from topfive_pipeline.tuning.reports import write
 from topfive_pipeline.tuning.tuned import Tuned, tried_of
+from topfive_pipeline.under_load.latency_objective import parsed
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pipeline.tuning.simulated import Machine, contest, rate_at
-from topfive_pipeline.tuning.objective import parsed
 from topfive_pipeline.tuning.rounds import AGAIN, PROBES, crossing
+from topfive_pipeline.under_load.latency_objective import parsed
 
 
 @given(st.floats(20.0, 5000.0), st.floats(1e-3, 0.02))

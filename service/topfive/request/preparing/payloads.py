@@ -33,7 +33,7 @@ from topfive.request.preparing.price import Price, raw_price
 from topfive.request.sources import EncodedImages, Source, check_size
 
 _FAULTS_OF_AN_IMAGE: Final = (MalformedRequest, TooLarge, UndecodableImage, UnsupportedMediaType)
-_LIGHT_BYTES: Final = 3_000_000
+LIGHT_BYTES: Final = 3_000_000
 """A million raw pixels. They are resized in about the time of a batch, so a slot does that when it starts the batch:
 this saves two changes of thread and never prepares an expired image."""
 
@@ -61,7 +61,7 @@ class Payloads:
         match source:
             case RawShape():
                 at_once = model.per_image is None or not model.per_image.blocking
-                if at_once or (model.crop_shape is not None and source.nbytes <= _LIGHT_BYTES):
+                if at_once or (model.crop_shape is not None and source.nbytes <= LIGHT_BYTES):
                     return []
                 return [raw_price(source.count * source.height * source.width)]
             case EncodedImages():

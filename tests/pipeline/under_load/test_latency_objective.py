@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topfive.ground.errors import ConfigurationError
-from topfive_pipeline.tuning.objective import Limit, Objective, parsed
+from topfive_pipeline.under_load.latency_objective import Limit, Objective, parsed
 from topfive_pipeline.under_load.load import Probe
 
 
