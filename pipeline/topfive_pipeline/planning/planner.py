@@ -29,6 +29,10 @@ SHARES: Final = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25)
 _MOST_REPLICAS: Final = 100_000
 _AFTER_SECONDS: Final = 10.0
 """What counts as "while it happens", from the second of a loss on."""
+_AT_SECONDS: Final = 2.0
+"""When something happens: the queues are then as they usually are."""
+_DRAIN_SECONDS: Final = 1.0
+"""At most, until a server has answered what it had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +181,7 @@ def _site(demand: Demand, option: Option, *events: Loss | Rollout) -> tuple[Site
 
 def _while(demand: Demand, option: Option, event: Callable[[float], Loss | Rollout]) -> Probe:
     """What is answered from the begin of the event on."""
-    at = 2.0
+    at = _AT_SECONDS
     site, share = _site(demand, option, event(at))
     seconds = at + (_AFTER_SECONDS if isinstance(event(at), Loss) else site.replicas * (option.costs.start_seconds + 1))
     rate = demand.rate * share

@@ -10,7 +10,7 @@ from topfive_pipeline.planning.fleet import Loss, Rollout, Site
 from topfive_pipeline.planning.simulation import Simulated, closed, opened, poisson
 
 
-def load(site: Site, rate: float, *, requests: int = 2500, after: float = 0.0) -> Simulated:
+def load(site: Site, rate: float, *, requests: int = 1500, after: float = 0.0) -> Simulated:
     arrivals = poisson(site.costs.kinds, rate=rate, seconds=requests / rate, seed=3)
     return opened(site, arrivals, after=after)
 
@@ -22,7 +22,7 @@ def mean(found: Simulated) -> float:
 
 def test_one_server_waits_as_pollaczek_and_khinchine_say() -> None:
     """M/D/1: the wait is load / (2 (1 - load)) services; here half loaded, so half a service, 5 ms."""
-    found = load(Site(costs=costs()), 50.0, requests=8_000)
+    found = load(Site(costs=costs()), 50.0, requests=6_000)
     assert mean(found) == pytest.approx(0.015, rel=0.05)
     assert found.busy == pytest.approx(0.5, rel=0.05)
 
