@@ -84,6 +84,18 @@ async def test_a_batch_that_one_cannot_answer_goes_to_another(channel: Channel, 
     assert pair[0].asked > before
 
 
+async def test_tritons_that_all_refuse_are_not_asked_thrice_as_much(
+    channel: Channel, pair: tuple[Server, Server]
+) -> None:
+    """Fifty tokens are spent; from then on each batch is sent once."""
+    for server in pair:
+        server.away, server.asked = True, 0
+    for _ in range(150):
+        with pytest.raises(BackendUnreachable):
+            await answered(channel)
+    assert 150 < pair[0].asked + pair[1].asked < 150 + 60
+
+
 async def test_one_that_has_gone_is_left_out(channel: Channel, pair: tuple[Server, Server]) -> None:
     await pair[0].stop()
     assert [await answered(channel) for _ in range(10)] == ["other"] * 10

@@ -31,6 +31,7 @@ _OPTIONS: Final = [
     # Not shared with other channels of this process to the same address: they would share its flow control.
     ("grpc.use_local_subchannel_pool", 1),
 ]
+_TOKENS: Final = 100
 _SEVERAL: Final = ("dns:///", "ipv4:")
 """How an address begins that may name several Tritons; `host:port` is one."""
 _SHARE: Final = [
@@ -41,6 +42,9 @@ _SHARE: Final = [
         json.dumps(
             {
                 "loadBalancingConfig": [{"round_robin": {}}],
+                # Each failure takes a token and each answer brings a tenth of one; below half of them nothing is sent
+                # again. So a Triton that dies costs nothing, and Tritons that all refuse get a tenth more, not thrice.
+                "retryThrottling": {"maxTokens": _TOKENS, "tokenRatio": 0.1},
                 "methodConfig": [
                     {
                         "name": [{"service": "inference.GRPCInferenceService"}],
