@@ -8,9 +8,9 @@ are in its `config.pbtxt`, not here. `config.environment` reads them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from topfive.config.command_line import PREFIX
@@ -267,6 +267,22 @@ class Settings(BaseSettings):
         "two seconds are answered with 408, to make room. A JPEG of 12 megapixels counts 100 MB while it is decoded, "
         "and one image at a time is decoded even without room for it. Raise it if many cores decode large photos.",
     )
+    answer_cache_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes of memory for answers, by the SHA-256 of each image, so that an image that comes again is "
+        "answered without decoding or running it. An answer of five labels takes 1.7 kB. The least recently asked for "
+        "leaves first. Each worker process has as much, of its own. 0 keeps none. Clients can find out by timing "
+        "whether an image was asked for before: docs/cache.md. Not with the backend 'triton', whose models may change "
+        "unseen.",
+    )
+    answer_cache_seconds: float = Field(
+        3600.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long an answer is kept, from when it was computed. An answer is never given for a model that "
+        "was replaced, so this is no matter of freshness: it bounds how long the service remembers an image.",
+    )
     grpc_max_requests: int = Field(
         64,
         ge=1,
@@ -419,6 +435,15 @@ class Settings(BaseSettings):
     @classmethod
     def _is_header(cls, value: str) -> str:
         return read_header(value)
+
+    @model_validator(mode="after")
+    def _may_cache(self) -> Self:
+        if self.answer_cache_bytes and self.backend == "triton":
+            raise ValueError(
+                "answer_cache_bytes must be 0 with the backend 'triton': Triton may replace a model unseen, and old "
+                "answers would be given for it; use Triton's own response cache (tritonserver --cache-config)"
+            )
+        return self
 
     @property
     def served_repository(self) -> Path:
