@@ -8,9 +8,9 @@ are in its `config.pbtxt`, not here. `config.environment` reads them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from topfive.config.command_line import PREFIX
@@ -435,15 +435,6 @@ class Settings(BaseSettings):
     @classmethod
     def _is_header(cls, value: str) -> str:
         return read_header(value)
-
-    @model_validator(mode="after")
-    def _may_cache(self) -> Self:
-        if self.answer_cache_bytes and self.backend == "triton":
-            raise ValueError(
-                "answer_cache_bytes must be 0 with the backend 'triton': Triton may replace a model unseen, and old "
-                "answers would be given for it; use Triton's own response cache (tritonserver --cache-config)"
-            )
-        return self
 
     @property
     def served_repository(self) -> Path:

@@ -1,0 +1,292 @@
+"""What the answer cache brings, and what it costs where no image comes again: `python -m benchmarks caching`.
+
+Two services differ in the cache only, and get the same requests in turn, so that ratios are of interleaved runs. Which
+photo is asked for follows Zipf's law with several exponents, over more photos than the cache holds. Then come photos
+that never hit, each as long after itself as there are photos: the difference is the cost of a miss. Last, caches of
+several sizes are held against theory, on a backend that answers at once.
+"""
+
+import statistics
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import cache
+from itertools import cycle, islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Annotated, Final
+
+import numpy as np
+from typer import Option
+
+from benchmarks import caching_plot, report, workloads, zipf
+from benchmarks import options as o
+from benchmarks.load_figures import OK
+from benchmarks.server import Service
+from topfive_loadgen import closed_loop, open_loop, tables, verdict
+from topfive_loadgen.aside import Aside
+from topfive_loadgen.asking import ask
+from topfive_loadgen.cli import several
+from topfive_loadgen.http1 import Response
+from topfive_loadgen.percentiles import percentile_of
+from topfive_loadgen.plan import LAG_LIMIT_OF_COUNTS_SECONDS, OpenLoad
+
+OFF, ON = "off", "on"
+FLAGS: Final = ("--no-log-requests", "--precision", "fp32")
+DISTINCT: Final = 1000
+CACHE_BYTES: Final = 170_000
+"""About a tenth of the photos' answers."""
+SIZES: Final = (34_000, 85_000, 170_000, 340_000, 850_000)
+CONNECTIONS: Final = 16
+MISSES: Final = {workloads.JPEG: "JPEG, no hits", workloads.RAW224: "raw 224 x 224, no hits"}
+COST_MOST: Final = 1.02
+"""Target: CPU of an image that is not in the cache, divided by that without a cache."""
+APART_MOST: Final = 0.03
+"""Target: how far the hit rate may be from theory."""
+OPEN_SHARE: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What is sent: `distinct` images, chosen by Zipf's law with the exponent; None: one after the other, in turns.
+
+    `kind`: JPEG or RAW224, or "small" for raw images of 8 x 8, which only a null backend should get.
+    """
+
+    kind: str
+    exponent: float | None
+    folder: Path | None
+    seed: int
+    distinct: int = DISTINCT
+    length: int = 4000
+
+    def requests(self) -> list[bytes]:
+        """The requests, in the order of sending."""
+        images = _images(self.kind, self.folder, self.distinct)
+        if self.exponent is None:
+            return images
+        popularity = zipf.shares(self.distinct, self.exponent)
+        return [images[at] for at in zipf.draws(popularity, self.length, seed=self.seed)]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What came of one run: answers per second or latencies in ms, hits, and CPU seconds of the service an image."""
+
+    name: str
+    setting: str
+    turn: int
+    rate: float = 0.0
+    latencies: Sequence[float] = ()
+    hit_rate: float = 0.0
+    cpu: float = 0.0
+    faults: Sequence[str] = ()
+
+
+@cache
+def _images(kind: str, folder: Path | None, count: int) -> list[bytes]:
+    """So many different requests; photos are told apart by a comment, or by their first pixel."""
+    if kind == "small":
+        noise = np.random.default_rng(1).integers(0, 256, (count, 8, 8, 3), np.uint8)
+        return [workloads.request(pixels) for pixels in noise]
+    photos = list(islice(cycle(workloads.load(folder)[kind]), count))
+    return [workloads.request(_numbered(photo, number)) for number, photo in enumerate(photos)]
+
+
+def _numbered(photo: workloads.Payload, number: int) -> workloads.Payload:
+    """The same photo with other bytes."""
+    if isinstance(photo, bytes):
+        return photo[:2] + b"\xff\xfe\x00\x06" + number.to_bytes(4, "big") + photo[2:]
+    changed = photo.copy()
+    changed[0, 0] = np.frombuffer(number.to_bytes(3, "big"), np.uint8)
+    return changed
+
+
+def is_hit(response: Response) -> bool:
+    """Whether an answer says that it came from the cache."""
+    return "cache;desc=hit" in (response.header("server-timing") or "")
+
+
+def closed(url: str, mix: Mix, *, warm_seconds: float, seconds: float, stop: Connection) -> tuple[float, float, int]:
+    """Answers per second of a few connections, the share of hits, and how many answers were not good."""
+    load = closed_loop.drive(
+        url, mix.requests(), connections=CONNECTIONS, warm_seconds=warm_seconds, window_seconds=seconds
+    )
+    responses = [each.response for each in load.exchanges]
+    hits = sum(map(is_hit, responses))
+    return load.requests_per_second, hits / len(responses), sum(each.status != OK for each in responses)
+
+
+def opened(
+    url: str, mix: Mix, *, rate: float, seconds: float, stop: Connection
+) -> tuple[list[float], float, list[str]]:
+    """Latencies in ms of arrivals at a fixed rate, the share of hits, and what went wrong."""
+    plan = OpenLoad(url=url, requests=mix.requests(), rate=rate, seconds=seconds, seed=mix.seed, read=is_hit)
+    done = open_loop.drive(plan, stop=stop)
+    good = [each for each in done.samples if each.status == OK]
+    lost = [f"status {each.status} {each.reason}" for each in done.samples if each.status != OK]
+    faults = [*done.faults(lag_limit_seconds=LAG_LIMIT_OF_COUNTS_SECONDS), *lost]
+    return [each.latency * 1e3 for each in good], sum(bool(each.seen) for each in good) / len(good), faults
+
+
+class Bench:
+    """Both services, and the process that sends."""
+
+    def __init__(self, repository: Path, folder: Path | None, stack: ExitStack, *, seconds: float, seed: int) -> None:
+        self.services = {
+            OFF: stack.enter_context(closing(Service(repository, *FLAGS))),
+            ON: stack.enter_context(closing(Service(repository, *FLAGS, "--answer-cache-bytes", str(CACHE_BYTES)))),
+        }
+        self._aside = stack.enter_context(Aside())
+        self._folder = folder
+        self._seconds = seconds
+        self._seed = seed
+        self.windows: list[Window] = []
+
+    def mix(self, kind: str, exponent: float | None, turn: int) -> Mix:
+        return Mix(kind, exponent, self._folder, self._seed + turn)
+
+    def closed(self, name: str, mix: Mix, setting: str, turn: int) -> None:
+        """One window at saturation."""
+        service = self.services[setting]
+        images, cpu = service.metric("topfive_images_total"), service.cpu_seconds()
+        rate, hits, bad = self._aside.run(
+            closed, url=service.http_url, mix=mix, warm_seconds=self._seconds / 4, seconds=self._seconds
+        )
+        cpu, images = service.cpu_seconds() - cpu, service.metric("topfive_images_total") - images
+        faults = [f"{bad} answers were not good"] if bad else []
+        self.windows.append(Window(name, setting, turn, rate=rate, hit_rate=hits, cpu=cpu / images, faults=faults))
+
+    def fill(self, mix: Mix) -> None:
+        """Let the cache come to what it holds of a mix in the long run; nothing is counted."""
+        url = self.services[ON].http_url
+        self._aside.run(closed, url=url, mix=mix, warm_seconds=self._seconds, seconds=self._seconds / 4)
+
+    def opened(self, name: str, mix: Mix, setting: str, turn: int, *, rate: float) -> None:
+        """One window at a fixed load."""
+        latencies, hits, faults = self._aside.run(
+            opened, url=self.services[setting].http_url, mix=mix, rate=rate, seconds=self._seconds
+        )
+        self.windows.append(Window(f"{name}, open", setting, turn, 0.0, latencies, hits, faults=faults))
+
+    def of(self, name: str, setting: str) -> list[Window]:
+        return [each for each in self.windows if (each.name, each.setting) == (name, setting)]
+
+    def ratio(self, name: str, of: str) -> float:
+        """The median over the rounds of a figure with the cache, divided by that of the same round without."""
+        pairs = zip(self.of(name, ON), self.of(name, OFF), strict=True)
+        return statistics.median(getattr(on, of) / getattr(off, of) for on, off in pairs)
+
+    def latency(self, name: str, setting: str, share: float) -> float:
+        """The median over the rounds of a percentile."""
+        return statistics.median(percentile_of(each.latencies, share) for each in self.of(f"{name}, open", setting))
+
+    def hit_rate(self, name: str) -> float:
+        return statistics.median(each.hit_rate for each in self.of(name, ON))
+
+
+def in_theory(
+    repository: Path, exponents: Sequence[float], aside: Aside, *, seconds: float, seed: int
+) -> list[caching_plot.Point]:
+    """Hit rates of caches of several sizes, measured and by theory."""
+    points = []
+    for nbytes in SIZES:
+        with closing(Service(repository, *FLAGS, "--answer-cache-bytes", str(nbytes), backend="null")) as service:
+            for exponent in exponents:
+                mix = Mix("small", exponent, None, seed, length=40_000)
+                _, hits, _ = aside.run(closed, url=service.http_url, mix=mix, warm_seconds=seconds, seconds=seconds)
+                service.get("/metrics")
+                entries = service.metric("topfive_cache_entries")
+                theory = zipf.hit_rate(zipf.shares(mix.distinct, exponent), entries)
+                points.append(caching_plot.Point(exponent, entries / mix.distinct, hits, theory))
+    return points
+
+
+def main(
+    *,
+    exponents: Annotated[
+        Sequence[float], Option(parser=several(float), metavar="S,S", help="Zipf's exponents, measured in turn")
+    ] = (0.6, 0.9, 1.1),
+    seconds: Annotated[float, Option(min=0.2, help="counted seconds of each window")] = 3.0,
+    rounds: o.Rounds = 3,
+    repository: o.Repository = o.REPOSITORY,
+    images: o.Images = None,
+    seed: o.Seed = 1,
+    plot: Annotated[Path | None, Option(metavar="FILE", help="draw hit rates and throughput into this file")] = None,
+    json: o.Json = None,
+) -> int:
+    """Measure the answer cache on a Zipf mix of photos, in turn with none, and what a miss costs."""
+    names = {exponent: f"s = {exponent:g}" for exponent in exponents}
+    with ExitStack() as stack:
+        bench = Bench(repository, images, stack, seconds=seconds, seed=seed)
+        for exponent, name in names.items():
+            bench.fill(bench.mix(workloads.JPEG, exponent, -1))
+            for turn in range(rounds):
+                mix = bench.mix(workloads.JPEG, exponent, turn)
+                order = (OFF, ON) if turn % 2 == 0 else (ON, OFF)
+                for setting in order:
+                    bench.closed(name, mix, setting, turn)
+                rate = OPEN_SHARE * bench.of(name, OFF)[0].rate
+                for setting in order:
+                    bench.opened(name, mix, setting, turn, rate=rate)
+        for turn in range(2 * rounds):
+            for kind, name in MISSES.items():
+                for setting in (OFF, ON) if turn % 2 == 0 else (ON, OFF):
+                    bench.closed(name, bench.mix(kind, None, turn), setting, turn)
+        differing = _differing(bench.services[ON], bench.mix(workloads.JPEG, None, 0))
+    with Aside() as aside:
+        points = in_theory(repository, exponents, aside, seconds=seconds / 2, seed=seed)
+    rows: list[tuple[str, ...]] = [
+        ("mix", "hits", "answers/s", "without", "ratio", "p50, ms", "without", "p99, ms", "without")
+    ]
+    rows += [_row(bench, name) for name in names.values()]
+    misses = [("no hits", "answers/s, with / without", "CPU an image, with / without")]
+    misses += [
+        (name, f"{bench.ratio(name, 'rate'):.3f}", f"{bench.ratio(name, 'cpu'):.3f}") for name in MISSES.values()
+    ]
+    apart = max(abs(each.measured - each.theory) for each in points)
+    if plot is not None:
+        gains = {exponent: bench.ratio(name, "rate") for exponent, name in names.items()}
+        caching_plot.draw(points, gains, plot)
+    shown = [*(tables.markdown(tables.of(each)) for each in (rows, misses, _theory(points)))]
+    hits = [each.hit_rate for name in MISSES.values() for each in bench.of(name, ON)]
+    checks = [
+        verdict.at_most("hits where there should be none", max(hits), 0, unit=verdict.SHARE),
+        *(verdict.at_most(f"CPU: {name}", bench.ratio(name, "cpu"), COST_MOST) for name in MISSES.values()),
+        verdict.at_most("hit rate apart from theory", apart, APART_MOST),
+        verdict.none_of("answers from the cache that are not the first ones", differing),
+    ]
+    faults = [fault for window in bench.windows for fault in window.faults]
+    document = {"windows": bench.windows, "points": points}
+    return report.finish(checks, faults, shown=shown, json=json, document=document)
+
+
+def _differing(service: Service, mix: Mix) -> list[str]:
+    """Photos whose second answer is not the first one, to the last byte, or is no hit."""
+    found = []
+    for request in mix.requests()[:20]:
+        first, again = (ask(service.address, request) for _ in range(2))
+        if first.body != again.body or not is_hit(again):
+            found.append(f"{first.body!r}, then {again.body!r}")
+    return found
+
+
+def _row(bench: Bench, name: str) -> tuple[str, ...]:
+    rates = [statistics.median(each.rate for each in bench.of(name, setting)) for setting in (ON, OFF)]
+    latencies = [f"{bench.latency(name, setting, share):.1f}" for share in (50, 99) for setting in (ON, OFF)]
+    gain = f"{bench.ratio(name, 'rate'):.2f}"
+    return (name, f"{100 * bench.hit_rate(name):.1f} %", *(f"{rate:.0f}" for rate in rates), gain, *latencies)
+
+
+def _theory(points: Sequence[caching_plot.Point]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("s", "answers kept / images", "hits", "by theory")]
+    rows += [
+        (
+            f"{each.exponent:g}",
+            f"{100 * each.share:.1f} %",
+            f"{100 * each.measured:.1f} %",
+            f"{100 * each.theory:.1f} %",
+        )
+        for each in points
+    ]
+    return rows
