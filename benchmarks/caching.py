@@ -175,7 +175,7 @@ class Bench:
     def ratio(self, name: str, of: str) -> float:
         """The median over the rounds of a figure with the cache, divided by that of the same round without."""
         pairs = zip(self.of(name, ON), self.of(name, OFF), strict=True)
-        return statistics.median(getattr(on, of) / getattr(off, of) for on, off in pairs)
+        return statistics.median([float(getattr(on, of) / getattr(off, of)) for on, off in pairs])
 
     def latency(self, name: str, setting: str, share: float) -> float:
         """The median over the rounds of a percentile."""

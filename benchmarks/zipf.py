@@ -14,7 +14,8 @@ Shares = npt.NDArray[np.float64]
 def shares(count: int, exponent: float) -> Shares:
     """The share of each image in the requests, the most popular first."""
     weights: Shares = np.arange(1, count + 1, dtype=np.float64) ** -exponent
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def draws(popularity: Shares, length: int, *, seed: int) -> Sequence[int]:
