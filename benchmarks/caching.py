@@ -107,10 +107,12 @@ def is_hit(response: Response) -> bool:
     return "cache;desc=hit" in (response.header("server-timing") or "")
 
 
-def closed(url: str, mix: Mix, *, warm_seconds: float, seconds: float, stop: Connection) -> tuple[float, float, int]:
+def closed(
+    url: str, mix: Mix, *, warm_seconds: float, seconds: float, stop: Connection, connections: int = CONNECTIONS
+) -> tuple[float, float, int]:
     """Answers per second of a few connections, the share of hits, and how many answers were not good."""
     load = closed_loop.drive(
-        url, mix.requests(), connections=CONNECTIONS, warm_seconds=warm_seconds, window_seconds=seconds
+        url, mix.requests(), connections=connections, warm_seconds=warm_seconds, window_seconds=seconds
     )
     responses = [each.response for each in load.exchanges]
     hits = sum(map(is_hit, responses))
@@ -165,7 +167,7 @@ class Bench:
     def opened(self, name: str, mix: Mix, setting: str, turn: int, *, rate: float) -> None:
         """One window at a fixed load."""
         latencies, hits, faults = self._aside.run(
-            opened, url=self.services[setting].http_url, mix=mix, rate=rate, seconds=self._seconds
+            opened, url=self.services[setting].http_url, mix=mix, rate=rate, seconds=2 * self._seconds
         )
         self.windows.append(Window(f"{name}, open", setting, turn, 0.0, latencies, hits, faults=faults))
 
@@ -178,8 +180,9 @@ class Bench:
         return statistics.median([float(getattr(on, of) / getattr(off, of)) for on, off in pairs])
 
     def latency(self, name: str, setting: str, share: float) -> float:
-        """The median over the rounds of a percentile."""
-        return statistics.median(percentile_of(each.latencies, share) for each in self.of(f"{name}, open", setting))
+        """A percentile of the latencies of all rounds."""
+        windows = self.of(f"{name}, open", setting)
+        return percentile_of([latency for each in windows for latency in each.latencies], share)
 
     def hit_rate(self, name: str) -> float:
         return statistics.median(each.hit_rate for each in self.of(name, ON))
@@ -188,14 +191,15 @@ class Bench:
 def in_theory(
     repository: Path, exponents: Sequence[float], aside: Aside, *, seconds: float, seed: int
 ) -> list[caching_plot.Point]:
-    """Hit rates of caches of several sizes, measured and by theory."""
+    """Hit rates of caches of several sizes, measured and by theory, which knows no images that come at once."""
     points = []
     for nbytes in SIZES:
         with closing(Service(repository, *FLAGS, "--answer-cache-bytes", str(nbytes), backend="null")) as service:
             for exponent in exponents:
                 mix = Mix("small", exponent, None, seed, length=40_000)
-                _, hits, _ = aside.run(closed, url=service.http_url, mix=mix, warm_seconds=seconds, seconds=seconds)
-                service.get("/metrics")
+                _, hits, _ = aside.run(
+                    closed, url=service.http_url, mix=mix, warm_seconds=seconds, seconds=seconds, connections=1
+                )
                 entries = service.metric("topfive_cache_entries")
                 theory = zipf.hit_rate(zipf.shares(mix.distinct, exponent), entries)
                 points.append(caching_plot.Point(exponent, entries / mix.distinct, hits, theory))
@@ -207,7 +211,7 @@ def main(
     exponents: Annotated[
         Sequence[float], Option(parser=several(float), metavar="S,S", help="Zipf's exponents, measured in turn")
     ] = (0.6, 0.9, 1.1),
-    seconds: Annotated[float, Option(min=0.2, help="counted seconds of each window")] = 3.0,
+    seconds: Annotated[float, Option(min=0.2, help="counted seconds of each window; at a fixed load, twice")] = 2.0,
     rounds: o.Rounds = 3,
     repository: o.Repository = o.REPOSITORY,
     images: o.Images = None,

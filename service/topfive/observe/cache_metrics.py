@@ -52,7 +52,8 @@ class CacheMetrics:
 
     def evicted(self, reason: str, entries: int) -> None:
         """Count entries that left for `reason`, one of `EVICTIONS`."""
-        self.evictions.labels(reason).inc(entries)
+        if entries:
+            self.evictions.labels(reason).inc(entries)
 
     def publish(self, *, entries: int, nbytes: int) -> None:
         """Set the gauges of what it holds."""
