@@ -9,7 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -71,14 +71,22 @@ def test_every_door_looks_into_the_same_cache_and_answers_the_same(caching: Serv
     assert answers[0] == answers[1]
 
 
+def statistics(service: ServingProcess) -> dict[str, Any]:
+    """Of `tiny`, as the protocol has them."""
+    (found,) = json.loads(service.ask("GET", "/v2/models/tiny/stats").body)["model_stats"]
+    return dict(found)
+
+
 def test_of_several_images_it_is_said_how_many_were_known(caching: ServingProcess) -> None:
     body = bytes([21]) * 12 + bytes([22]) * 12
     path = classify_path(height=2, width=2, count=2)
     caching.ask("POST", classify_path(height=2, width=2), body[:12], {"Content-Type": RAW})
+    before = statistics(caching)["inference_count"]
     answer = caching.ask("POST", path, body, {"Content-Type": RAW, "X-Request-Id": "half-known"})
     assert 'cache;desc="1 of 2";dur=' in answer.headers["server-timing"]
     assert [each["predictions"][0]["label"] for each in answer.json["images"]] == ["value 21", "value 22"]
     assert json.loads(caching.wait_for_log('"half-known"'))["cache_hits"] == 1
+    assert statistics(caching)["inference_count"] == before + 1
     assert caching.ask("POST", path, body, {"Content-Type": RAW}).body == answer.body
 
 
@@ -88,15 +96,15 @@ def test_what_is_counted_of_images_counts_those_from_the_cache_and_what_is_count
     names = ("topfive_images_total", "topfive_confidence_count", "topfive_stage_duration_seconds_count")
     post(caching, "file")
     before = [caching.metric(name, model="tiny") for name in names]
-    statistics = json.loads(caching.ask("GET", "/v2/models/tiny/stats").body)["model_stats"][0]
+    earlier = statistics(caching)
     post(caching, "file")
     caching.wait_until(lambda: caching.metric(names[0], model="tiny") > before[0])
     assert [caching.metric(name, model="tiny") - was for name, was in zip(names, before, strict=True)] == [1, 1, 0]
-    after = json.loads(caching.ask("GET", "/v2/models/tiny/stats").body)["model_stats"][0]
-    counted = {name: after["inference_stats"][name]["count"] for name in after["inference_stats"]}
-    gained = {name: count - statistics["inference_stats"][name]["count"] for name, count in counted.items()}
+    later = statistics(caching)
+    was, now = earlier["inference_stats"], later["inference_stats"]
+    gained = {name: now[name]["count"] - was[name]["count"] for name in now}
     assert {name for name, count in gained.items() if count} == {"success", "cache_hit"}
-    assert after["inference_count"] == statistics["inference_count"]
+    assert later["inference_count"] == earlier["inference_count"]
 
 
 def test_a_failure_is_not_remembered(caching: ServingProcess) -> None:

@@ -153,6 +153,26 @@ def test_what_leaves_is_counted_by_its_reason() -> None:
     assert [evicted(cache, reason) for reason in (FULL, EXPIRED, RETIRED)] == [1, 2, 1]
 
 
+def test_what_was_asked_for_stays_and_what_was_not_leaves() -> None:
+    cache = make(2 * size_of(0))
+    for image in range(2):
+        cache.put(key(cache, image), row(image), SENT)
+    assert label(cache, 0) == "value 0"
+    cache.put(key(cache, 2), row(2), SENT)
+    assert [label(cache, image) for image in range(3)] == ["value 0", None, "value 2"]
+
+
+def test_what_comes_late_for_a_unit_that_was_replaced_is_not_kept() -> None:
+    cache = make()
+    old = key(cache, 0)
+    cache.serve(UNITS[1:2])
+    cache.put(old, row(0), SENT)
+    assert (len(cache), cache.get(old), cache.number_of(UNITS[0])) == (0, None, None)
+    cache.serve(UNITS[:2])
+    assert label(cache, 0) is None
+    assert key(cache, 0) != old, "its number is not given again"
+
+
 def test_an_answer_that_is_larger_than_the_cache_drives_nothing_out() -> None:
     cache = make(size_of(0))
     cache.put(key(cache, 0), row(0), SENT)

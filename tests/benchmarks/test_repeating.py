@@ -1,4 +1,4 @@
-"""What the run on the answer cache sends, and how it tells a hit."""
+"""What is sent to an answer cache, and how a hit is told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from benchmarks.caching import Mix, is_hit
+from benchmarks.repeating import Mix, is_hit
 from benchmarks.workloads import JPEG, RAW224
 from topfive_loadgen.http1 import Response
 
