@@ -170,8 +170,8 @@ def main(
                     bench.opened(name, mix, setting, turn, rate=rate)
         for turn in range(2 * rounds):
             for kind, name in MISSES.items():
-                order = (NULL_OFF, NULL_ON, OFF, ON) if turn % 2 == 0 else (ON, OFF, NULL_ON, NULL_OFF)
-                for setting in order if turn < rounds else [each for each in order if each not in (OFF, ON)]:
+                both = (NULL_OFF, NULL_ON, OFF, ON) if turn < rounds else (NULL_OFF, NULL_ON)
+                for setting in both if turn % 2 == 0 else both[::-1]:
                     bench.closed(name, bench.mix(kind, None, turn), setting, turn)
         differing = _differing(bench.services[ON], bench.mix(workloads.JPEG, None, 0))
     with Aside() as aside:
@@ -191,12 +191,10 @@ def main(
         caching_plot.draw(points, gains, plot)
     shown = [*(tables.markdown(tables.of(each)) for each in (rows, misses, _theory(points)))]
     hits = [each.hit_rate for each in bench.windows if each.name in MISSES.values()]
+    costs = {name: bench.miss_cost(name) for name in MISSES.values()}
     checks = [
         verdict.at_most("hits where there should be none", max(hits), 0, unit=verdict.SHARE),
-        *(
-            verdict.at_most(f"a miss: {name}", bench.miss_cost(name), COST_MOST, unit=verdict.SHARE)
-            for name in MISSES.values()
-        ),
+        *(verdict.at_most(f"a miss: {name}", cost, COST_MOST, unit=verdict.SHARE) for name, cost in costs.items()),
         verdict.at_most("hit rate apart from theory", apart, APART_MOST),
         verdict.none_of("answers from the cache that are not the first ones", differing),
     ]
