@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections import OrderedDict
 from functools import cache as cached
@@ -198,6 +199,18 @@ def test_an_answer_does_not_keep_its_batch_and_cannot_be_changed() -> None:
     assert not kept.any()
     with pytest.raises(ValueError, match="read-only"):
         kept[0] = 1
+
+
+def test_the_garbage_collector_need_not_visit_the_entries() -> None:
+    """Who waits for it to walk through all of them is not answered meanwhile."""
+    cache = make()
+    before = len(gc.get_objects())
+    for image in range(200):
+        cache.put(key(cache, image), row(image, 10), Sent(RAW, image))
+    gc.collect()
+    gc.collect()
+    assert len(cache) == 200
+    assert len(gc.get_objects()) < before + 50
 
 
 @pytest.mark.parametrize("numbers", [0, 1280])
