@@ -53,8 +53,8 @@ _Entry = tuple[tuple[tuple[str, NDArray[Any]], ...], str, int, int, float]
 """The outputs with their names, the image's form and pixels, what it counts, and when it expires.
 
 Keys and entries are kept as plain tuples, all the way down to numbers, texts and arrays: these the garbage collector
-soon leaves alone. Dictionaries and objects it would visit, and nobody is answered meanwhile: of 38 000 entries for 15 ms
-instead of 2.
+soon leaves alone. Dictionaries and objects it would visit, and nobody is answered meanwhile: for 15 ms instead of 2, of
+38 000 entries.
 """
 
 
