@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client.metrics import MetricWrapperBase
 
 from topfive.ground.drift import CONFIDENCE_BOUNDS, FORMAT_NAMES, MEGAPIXEL_BOUNDS, SIGNALS
+from topfive.observe.cache_metrics import EVICTIONS
 from topfive.observe.metrics import BATCH_SIZE_BUCKETS, DURATION_BUCKETS, REASONS, STAGES, Metrics
 from topfive.observe.trial_metrics import ARMS, DROPS, SHADOW_ARMS
 
@@ -32,6 +33,8 @@ _QUERIES: Final = """\
 sum by (stage) (rate(topfive_stage_duration_seconds_count[1m]))` |
 | How large are batches on average? \
 | `sum(rate(topfive_batch_size_sum[1m])) / sum(rate(topfive_batch_size_count[1m]))` |
+| How many images are answered from the cache? | `sum(rate(topfive_cache_images_total{result="hit"}[5m])) / \
+sum(rate(topfive_cache_images_total[5m]))` |
 | What is refused, and why? | `sum by (reason) (rate(topfive_rejected_total[1m])) > 0` |
 | How full is it? | `topfive_slots_busy / topfive_slots` |
 | Are images and answers what they were? | `topfive:psi:1h > 0.1` |
@@ -41,7 +44,8 @@ sum by (stage) (rate(topfive_stage_duration_seconds_count[1m]))` |
 def metrics_page() -> str:
     """The page as it should be."""
     metrics = Metrics()
-    members = (*vars(metrics).values(), *vars(metrics.trials).values(), *vars(metrics.drift).values())
+    parts = (metrics, metrics.trials, metrics.drift, metrics.cache)
+    members = [member for part in parts for member in vars(part).values()]
     found = [metric for metric in members if isinstance(metric, MetricWrapperBase)]
     return _HEAD + "\n".join(map(_row, found)) + "\n\n" + _values() + "\n" + _QUERIES
 
@@ -65,6 +69,7 @@ def _values() -> str:
 | `stage` | {listed(STAGES)} |
 | `reason` of `topfive_rejected_total` | {listed(REASONS)}; each counts from 0 |
 | `reason` of `topfive_shadow_dropped_total` | {listed(DROPS)}; each counts from 0 |
+| `reason` of `topfive_cache_evictions_total` | {listed(EVICTIONS)}; each counts from 0 |
 | `arm` of a shadow's times, of a canary | {listed(SHADOW_ARMS)}; {listed(ARMS)} |
 | buckets of durations, in seconds | {listed(DURATION_BUCKETS)} |
 | buckets of batch sizes | {listed(BATCH_SIZE_BUCKETS)} |

@@ -50,6 +50,8 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "max_decode_seconds": ("2.5", 2.5),
     "max_body_bytes": ("1000", 1000),
     "max_json_bytes": ("1001", 1001),
+    "answer_cache_bytes": ("1004", 1004),
+    "answer_cache_seconds": ("60.5", 60.5),
     "grpc_max_message_bytes": ("1002", 1002),
     "grpc_max_connection_age_seconds": ("300.5", 300.5),
     "grpc_reflection": ("false", False),
@@ -164,6 +166,8 @@ def test_the_defaults_fit_together() -> None:
         ("triton_url", "http://triton:8001"),
         ("triton_slots", "-1"),
         ("triton_timeout_seconds", "0"),
+        ("answer_cache_bytes", "-1"),
+        ("answer_cache_seconds", "0"),
         ("cores", "-1"),
         ("cores", "1025"),
         ("alone_threads", "-1"),
@@ -262,6 +266,14 @@ def test_several_processes_cannot_be_told_by_request_what_to_serve(environment: 
     assert "'poll'" in message
     assert load_settings(["--workers", "2", "--model-control", "poll"]).workers == 2
     assert load_settings(["--model-control", "explicit"]).workers == 1
+
+
+def test_answers_are_not_kept_of_models_that_change_unseen() -> None:
+    triton = ["--backend", "triton", "--triton-url", "triton:8001"]
+    message = refusal([*triton, "--answer-cache-bytes", "1000000"])
+    assert "answer_cache_bytes" in message
+    assert "--cache-config" in message
+    assert load_settings(triton).answer_cache_bytes == 0
 
 
 def test_settings_do_not_change() -> None:

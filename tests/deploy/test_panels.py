@@ -46,6 +46,8 @@ INFER: Final = "/v2/models/efficientnet_lite0/infer"
 STEP: Final = 0.5
 SCRAPES: Final = 6
 """Of the load: enough for a rate at every moment that is looked at."""
+SHORT_CACHE: Final = ("--answer-cache-bytes", "1000000", "--answer-cache-seconds", "0.2")
+"""So short that there are hits and misses all the time."""
 BOARDS: Final = {name: json.loads(text) for name, text in files().items()}
 
 SHARE: Final = (0.0, 1.0)
@@ -87,6 +89,9 @@ SANE: Final = {
     "Images per CPU-second": (1, 1e5),
     "Models served": (1, 1),
     "Images per second by model": (0, 1e5),
+    "Answer cache: hit rate": SHARE,
+    "Answer cache: memory": (0, 1e6),
+    "Answer cache: what leaves": (0, 1e4),
     "Shadow: agreement": SHARE,
     "Shadow: change of probability": SHARE,
     "Shadow: time of the same requests": LATENCY,
@@ -250,7 +255,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, cat: Photo, coffee: Photo,
     ]
     pairs = [(classify_path(height=4, width=6, count=2), bytes(144), raw)]
     with ExitStack() as stack:
-        one = stack.enter_context(ServingProcess("--model-repository", str(both)))
+        one = stack.enter_context(ServingProcess("--model-repository", str(both), *SHORT_CACHE))
         backend, tritons = [], {"nobody": "127.0.0.1:1"}
         if not NO_TRITON:
             triton = stack.enter_context(closing(Tritonserver(tmp_path_factory.mktemp("triton"), tiny)))

@@ -47,6 +47,11 @@ def test_an_answer_says_how_long_what_took() -> None:
     assert words(PLAIN.request(ANSWERED, 0.0)) == expected
 
 
+def test_an_answer_says_what_came_from_the_cache() -> None:
+    assert "  2 from the cache, decode 2.0, " in PLAIN.request({**ANSWERED, "cache_hits": 2}, 0.0)
+    assert "cache" not in PLAIN.request({**ANSWERED, "cache_hits": 0}, 0.0)
+
+
 def test_a_refusal_says_whose_it_was_and_why() -> None:
     expected = "422     1.0 ms  POST /v1/classify  from 1.2.3.4  undecodable_image: the body looks like a PDF"
     assert words(PLAIN.request(REFUSED, 0.0)) == expected

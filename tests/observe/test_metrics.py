@@ -150,6 +150,7 @@ def test_every_value_is_exposed() -> None:
 
 SHADOW: Final = ("compared", "probability_change", "overlap", "duration_seconds", "dropped", "waiting", "waiting_bytes")
 CANARY: Final = ("requests", "duration_seconds", "retried", "share", "rolled_back")
+CACHE: Final = ("images", "evictions", "entries", "bytes", "bytes_limit")
 OF_DRIFT: Final = ("topfive_baseline_", "topfive_confidence", "topfive_image_", "topfive_labels")
 """They have tests of their own."""
 
@@ -159,6 +160,7 @@ def test_every_metric_is_there_before_anything_happens() -> None:
     families -= {name for name in families if name.endswith("_created")}
     families -= {name for name in families if name.startswith(OF_DRIFT)}
     names = {f"topfive_shadow_{name}" for name in SHADOW} | {f"topfive_canary_{name}" for name in CANARY}
+    names |= {f"topfive_cache_{name}" for name in CACHE}
     names |= {name.partition("{")[0] for name in (*WORKED, *GAUGES, *LIMITS, INFO, LOST, CPU, MEMORY, LONGEST, STARTED)}
     for suffix in ("_total", "_bucket", "_count", "_sum"):
         names = {name.removesuffix(suffix) for name in names}

@@ -31,6 +31,25 @@ def arrive(admission: Admission, nbytes: int) -> Entry:
     return Entry(admission, Room(queue, Retries(), FakeClock()), nbytes=nbytes)
 
 
+def test_of_what_may_be_in_the_answer_cache_only_bytes_are_judged_before_its_body_is_there() -> None:
+    """Places, in flight and in the queue, are judged for what is not in it."""
+    admission = make(max_requests=1, max_bytes=10)
+    queue = BatchingQueue(QueueLimits(max_batch_size=1, max_items=1, max_bytes=1 << 40))
+    room = Room(queue, Retries(), FakeClock())
+    with Entry(admission, room, nbytes=4) as first:
+        first.charge(4)
+        first.begin(1)
+        with Entry(admission, room, nbytes=6, images=2, may_hit=True) as second:
+            second.charge(6)
+            with pytest.raises(QueueFull, match="too many requests"):
+                second.begin(1)
+        with pytest.raises(QueueFull, match="too many bytes"):
+            Entry(admission, room, nbytes=7, may_hit=True)
+        with pytest.raises(QueueFull):
+            Entry(admission, room, nbytes=6)
+    assert (admission.requests, admission.nbytes, room.inside) == (0, 0, 0)
+
+
 class AdmissionMachine(RuleBasedStateMachine):
     """Requests come, are received piece by piece, begin and leave, in any order, against the sums of what is inside."""
 

@@ -1,12 +1,12 @@
 """The dashboard of the service: an operator's questions in their order, and the panels that answer them.
 
 Its rows on the objectives are in `objectives`, those on capacity, cost and models in `capacity`, that on versions on
-trial in `trials`, that on drift in `drift`.
+trial in `trials`, that on drift in `drift`, that on the answer cache in `caching`.
 """
 
 from typing import Final
 
-from deploy.grafana.boards import capacity, drift, objectives, trials
+from deploy.grafana.boards import caching, capacity, drift, objectives, trials
 from deploy.grafana.boards import panels as p
 from deploy.grafana.boards.layout import LOAD_TEST, Board, Marker, PanelRow, Row, Variable
 from deploy.grafana.boards.panels import Json, Query, heatmap, lines, stat, table
@@ -27,6 +27,7 @@ def board() -> Json:
         description="Image classification: is it healthy, does it keep its objectives, where is the time?",
         rows=[
             *(_healthy(), objectives.kept(), _fast(), _time(), capacity.full(), capacity.cost(), capacity.models()),
+            caching.cached(),
             trials.on_trial(),
             drift.same(),
         ],
@@ -165,12 +166,12 @@ def _fast() -> Row:
 def _time() -> Row:
     stages = "topfive_stage_duration_seconds"
     whole = mean("topfive_request_duration_seconds", f'{MODEL}, code="200"')
-    in_stages = f"sum({mean(stages, MODEL, by='stage')})"
+    in_stages = _per_answer(f"{stages}_sum{{{MODEL}}}")
     stacked = lines(
         "Mean time of a request, by stage",
         "Where an answered request's time goes, on average, over all routes. 'rest' is what is no stage: waiting for "
-        "the body to arrive, and writing the answer.",
-        *(Query(mean(stages, f'{MODEL}, stage="{stage}"'), stage) for stage in STAGES),
+        "the body to arrive, and writing the answer. What comes from the answer cache has spent nothing in any stage.",
+        *(Query(_per_answer(f'{stages}_sum{{{MODEL}, stage="{stage}"}}'), stage) for stage in STAGES),
         Query(f"clamp_min({whole} - {in_stages}, 0)", "rest"),
         unit="s",
         stacked=True,
@@ -184,3 +185,9 @@ def _time() -> Row:
         overrides=p.coloured(STAGES),
     )
     return Row("Where is the time?", [PanelRow([stacked, tail])])
+
+
+def _per_answer(seconds: str) -> str:
+    """The mean of `seconds` over all answered requests, those from the answer cache included."""
+    count = per_second(f'topfive_request_duration_seconds_count{{{MODEL}, code="200"}}')
+    return f"{per_second(seconds)} / ({count} > 0)"

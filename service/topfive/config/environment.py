@@ -49,6 +49,11 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
             "model_control 'explicit' needs workers 1, for a request to load a model reaches one process only; let "
             "each look at the repository itself with 'poll'"
         )
+    if settings.answer_cache_bytes and settings.backend == "triton":
+        raise ConfigurationError(
+            "answer_cache_bytes must be 0 with the backend 'triton': Triton may replace a model unseen, and answers of "
+            "the old one would still be given; use Triton's own response cache (tritonserver --cache-config)"
+        )
     return settings
 
 

@@ -269,6 +269,22 @@ class Settings(BaseSettings):
         "two seconds are answered with 408, to make room. A JPEG of 12 megapixels counts 100 MB while it is decoded, "
         "and one image at a time is decoded even without room for it. Raise it if many cores decode large photos.",
     )
+    answer_cache_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes of memory for answers, by the SHA-256 of each image, so that an image that comes again is "
+        "answered without decoding or running it. An answer of five labels takes 1.7 kB. The least recently asked for "
+        "leaves first. Each worker process has as much, of its own. 0 keeps none. Clients can find out by timing "
+        "whether an image was asked for before: docs/cache.md. Not with the backend 'triton', whose models may change "
+        "unseen.",
+    )
+    answer_cache_seconds: float = Field(
+        3600.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long an answer is kept, from when it was computed. An answer is never given for a model that "
+        "was replaced, so this is no matter of freshness: it bounds how long the service remembers an image.",
+    )
     grpc_max_requests: int = Field(
         64,
         ge=1,

@@ -48,6 +48,20 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What the answer cache had for a request of so many `images`: `hits` of them; it took `seconds` to find them."""
+
+    images: int
+    hits: int
+    seconds: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it had all, so that nothing ran."""
+        return self.hits == self.images
+
+
+@dataclass(frozen=True, slots=True)
 class Fill:
     """How full a batcher is: its waiting images and their bound, their bytes, its busy slots and their bound."""
 

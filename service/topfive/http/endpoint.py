@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from topfive.ground.client_addresses import ClientAddresses
 from topfive.ground.errors import NotReady, TopfiveError
-from topfive.ground.types import BEGAN, LET_GO, Timings
+from topfive.ground.types import BEGAN, LET_GO, LookedUp, Timings
 from topfive.http.bodies.compression import Run, coding_of, inflate
 from topfive.http.bodies.reading import Receive, Scope, Send, check_length, declared_length, read_body
 from topfive.http.error_responses import (
@@ -149,7 +149,7 @@ class Endpoint:
             (b"x-request-id", exchange.request_id.encode()),
         ]
         if exchange.timings is not None:
-            start_headers.append((b"server-timing", _server_timing(exchange.timings, total)))
+            start_headers.append((b"server-timing", _server_timing(exchange.timings, total, exchange.looked_up)))
         await send({"type": "http.response.start", "status": status, "headers": start_headers})
         await send({"type": "http.response.body", "body": body})
         self._reporter.finished(exchange, status, total)
@@ -170,12 +170,21 @@ def _wanted(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return found
 
 
-def _server_timing(timings: Timings, total: float) -> bytes:
+def _server_timing(timings: Timings, total: float, looked_up: LookedUp | None) -> bytes:
     """A Server-Timing header: durations in milliseconds."""
+    cache = "" if looked_up is None else f"{_cache_timing(looked_up)}, "
     return (
+        f"{cache}"
         f"decode;dur={timings.decode_seconds * _MILLISECONDS:.3f}, "
         f"resize;dur={timings.resize_seconds * _MILLISECONDS:.3f}, "
         f"queue;dur={timings.queue_seconds * _MILLISECONDS:.3f}, "
         f"inference;dur={timings.inference_seconds * _MILLISECONDS:.3f}, "
         f"total;dur={total * _MILLISECONDS:.3f}"
     ).encode()
+
+
+def _cache_timing(looked_up: LookedUp) -> str:
+    """What the answer cache had: `hit`, `miss`, or how many of the images, in quotes as it is no token."""
+    some = f'"{looked_up.hits} of {looked_up.images}"'
+    had = "hit" if looked_up.is_whole else some if looked_up.hits else "miss"
+    return f"cache;desc={had};dur={looked_up.seconds * _MILLISECONDS:.3f}"

@@ -6,13 +6,13 @@ What lives here: what a served model is, and how one is found. What does not: lo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 from topfive.backends.base import PerImageGraph
 from topfive.batching.batcher import Batcher
 from topfive.ground.errors import UnknownModel
-from topfive.ground.types import TensorSpec, Timings
+from topfive.ground.types import LookedUp, TensorSpec, Timings
 from topfive.observe.metrics import ModelMetrics
 from topfive.observe.statistics import Statistics
 from topfive.repository.model_config import ModelConfig
@@ -44,14 +44,21 @@ class ServedModel:
     jpeg_short_side: int = 0
     preprocessing: str = ""
 
-    def count(self, images: int, timings: Timings | None, total_seconds: float) -> None:
+    @property
+    def unit(self) -> Hashable:
+        """What decides its answers: equal only while nothing of it was loaded anew, be it under the same version."""
+        return self.batcher, self.per_image, self.crop_shape, self.jpeg_short_side
+
+    def count(
+        self, images: int, timings: Timings | None, total_seconds: float, *, looked_up: LookedUp | None = None
+    ) -> None:
         """Count one request, also for the classifier of an ensemble; with `timings` None, as one that failed."""
         model: ServedModel | None = self
         while model is not None:
             if timings is None:
                 model.statistics.failed(total_seconds)
             else:
-                model.statistics.succeeded(images, timings, total_seconds)
+                model.statistics.succeeded(images, timings, total_seconds, looked_up=looked_up)
             model = model.batched
 
 

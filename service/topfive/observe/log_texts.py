@@ -52,6 +52,8 @@ class LogTexts:
         else:
             spent = [(name, fields.get(f"{name}_seconds")) for name in _STAGES]
             stages = ", ".join(f"{name} {1000 * seconds:.1f}" for name, seconds in spent if seconds is not None)
+            if hits := fields.get("cache_hits"):
+                stages = f"{hits} from the cache, {stages}"
             count = fields["images"]
             parts += [fields["route"], f"{fields['model']}, {count} image{'s' * (count != 1)}", self._in(_DIM, stages)]
         return "  ".join(part for part in parts if part)

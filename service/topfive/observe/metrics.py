@@ -1,9 +1,9 @@
 """The Prometheus metrics; only this room's modules on metrics and drift import Prometheus' client library.
 
-What lives here: the definition of all metrics but those of trials (`observe.trial_metrics`) and of drift
-(`observe.drift`), and their exposition. A request's times are also in its log line and its `Server-Timing` header. With
-several worker processes, the library keeps its values in files of a shared folder, and `exposition` adds up the
-processes.
+What lives here: the definition of all metrics but those of trials (`observe.trial_metrics`), of drift
+(`observe.drift`) and of the answer cache (`observe.cache_metrics`), and their exposition. A request's times are also in
+its log line and its `Server-Timing` header. With several worker processes, the library keeps its values in files of a
+shared folder, and `exposition` adds up the processes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from topfive.ground.statuses import HTTP
 from topfive.ground.types import Fill, Timings
 from topfive.machine.usage import Usage
+from topfive.observe.cache_metrics import CacheMetrics
 from topfive.observe.drift import DriftMetrics
 from topfive.observe.metrics_files import add_to_the_dead, keep_room
 from topfive.observe.trial_metrics import TrialMetrics
@@ -59,9 +60,11 @@ class ModelMetrics:
         self._slots_busy.set(sum(fill.busy_slots for fill in fills))
         self._slots.set(sum(fill.slots for fill in fills))
 
-    def answered(self, images: int, timings: Timings) -> None:
-        """Count one answered request with so many `images`, and observe its stages."""
+    def answered(self, images: int, timings: Timings | None) -> None:
+        """Count one answered request with so many `images`, and observe its stages; None if it had none."""
         self._images.inc(images)
+        if timings is None:
+            return
         decode, resize, queue, inference = self._stages
         decode.observe(timings.decode_seconds)
         resize.observe(timings.resize_seconds)
@@ -91,7 +94,7 @@ class Metrics:
         )
         self.stage_duration = Histogram(
             "topfive_stage_duration_seconds",
-            "Time of an answered request in each stage; its longest image counts.",
+            "Time of an answered request in each stage; its longest image counts, of those not in the answer cache.",
             ("model", "stage"),
             buckets=DURATION_BUCKETS,
             registry=registry,
@@ -195,6 +198,7 @@ class Metrics:
             multiprocess_mode="livemax",
         )
         self.trials = TrialMetrics(registry)
+        self.cache = CacheMetrics(registry)
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
         return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")

@@ -5,7 +5,9 @@ protobuf forms (`protocol.descriptions`, `grpc.servicer`), and Prometheus' metri
 
 The eight fields of Triton's `inference_stats` mean here: `success` and `fail`, whole requests; `queue`, their waiting;
 `compute_input`, decoding and the per-image graph; `compute_infer`, the batched graph; `compute_output`, the rest of an
-answered request's time; `cache_hit` and `cache_miss`, nothing, because there is no cache.
+answered request's time; `cache_hit` and `cache_miss`, the look-up of requests all of whose images were in the answer
+cache, and of the others. As in Triton, what was in the cache is no inference, and a request that was in it has no other
+stage.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from topfive.ground.types import Timings
+from topfive.ground.types import LookedUp, Timings
 
 _NANOSECONDS: Final = 1_000_000_000
 _MILLISECONDS: Final = 1000
@@ -62,8 +64,16 @@ class Statistics:
         self.cache_miss = Duration()
         self.batches: dict[int, BatchStatistics] = {}
 
-    def succeeded(self, images: int, timings: Timings, total_seconds: float) -> None:
+    def succeeded(
+        self, images: int, timings: Timings, total_seconds: float, *, looked_up: LookedUp | None = None
+    ) -> None:
         """Count one answered request with so many `images`; its body and its answer are part of `total_seconds`."""
+        if looked_up is not None:
+            images -= looked_up.hits
+            (self.cache_hit if looked_up.is_whole else self.cache_miss).add(looked_up.seconds)
+            if looked_up.is_whole:
+                self.success.add(total_seconds)
+                return
         self.last_inference_ms = int(time.time() * _MILLISECONDS)  # noqa: TID251  # the protocol asks for the wall clock
         self.inference_count += images
         prepared = timings.decode_seconds + timings.resize_seconds

@@ -46,6 +46,10 @@ class Admission:
     def check(self, nbytes: int) -> None:
         """Raise `QueueFull` if a request that announces `nbytes` does not fit now; change nothing."""
         self.check_requests()
+        self.check_bytes(nbytes)
+
+    def check_bytes(self, nbytes: int) -> None:
+        """Raise `QueueFull` if `nbytes` more do not fit now."""
         if self.nbytes + nbytes > self.max_bytes:
             self._find_room(nbytes)
 
@@ -148,7 +152,8 @@ class Entry(HeldBytes):
     `room` bounds the queue of the model's version, which stays loaded until the entry ends, even if another version has
     replaced it. The constructor refuses a request that would be refused later anyway, of at least `images` images, a
     body of `nbytes`, and at best `priority`. It raises `NotReady`, `TooLarge`, `DeadlineExceeded`, or `QueueFull` with
-    the time to retry after.
+    the time to retry after. If `may_hit`, the answer cache may have its answers, which take no place: then only bytes
+    are judged before `begin`.
     """
 
     __slots__ = ("_images", "_in_flight", "_level", "_room")
@@ -164,15 +169,17 @@ class Entry(HeldBytes):
         images: int = 1,
         deadline: float = _NEVER,
         priority: int = 0,
+        may_hit: bool = False,
     ) -> None:
         super().__init__(admission)
         self._room = room
         self._in_flight = False
         self._images = 0
         self._level = 0
-        room.check(images, deadline=deadline, priority=priority)
+        if not may_hit:
+            room.check(images, deadline=deadline, priority=priority)
         try:
-            admission.check(nbytes)
+            (admission.check_bytes if may_hit else admission.check)(nbytes)
         except QueueFull as full:
             raise self._advised(full) from None
         room.enter()

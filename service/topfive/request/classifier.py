@@ -15,11 +15,13 @@ from topfive.backends.base import Row
 from topfive.batching.batch import Payload
 from topfive.ground.clock import Clock
 from topfive.ground.drift import Sent
-from topfive.ground.errors import ClientDisconnected, MalformedRequest
-from topfive.ground.types import Timings
+from topfive.ground.errors import ClientDisconnected, DeadlineExceeded, MalformedRequest
+from topfive.ground.types import LookedUp, Timings
 from topfive.machine.workers import WorkerPool
 from topfive.models.served import ServedModel
 from topfive.request.admission import Admission, Entry
+from topfive.request.answer_cache import AnswerCache
+from topfive.request.lookup import Lookup, Missing
 from topfive.request.preparing.payloads import Payloads
 from topfive.request.preparing.preparation import Preparation
 from topfive.request.sources import Body, Source, count_of
@@ -112,25 +114,42 @@ class Announced:
 class Classification:
     """The answer to one request: the outputs of each image, in the request's order, and the model that gave them.
 
-    `sent`: the images, in the same order, as the client sent them. `payloads`: what the model's batcher got of each.
+    `sent`: the images, in the same order, as the client sent them. `payloads`: what the model's batcher got of each;
+    None for an image whose answer was in the answer cache. `looked_up`: what that had; None if there is none.
     """
 
     model: ServedModel
     rows: Sequence[Row]
     timings: Timings
     sent: Sequence[Sent]
-    payloads: Sequence[Payload]
+    payloads: Sequence[Payload | None]
+    looked_up: LookedUp | None = None
+
+    @property
+    def has_hits(self) -> bool:
+        """Whether an image's answer was in the cache, so that the timings are not those of all its images."""
+        return self.looked_up is not None and self.looked_up.hits > 0
 
 
 class Classifier:
     """Answers requests.
 
     `preparation`: decodes images, and resizes large ones, on other threads than those that run batches. `pool`: threads
-    for other long work.
+    for other long work. `cache`: answers that are kept; None if none is.
     """
 
-    def __init__(self, *, admission: Admission, preparation: Preparation, pool: WorkerPool, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        preparation: Preparation,
+        pool: WorkerPool,
+        clock: Clock,
+        cache: AnswerCache | None = None,
+    ) -> None:
+        self.lookup = None if cache is None else Lookup(cache, pool=pool, clock=clock)
         self._admission = admission
+        self._clock = clock
         self._preparation = preparation
         self.payloads = Payloads(preparation, clock)
         self.pool = pool
@@ -146,6 +165,7 @@ class Classifier:
             images=announced.images,
             deadline=deadline,
             priority=announced.priority,
+            may_hit=self.lookup is not None,
         ) as entry:
             await door.receive(entry)
             asked = door.understand() if door.is_light() else await self.aside(door.understand, door.is_abandoned)
@@ -153,6 +173,8 @@ class Classifier:
                 entry.charge(asked.copied_bytes)
             if asked.timeout_seconds is not None:
                 deadline = announced.deadline(asked.timeout_seconds)
+            if self.lookup is not None:
+                return asked, await self._look_up(self.lookup, model, asked, entry, deadline, door.is_abandoned)
             return asked, await self._classify(model, asked, entry, deadline, door.is_abandoned)
 
     async def aside(self, call: Callable[[], T], is_abandoned: Callable[[], bool]) -> T:
@@ -165,6 +187,34 @@ class Classifier:
             if is_abandoned():
                 raise ClientDisconnected("the client hung up after its body")
             return await self.pool.run(call)
+
+    async def _look_up(
+        self,
+        lookup: Lookup,
+        model: ServedModel,
+        asked: Asked,
+        entry: Entry,
+        deadline: float,
+        is_abandoned: Callable[[], bool],
+    ) -> Classification:
+        """As `_classify`, but only for the images whose answers are not in the cache; these are put into it."""
+        found = await lookup.find(model, asked.body, asked.source)
+        if found is None:
+            return await self._classify(model, asked, entry, deadline, is_abandoned)
+        looked_up = LookedUp(len(found.keys), found.hits, found.seconds)
+        if not looked_up.is_whole:
+            missing = Missing.of(found, asked.body, asked.source, asked.priority)
+            entry.charge(missing.copied_bytes)
+            fresh = await self._classify(model, missing, entry, deadline, is_abandoned)
+            lookup.keep(found, fresh.rows, fresh.sent)
+        elif self._clock.now() < deadline:
+            fresh = Classification(model, [], Timings(0.0, 0.0, 0.0, 0.0), [], [])
+        else:
+            raise DeadlineExceeded("the deadline passed before the image was looked up; allow more, or send less load")
+        rest = zip(fresh.rows, fresh.sent, fresh.payloads, strict=True)
+        images = [next(rest) if known is None else (known.row, known.sent, None) for known in found.answers]
+        rows, sent, payloads = zip(*images, strict=True)
+        return Classification(model, rows, fresh.timings, sent, payloads, looked_up)
 
     async def _classify(
         self, model: ServedModel, asked: Asked, entry: Entry, deadline: float, is_abandoned: Callable[[], bool]

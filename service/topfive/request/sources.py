@@ -7,7 +7,7 @@ not: how a door finds out the form (`http.bodies`, `protocol`), and how images a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from topfive.ground.errors import MalformedRequest
 from topfive.images.decoding import RawShape
@@ -41,6 +41,19 @@ def count_of(source: Source) -> int:
             return len(source.names)
         case _:
             return 1
+
+
+def each_of(body: Body, source: Source) -> list[tuple[Buffer, Source]]:
+    """Each image of a body by itself, without a copy: its bytes, and how they are to be read."""
+    match source:
+        case RawShape():
+            one = replace(source, count=1)
+            pixels = memoryview(body)  # type: ignore[arg-type]  # by its source
+            return [(pixels[start : start + one.nbytes], one) for start in range(0, source.nbytes, one.nbytes)]
+        case EncodedImages():
+            return [(file, EncodedImage()) for file in body]  # type: ignore[misc]  # by its source
+        case _:
+            return [(body, source)]  # type: ignore[list-item]  # by its source
 
 
 def check_size(model: ServedModel, height: int, width: int) -> None:

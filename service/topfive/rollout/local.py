@@ -7,8 +7,8 @@ what bounds it is that one image runs at a time, and that what waits is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from topfive.backends.base import Tensor
@@ -16,12 +16,11 @@ from topfive.batching.batch import Payload, Unprepared
 from topfive.ground.errors import TopfiveError, UnknownModel
 from topfive.ground.trial_rules import ShadowRule
 from topfive.ground.types import Timings
-from topfive.images.decoding import RawShape
 from topfive.images.files.limits import Buffer
 from topfive.models.served import Models, ServedModel
 from topfive.request.classifier import Asked, Classification
 from topfive.request.preparing.payloads import Payloads
-from topfive.request.sources import Body, EncodedImages, Source
+from topfive.request.sources import Source, each_of
 from topfive.rollout.comparison import Labelled, labelled
 from topfive.rollout.targets import Load, NotAnswered, nbytes_kept
 
@@ -32,7 +31,7 @@ _NEVER: Final = float("inf")
 class _Body:
     """An image as it came, of a request whose live model prepares it in another way than the shadow."""
 
-    body: Body
+    body: Buffer
     source: Source
 
 
@@ -53,10 +52,15 @@ class LocalTarget:
         return not self._running
 
     def loads(self, asked: Asked, result: Classification) -> Sequence[Load]:
-        """See `Target`: image by image; the crops, if both make the same of an image, else the images as they came."""
-        if _prepares_alike(result.model, self._find()):
-            return [Load(payload, nbytes_kept([_pixels(payload)]), 1) for payload in result.payloads]
-        return [Load(each, nbytes_kept(_buffers(each.body)), 1) for each in _single(asked.body, asked.source)]
+        """See `Target`: image by image; a crop, if there is one and both make the same, else the image as it came."""
+        alike = _prepares_alike(result.model, self._find())
+        images = zip(result.payloads, each_of(asked.body, asked.source), strict=True)
+        return [
+            Load(payload, nbytes_kept([_pixels(payload)]), 1)
+            if alike and payload is not None
+            else Load(_Body(image, source), nbytes_kept([image]), 1)
+            for payload, (image, source) in images
+        ]
 
     def live_seconds(self, timings: Timings) -> float:
         """See `Target`: the inference, as the shadow may have found its images prepared."""
@@ -100,24 +104,6 @@ class LocalTarget:
             raise NotAnswered("absent", str(error)) from error
         except TopfiveError as error:
             raise NotAnswered("failed", str(error)) from error
-
-
-def _single(body: Body, source: Source) -> Iterator[_Body]:
-    """Each image of a body by itself."""
-    if isinstance(source, RawShape):
-        one = replace(source, count=1)
-        pixels = memoryview(body)  # type: ignore[arg-type]  # by its source
-        for start in range(0, source.nbytes, one.nbytes):
-            yield _Body(pixels[start : start + one.nbytes], one)
-    elif isinstance(source, EncodedImages):
-        for file, name in zip(body, source.names, strict=True):
-            yield _Body([file], EncodedImages([name]))  # type: ignore[list-item]  # by its source
-    else:
-        yield _Body(body, source)
-
-
-def _buffers(body: Body) -> Sequence[Buffer]:
-    return [body] if isinstance(body, bytes | bytearray | memoryview) else body
 
 
 def _pixels(payload: Payload) -> Tensor:

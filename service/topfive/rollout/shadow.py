@@ -130,8 +130,9 @@ class Shadow:
 
     def _put(self, asked: Asked, result: Classification, request_id: str) -> None:
         loads = self._target.loads(asked, result)
-        # Images that were answered together and are copied one by one have no times to compare.
-        seconds = self._target.live_seconds(result.timings) if len(loads) == 1 else None
+        # Images that were answered together and are copied one by one have no times to compare, nor has the cache.
+        is_alone = len(loads) == 1 and not result.has_hits
+        seconds = self._target.live_seconds(result.timings) if is_alone else None
         expires = self._clock.now() + _WAIT_SECONDS
         first = 0
         for load in loads:

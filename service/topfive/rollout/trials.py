@@ -158,7 +158,7 @@ class Trials:
         except Exception as error:
             self.canary.count(arm, _status_of(error), None)
             raise
-        self.canary.count(arm, 200, result.timings)
+        self.canary.count(arm, 200, None if result.has_hits else result.timings)  # both caches are not as full
         return asked, result
 
 

@@ -17,6 +17,7 @@ from topfive.machine.usage import read_usage
 from topfive.models.live import LiveModels
 from topfive.observe.metrics import Metrics
 from topfive.request.admission import Admission
+from topfive.request.answer_cache import AnswerCache
 from topfive.request.preparing.preparation import Preparation
 
 logger = logging.getLogger("topfive")
@@ -25,12 +26,13 @@ logger = logging.getLogger("topfive")
 class Gauges:
     """The gauges of one process.
 
-    Set later: `preparation`; `count_lost_lines`, which returns how many lines of the log were lost; and
+    Set later: `preparation`, `cache`; `count_lost_lines`, which returns how many lines of the log were lost; and
     `count_grpc_places`, which returns how many inference requests gRPC holds.
     """
 
     def __init__(self, metrics: Metrics, *, connections: Connections, admission: Admission, live: LiveModels) -> None:
         self.preparation: Preparation | None = None
+        self.cache: AnswerCache | None = None
         self.count_lost_lines: Callable[[], int] = lambda: 0
         self.count_grpc_places: Callable[[], int] = lambda: 0
         self._metrics = metrics
@@ -48,7 +50,13 @@ class Gauges:
 
     def publish(self) -> None:
         """Set all gauges to their present values."""
-        for publish in (self._publish_load, self._publish_preparation, self._live.publish, self._publish_process):
+        for publish in (
+            self._publish_load,
+            self._publish_preparation,
+            self._publish_cache,
+            self._live.publish,
+            self._publish_process,
+        ):
             try:
                 publish()
             except Exception as error:  # requests must not fail because of a gauge
@@ -70,6 +78,11 @@ class Gauges:
             for lane, (images, seconds) in self.preparation.waiting().items():
                 self._metrics.prepare_waiting.labels(lane).set(images)
                 self._metrics.prepare_wait.labels(lane).set(seconds)
+
+    def _publish_cache(self) -> None:
+        if (cache := self.cache) is not None:
+            cache.expire()
+            self._metrics.cache.publish(entries=len(cache), nbytes=cache.nbytes)
 
     def _publish_process(self) -> None:
         self._metrics.publish_lost_lines(self.count_lost_lines())

@@ -15,7 +15,7 @@ from topfive.backends.rows import first_of
 from topfive.ground.client_addresses import UNKNOWN, ClientAddresses
 from topfive.ground.errors import TopfiveError
 from topfive.ground.statuses import http_status
-from topfive.ground.types import Timings
+from topfive.ground.types import LookedUp, Timings
 from topfive.models.served import ServedModel
 from topfive.observe.logs import RequestLog
 from topfive.observe.metrics import Metrics
@@ -40,6 +40,7 @@ class Report:
         "arm",
         "error",
         "images",
+        "looked_up",
         "model",
         "nbytes",
         "received",
@@ -61,6 +62,7 @@ class Report:
         self.images = 0
         self.nbytes = 0
         self.timings: Timings | None = None
+        self.looked_up: LookedUp | None = None
         self.result: Classification | None = None
 
     def answered(self, result: Classification) -> None:
@@ -69,6 +71,7 @@ class Report:
         self.model = result.model
         self.images = len(result.rows)
         self.timings = result.timings
+        self.looked_up = result.looked_up
 
     def header(self, name: str) -> bytes | None:
         """The value of the header `name` (lower case), None if the request has none."""
@@ -140,9 +143,11 @@ class Reporter:
     def _tell(self, report: Report, status: int, total_seconds: float) -> None:
         model = report.model
         if model is not None:
-            model.count(report.images, report.timings, total_seconds)
+            looked_up = report.looked_up
+            model.count(report.images, report.timings, total_seconds, looked_up=looked_up)
             if report.timings is not None:
-                model.metrics.answered(report.images, report.timings)
+                ran = looked_up is None or not looked_up.is_whole
+                model.metrics.answered(report.images, report.timings if ran else None)
             if report.result is not None:
                 for row, sent in zip(report.result.rows, report.result.sent, strict=True):
                     model.metrics.drift.count(*first_of(row), sent)
@@ -161,6 +166,7 @@ class Reporter:
                 "body_bytes": report.nbytes,
                 "total_seconds": round(total_seconds, 6),
                 **_stages(report.timings),
+                **({} if report.looked_up is None else {"cache_hits": report.looked_up.hits}),
                 **({} if span is None else {"trace_id": span.trace_id, "span_id": span.span_id}),
                 **({} if status < _REFUSED else self._refusal(report)),
             }

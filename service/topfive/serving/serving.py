@@ -32,6 +32,7 @@ from topfive.request.admission import Admission
 from topfive.request.classifier import Classifier
 from topfive.request.preparing.preparation import Preparation
 from topfive.serving.bounds import connection_limits, decoding_rules, image_limits, preparing_limits, queue_defaults
+from topfive.serving.caching import make_answer_cache
 from topfive.serving.gauges import Gauges
 from topfive.serving.reporting import Tracing
 from topfive.serving.trying import make_trials
@@ -99,8 +100,9 @@ class Serving:
         self.credentials = Credentials(settings)
         self.on_ready: Callable[[], None] = lambda: None
         self._was_ready = False
-        self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self.changed.ring)
+        self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self._on_swap)
         self.gauges = Gauges(metrics, connections=self.connections, admission=self.admission, live=self._live)
+        self.gauges.cache = self.cache = make_answer_cache(settings, clock=clock, metrics=metrics.cache)
         self.control = ModelControl(
             mode=settings.model_control,
             repository=repository,
@@ -124,8 +126,7 @@ class Serving:
         self._watched: list[WorkerPool] = []
         self._preparation: Preparation | None = None
         self._classifier: Classifier | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def models(self) -> Models:
@@ -163,14 +164,13 @@ class Serving:
         self.gauges.preparation = self._preparation
         self._watched = [aside, *self._preparation.pools]
         self._classifier = Classifier(
-            admission=self.admission, preparation=self._preparation, pool=aside, clock=self.clock
+            admission=self.admission, preparation=self._preparation, pool=aside, clock=self.clock, cache=self.cache
         )
         self.connections.start()
         self.metrics.process_started()
         self.gauges.publish_limits(self.settings)
         self._upkeep.start(self._loader(compute), self._stored)
-        self._watching = asyncio.get_running_loop().create_task(self._keep_watch())
-        self._reading = asyncio.get_running_loop().create_task(self._keep_current())
+        self._tasks = [asyncio.create_task(self._keep_watch()), asyncio.create_task(self._keep_current())]
 
     def _loader(self, pool: WorkerPool) -> Loader:
         def tell(model: str, size: int, error: BaseException) -> None:
@@ -207,10 +207,7 @@ class Serving:
             self.fail(error)
 
     def _fail_if_thread_is_stuck(self) -> None:
-        """Fail if a call on a thread that runs no batches does not end: all such calls are bounded, so it is a defect.
-
-        Decoding has a bound of its own, which is added to that of batches.
-        """
+        """Fail if a call outside of batches does not end: all are bounded, decoding by its own, so it is a defect."""
         seconds = self.settings.stuck_batch_seconds + self.settings.max_decode_seconds
         for pool in self._watched:
             name = pool.find_stuck(math.ceil(seconds / _WATCH_SECONDS))
@@ -238,10 +235,9 @@ class Serving:
         self.hurry()
         self.begin_drain()
         await self._upkeep.stop()
-        for task in (self._watching, self._reading):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+        for task in self._tasks:
+            task.cancel()
+            await asyncio.wait([task])
         await self.trials.close(seconds=self._patience())
         patience = self._patience()
         try:
@@ -284,6 +280,11 @@ class Serving:
             await self.credentials.keep_current(self.clock, when_told=self.control.look)
         except Exception as error:  # noqa: BLE001  # as for `_keep_watch`
             self.fail(error)
+
+    def _on_swap(self) -> None:
+        if self.cache is not None:
+            self.cache.serve({model.unit for model in self.models})
+        self.changed.ring()
 
     def _on_state(self, state: State) -> None:
         self.metrics.ready.set(self.lifecycle.ready)

@@ -139,8 +139,8 @@ function parsed(text) {
   }
 }
 
-/** Milliseconds by name, from `decode;dur=1.5, total;dur=4`. */
+/** Milliseconds by name, from `cache;desc=miss;dur=0.1, decode;dur=1.5, total;dur=4`. */
 function serverTiming(header) {
-  const entries = [...header.matchAll(/(\w+);dur=([\d.]+)/g)];
+  const entries = [...header.matchAll(/(\w+)(?:;desc=(?:\w+|"[^"]*"))?;dur=([\d.]+)/g)];
   return new Map(entries.map(([, name, milliseconds]) => [name, Number(milliseconds)]));
 }
