@@ -30,6 +30,7 @@ _PURPOSES: Final = {
     "judge": "shows photos on which two versions differ to a person, without whose answer is whose",
     "baseline": "keeps what a model's images and answers are usually like, for the alert on drift",
     "experiments": "lists, shows and compares the runs of these commands",
+    "fetch": "copies a model repository from a store (s3, gs, hf, oci) into a folder",
     "shadow": "reports what a version that is tried on live traffic says",
     "export": "builds the reference model from its published weights",
 }

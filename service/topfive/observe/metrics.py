@@ -161,6 +161,20 @@ class Metrics:
             registry=registry,
         )
         self._lost_lines_told = 0
+        self._store_looked = Gauge(
+            "topfive_store_last_success_timestamp_seconds",
+            "Unix time of the last look at the store of the models that did not fail; for models from a store.",
+            ("store",),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._store_failures = Gauge(
+            "topfive_store_failures",
+            "Looks at the store of the models that failed since the last that did not; for models from a store.",
+            ("store",),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.ready = self._gauge("topfive_ready", "Worker processes that are ready.", ())
         self._model_info = Gauge(
             "topfive_model_info",
@@ -232,6 +246,11 @@ class Metrics:
         """Publish what the process may use: processor seconds per second, and memory."""
         self._cores_limit.set(cores)
         self._memory_limit.set(memory_bytes)
+
+    def publish_store(self, scheme: str, looked: float, failures: int) -> None:
+        """Publish the time of the last good look at the store, of that `scheme`, and how many have failed since."""
+        self._store_looked.labels(scheme).set(looked)
+        self._store_failures.labels(scheme).set(failures)
 
     def publish_lost_lines(self, count: int) -> None:
         """Publish how many log lines this process has lost since its start."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from topfive.access.connections import Connections
 from topfive.config.settings import Settings
@@ -16,6 +17,7 @@ from topfive.machine.memory import memory_limit
 from topfive.machine.usage import read_usage
 from topfive.models.live import LiveModels
 from topfive.observe.metrics import Metrics
+from topfive.repository.mirror_notes import read_looks
 from topfive.request.admission import Admission
 from topfive.request.preparing.preparation import Preparation
 
@@ -25,12 +27,14 @@ logger = logging.getLogger("topfive")
 class Gauges:
     """The gauges of one process.
 
-    Set later: `preparation`; `count_lost_lines`, which returns how many lines of the log were lost; and
+    Set later: `preparation`; `store`, the scheme of the store that models come from, and the folder of its mirror;
+    `count_lost_lines`, which returns how many lines of the log were lost; and
     `count_grpc_places`, which returns how many inference requests gRPC holds.
     """
 
     def __init__(self, metrics: Metrics, *, connections: Connections, admission: Admission, live: LiveModels) -> None:
         self.preparation: Preparation | None = None
+        self.store: tuple[str, Path] | None = None
         self.count_lost_lines: Callable[[], int] = lambda: 0
         self.count_grpc_places: Callable[[], int] = lambda: 0
         self._metrics = metrics
@@ -48,7 +52,10 @@ class Gauges:
 
     def publish(self) -> None:
         """Set all gauges to their present values."""
-        for publish in (self._publish_load, self._publish_preparation, self._live.publish, self._publish_process):
+        for publish in (
+            *(self._publish_load, self._publish_preparation, self._live.publish, self._publish_process),
+            self._publish_store,
+        ):
             try:
                 publish()
             except Exception as error:  # requests must not fail because of a gauge
@@ -70,6 +77,11 @@ class Gauges:
             for lane, (images, seconds) in self.preparation.waiting().items():
                 self._metrics.prepare_waiting.labels(lane).set(images)
                 self._metrics.prepare_wait.labels(lane).set(seconds)
+
+    def _publish_store(self) -> None:
+        if self.store is not None:
+            scheme, folder = self.store
+            self._metrics.publish_store(scheme, *read_looks(folder))
 
     def _publish_process(self) -> None:
         self._metrics.publish_lost_lines(self.count_lost_lines())
