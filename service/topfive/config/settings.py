@@ -442,7 +442,7 @@ class Settings(BaseSettings):
 
     @property
     def served_repository(self) -> Path:
-        """The folder in `model_repository`, or that of the reference model; a URL must have been made that of its mirror."""
+        """The folder in `model_repository`, or that of the reference model; not of a URL: see `process.mirroring`."""
         assert not isinstance(self.model_repository, StoreUrl)
         return self.model_repository or reference_repository()
 

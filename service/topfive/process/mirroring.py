@@ -17,7 +17,6 @@ from topfive.config.settings import Settings
 from topfive.ground.errors import ConfigurationError, NotReady
 from topfive.ground.store_urls import StoreUrl
 from topfive.repository.mirror import Mirror, mirror_folder
-from topfive.repository.stores import open_store
 
 logger = logging.getLogger("topfive")
 
@@ -25,12 +24,11 @@ logger = logging.getLogger("topfive")
 def with_mirror(settings: Settings) -> tuple[Settings, Mirror | None]:
     """The `settings` with a local folder as the repository; and its mirror, if it comes from a store.
 
-    Raises `ConfigurationError` if there can be no such folder, or what speaks to the store is not installed.
+    Raises `ConfigurationError` if there can be no such folder.
     """
     url = settings.model_repository
     if not isinstance(url, StoreUrl):
         return settings, None
-    open_store(url)
     cache = settings.model_cache_dir or _own(cache_folder())
     folder = mirror_folder(cache, url)
     mirror = Mirror(url, folder, max_bytes=settings.model_cache_bytes)

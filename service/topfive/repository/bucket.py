@@ -22,8 +22,16 @@ from topfive.repository.stores import CHUNK_BYTES, TIMEOUT_SECONDS, StoreFile, m
 _ONE_REQUEST: Final = f"{TIMEOUT_SECONDS:g}s"
 _RETRIES: Final = 2
 """What does not pass within them is said in the log, and tried again at the next look."""
+_DEBUG: Final = "\n\nDebug source"
+"""What follows it in the library's messages is its own state."""
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
+_ADDRESS: Final = re.compile(r"(https?://[^/@\s]+)/")
+_ENDPOINT: Final = re.compile(r"https?://[^/@?#\s]+(/[^@?#\s]*)?")
+_ENDPOINTS: Final = {
+    "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+}
 _ALLOW_HTTP: Final = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP"}
 _ACCESS: Final = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role, that may list and read it; "
@@ -39,14 +47,16 @@ class Bucket:
     def __init__(self, url: StoreUrl) -> None:
         self._url = url
         make: Any = S3Store if url.scheme == "s3" else GCSStore
-        self._allows_http = variable(_ALLOW_HTTP[url.scheme]) in ("true", "1")
-        options: dict[str, Any] = {"timeout": _ONE_REQUEST, "allow_http": self._allows_http}
+        allows_http = variable(_ALLOW_HTTP[url.scheme]) in ("true", "1")
+        for name in _ENDPOINTS[url.scheme]:
+            _check_endpoint(url, name, allows_http=allows_http)
+        options: dict[str, Any] = {"timeout": _ONE_REQUEST, "allow_http": allows_http}
         try:
             self._store = make(
                 url.place, prefix=url.path or None, client_options=options, retry_config={"max_retries": _RETRIES}
             )
         except (BaseError, ValueError) as error:
-            raise self._error(error) from None
+            raise ConfigurationError(f"{url}: {str(error).partition(_DEBUG)[0]}; {_ACCESS[url.scheme]}") from None
 
     def files(self) -> Sequence[StoreFile]:
         """All objects."""
@@ -74,7 +84,7 @@ class Bucket:
     def _error(self, error: Exception, file: StoreFile | None = None) -> TopfiveError:
         """What `error` means, without what the library quotes of its own state."""
         what = str(self._url) if file is None else f"{self._url}: {file.path}"
-        said, _, _ = str(error).partition("\n\nDebug source")
+        said, _, _ = str(error).partition(_DEBUG)
         status, code = _STATUS.search(said), _CODE.search(said)
         number = int(status[1]) if status else 0
         if isinstance(error, InvalidPathError):
@@ -89,8 +99,20 @@ class Bucket:
             return ConfigurationError(
                 f"{what} cannot be read: {code[1] if code else f'status {number}'}; is it the right name?"
             )
-        if "builder error" in said and not self._allows_http:
-            return ConfigurationError(
-                f"{what}: its endpoint is http://, without encryption; {_ALLOW_HTTP[self._url.scheme]}=true allows that"
-            )
-        return StoreUnreachable(f"{what} cannot be reached: {said.splitlines()[0] if said else error!r}")
+        # The library says how long it took too, so that no two errors would be the same.
+        address = _ADDRESS.search(said)
+        where = address[1] if address else "its endpoint"
+        return StoreUnreachable(f"{what} cannot be reached at {where}: {said.rpartition(' - ')[2][:200]}")
+
+
+def _check_endpoint(url: StoreUrl, name: str, *, allows_http: bool) -> None:
+    """Raise `ConfigurationError` unless the variable `name` is the address of a server, or not set."""
+    address = variable(name)
+    if address is None:
+        return
+    if _ENDPOINT.fullmatch(address) is None:  # it is not shown, for it may hold a password
+        raise ConfigurationError(f"{url}: {name} is no address; write https://host:port, without name and password")
+    if address.startswith("http:") and not allows_http:
+        raise ConfigurationError(
+            f"{url}: {name} is http://, without encryption; {_ALLOW_HTTP[url.scheme]}=true allows that"
+        )

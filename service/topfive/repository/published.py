@@ -126,13 +126,11 @@ class Published:
 
     def _swap(self, name: str) -> None:
         """Put what is staged as `name`, if anything is, into its place."""
-        place = self.folder / name
-        if os.path.lexists(place) and not place.is_file():
+        place, staged = self.folder / name, self._staged / name
+        if os.path.lexists(place) and not (place.is_file() and staged.is_file()):  # else one takes the other's place
             place.rename(self._gone / name)
-        if os.path.lexists(self._staged / name):
-            (self._staged / name).replace(place)
-        elif os.path.lexists(place):
-            place.unlink()
+        if os.path.lexists(staged):
+            staged.replace(place)
 
 
 def _files_in(folder: Path) -> Iterator[str]:

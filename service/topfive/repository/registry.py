@@ -16,6 +16,7 @@ import requests
 from oras.container import Container
 from oras.provider import Registry as Provider
 
+from topfive.config.environment import variable
 from topfive.ground.errors import ConfigurationError, StoreUnreachable, TopfiveError
 from topfive.ground.store_urls import StoreUrl
 from topfive.repository.stores import CHUNK_BYTES, TIMEOUT_SECONDS, StoreFile, may_pass
@@ -52,7 +53,8 @@ class Registry:
 
     def files(self) -> Sequence[StoreFile]:
         """All layers, of the manifest to which the tag leads now."""
-        self._registry.auth.load_configs(self._container)
+        named = variable("DOCKER_CONFIG")  # which the library does not know
+        self._registry.auth.load_configs(self._container, [f"{named}/config.json"] if named else None)
         address = f"{self._registry.prefix}://{self._container.manifest_url()}"
         answer = self._asked(lambda: self._registry.do_request(address, headers={"Accept": _MANIFEST}, stream=True))
         with answer:
