@@ -87,17 +87,17 @@ class Buckets(Daemon):
 
 
 class Images(Daemon):
-    """Debian's docker-registry, which keeps its blobs in `folder`."""
+    """Debian's docker-registry, which keeps its blobs in `folder`; `more` is added to its configuration."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, more: str = "") -> None:
         port = free_port()
         config = folder / "config.yml"
         config.write_text(
             f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder / 'blobs'}}}}}\n"
-            f"http: {{addr: '127.0.0.1:{port}'}}\n"
+            f"http: {{addr: '127.0.0.1:{port}'}}\n{more}"
         )
         command = ["docker-registry", "serve", str(config)]
-        super().__init__(command, url=f"http://127.0.0.1:{port}", folder=folder, ready="/v2/")
+        super().__init__(command, url=f"http://127.0.0.1:{port}", folder=folder, ready="/")
         self.address: Final = f"127.0.0.1:{port}"
 
 
