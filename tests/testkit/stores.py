@@ -36,6 +36,8 @@ needs_registry: Final = pytest.mark.skipif(
 )
 
 SECRET: Final = "not-to-be-shown"
+_SIGNED: Final = "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=any"
+"""moto looks who it is, and not at the signature."""
 
 
 class Buckets(Daemon):
@@ -77,11 +79,13 @@ class Buckets(Daemon):
         self._send(Request(f"{self.url}/{bucket}/{quote(key)}", method="DELETE"))
 
     def _put(self, path: str, data: bytes) -> None:
-        headers = {"Content-Type": "application/octet-stream"}
-        self._send(Request(f"{self.url}/{quote(path)}", data=data, method="PUT", headers=headers))
+        self._send(Request(f"{self.url}/{quote(path)}", data=data, method="PUT"))
 
     @staticmethod
     def _send(request: Request) -> None:
+        request.add_header("Content-Type", "application/octet-stream")
+        request.add_header("Authorization", _SIGNED)
+        request.add_header("X-Amz-Acl", "public-read")  # gs:// is read without a signature, which has none of S3's form
         with urlopen(request, timeout=DEADLINE_SECONDS):
             pass
 
@@ -175,8 +179,8 @@ class HuggingFace:
     def answer(self, path: str) -> tuple[int, bytes]:
         """The status and body for `path`."""
         match path.strip("/").split("/"):
-            case ["api", "models", "org", "repo", "revision", name]:
-                commit = self.branches.get(name)
+            case ["api", "models", "org", "repo", *revision] if not revision or revision[0] == "revision":
+                commit = self.branches.get(revision[1] if revision else "main")
                 return (200, json.dumps({"id": "org/repo", "sha": commit}).encode()) if commit else (404, b"")
             case ["api", "models", "org", "repo", "tree", commit, *folder]:
                 return 200, json.dumps(self._tree(commit, "/".join(folder))).encode()
@@ -212,7 +216,7 @@ def hugging_face(commits: dict[str, dict[str, bytes]], branches: dict[str, str])
             status, body = spoken.answer(path)
             self.send_response(status)
             if status == 404:
-                self.send_header("X-Error-Code", "RevisionNotFound" if "/revision/" in path else "EntryNotFound")
+                self.send_header("X-Error-Code", "RevisionNotFound" if "org/repo" in path else "RepoNotFound")
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Content-Type", "application/json")
             self.end_headers()
