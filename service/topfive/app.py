@@ -92,7 +92,7 @@ def create_serving(
         tracing=make_tracing(settings, clock.now),
     )
     if mirror is not None:
-        serving.gauges.store = mirror.url.scheme, mirror.folder
+        serving.gauges.mirror = mirror.folder
     return serving
 
 

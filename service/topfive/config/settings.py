@@ -8,10 +8,10 @@ are in its `config.pbtxt`, not here. `config.environment` reads them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PlainValidator, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from topfive.config.command_line import PREFIX
 from topfive.ground.client_addresses import read_networks
@@ -20,6 +20,15 @@ from topfive.ground.store_urls import StoreUrl, is_url, read_store_url
 from topfive.ground.trial_rules import read_canary, read_header, read_shadow
 
 _MIB = 1 << 20
+
+
+def _repository(value: object) -> Path | StoreUrl | None:
+    """A folder, or the URL of a store; pydantic's own union would read the folder `0` as a number."""
+    if value is None or isinstance(value, (Path, StoreUrl)):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("it is neither a folder nor a URL")
+    return read_store_url(value) if is_url(value) else Path(value)
 
 
 class Settings(BaseSettings):
@@ -64,7 +73,7 @@ class Settings(BaseSettings):
         "model, fills a core (beyond about 3000 requests/s). Each worker process has its own copy of the models and "
         "its own queue.",
     )
-    model_repository: Path | StoreUrl | None = Field(
+    model_repository: Annotated[Path | StoreUrl | None, NoDecode, PlainValidator(_repository)] = Field(
         None,
         description="Folder of models in Triton's layout. None means the reference model that comes with topfive; name "
         "a folder to serve your own models. Or the URL of such a folder in a store, which is mirrored here: "
@@ -405,11 +414,6 @@ class Settings(BaseSettings):
         "goes to a terminal, else JSON.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
-
-    @field_validator("model_repository", mode="before")
-    @classmethod
-    def _may_be_url(cls, value: object) -> object:
-        return read_store_url(value) if isinstance(value, str) and is_url(value) else value
 
     @field_validator("trusted_proxies")
     @classmethod

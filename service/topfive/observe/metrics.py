@@ -161,19 +161,13 @@ class Metrics:
             registry=registry,
         )
         self._lost_lines_told = 0
-        self._store_looked = Gauge(
+        self._store_looked = self._one_for_all(
             "topfive_store_last_success_timestamp_seconds",
-            "Unix time of the last look at the store of the models that did not fail; for models from a store.",
-            ("store",),
-            registry=registry,
-            multiprocess_mode="livemax",
+            "Unix time of the last look at the store of the models that did not fail; 0 without a store.",
         )
-        self._store_failures = Gauge(
+        self._store_failures = self._one_for_all(
             "topfive_store_failures",
-            "Looks at the store of the models that failed since the last that did not; for models from a store.",
-            ("store",),
-            registry=registry,
-            multiprocess_mode="livemax",
+            "Looks at the store of the models that failed since the last that did not; 0 without a store.",
         )
         self.ready = self._gauge("topfive_ready", "Worker processes that are ready.", ())
         self._model_info = Gauge(
@@ -247,10 +241,10 @@ class Metrics:
         self._cores_limit.set(cores)
         self._memory_limit.set(memory_bytes)
 
-    def publish_store(self, scheme: str, looked: float, failures: int) -> None:
-        """Publish the time of the last good look at the store, of that `scheme`, and how many have failed since."""
-        self._store_looked.labels(scheme).set(looked)
-        self._store_failures.labels(scheme).set(failures)
+    def publish_store(self, looked: float, failures: int) -> None:
+        """Publish when the store of the models was last looked at with success, and how many looks failed since."""
+        self._store_looked.set(looked)
+        self._store_failures.set(failures)
 
     def publish_lost_lines(self, count: int) -> None:
         """Publish how many log lines this process has lost since its start."""

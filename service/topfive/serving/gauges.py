@@ -27,14 +27,14 @@ logger = logging.getLogger("topfive")
 class Gauges:
     """The gauges of one process.
 
-    Set later: `preparation`; `store`, the scheme of the store that models come from, and the folder of its mirror;
-    `count_lost_lines`, which returns how many lines of the log were lost; and
-    `count_grpc_places`, which returns how many inference requests gRPC holds.
+    Set later: `preparation`; `mirror`, the folder of the mirror, if models come from a store; `count_lost_lines`, which
+    returns how many lines of the log were lost; and `count_grpc_places`, which returns how many inference requests gRPC
+    holds.
     """
 
     def __init__(self, metrics: Metrics, *, connections: Connections, admission: Admission, live: LiveModels) -> None:
         self.preparation: Preparation | None = None
-        self.store: tuple[str, Path] | None = None
+        self.mirror: Path | None = None
         self.count_lost_lines: Callable[[], int] = lambda: 0
         self.count_grpc_places: Callable[[], int] = lambda: 0
         self._metrics = metrics
@@ -52,10 +52,8 @@ class Gauges:
 
     def publish(self) -> None:
         """Set all gauges to their present values."""
-        for publish in (
-            *(self._publish_load, self._publish_preparation, self._live.publish, self._publish_process),
-            self._publish_store,
-        ):
+        loads = self._publish_load, self._publish_preparation, self._live.publish
+        for publish in (*loads, self._publish_store, self._publish_process):
             try:
                 publish()
             except Exception as error:  # requests must not fail because of a gauge
@@ -79,9 +77,8 @@ class Gauges:
                 self._metrics.prepare_wait.labels(lane).set(seconds)
 
     def _publish_store(self) -> None:
-        if self.store is not None:
-            scheme, folder = self.store
-            self._metrics.publish_store(scheme, *read_looks(folder))
+        if self.mirror is not None:
+            self._metrics.publish_store(*read_looks(self.mirror))
 
     def _publish_process(self) -> None:
         self._metrics.publish_lost_lines(self.count_lost_lines())
