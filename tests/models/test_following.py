@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -59,13 +60,17 @@ async def test_a_load_takes_what_is_in_the_store_now(followed: Followed) -> None
     assert ("2", "READY") in bench.index("classify")
 
 
-async def test_a_poll_takes_in_the_store_and_goes_on_without_it(followed: Followed) -> None:
+async def test_a_poll_takes_in_the_store_and_goes_on_without_it(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     bench = await followed.start("poll")
     bring(followed.store, 2)
     assert await bench.control.look()
     assert bench.index("classify") == [("1", "READY")]  # it may still be written to
     assert await bench.control.look()
     assert ("2", "READY") in bench.index("classify")
+    assert ".topfive" not in caplog.text  # what is ours is not an oddity of the repository
     followed.store.away = True
     assert await bench.control.look()
     (followed.mirror.folder / "crop" / "1" / "model.onnx").unlink()

@@ -75,13 +75,14 @@ def test_a_file_that_is_not_what_its_digest_says_is_refused(hub: HuggingFace, tm
     ("url", "says"),
     [
         ("hf://org/repo@missing", "it has no such branch, tag or commit"),
+        ("hf://org/re--po", "cannot be read: "),
         ("hf://org/missing", "is not there, or may not be read; is it the right name"),
     ],
 )
 def test_what_is_not_there_is_no_outage(url: str, says: str, hub: HuggingFace) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Hub(read_store_url(url)).files()
-    assert hub.asked
+    assert hub.url
     assert says in str(refused.value)
     assert SECRET not in str(refused.value)
 

@@ -60,6 +60,15 @@ def test_a_served_file_cannot_be_overwritten_in_place(published: Published) -> N
     assert (published.folder / "cat" / "a").stat().st_mode & 0o222 == 0
 
 
+def test_what_was_half_written_is_cleared_away(published: Published) -> None:
+    """It may be read-only already, and could then not be written again."""
+    published.part.touch()
+    (published.folder / ".topfive" / "staged" / "cat").mkdir()
+    published.begin()
+    assert not published.part.exists()
+    assert not list((published.folder / ".topfive" / "staged").iterdir())
+
+
 def test_a_folder_that_becomes_a_file_and_back(published: Published) -> None:
     one, two = keep(published, "one", "two")
     for files in ({"a": one}, {"a/b": two}, {"a": two}, {"c": one}):

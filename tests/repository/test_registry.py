@@ -118,6 +118,12 @@ def test_credentials_come_from_dockers_configuration(tmp_path: Path, monkeypatch
     assert "wrong-word" not in said
 
 
+def test_a_manifest_that_is_not_the_pinned_one_is_refused() -> None:
+    registry = Registry(read_store_url(f"oci://localhost/models@sha256:{'a' * 64}"))
+    with pytest.raises(ConfigurationError, match="not the one with this digest"):
+        registry._layers(b'{"layers": []}')
+
+
 def test_a_manifest_that_is_not_of_files_is_refused() -> None:
     registry = Registry(read_store_url("oci://localhost/models"))
     untitled = b'{"layers": [{"digest": "sha256:00", "size": 1}]}'

@@ -252,7 +252,10 @@ def _run_workers(settings: Settings, listener: socket.socket) -> int:
         export_settings(settings, folder)
         _, mirror = with_mirror(settings)
         if mirror is not None:
-            keep_mirrored(mirror, settings.poll_seconds if settings.model_control == "poll" else None)
+            try:
+                keep_mirrored(mirror, settings.poll_seconds if settings.model_control == "poll" else None)
+            except KeyboardInterrupt:  # what SIGTERM does so early is in `__main__`
+                return 0
         return Supervisor(
             _work,
             listener=listener,

@@ -44,7 +44,7 @@ class Hub:
             if info.sha is None or info.sha != self._commit:
                 self._files = self._listed(info.sha)
                 self._commit = info.sha
-        except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
+        except (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:
             raise self._error(error) from None
         return self._files
 
@@ -89,6 +89,10 @@ class Hub:
         if isinstance(error, EntryNotFoundError):
             return ConfigurationError(f"{what}: it has no such folder; name that of the models")
         said = str(error).partition("\n")[0]
+        if isinstance(
+            error, ValueError
+        ):  # of a name that the library does not allow, or of an answer that is not the hub's
+            return ConfigurationError(f"{what} cannot be read: {said}")
         if isinstance(error, HfHubHTTPError) and not may_pass(error.response.status_code):
             return ConfigurationError(f"{what} cannot be read: {said}; {_NO_ACCESS}")
         return StoreUnreachable(f"{what} cannot be reached: {said or repr(error)}")

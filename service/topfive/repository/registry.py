@@ -70,9 +70,6 @@ class Registry:
                 body = self._asked(lambda: answer.raw.read(_MAX_MANIFEST_BYTES + 1, decode_content=True))
         if len(body) > _MAX_MANIFEST_BYTES:
             raise ConfigurationError(f"{self._url}: its manifest has more than {_MAX_MANIFEST_BYTES >> 20} MiB")
-        wanted = self._container.digest
-        if wanted and wanted != _SHA256 + hashlib.sha256(body).hexdigest():
-            raise ConfigurationError(f"{self._url}: the manifest that came is not the one with this digest")
         return self._layers(body)
 
     def read(self, file: StoreFile) -> Iterator[bytes]:
@@ -108,6 +105,9 @@ class Registry:
                 yield provider
 
     def _layers(self, body: bytes) -> list[StoreFile]:
+        wanted = self._container.digest
+        if wanted and wanted != _SHA256 + hashlib.sha256(body).hexdigest():
+            raise ConfigurationError(f"{self._url}: the manifest that came is not the one with this digest")
         how = _HOW.format(url=self._url.text.removeprefix("oci://"))
         try:
             layers = json.loads(body)["layers"]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
+from topfive.config.environment import set_if_unset
 from topfive.ground.errors import ConfigurationError
 from topfive.ground.store_urls import StoreUrl
 
@@ -59,6 +60,7 @@ def open_store(url: StoreUrl) -> Store:
 
                 return Bucket(url)
             case "hf":
+                set_if_unset({"HF_HUB_DISABLE_TELEMETRY": "1"})  # read when the library is imported
                 from topfive.repository.hub import Hub
 
                 return Hub(url)
