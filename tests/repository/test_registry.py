@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,11 +60,15 @@ def push(target: str, files: dict[str, bytes], folder: Path, *, packed: bool = F
         os.chdir(before)
 
 
-def test_an_artifact_is_mirrored_and_its_tag_followed(images: Images, tmp_path: Path) -> None:
+def test_an_artifact_is_mirrored_and_its_tag_followed(
+    images: Images, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     target = f"{images.address}/team/models:v1"
     first = push(target, FILES, tmp_path / "models")
     mirror = Mirror(read_store_url(f"oci://{target}"), tmp_path / "mirror", max_bytes=1 << 20)
-    mirror.refresh()
+    with caplog.at_level(logging.DEBUG):
+        mirror.refresh()
+    assert {record.name for record in caplog.records} <= {"topfive"}  # no address, which may be signed
     assert files_in(mirror.folder) == FILES
     push(target, FILES | {"cat/2/model.onnx": b"graph 2"}, tmp_path / "models")
     mirror.refresh()

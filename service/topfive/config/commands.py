@@ -1,7 +1,8 @@
 """The commands beside the service, `topfive import` and its like: found by their entry points, and run.
 
 What lives here: which commands there are, and what is said where one is missing. What does not: what they do. They are
-in packages of their own, which this one does not import; they need more than serving does.
+in packages of their own, which this one does not import; they need more than serving does. Only `fetch` is of the
+service, for it must run where nothing else is installed.
 
 A command is an entry point of the group `topfive.commands`: a function from its arguments to the exit code.
 """

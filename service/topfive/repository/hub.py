@@ -23,7 +23,7 @@ from huggingface_hub.utils import build_hf_headers, get_session
 
 from topfive.ground.errors import ConfigurationError, StoreUnreachable, TopfiveError
 from topfive.ground.store_urls import StoreUrl
-from topfive.repository.stores import CHUNK_BYTES, TIMEOUT_SECONDS, StoreFile, may_pass
+from topfive.repository.stores import CHUNK_BYTES, TIMEOUT_SECONDS, StoreFile, hush, may_pass
 
 _NO_ACCESS: Final = "is it the right name? If it is private or gated, set HF_TOKEN to a token that may read it"
 
@@ -32,6 +32,7 @@ class Hub:
     """The files of one folder, at one commit: that of the branch or tag when it was listed."""
 
     def __init__(self, url: StoreUrl) -> None:
+        hush("httpx2", "httpcore2")
         self._url = url
         self._api = HfApi()
         self._commit: str | None = None

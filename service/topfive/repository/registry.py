@@ -20,7 +20,7 @@ from oras.provider import Registry as Provider
 from topfive.config.environment import variable
 from topfive.ground.errors import ConfigurationError, StoreUnreachable, TopfiveError
 from topfive.ground.store_urls import StoreUrl
-from topfive.repository.stores import CHUNK_BYTES, TIMEOUT_SECONDS, StoreFile, may_pass
+from topfive.repository.stores import CHUNK_BYTES, TIMEOUT_SECONDS, StoreFile, hush, may_pass
 
 _TITLE: Final = "org.opencontainers.image.title"
 _UNPACK: Final = "io.deis.oras.content.unpack"
@@ -55,6 +55,7 @@ class Registry:
     """The layers of one manifest."""
 
     def __init__(self, url: StoreUrl) -> None:
+        hush("urllib3")
         self._url = url
         self._container = Container(url.place + (url.revision or ""))
         self._host = url.place.partition("/")[0]

@@ -6,6 +6,7 @@ the libraries, of which each is imported in one module only, and the copy on dis
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -115,6 +116,12 @@ def _why_no_name(part: str) -> str:
         return "has a part that is too long" if len(part.encode()) > _MAX_NAME_BYTES else ""
     except UnicodeEncodeError:
         return "is no text in UTF-8"
+
+
+def hush(*libraries: str) -> None:
+    """Let the loggers of `libraries` only warn: they log the address of each request, which is often signed."""
+    for name in libraries:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def may_pass(status: int) -> bool:
