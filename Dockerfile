@@ -99,7 +99,8 @@ FROM serving AS cpu
 LABEL org.opencontainers.image.title="topfive" \
       org.opencontainers.image.description="Image classification served from ONNX graphs"
 COPY --from=installed-cpu /opt/topfive /opt/topfive
-# As above; OpenVINO too, which is loaded only for models that ask for it.
+# As above; OpenVINO too, which is loaded only for models that ask for it, and what speaks to stores.
 RUN PYTHONDONTWRITEBYTECODE= topfive --help >/dev/null \
-    && python -c 'from topfive.backends.openvino_runtime import load; load()'
+    && python -c 'from topfive.backends.openvino_runtime import load; load()' \
+    && python -c 'from topfive.repository import bucket, hub, registry'
 USER 10001:10001

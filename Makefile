@@ -208,8 +208,8 @@ lock: setup ## write requirements/*.txt anew from pyproject.toml and triton.in (
 	@$(UV) $(HASHED) --extra dev --no-emit-package topfive --constraint requirements/serve.txt --output-file requirements/dev.txt
 	@$(BIN)/python -c '$(LOADTEST)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt \
 		--output-file requirements/loadtest.txt
-	@$(UV) $(HASHED) --extra import --extra openvino --constraint requirements/dev.txt --output-file requirements/image.txt
-	@$(UV) $(LINUX) --extra gpu --extra import --no-emit-package onnxruntime --constraint requirements/serve.txt \
+	@$(UV) $(HASHED) --extra import --extra openvino --extra stores --constraint requirements/dev.txt --output-file requirements/image.txt
+	@$(UV) $(LINUX) --extra gpu --extra import --extra stores --no-emit-package onnxruntime --constraint requirements/serve.txt \
 		--output-file requirements/gpu.txt
 	@$(BIN)/python -c '$(BUILD)' | $(COMPILE) - $(HASHED) --constraint requirements/dev.txt --output-file requirements/build.txt
 	@MACOSX_DEPLOYMENT_TARGET=14.0 $(UV) --python-platform aarch64-apple-darwin --no-annotate \

@@ -33,5 +33,8 @@ if [ -d "$openvino" ]; then
     rm -rf "$openvino"/frontend/jax "$openvino"/frontend/paddle "$openvino"/frontend/pytorch "$openvino"/frontend/tensorflow
 fi
 
+# Hugging Face's other way to fetch; files come over HTTPS here (topfive/repository/hub.py).
+rm -rf "$packages"/hf_xet "$packages"/hf_xet-*.dist-info
+
 # Whether a source is newer than its bytecode is not asked: neither changes any more.
 "$1/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$packages"

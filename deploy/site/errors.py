@@ -38,6 +38,7 @@ _WHAT_TO_DO: Final[dict[type[errors.TopfiveError], str]] = {
     errors.BackendFailure: "Look into the log under the request's id: the model or its backend failed on this image.",
     errors.NotReady: "Send it again after `Retry-After` seconds, or to another replica.",
     errors.BackendUnreachable: "The same; look at Triton if it lasts.",
+    errors.StoreUnreachable: "The same; look at the store of the models if it lasts.",
     errors.DeadlineExceeded: "Allow more time (`timeout_ms`, `timeout`), or send less work.",
 }
 

@@ -41,31 +41,49 @@ from topfive.http.prefix import without
 from topfive.http.rollout import rollout_router
 from topfive.machine.cores import share_of_cores, usable_cores
 from topfive.machine.cpu_features import dot_products_of_bytes
+from topfive.models.following import Following
 from topfive.observe.logs import RequestLog, texts_for
 from topfive.observe.metrics import Metrics
 from topfive.repository.graph_choice import GraphChoice, graph_choice
-from topfive.repository.reading import Repository, check_some_int8
+from topfive.repository.mirror import Mirror
+from topfive.repository.reading import Repository, StoredModel, check_some_int8
 from topfive.serving.serving import Serving
 from topfive.serving.tracing import make_tracing
 
 logger = logging.getLogger("topfive")
 
 
-def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: Clock | None = None) -> Serving:
-    """The service for `settings`, not started; raises `ConfigurationError` for faults found before models load."""
+def create_serving(
+    settings: Settings,
+    *,
+    on_fatal: Callable[[], None],
+    clock: Clock | None = None,
+    mirror: Mirror | None = None,
+    keeps_mirror: bool = True,
+) -> Serving:
+    """The service for `settings`, not started; raises `ConfigurationError` for faults found before models load.
+
+    `mirror`: that of the store which the repository comes from; this process fetches for it if it `keeps_mirror`.
+    """
     cores = share_of_cores(usable_cores(settings.cores), settings.workers)
     clock = clock or MonotonicClock()
     factory = _backend_factory(settings, cores, clock)
     repository = Repository(
         settings.served_repository, on_triton=settings.backend == "triton", choice=_graph_choice(settings, factory)
     )
-    stored = repository.read(may_be_empty=settings.model_control != "none")
-    if settings.precision == "int8" and stored:
-        check_some_int8(stored.values())
-    return Serving(
+
+    def read() -> dict[str, StoredModel]:
+        stored = repository.read(may_be_empty=settings.model_control != "none")
+        if settings.precision == "int8" and stored:
+            check_some_int8(stored.values())
+        return stored
+
+    following = Following(mirror, read) if mirror is not None and keeps_mirror else None
+    serving = Serving(
         settings,
         repository=repository,
-        stored=stored,
+        stored={} if following is not None else read(),
+        following=following,
         factory=factory,
         cores=cores,
         clock=clock,
@@ -73,6 +91,9 @@ def create_serving(settings: Settings, *, on_fatal: Callable[[], None], clock: C
         on_fatal=on_fatal,
         tracing=make_tracing(settings, clock.now),
     )
+    if mirror is not None:
+        serving.gauges.mirror = mirror.folder
+    return serving
 
 
 def _graph_choice(settings: Settings, factory: BackendFactory) -> GraphChoice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topfive.config.environment import export_settings, load_settings, shared_metrics_folder
+from topfive.config.environment import cache_folder, export_settings, load_settings, shared_metrics_folder
 from topfive.config.settings import Settings, reference_repository
 from topfive.ground.errors import ConfigurationError
+from topfive.ground.store_urls import read_store_url
 
 NAMES: Final = tuple(Settings.model_fields)
 # For each setting a text that is not its default, and what it means.
@@ -25,6 +27,8 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "cors_origins": ("https://a.example", "https://a.example"),
     "workers": ("3", 3),
     "model_repository": ("/somewhere/else", Path("/somewhere/else")),
+    "model_cache_dir": ("/var/cache/topfive", Path("/var/cache/topfive")),
+    "model_cache_bytes": ("1003", 1003),
     "default_model": ("flowers", "flowers"),
     "backend": ("null", "null"),
     "precision": ("fp32", "fp32"),
@@ -142,6 +146,37 @@ def test_the_reference_model_is_served_unless_another_repository_is_named() -> N
     assert Settings().served_repository == reference_repository()
     assert (reference_repository() / "efficientnet_lite0" / "config.pbtxt").is_file()
     assert Settings(model_repository=Path("mine")).served_repository == Path("mine")
+
+
+def test_a_repository_in_a_store_is_named_by_its_url(environment: dict[str, str]) -> None:
+    url = "s3://bucket/models"
+    environment[variable("model_repository")] = url
+    assert load_settings().model_repository == read_store_url(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://key:secret@bucket/models", "https://host/models?X-Amz-Signature=secret", "az://key:secret@account"]
+)
+def test_a_secret_in_a_url_is_refused_and_not_shown(url: str) -> None:
+    message = refusal(["--model-repository", url])
+    assert "TOPFIVE_MODEL_REPOSITORY" in message
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [
+        ({"XDG_CACHE_HOME": "/var/cache", "HOME": "/tmp"}, Path("/var/cache/topfive")),
+        ({"XDG_CACHE_HOME": "relative", "HOME": tempfile.gettempdir()}, Path(tempfile.gettempdir()) / ".cache/topfive"),
+        ({"HOME": "/nowhere"}, Path(tempfile.gettempdir()) / f"topfive-{os.getuid()}"),
+        ({}, Path(tempfile.gettempdir()) / f"topfive-{os.getuid()}"),
+    ],
+)
+def test_what_can_be_fetched_again_is_where_the_system_wants_it(
+    given: dict[str, str], folder: Path, environment: dict[str, str]
+) -> None:
+    environment.update(given)
+    assert cache_folder() == folder
 
 
 def test_the_defaults_fit_together() -> None:

@@ -109,6 +109,7 @@ def drift(*, png: float, steps: int) -> dict[str, str]:
 
 UP: Final = f'up{{job="topfive", {HERE}}}'
 READY: Final = f"topfive_ready{{{HERE}}}"
+STORE: Final = f"topfive_store_failures{{{HERE}}}"
 STARTED: Final = f'process_start_time_seconds{{job="topfive", {HERE}}}'
 FAILED: Final = f'topfive_batch_failures_total{{{HERE}, model="m"}}'
 LATENCY: Final = {**LABELS, "objective": "latency"}
@@ -126,6 +127,8 @@ CASES: Final = (
     Case("TopfiveNotReady", "not while it starts", {READY: "0 0 0 1x20"}, "2m"),
     Case("TopfiveNotReady", "not with one worker process of several", {READY: "1x20"}, "2m"),
     Case("TopfiveRestarting", "four starts in 15 minutes", {STARTED: "1 2 3 4x10"}, "3m", LABELS, "3"),
+    Case("TopfiveStoreFails", "for more than ten minutes", {STORE: "0x4 1x90"}, "13m", LABELS, "1"),
+    Case("TopfiveStoreFails", "not for a short outage", {STORE: "0x4 1+1x20 0x90"}, "16m"),
     Case("TopfiveRestarting", "not for a rolling restart", {STARTED: "1 1 2 2 3x10"}, "3m"),
     Case(
         "TopfiveUnavailable",

@@ -40,6 +40,8 @@ METRICS = {
     "topfive_grpc_places": "gauge",
     "topfive_grpc_places_limit": "gauge",
     "topfive_cores_limit": "gauge",
+    "topfive_store_failures": "gauge",
+    "topfive_store_last_success_timestamp_seconds": "gauge",
     "topfive_memory_limit_bytes": "gauge",
     "topfive_prepare_waiting": "gauge",
     "topfive_prepare_wait_seconds": "gauge",

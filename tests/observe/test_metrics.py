@@ -79,6 +79,7 @@ def some_use(metrics: Metrics) -> None:
     metrics.publish_lost_lines(5)
     metrics.prepare_wait.labels("dear").set(1.5)
     metrics.publish_limits(cores=1.5, memory_bytes=3 << 30)
+    metrics.publish_store(1.75e9, 3)
 
 
 WORKED: Final = {
@@ -125,7 +126,12 @@ GAUGES: Final = {
 }
 LOST = "topfive_log_lines_lost_total{}"
 CPU, MEMORY = "process_cpu_seconds_total{}", "process_resident_memory_bytes{}"
-LIMITS: Final = {"topfive_cores_limit{}": 1.5, "topfive_memory_limit_bytes{}": 3 << 30}
+LIMITS: Final = {
+    "topfive_cores_limit{}": 1.5,
+    "topfive_memory_limit_bytes{}": 3 << 30,
+    "topfive_store_last_success_timestamp_seconds{}": 1.75e9,
+    "topfive_store_failures{}": 3,
+}
 """Of all processes together: each tells the same."""
 LONGEST: Final = "topfive_prepare_wait_seconds{lane=dear}"
 STARTED: Final = "process_start_time_seconds{}"

@@ -16,10 +16,11 @@ _PAUSE_SECONDS: Final = 0.02
 
 
 class Daemon:
-    """`command`, which answers at `url` and says at `/-/ready` that it does; its log is in `folder`."""
+    """`command`, which answers at `url` and says at the path `ready` that it does; its log is in `folder`."""
 
-    def __init__(self, command: Sequence[str], *, url: str, folder: Path) -> None:
+    def __init__(self, command: Sequence[str], *, url: str, folder: Path, ready: str = "/-/ready") -> None:
         self.url: Final = url
+        self._ready = ready
         self._log = folder / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -52,7 +53,7 @@ class Daemon:
 
     def _is_ready(self) -> bool:
         try:
-            with urlopen(f"{self.url}/-/ready", timeout=DEADLINE_SECONDS) as answer:
+            with urlopen(f"{self.url}{self._ready}", timeout=DEADLINE_SECONDS) as answer:
                 return bool(answer.status == 200)
         except OSError:  # it does not listen yet, or says 503
             return False

@@ -22,6 +22,7 @@ from topfive.batching.batch import Outcome
 from topfive.ground.lifecycle import Lifecycle, State
 from topfive.machine.workers import WorkerPool
 from topfive.models.control import Mode, ModelControl
+from topfive.models.following import Following
 from topfive.models.index import IndexEntry
 from topfive.models.live import LiveModels
 from topfive.models.loading import BatchedUnit, Loader, QueueDefaults
@@ -79,6 +80,7 @@ class ModelBench:
     settle_seconds: float = 0.0
     clock: FakeClock = field(default_factory=FakeClock)
     metrics: Metrics = field(default_factory=Metrics)
+    following: Following | None = None
 
     def __post_init__(self) -> None:
         self.factory = CountingFactory(self.clock)
@@ -91,6 +93,7 @@ class ModelBench:
             settling=Settling(repository, clock=self.clock, seconds=self.settle_seconds),
             lifecycle=self.lifecycle,
             live=self.live,
+            following=self.following,
         )
         self.pool = WorkerPool(threads=2, name="compute")
         self.loader = Loader(

@@ -32,7 +32,7 @@ RAW: Final = "application/octet-stream"
 READY: Final = "the service is ready"
 _DEADLINE_SECONDS: Final = 60.0
 """For whatever is waited for; far above what anything takes, so that only a hang reaches it."""
-_READ_LATE: Final = ("TOPFIVE_", "OTEL_", "COVERAGE_")
+_READ_LATE: Final = ("TOPFIVE_", "OTEL_", "COVERAGE_", "AWS_")
 """How variables begin that a start reads when all has been imported."""
 
 Body = bytes | Iterable[bytes] | None

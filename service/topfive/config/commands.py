@@ -1,7 +1,8 @@
 """The commands beside the service, `topfive import` and its like: found by their entry points, and run.
 
 What lives here: which commands there are, and what is said where one is missing. What does not: what they do. They are
-in packages of their own, which this one does not import; they need more than serving does.
+in packages of their own, which this one does not import; they need more than serving does. Only `fetch` is of the
+service, for it must run where nothing else is installed.
 
 A command is an entry point of the group `topfive.commands`: a function from its arguments to the exit code.
 """
@@ -31,6 +32,7 @@ _PURPOSES: Final = {
     "judge": "shows photos on which two versions differ to a person, without whose answer is whose",
     "baseline": "keeps what a model's images and answers are usually like, for the alert on drift",
     "experiments": "lists, shows and compares the runs of these commands",
+    "fetch": "copies a model repository from a store (s3, gs, hf, oci) into a folder",
     "shadow": "reports what a version that is tried on live traffic says",
     "export": "builds the reference model from its published weights",
 }

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -73,6 +75,16 @@ def named_temp_folder() -> str | None:
     return os.environ.get("TMPDIR") or None
 
 
+def cache_folder() -> Path:
+    """Where topfive may keep what it can fetch again: by XDG's rule, or among temporary files without a home."""
+    named, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+    if Path(named).is_absolute():
+        return Path(named) / "topfive"
+    if Path(home).is_absolute() and os.access(home, os.W_OK):
+        return Path(home) / ".cache" / "topfive"
+    return Path(tempfile.gettempdir()) / f"topfive-{os.getuid()}"
+
+
 def wants_colours() -> bool:
     """Whether the environment allows colours on a terminal: see no-color.org."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -97,5 +109,8 @@ def shared_metrics_folder() -> str | None:
 def _explain(detail: object) -> str:
     assert isinstance(detail, dict)
     name = ".".join(map(str, detail["loc"]))
-    said = f"setting {PREFIX}{name.upper()} ({flag_of(name)}) is {detail['input']!r}: {detail['msg']}"
+    given = detail["input"]
+    if name == "model_repository":
+        given = str(given).partition("?")[0]  # a signed URL has its secret among its parameters
+    said = f"setting {PREFIX}{name.upper()} ({flag_of(name)}) is {given!r}: {detail['msg']}"
     return _SECRET.sub("//…@", said)

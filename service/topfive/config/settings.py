@@ -8,17 +8,27 @@ are in its `config.pbtxt`, not here. `config.environment` reads them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PlainValidator, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from topfive.config.command_line import PREFIX
 from topfive.ground.client_addresses import read_networks
 from topfive.ground.origins import read_origins
+from topfive.ground.store_urls import StoreUrl, is_url, read_store_url
 from topfive.ground.trial_rules import read_canary, read_header, read_shadow
 
 _MIB = 1 << 20
+
+
+def _repository(value: object) -> Path | StoreUrl | None:
+    """A folder, or the URL of a store; pydantic's own union would read the folder `0` as a number."""
+    if value is None or isinstance(value, (Path, StoreUrl)):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("it is neither a folder nor a URL")
+    return read_store_url(value) if is_url(value) else Path(value)
 
 
 class Settings(BaseSettings):
@@ -63,10 +73,24 @@ class Settings(BaseSettings):
         "model, fills a core (beyond about 3000 requests/s). Each worker process has its own copy of the models and "
         "its own queue.",
     )
-    model_repository: Path | None = Field(
+    model_repository: Annotated[Path | StoreUrl | None, NoDecode, PlainValidator(_repository)] = Field(
         None,
         description="Folder of models in Triton's layout. None means the reference model that comes with topfive; name "
-        "a folder to serve your own models.",
+        "a folder to serve your own models. Or the URL of such a folder in a store, which is mirrored here: "
+        "s3://bucket/prefix, gs://bucket/prefix, hf://organisation/repository@revision/folder, "
+        "oci://registry/repository:tag (docs/stores.md). Needs the extra 'stores'.",
+    )
+    model_cache_dir: Path | None = Field(
+        None,
+        description="Folder for the mirrors of model repositories in stores. A restart fetches nothing again that is "
+        "in it. None means topfive in XDG_CACHE_HOME, else in ~/.cache, or topfive-<user id> among temporary files "
+        "where there is no home to write to. Nobody else may write to it.",
+    )
+    model_cache_bytes: int = Field(
+        32 << 30,
+        ge=1,
+        description="Most bytes that a model repository in a store may hold; a larger one is refused before anything "
+        "is fetched. While a change is taken in, old and new models are on the disk.",
     )
     default_model: str | None = Field(
         None,
@@ -440,7 +464,8 @@ class Settings(BaseSettings):
 
     @property
     def served_repository(self) -> Path:
-        """The folder in `model_repository`, or that of the reference model."""
+        """The folder in `model_repository`, or that of the reference model; not of a URL: see `process.mirroring`."""
+        assert not isinstance(self.model_repository, StoreUrl)
         return self.model_repository or reference_repository()
 
 

@@ -89,6 +89,10 @@ class BackendUnreachable(NotReady):
     """The backend cannot be reached, or no longer serves the right models; this may pass."""
 
 
+class StoreUnreachable(NotReady):
+    """The store that the models come from cannot be reached; this may pass."""
+
+
 class DeadlineExceeded(TopfiveError):
     """The request's deadline passed, or would pass while it waits: there is no answer in time."""
 

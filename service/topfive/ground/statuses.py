@@ -29,6 +29,7 @@ HTTP: Final[dict[Kind, int]] = {
     errors.BackendFailure: 500,
     errors.NotReady: 503,
     errors.BackendUnreachable: 503,
+    errors.StoreUnreachable: 503,
     errors.DeadlineExceeded: 504,
 }
 
@@ -46,6 +47,7 @@ GRPC: Final[dict[Kind, str]] = {
     errors.BackendFailure: "INTERNAL",
     errors.NotReady: "UNAVAILABLE",
     errors.BackendUnreachable: "UNAVAILABLE",
+    errors.StoreUnreachable: "UNAVAILABLE",
     errors.DeadlineExceeded: "DEADLINE_EXCEEDED",
     errors.ConfigurationError: "FAILED_PRECONDITION",  # a client asked to load a model that cannot be served
     errors.BackendMismatch: "FAILED_PRECONDITION",  # likewise

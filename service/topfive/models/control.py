@@ -15,6 +15,7 @@ from typing import Final, Literal
 from topfive.ground.clock import Clock, sleep
 from topfive.ground.errors import BackendUnreachable, ConfigurationError, NotReady, UnknownModel, Unsupported
 from topfive.ground.lifecycle import Lifecycle
+from topfive.models.following import Following
 from topfive.models.index import IndexEntry, ModelState
 from topfive.models.live import LiveModels
 from topfive.models.loading import Loader
@@ -39,13 +40,24 @@ class _Refused:
 
 
 class ModelControl:
-    """Loads models into `live` and unloads them, while other models are served."""
+    """Loads models into `live` and unloads them, while other models are served.
+
+    `following`: what makes the repository's folder like the store that it mirrors; None if there is none.
+    """
 
     def __init__(
-        self, *, mode: Mode, repository: Repository, settling: Settling, lifecycle: Lifecycle, live: LiveModels
+        self,
+        *,
+        mode: Mode,
+        repository: Repository,
+        settling: Settling,
+        lifecycle: Lifecycle,
+        live: LiveModels,
+        following: Following | None = None,
     ) -> None:
         self._mode, self._repository, self._settling = mode, repository, settling
         self._lifecycle, self._live = lifecycle, live
+        self._following = following
         self._loader: Loader | None = None
         self._lock = asyncio.Lock()
         self._refused: dict[str, _Refused] = {}
@@ -76,6 +88,8 @@ class ModelControl:
         loader = self._loader_on_request()
         async with self._lock:
             self._check_ready()
+            if self._following is not None:
+                await self._following.refresh()
             found = await self._read(name)
             self._live.retry(found)
             await self._change(loader, found)
@@ -145,6 +159,8 @@ class ModelControl:
         if self._mode != "poll":
             return True
         try:
+            if self._following is not None:
+                await self._following.look()
             await self.poll()
         except BackendUnreachable as error:
             logger.warning("the models stay as they were: %s", error)

@@ -164,6 +164,14 @@ class Metrics:
             registry=registry,
         )
         self._lost_lines_told = 0
+        self._store_looked = self._one_for_all(
+            "topfive_store_last_success_timestamp_seconds",
+            "Unix time of the last look at the store of the models that did not fail; 0 without a store.",
+        )
+        self._store_failures = self._one_for_all(
+            "topfive_store_failures",
+            "Looks at the store of the models that failed since the last that did not; 0 without a store.",
+        )
         self.ready = self._gauge("topfive_ready", "Worker processes that are ready.", ())
         self._model_info = Gauge(
             "topfive_model_info",
@@ -236,6 +244,11 @@ class Metrics:
         """Publish what the process may use: processor seconds per second, and memory."""
         self._cores_limit.set(cores)
         self._memory_limit.set(memory_bytes)
+
+    def publish_store(self, looked: float, failures: int) -> None:
+        """Publish when the store of the models was last looked at with success, and how many looks failed since."""
+        self._store_looked.set(looked)
+        self._store_failures.set(failures)
 
     def publish_lost_lines(self, count: int) -> None:
         """Publish how many log lines this process has lost since its start."""

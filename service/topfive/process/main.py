@@ -43,6 +43,7 @@ from topfive.observe.metrics_files import metrics_folder
 from topfive.observe.standard_error import QueuedFile, queue_standard_error
 from topfive.process.announcement import announcement, is_last_of
 from topfive.process.lifeline import BEAT_SECONDS, Life, beat, end_with_supervisor, take_signals
+from topfive.process.mirroring import keep_mirrored, with_mirror
 from topfive.process.signals import signals_of_this_process
 from topfive.process.supervisor import Supervisor
 from topfive.serving.serving import Serving
@@ -188,7 +189,8 @@ def _run(settings: Settings, sockets: list[socket.socket], log: QueuedFile, *, l
     def leave() -> None:
         server.exit()
 
-    serving = create_serving(settings, on_fatal=leave)
+    settings, mirror = with_mirror(settings)
+    serving = create_serving(settings, on_fatal=leave, mirror=mirror, keeps_mirror=life is None)
     grpc_server = create_grpc_server(serving)
     app = create_app(serving, grpc_server)
     config = _uvicorn_config(serving, app)
@@ -248,6 +250,12 @@ def _run_workers(settings: Settings, listener: socket.socket) -> int:
     signals = signals_of_this_process()
     with metrics_folder(named_temp_folder(), workers=settings.workers) as folder:
         export_settings(settings, folder)
+        _, mirror = with_mirror(settings)
+        if mirror is not None:
+            try:
+                keep_mirrored(mirror, settings.poll_seconds if settings.model_control == "poll" else None)
+            except KeyboardInterrupt:  # what SIGTERM does so early is in `__main__`
+                return 0
         return Supervisor(
             _work,
             listener=listener,

@@ -32,6 +32,7 @@ from topfive.repository.misplaced import (
     why_no_version,
 )
 from topfive.repository.model_config import ModelConfig, parse_model_config
+from topfive.repository.published import ASIDE
 
 _EXPECTED: Final = frozenset({CONFIG, BASELINE, "labels.txt", "SHA256SUMS"})
 """Files that belong beside the models or the versions; they are not logged as left out."""
@@ -241,7 +242,8 @@ class Repository:
 
     def _leave_out(self, folder: Path, entries: Entries, why_file: Callable[[Path], LeftOut]) -> None:
         for name, why in entries.left_out.items():
-            self._leftovers.add(folder / name, why)
+            if name != ASIDE:
+                self._leftovers.add(folder / name, why)
         for name in entries.files:
             if name not in _EXPECTED:
                 self._leftovers.add(folder / name, why_file(folder / name))

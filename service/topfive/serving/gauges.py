@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from topfive.access.connections import Connections
 from topfive.config.settings import Settings
@@ -16,6 +17,7 @@ from topfive.machine.memory import memory_limit
 from topfive.machine.usage import read_usage
 from topfive.models.live import LiveModels
 from topfive.observe.metrics import Metrics
+from topfive.repository.mirror_notes import read_looks
 from topfive.request.admission import Admission
 from topfive.request.answer_cache import AnswerCache
 from topfive.request.preparing.preparation import Preparation
@@ -26,13 +28,15 @@ logger = logging.getLogger("topfive")
 class Gauges:
     """The gauges of one process.
 
-    Set later: `preparation`, `cache`; `count_lost_lines`, which returns how many lines of the log were lost; and
-    `count_grpc_places`, which returns how many inference requests gRPC holds.
+    Set later: `preparation`, `cache`; `mirror`, the folder of the mirror, if models come from a store;
+    `count_lost_lines`, which returns how many lines of the log were lost; and `count_grpc_places`, which returns how
+    many inference requests gRPC holds.
     """
 
     def __init__(self, metrics: Metrics, *, connections: Connections, admission: Admission, live: LiveModels) -> None:
         self.preparation: Preparation | None = None
         self.cache: AnswerCache | None = None
+        self.mirror: Path | None = None
         self.count_lost_lines: Callable[[], int] = lambda: 0
         self.count_grpc_places: Callable[[], int] = lambda: 0
         self._metrics = metrics
@@ -55,6 +59,7 @@ class Gauges:
             self._publish_preparation,
             self._publish_cache,
             self._live.publish,
+            self._publish_store,
             self._publish_process,
         ):
             try:
@@ -83,6 +88,10 @@ class Gauges:
         if (cache := self.cache) is not None:
             cache.expire()
             self._metrics.cache.publish(entries=len(cache), nbytes=cache.nbytes)
+
+    def _publish_store(self) -> None:
+        if self.mirror is not None:
+            self._metrics.publish_store(*read_looks(self.mirror))
 
     def _publish_process(self) -> None:
         self._metrics.publish_lost_lines(self.count_lost_lines())

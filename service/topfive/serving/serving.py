@@ -22,6 +22,7 @@ from topfive.ground.errors import BackendFailure, NotReady, TopfiveError
 from topfive.ground.lifecycle import Bell, Lifecycle, State
 from topfive.machine.workers import WorkerPool
 from topfive.models.control import ModelControl
+from topfive.models.following import Following
 from topfive.models.live import LiveModels
 from topfive.models.loading import Loader
 from topfive.models.served import Models
@@ -51,11 +52,11 @@ _LAST_BATCH_SECONDS: Final = 0.5
 class Serving:
     """Everything that requests share.
 
-    `stored`: the models of `repository` at the start. `control` changes the models while they are served; `changed`
-    rings when the models or the state change. `on_ready` is called once, when the first model is served. `on_fatal` is
-    called when the process should end, with `failure` set. `is_stuck`: a call does not end; the watchdog found it, or
-    `stop` has waited for it as long as it may. `leaves_threads`: a load was given up, and its thread did not end.
-    `trials`: what finds the model of a request, and answers it.
+    `stored`: the models of `repository` at the start; those from a store come by `following`. `control` changes models
+    while they are served; `changed` rings when the models or the state change. `on_ready` is called once, when the
+    first model is served. `on_fatal` is called when the process should end, with `failure` set. `is_stuck`: a call does
+    not end; the watchdog found it, or `stop` has waited for it as long as it may. `leaves_threads`: a load or a fetch
+    was given up, and its thread did not end. `trials`: what finds the model of a request, and answers it.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Serving:
         metrics: Metrics,
         on_fatal: Callable[[], None],
         tracing: Tracing | None = None,
+        following: Following | None = None,
     ) -> None:
         self.settings = settings
         self.tracing = tracing
@@ -93,8 +95,7 @@ class Serving:
         self.failure: BaseException | None = None
         self.is_stuck = False
         self.leaves_threads = False
-        self._stored = stored
-        self._factory = factory
+        self._stored, self._factory = stored, factory
         self.cores = cores
         self._on_fatal = on_fatal
         self.credentials = Credentials(settings)
@@ -109,11 +110,13 @@ class Serving:
             settling=Settling(repository, clock=clock, seconds=min(SETTLE_SECONDS, settings.poll_seconds)),
             lifecycle=self.lifecycle,
             live=self._live,
+            following=following,
         )
         self._upkeep = Upkeep(
             factory=factory,
             control=self.control,
             live=self._live,
+            following=following,
             lifecycle=self.lifecycle,
             clock=clock,
             poll_seconds=settings.poll_seconds if settings.model_control == "poll" else None,
@@ -251,7 +254,7 @@ class Serving:
             self.is_stuck |= not self._preparation.close(timeout_seconds=self._patience())
         for pool in self._pools:
             self.is_stuck |= not pool.close(timeout_seconds=self._patience())
-        self.leaves_threads = self._factory.left_behind
+        self.leaves_threads = self._factory.left_behind or self._upkeep.left_behind
         if self.tracing is not None:
             await self.tracing.close(seconds=self._patience())
         self.lifecycle.enter(State.STOPPED)

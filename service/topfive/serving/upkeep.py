@@ -16,6 +16,7 @@ from topfive.ground.clock import Clock, sleep
 from topfive.ground.errors import BackendUnreachable, NotReady
 from topfive.ground.lifecycle import Lifecycle, State
 from topfive.models.control import ModelControl
+from topfive.models.following import Following
 from topfive.models.live import LiveModels
 from topfive.models.loading import Loader
 from topfive.repository.reading import StoredModel
@@ -29,7 +30,8 @@ _CHECK_SECONDS: Final = 1.0
 class Upkeep:
     """Loads the stored models, then checks backends and polls the repository; calls `fail` with an error that is fatal.
 
-    `poll_seconds`: how often the repository is looked at; None if it is not polled.
+    `following` brings the models first, if they come from a store. `poll_seconds`: how often the repository is looked
+    at; None if it is not polled.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Upkeep:
         factory: BackendFactory,
         control: ModelControl,
         live: LiveModels,
+        following: Following | None = None,
         lifecycle: Lifecycle,
         clock: Clock,
         poll_seconds: float | None,
@@ -46,6 +49,7 @@ class Upkeep:
         self._factory = factory
         self._control = control
         self._live = live
+        self._following = following
         self._lifecycle = lifecycle
         self._clock = clock
         self._poll_seconds = poll_seconds
@@ -59,9 +63,16 @@ class Upkeep:
 
     async def stop(self) -> None:
         """End loading, checking and polling."""
+        if self._following is not None:
+            self._following.stop()
         for task in list(self._tasks):
             task.cancel()
             await asyncio.wait([task])
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether, after `stop`, a thread still waits for a store."""
+        return self._following is not None and not self._following.close(timeout_seconds=0)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -70,7 +81,7 @@ class Upkeep:
 
     async def _load(self, loader: Loader, stored: Mapping[str, StoredModel]) -> None:
         try:
-            await self._load_first(loader, stored)
+            await self._load_first(loader, stored if self._following is None else await self._following.first())
         except NotReady as error:  # the service was told to stop before its models were warm
             logger.info("the models are not loaded: %s", error)
         except Exception as error:  # noqa: BLE001  # any error: the process must report it and end, not stay unready
