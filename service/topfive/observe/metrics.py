@@ -1,9 +1,9 @@
 """The Prometheus metrics; only this room's modules on metrics and drift import Prometheus' client library.
 
-What lives here: the definition of all metrics but those of trials (`observe.trial_metrics`) and of drift
-(`observe.drift`), and their exposition. A request's times are also in its log line and its `Server-Timing` header. With
-several worker processes, the library keeps its values in files of a shared folder, and `exposition` adds up the
-processes.
+What lives here: the definition of all metrics but those of trials (`observe.trial_metrics`), of tenants
+(`observe.tenant_metrics`) and of drift (`observe.drift`), and their exposition. A request's times are also in its log
+line and its `Server-Timing` header. With several worker processes, the library keeps its values in files of a shared
+folder, and `exposition` adds up the processes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from topfive.ground.types import Fill, Timings
 from topfive.machine.usage import Usage
 from topfive.observe.drift import DriftMetrics
 from topfive.observe.metrics_files import add_to_the_dead, keep_room
+from topfive.observe.tenant_metrics import TenantMetrics
 from topfive.observe.trial_metrics import TrialMetrics
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -195,6 +196,7 @@ class Metrics:
             multiprocess_mode="livemax",
         )
         self.trials = TrialMetrics(registry)
+        self.tenants = TenantMetrics(registry)
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
         return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")

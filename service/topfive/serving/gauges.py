@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from topfive.access.connections import Connections
+from topfive.access.tenants import Tenants
 from topfive.config.settings import Settings
 from topfive.machine.cores import core_limit
 from topfive.machine.memory import memory_limit
@@ -25,12 +26,13 @@ logger = logging.getLogger("topfive")
 class Gauges:
     """The gauges of one process.
 
-    Set later: `preparation`; `count_lost_lines`, which returns how many lines of the log were lost; and
+    Set later: `preparation`; `tenants`; `count_lost_lines`, which returns how many lines of the log were lost; and
     `count_grpc_places`, which returns how many inference requests gRPC holds.
     """
 
     def __init__(self, metrics: Metrics, *, connections: Connections, admission: Admission, live: LiveModels) -> None:
         self.preparation: Preparation | None = None
+        self.tenants: Tenants | None = None
         self.count_lost_lines: Callable[[], int] = lambda: 0
         self.count_grpc_places: Callable[[], int] = lambda: 0
         self._metrics = metrics
@@ -48,7 +50,10 @@ class Gauges:
 
     def publish(self) -> None:
         """Set all gauges to their present values."""
-        for publish in (self._publish_load, self._publish_preparation, self._live.publish, self._publish_process):
+        for publish in (
+            *(self._publish_load, self._publish_preparation, self._live.publish, self._publish_process),
+            self._publish_tenants,
+        ):
             try:
                 publish()
             except Exception as error:  # requests must not fail because of a gauge
@@ -70,6 +75,12 @@ class Gauges:
             for lane, (images, seconds) in self.preparation.waiting().items():
                 self._metrics.prepare_waiting.labels(lane).set(images)
                 self._metrics.prepare_wait.labels(lane).set(seconds)
+
+    def _publish_tenants(self) -> None:
+        for tenant in () if self.tenants is None else self.tenants.current:
+            self._metrics.tenants.answered(tenant.name, 0)
+            if (used := tenant.quota_used) is not None:
+                self._metrics.tenants.quota(tenant.name, used)
 
     def _publish_process(self) -> None:
         self._metrics.publish_lost_lines(self.count_lost_lines())

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from topfive.access.tenants import Tenant
 from topfive.backends.rows import first_of
 from topfive.ground.client_addresses import UNKNOWN, ClientAddresses
 from topfive.ground.errors import TopfiveError
@@ -33,7 +34,8 @@ _MAX_ERROR: Final = 300
 class Report:
     """What is known of one request. `given_id`: the id that its client gave it; `trace`: the client's own span.
 
-    `started`, and `received`, when the body was whole, are monotonic seconds of the service's clock.
+    `started`, and `received`, when the body was whole, are monotonic seconds of the service's clock. `tenant`: whose
+    key it came with; None where no keys are asked for.
     """
 
     __slots__ = (
@@ -46,6 +48,7 @@ class Report:
         "request_id",
         "result",
         "started",
+        "tenant",
         "timings",
         "trace",
     )
@@ -56,6 +59,7 @@ class Report:
         self.started = started
         self.received: float | None = None
         self.arm: str | None = None
+        self.tenant: Tenant | None = None
         self.error: TopfiveError | None = None
         self.model: ServedModel | None = None
         self.images = 0
@@ -126,6 +130,8 @@ class Reporter:
             log_failure(report.request_id, error)
         try:
             self._metrics.rejected.labels(error.code).inc()
+            if report.tenant is not None:
+                self._metrics.tenants.refused(report.tenant.name, error.code)
         except Exception as failure:  # noqa: BLE001  # see class
             _log_own_failure(report, failure)
         return status
@@ -146,6 +152,9 @@ class Reporter:
             if report.result is not None:
                 for row, sent in zip(report.result.rows, report.result.sent, strict=True):
                     model.metrics.drift.count(*first_of(row), sent)
+        tenant = report.tenant
+        if tenant is not None:
+            self._metrics.tenants.answered(tenant.name, report.images)
         name = "" if model is None else model.name
         self._metrics.observe_request(self._route, name, status, total_seconds)
         span = report.trace if self._record is None else self._record(report, status, total_seconds)
@@ -156,6 +165,7 @@ class Reporter:
                 "request_id": report.request_id,
                 "route": self._route,
                 "model": name,
+                **({} if tenant is None else {"tenant": tenant.name}),
                 "status": status,
                 "images": report.images,
                 "body_bytes": report.nbytes,
