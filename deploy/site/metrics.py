@@ -33,6 +33,7 @@ sum by (stage) (rate(topfive_stage_duration_seconds_count[1m]))` |
 | How large are batches on average? \
 | `sum(rate(topfive_batch_size_sum[1m])) / sum(rate(topfive_batch_size_count[1m]))` |
 | What is refused, and why? | `sum by (reason) (rate(topfive_rejected_total[1m])) > 0` |
+| Whose requests are refused? | `sum by (tenant, reason) (rate(topfive_tenant_refused_total[1m])) > 0` |
 | How full is it? | `topfive_slots_busy / topfive_slots` |
 | Are images and answers what they were? | `topfive:psi:1h > 0.1` |
 """
@@ -41,7 +42,9 @@ sum by (stage) (rate(topfive_stage_duration_seconds_count[1m]))` |
 def metrics_page() -> str:
     """The page as it should be."""
     metrics = Metrics()
-    members = (*vars(metrics).values(), *vars(metrics.trials).values(), *vars(metrics.drift).values())
+    members = [
+        part for each in (metrics, metrics.trials, metrics.drift, metrics.tenants) for part in vars(each).values()
+    ]
     found = [metric for metric in members if isinstance(metric, MetricWrapperBase)]
     return _HEAD + "\n".join(map(_row, found)) + "\n\n" + _values() + "\n" + _QUERIES
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from topfive.batching.items import Item, QueueLimits
 from topfive.batching.queue import BatchingQueue
-from topfive.batching.sharing import Holdings, Sharing, before
+from topfive.batching.sharing import Holdings, Sharer, Sharing, before
 
 
 @dataclass(eq=False)
@@ -103,7 +103,7 @@ def test_images_on_their_way_count_and_better_levels_come_first() -> None:
 
 def test_a_heavier_tenant_waits_for_less_of_the_others() -> None:
     light, heavy, waiting = Somebody(1), Somebody(4), Somebody(2)
-    backlog = {waiting: 100.0}
+    backlog: dict[Sharer, float] = {waiting: 100.0}
     assert before(light, 1, backlog) == 2
     assert before(heavy, 2, backlog) == 1
     assert before(waiting, 1, backlog) == 100

@@ -89,5 +89,8 @@ def test_metrics_and_log_name_the_tenant(process: ServingProcess) -> None:
     refused = process.metric("topfive_tenant_refused_total", tenant="default", reason="undecodable_image")
     assert refused == 1
     assert process.metric("topfive_tenant_refused_total", tenant="slow", reason="rate_limited") >= 2
+    of_limits = process.metric("topfive_request_duration_seconds_count", code="429 limit")
+    assert of_limits >= 2, "told apart from refusals that say something of the service"
+    assert process.metric("topfive_request_duration_seconds_count", code="429") == 0
     lines = [json.loads(line) for line in process.log if '"topfive.request"' in line]
     assert {line["tenant"] for line in lines} == {"feed", "slow", "default"}

@@ -82,10 +82,11 @@ class Metrics:
             keep_room()
         registry = CollectorRegistry()
         self._registry = registry
-        self._request_durations: dict[tuple[str, str, int], Histogram] = {}
+        self._request_durations: dict[tuple[str, str, int | str], Histogram] = {}
         self.request_duration = Histogram(
             "topfive_request_duration_seconds",
-            "From the request's head to the last byte handed to the server, by route, model and status code.",
+            "From the request's head to the last byte handed to the server, by route, model and status code; `429 limit` "
+            "is a refusal by the limits of a tenant.",
             ("route", "model", "code"),
             buckets=DURATION_BUCKETS,
             registry=registry,
@@ -240,7 +241,7 @@ class Metrics:
         self._lost_lines.inc(count - self._lost_lines_told)
         self._lost_lines_told = count
 
-    def observe_request(self, route: str, model: str, code: int, seconds: float) -> None:
+    def observe_request(self, route: str, model: str, code: int | str, seconds: float) -> None:
         """Observe one finished request; `model` is empty if no model was found for it."""
         key = (route, model, code)
         child = self._request_durations.get(key)

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from topfive.access.tenants import Tenant
 from topfive.backends.rows import first_of
 from topfive.ground.client_addresses import UNKNOWN, ClientAddresses
-from topfive.ground.errors import TopfiveError
+from topfive.ground.errors import QuotaExceeded, RateLimited, TopfiveError
 from topfive.ground.statuses import http_status
 from topfive.ground.types import Timings
 from topfive.models.served import ServedModel
@@ -27,6 +27,7 @@ logger = logging.getLogger("topfive")
 
 _MAX_REQUEST_ID: Final = 128
 _REFUSED: Final = 400
+_LIMITS: Final = (RateLimited, QuotaExceeded)
 _MAX_ERROR: Final = 300
 """At most so many characters of an error message are in the line of a request."""
 
@@ -156,7 +157,9 @@ class Reporter:
         if tenant is not None:
             self._metrics.tenants.answered(tenant.name, report.images)
         name = "" if model is None else model.name
-        self._metrics.observe_request(self._route, name, status, total_seconds)
+        # What a tenant's own limit refuses says nothing of the service, whose objectives count all of 429.
+        code = f"{status} limit" if isinstance(report.error, _LIMITS) else status
+        self._metrics.observe_request(self._route, name, code, total_seconds)
         span = report.trace if self._record is None else self._record(report, status, total_seconds)
         if not self._log.enabled:
             return
