@@ -85,8 +85,8 @@ class Metrics:
         self._request_durations: dict[tuple[str, str, int | str], Histogram] = {}
         self.request_duration = Histogram(
             "topfive_request_duration_seconds",
-            "From the request's head to the last byte handed to the server, by route, model and status code; `429 limit` "
-            "is a refusal by the limits of a tenant.",
+            "From the request's head to the last byte handed to the server, by route, model and status code; `429 "
+            "limit` is a refusal by the limits of a tenant.",
             ("route", "model", "code"),
             buckets=DURATION_BUCKETS,
             registry=registry,
