@@ -13,7 +13,7 @@ from topfive_loadgen.photos import NoPhotos
 
 COMMANDS: Final = (
     *("overhead", "overload", "mixed_sizes", "open_loop", "burst", "poison", "swap", "rolling", "triton"),
-    *("chaos", "soak", "life", "zoo", "engines", "rollout", "plan", "caching"),
+    *("chaos", "soak", "life", "zoo", "engines", "rollout", "plan", "caching", "fairness"),
 )
 
 

@@ -34,6 +34,9 @@ _WHAT_TO_DO: Final[dict[type[errors.TopfiveError], str]] = {
     errors.UnsupportedMediaType: "Convert the image to one of the [served formats](images.md#what-is-decoded).",
     errors.UndecodableImage: "Send a whole, undamaged file: [what is refused as damaged](images.md#damage).",
     errors.QueueFull: "Send it again after `Retry-After` seconds. If it is frequent, add a replica or cores.",
+    errors.RateLimited: "Send it again after `Retry-After` seconds, or have the `rate` of your key raised: "
+    "[tenants](tenants.md).",
+    errors.QuotaExceeded: "Wait for the time that the message names, or have the `quota` of your key raised.",
     errors.ClientDisconnected: "Nothing: the client hung up. It stands in the log and the metrics only.",
     errors.BackendFailure: "Look into the log under the request's id: the model or its backend failed on this image.",
     errors.NotReady: "Send it again after `Retry-After` seconds, or to another replica.",

@@ -36,6 +36,7 @@ sum by (stage) (rate(topfive_stage_duration_seconds_count[1m]))` |
 | How many images are answered from the cache? | `sum(rate(topfive_cache_images_total{result="hit"}[5m])) / \
 sum(rate(topfive_cache_images_total[5m]))` |
 | What is refused, and why? | `sum by (reason) (rate(topfive_rejected_total[1m])) > 0` |
+| Whose requests are refused? | `sum by (tenant, reason) (rate(topfive_tenant_refused_total[1m])) > 0` |
 | How full is it? | `topfive_slots_busy / topfive_slots` |
 | Are images and answers what they were? | `topfive:psi:1h > 0.1` |
 """
@@ -44,7 +45,7 @@ sum(rate(topfive_cache_images_total[5m]))` |
 def metrics_page() -> str:
     """The page as it should be."""
     metrics = Metrics()
-    parts = (metrics, metrics.trials, metrics.drift, metrics.cache)
+    parts = (metrics, metrics.trials, metrics.drift, metrics.cache, metrics.tenants)
     members = [member for part in parts for member in vars(part).values()]
     found = [metric for metric in members if isinstance(metric, MetricWrapperBase)]
     return _HEAD + "\n".join(map(_row, found)) + "\n\n" + _values() + "\n" + _QUERIES

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from topfive import __version__
+from topfive.access.tenants import Tenants
 from topfive.backends.base import BackendFactory
 from topfive.backends.embedded import EmbeddedFactory
 from topfive.backends.null import NullFactory
@@ -90,10 +91,17 @@ def create_serving(
         metrics=Metrics(shared_folder=shared_metrics_folder()),
         on_fatal=on_fatal,
         tracing=make_tracing(settings, clock.now),
+        tenants=Tenants(folder=_accounts_folder(settings), now=clock.now),
     )
     if mirror is not None:
         serving.gauges.mirror = mirror.folder
     return serving
+
+
+def _accounts_folder(settings: Settings) -> Path | None:
+    """Where it is kept what tenants have spent: worker processes share it, and a named folder outlives them."""
+    shared = shared_metrics_folder()
+    return settings.quota_folder or (None if shared is None else Path(shared))
 
 
 def _graph_choice(settings: Settings, factory: BackendFactory) -> GraphChoice:
@@ -230,7 +238,7 @@ class _App(FastAPI):
         if self.prefix:
             scope = without(scope, self.prefix)
         path, method = scope["path"], scope["method"]
-        if self.gate is not None and not self.gate.lets_in(path, scope["headers"]):
+        if self.gate is not None and not self.gate.lets_in(scope):
             await self.gate.refuse(send)
         elif method == "POST" and path == classify.PATH:
             await self.classify(scope, receive, send)

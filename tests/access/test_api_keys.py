@@ -1,37 +1,42 @@
-"""Keys are read strictly, compared in constant time, and never shown."""
+"""Keys are compared in constant time, each is of its tenant, and none is shown."""
 
 from __future__ import annotations
 
 import hmac
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topfive.access.api_keys import ApiKeys, read_api_keys, unauthenticated
-from topfive.ground.errors import ConfigurationError
+from topfive.access.accounts import Account
+from topfive.access.api_keys import ApiKeys, unauthenticated
+from topfive.access.tenants import Tenant
 
 ONE = "correct-horse-battery-staple"
 OTHER = "0123456789abcdef"
+SOMEBODY = Tenant("somebody", account=Account(), now=float, utc=float)
 printable = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=16, max_size=40)
+
+
+def known_are(keys: Iterable[str]) -> ApiKeys:
+    return ApiKeys(dict.fromkeys(keys, SOMEBODY))
 
 
 @given(st.lists(printable, min_size=1, max_size=4, unique=True), st.data())
 def test_every_key_is_known_and_nothing_near_it(keys: list[str], data: st.DataObject) -> None:
-    known = ApiKeys(keys)
+    known = known_are(keys)
     key = data.draw(st.sampled_from(keys))
-    assert known.is_known(f"Bearer {key}")
+    assert known.tenant_of(f"Bearer {key}") is SOMEBODY
     place = data.draw(st.integers(0, len(key) - 1))
     for near in (key[:-1], key + "x", key[:place] + "\x7f" + key[place + 1 :], key.swapcase(), ""):
-        assert known.is_known(f"Bearer {near}") == (near in keys)
+        assert (known.tenant_of(f"Bearer {near}") is SOMEBODY) == (near in keys)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
 def test_the_scheme_is_of_any_case(scheme: str) -> None:
-    assert ApiKeys([ONE]).is_known(f"{scheme} {ONE}")
+    assert known_are([ONE]).tenant_of(f"{scheme} {ONE}") is SOMEBODY
 
 
 @pytest.mark.parametrize(
@@ -39,7 +44,7 @@ def test_the_scheme_is_of_any_case(scheme: str) -> None:
     ["", ONE, f"Basic {ONE}", f"Bearer{ONE}", f"Bearer {ONE} {ONE}", f"Bearer {ONE},{OTHER}", "Bearer", "Bearer "],
 )
 def test_anything_else_is_not_known(authorization: str) -> None:
-    assert not ApiKeys([ONE, OTHER]).is_known(authorization)
+    assert known_are([ONE, OTHER]).tenant_of(authorization) is None
 
 
 @pytest.mark.parametrize("authorization", [f"Bearer {ONE}", f"Bearer {OTHER}", "Bearer wrong", "", f"Basic {ONE}"])
@@ -55,55 +60,21 @@ def test_all_keys_are_compared_in_constant_time_whatever_is_given(
 
     hmac_compare = hmac.compare_digest
     monkeypatch.setattr(hmac, "compare_digest", compare)
-    ApiKeys([ONE, OTHER, "a third key of some length"]).is_known(authorization)
+    known_are([ONE, OTHER, "a third key of some length"]).tenant_of(authorization)
     assert len(compared) == 3
     assert {len(value) for pair in compared for value in pair} == {32}
 
 
 def test_a_key_is_not_kept() -> None:
     """What is held in memory, and what a debugger or a log would show, are digests."""
-    known = ApiKeys([ONE])
+    known = known_are([ONE])
     assert ONE not in repr(vars(known))
     assert ONE not in str(unauthenticated())
 
 
-@given(st.lists(printable.filter(lambda key: not key.startswith("#")), min_size=1, max_size=4))
-def test_a_file_holds_one_key_a_line(keys: list[str]) -> None:
-    text = "# keys of the service\n\n" + "".join(f"  {key}\t\r\n\n#{key}\n" for key in keys)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "keys"
-        path.write_bytes(text.encode())
-        assert read_api_keys(path) == keys
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"", "holds no key"),
-        (b"\n \n# only a comment\n", "holds no key"),
-        (b"short\n", "key 1 must have at least 16 printable characters"),
-        (ONE.encode() + b"\nfifteen-letters\n", "key 2 must have"),
-        (b"sixteen letters with blanks\n", "key 1 must have"),
-        (b"tab\tinside-the-key-here\n", "key 1 must have"),
-        (b"control\x01inside-the-key\n", "key 1 must have"),
-        ("schlüssel-der-lang-genug-ist\n".encode(), "cannot be read"),
-        (b"\xef\xbb\xbf" + ONE.encode(), "cannot be read"),
-        (b"\xff\xfe" + ONE.encode("utf-16-le"), "cannot be read"),
-        (None, "cannot be read"),
-    ],
-)
-def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, content: bytes | None, says: str) -> None:
-    """With its path, the setting's name and the number of the key; never with the key."""
-    path = tmp_path / "keys"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=says) as refusal:
-        read_api_keys(path)
-    message = str(refusal.value)
-    assert message.startswith(f"api_keys_file '{path}'")
-    assert all(word not in message for word in ("horse", "fifteen", "sixteen", "inside", "schl"))
-
-
-def test_a_folder_is_no_file_of_keys(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_api_keys(tmp_path)
+def test_each_key_is_of_its_tenant_and_one_that_is_replaced_is_of_nobody() -> None:
+    other = Tenant("other", account=Account(), now=float, utc=float)
+    keys = ApiKeys({ONE: SOMEBODY, OTHER: other})
+    assert [keys.tenant_of(f"Bearer {key}") for key in (ONE, OTHER)] == [SOMEBODY, other]
+    keys.replace({OTHER: SOMEBODY})
+    assert [keys.tenant_of(f"Bearer {key}") for key in (ONE, OTHER)] == [None, SOMEBODY]

@@ -21,9 +21,11 @@ from tests.testkit.fakes import FakeClock
 from tests.testkit.model_bench import until
 from tests.testkit.rpc import Channel
 from tests.testkit.serving_process import READY, AnswerReader, ServingProcess
+from topfive.access.api_keys import ApiKeys
 from topfive.access.credentials import Credentials
+from topfive.access.tenants import Tenants
 from topfive.config.settings import Settings
-from topfive.ground.errors import ConfigurationError
+from topfive.ground.errors import ConfigurationError, QuotaExceeded
 
 ONE, OTHER = "correct-horse-battery-staple", "0123456789abcdef"
 
@@ -44,6 +46,10 @@ async def kept(credentials: Credentials, clock: FakeClock) -> AsyncIterator[list
     assert clock.armed == []
 
 
+def knows(keys: ApiKeys, key: str) -> bool:
+    return keys.tenant_of(f"Bearer {key}") is not None
+
+
 async def test_keys_are_those_of_the_file_within_five_seconds(tmp_path: Path) -> None:
     path, clock = tmp_path / "keys", FakeClock()
     path.write_text(ONE)
@@ -52,10 +58,10 @@ async def test_keys_are_those_of_the_file_within_five_seconds(tmp_path: Path) ->
     async with kept(credentials, clock) as told:
         for new, old in ((OTHER, ONE), (ONE, OTHER)):
             path.write_text(new)
-            assert keys.is_known(f"Bearer {old}")
+            assert keys.tenant_of(f"Bearer {old}")
             clock.advance(5.0)
-            await until(partial(keys.is_known, f"Bearer {new}"))
-            assert not keys.is_known(f"Bearer {old}")
+            await until(partial(knows, keys, new))
+            assert not knows(keys, old)
             await until(lambda: bool(clock.armed))
         assert told == []
 
@@ -69,7 +75,27 @@ async def test_when_told_they_are_looked_at_at_once(tmp_path: Path) -> None:
         path.write_text(OTHER)
         credentials.reload()
         await until(lambda: told == ["told"])
-        assert keys.is_known(f"Bearer {OTHER}")
+        assert knows(keys, OTHER)
+
+
+async def test_what_was_spent_stays_spent_when_the_file_changes(tmp_path: Path) -> None:
+    """Also of a tenant that was left out for a while; a higher limit is in force at once."""
+    path, clock = tmp_path / "keys", FakeClock()
+    path.write_text(f"{ONE} name=feed quota=3/month\n")
+    credentials = Credentials(Settings(api_keys_file=path), Tenants(now=clock.now, utc=lambda: 1e9))
+    (feed,) = credentials.tenants.current
+    feed.spend(2)
+    async with kept(credentials, clock) as told:
+        for text in (f"{OTHER} name=other", f"{ONE} name=feed quota=4/month\n{OTHER} name=other"):
+            path.write_text(text)
+            credentials.reload()
+            await until(lambda: bool(told))
+            told.clear()
+    assert credentials.keys is not None
+    assert credentials.keys.tenant_of(f"Bearer {ONE}") is feed
+    feed.spend(2)
+    with pytest.raises(QuotaExceeded):
+        feed.spend(1)
 
 
 async def test_without_files_nothing_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:

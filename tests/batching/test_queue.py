@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations, groupby
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -16,8 +17,17 @@ from topfive.ground.errors import NotReady, QueueFull
 _NEVER = float("inf")
 
 
-def item(key: str = "a", nbytes: int = 1, deadline: float = _NEVER, priority: int = 0) -> Item:
-    return Item(key=key, payload=None, nbytes=nbytes, deadline=deadline, priority=priority)
+@dataclass(eq=False)
+class Somebody:
+    """A tenant."""
+
+    weight: int = 1
+
+
+def item(
+    key: str = "a", nbytes: int = 1, deadline: float = _NEVER, priority: int = 0, tenant: Somebody | None = None
+) -> Item:
+    return Item(key=key, payload=None, nbytes=nbytes, deadline=deadline, priority=priority, tenant=tenant)
 
 
 def queue(max_batch_size: int = 4, max_items: int = 100, max_bytes: int = 1000, delay: float = 0.0) -> BatchingQueue:
@@ -28,9 +38,15 @@ class QueueMachine(RuleBasedStateMachine):
     """Drives a queue with items of three keys and three levels against `self.model`, the items in order of arrival."""
 
     @initialize(
-        cap=st.integers(1, 4), items=st.integers(1, 12), nbytes=st.integers(1, 30), delay=st.sampled_from([0.0, 2.0])
+        cap=st.integers(1, 4),
+        items=st.integers(1, 12),
+        nbytes=st.integers(1, 30),
+        delay=st.sampled_from([0.0, 2.0]),
+        tenant=st.sampled_from([None, Somebody()]),
     )
-    def start(self, cap: int, items: int, nbytes: int, delay: float) -> None:
+    def start(self, cap: int, items: int, nbytes: int, delay: float, tenant: Somebody | None) -> None:
+        """Without tenants, or with a single one, which must make no difference."""
+        self.tenant = tenant
         self.limits = QueueLimits(cap, items, nbytes, delay)
         self.queue = BatchingQueue(self.limits)
         self.now = 0.0
@@ -55,7 +71,7 @@ class QueueMachine(RuleBasedStateMachine):
         priority=st.integers(1, 3),
     )
     def put(self, key: str, nbytes: int, allowed: float, priority: int) -> None:
-        new = item(key, nbytes, self.now + allowed, priority)
+        new = item(key, nbytes, self.now + allowed, priority, self.tenant)
         total = sum(other.nbytes for other in self.model)
         fits = len(self.model) < self.limits.max_items and total + nbytes <= self.limits.max_bytes
         before = repr(self.queue)
@@ -153,6 +169,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.queue.items == len(self.model) <= self.limits.max_items
         assert self.queue.nbytes == sum(other.nbytes for other in self.model) <= self.limits.max_bytes
         assert all(other.state is ItemState.QUEUED for other in self.model)
+        assert self.queue.sharing.places.total == (len(self.model) if self.tenant else 0)
 
     @invariant()
     def the_next_event_is_the_next_that_can_happen(self) -> None:
@@ -248,3 +265,68 @@ def test_who_is_overtaken_still_ends_the_wait_for_company() -> None:
 def test_a_priority_that_there_is_not_means_the_default(levels: int, asked: int, level: int) -> None:
     limits = QueueLimits(4, 100, 1000, priority_levels=levels, default_priority_level=2 if levels else 0)
     assert limits.level(asked) == level
+
+
+weights = st.lists(st.integers(1, 4), min_size=2, max_size=3)
+moves = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 8)) | st.integers(1, 4), min_size=1, max_size=60)
+"""So many items of one tenant come, or a slot takes at most so many."""
+
+
+@given(weights=weights, moves=moves)
+def test_turns_are_fair_and_nothing_is_lost_or_idle(weights: list[int], moves: list[tuple[int, int] | int]) -> None:
+    """While two tenants both wait, what they get, by weight, differs by no more than an item each.
+
+    Yet a slot gets all that it asks for, and each tenant's own items leave in their order.
+    """
+    tenants = [Somebody(weight) for weight in weights]
+    fair = queue(max_batch_size=4, max_items=10_000)
+    waiting: dict[Somebody, list[Item]] = {tenant: [] for tenant in tenants}
+    both: dict[tuple[int, int], list[float]] = {}  # of two that wait: the lead of the first, since both do
+    for move in moves:
+        if isinstance(move, tuple):
+            tenant = tenants[move[0] % len(tenants)]
+            for _ in range(move[1]):
+                waiting[tenant].append(item(tenant=tenant))
+                fair.put(waiting[tenant][-1], now=0.0)
+            continue
+        batch = fair.take(move, now=0.0)
+        assert len(batch) == min(move, sum(map(len, waiting.values()))), "a slot is left idle"
+        for one in batch:
+            for a, b in combinations(range(len(tenants)), 2):
+                if waiting[tenants[a]] and waiting[tenants[b]]:
+                    leads = both.setdefault((a, b), [0.0])
+                    got = (one.tenant is tenants[a]) / weights[a] - (one.tenant is tenants[b]) / weights[b]
+                    leads.append(leads[-1] + got)
+                    assert max(leads) - min(leads) <= 1 / weights[a] + 1 / weights[b] + 1e-9
+                else:
+                    both.pop((a, b), None)
+            assert isinstance(one.tenant, Somebody)
+            assert waiting[one.tenant].pop(0) is one, "out of order within a tenant"
+    assert fair.items == sum(map(len, waiting.values()))
+
+
+def test_turns_are_taken_within_a_level_and_over_all_keys() -> None:
+    """A better priority is not a matter of fairness; and who floods one shape has had turns in every other."""
+    flood, light = Somebody(), Somebody()
+    fair = queue(max_batch_size=1)
+    flooding = [item("a", priority=2, tenant=flood) for _ in range(3)]
+    flooding.append(item("b", priority=2, tenant=flood))
+    later = [item("b", priority=2, tenant=light), item("c", priority=1, tenant=flood)]
+    for one in (*flooding, *later):
+        fair.put(one, now=0.0)
+    left = [fair.take(1, now=0.0)[0] for _ in range(6)]
+    assert left == [later[1], flooding[0], later[0], *flooding[1:]]
+
+
+def test_who_was_away_has_saved_nothing_and_owes_nothing() -> None:
+    one, other = Somebody(), Somebody()
+    fair = queue(max_batch_size=1)
+    for _ in range(20):
+        fair.put(item(tenant=one), now=0.0)
+    for _ in range(10):
+        fair.take(1, now=0.0)
+    for _ in range(4):
+        fair.put(item(tenant=other), now=0.0)
+    turns = [fair.take(1, now=0.0)[0].tenant for _ in range(8)]
+    assert turns.count(other) == 4
+    assert max(len(list(run)) for _, run in groupby(turns)) <= 2

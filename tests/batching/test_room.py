@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.testkit.fakes import Bench, HeldBackend, Inside, answers, settle
+from tests.testkit.fakes import Bench, HeldBackend, Inside, answers, image, settle, value_of
+from topfive.access.spending import Limits
+from topfive.access.tenants import Tenant, Tenants
+from topfive.batching.batch import Outcome
 from topfive.ground.errors import BackendFailure, DeadlineExceeded, NotReady, QueueFull, TooLarge, TopfiveError
 
 NEVER = float("inf")
@@ -374,3 +377,56 @@ def test_places_are_never_lost_nor_given_twice(script: list[tuple[str, int, int]
         await asyncio.wait_for(bench.batcher.retire(), 30)
 
     asyncio.run(play())
+
+
+def two_tenants() -> tuple[Tenant, Tenant]:
+    known = Tenants().replace({"flood": Limits(), "light": Limits()})
+    return known["flood"], known["light"]
+
+
+async def test_who_floods_is_refused_by_the_own_wait_and_nobody_else_is() -> None:
+    bench = Bench(HeldBackend(), max_wait_seconds=5.0)
+    await bench.measure(1.0)
+    room, (flood, light) = bench.batcher.room, two_tenants()
+    room.hold(20, 0, flood)
+    with pytest.raises(QueueFull, match=r"20 images wait and would take 20\.000 s") as refusal:
+        room.check(1, tenant=flood)
+    assert refusal.value.retry_after_seconds == 20.0
+    room.check(1, tenant=light)
+    with pytest.raises(DeadlineExceeded):
+        room.check(1, tenant=light, deadline=bench.clock.now() + 0.5)
+    room.check(1, tenant=light, deadline=bench.clock.now() + 1.5)
+    room.hold(-20, 0, flood)
+    room.check(1, tenant=flood)
+
+
+async def test_who_floods_leaves_places_to_others() -> None:
+    """Which images that come later do not give up again: what was let in stays in."""
+    bench = Bench(HeldBackend(), max_items=10)
+    room, (flood, light) = bench.batcher.room, two_tenants()
+    room.hold(8, 0, flood)
+    with pytest.raises(QueueFull, match="8 of 10 are taken, and your key has its share"):
+        room.check(1, tenant=flood)
+    room.check(2, tenant=light)
+    room.hold(2, 0, light)
+    room.hold(-8, 0, flood)
+    room.check_places(8, 1)
+
+
+async def test_the_batcher_takes_turns() -> None:
+    """Images of a tenant that floods leave in turn with another's, whoever came first."""
+    bench = Bench(HeldBackend(batch_size_that_pays=1))
+    flood, light = two_tenants()
+    requests = [bench.submit(0)]
+    await settle()
+    for value, tenant in ((1, flood), (2, flood), (3, flood), (4, light)):
+        coming = bench.batcher.submit([image(value)], tenant=tenant)
+        requests.append(asyncio.create_task(values_of(coming)))
+    await settle()
+    await bench.answer_all()
+    await answers(*requests)
+    assert [handed.values for handed in bench.backend.ran] == [[0], [1], [4], [2], [3]]
+
+
+async def values_of(coming: Awaitable[list[Outcome]]) -> list[int]:
+    return [value_of(outcome.row) for outcome in await coming]

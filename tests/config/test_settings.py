@@ -76,6 +76,7 @@ OTHER: Final[dict[str, tuple[str, object]]] = {
     "send_seconds": ("5.5", 5.5),
     "keep_alive_seconds": ("7", 7),
     "api_keys_file": ("/keys", Path("/keys")),
+    "quota_folder": ("/spent", Path("/spent")),
     "metrics_need_key": ("true", True),
     "tls_certificate_file": ("/certificate.pem", Path("/certificate.pem")),
     "tls_key_file": ("/key.pem", Path("/key.pem")),

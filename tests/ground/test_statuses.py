@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Final
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topfive.ground import errors
-from topfive.ground.statuses import GRPC, HTTP, grpc_status, http_status, internal_error_text, retry_seconds
+from topfive.ground.statuses import GRPC, HTTP, grpc_status, http_status, internal_error_text, is_clients, retry_seconds
 
 KINDS: Final = [
     kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TopfiveError)
@@ -30,6 +31,8 @@ STATUSES: Final = {
     "unsupported_media_type": (415, "INVALID_ARGUMENT"),
     "undecodable_image": (422, "INVALID_ARGUMENT"),
     "queue_full": (429, "RESOURCE_EXHAUSTED"),
+    "rate_limited": (429, "RESOURCE_EXHAUSTED"),
+    "quota_exceeded": (429, "RESOURCE_EXHAUSTED"),
     "client_disconnected": (499, "CANCELLED"),
     "internal": (500, "INTERNAL"),
     "not_ready": (503, "UNAVAILABLE"),
@@ -62,11 +65,27 @@ def test_a_defect_of_ours_tells_where_to_look() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(seconds=st.none() | st.floats(allow_nan=False))
 def test_only_an_error_that_passes_says_when_to_retry(kind: type[errors.TopfiveError], seconds: float | None) -> None:
-    """In whole seconds from one to sixty."""
+    """In whole seconds from one to sixty; the limits of a tenant tell it exactly, however far away it is."""
+    exact = issubclass(kind, errors.RateLimited | errors.QuotaExceeded)
+    if exact and seconds == math.inf:
+        return
     found = retry_seconds(kind("why", retry_after_seconds=seconds))
-    if not issubclass(kind, errors.QueueFull | errors.NotReady):
+    if not exact and not issubclass(kind, errors.QueueFull | errors.NotReady):
         assert found is None
+    elif exact and seconds is not None:
+        assert found == math.ceil(max(1, seconds))
     elif seconds is None or seconds <= 1:
         assert found == 1
     else:
         assert found == (60 if seconds > 60 else math.ceil(seconds))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_refusal_and_a_failure_of_ours_are_not_the_clients_doing(kind: type[errors.TopfiveError]) -> None:
+    """So they cost its tenant nothing; who sends what cannot be read, or leaves, has had its turn."""
+    assert is_clients(kind("why")) == (http_status(kind("why")) in {400, 401, 404, 413, 415, 422, 499})
+
+
+def test_a_defect_is_ours_and_a_cancellation_is_a_client_that_left() -> None:
+    assert not is_clients(ValueError())
+    assert is_clients(asyncio.CancelledError())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import Final
 
 import pytest
 
 from tests.testkit.fakes import settle
+from topfive.access.spending import Limits
+from topfive.access.tenants import Tenants
 from topfive.ground.errors import DeadlineExceeded, MalformedRequest, MessageTooLarge, QueueFull
 from topfive.grpc.calls import Calls
 
@@ -175,3 +178,20 @@ async def test_a_message_over_the_limit_is_told_what_to_do_and_gives_its_place_b
     with pytest.raises(MessageTooLarge, match=r"5 bytes, and gRPC takes at most 4: .*HTTP.*grpc_max_message_bytes"):
         await refused.rpc
     assert repr(calls) == "<Calls 0/1 taken, 0 waited for>"
+
+
+async def test_a_tenant_that_floods_leaves_places_to_others() -> None:
+    """And has them all again when they are given back."""
+    known = Tenants().replace({"flood": Limits(), "light": Limits()})
+    calls = patient(10)
+    with ExitStack() as held:
+        for _ in range(8):
+            held.enter_context(calls.of(f"{HERE}:1", known["flood"]))
+        with pytest.raises(
+            QueueFull, match=r"8 of at most 10 are held \(grpc_max_requests\), and your key has its share"
+        ):
+            held.enter_context(calls.of(f"{HERE}:1", known["flood"]))
+        held.enter_context(calls.of(f"{HERE}:1", known["light"]))
+        assert calls.taken == 9
+    with calls.of(f"{HERE}:1", known["flood"]):
+        assert calls.taken == 1

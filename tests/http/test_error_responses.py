@@ -14,6 +14,8 @@ from topfive.http.error_responses import error_body, internal_error_body, retry_
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TopfiveError)]
 
+RETRIED = errors.QueueFull | errors.NotReady | errors.RateLimited | errors.QuotaExceeded
+
 
 def test_no_two_errors_share_a_code_but_those_that_are_our_fault() -> None:
     """A special case of an error has its code, unless it has one of its own."""
@@ -36,7 +38,7 @@ def test_a_defect_of_ours_tells_where_to_look_and_no_more() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_an_error_that_passes_says_when_to_retry(kind: type[errors.TopfiveError]) -> None:
     headers = dict(retry_headers(kind("why", retry_after_seconds=7.2)))
-    assert headers == ({b"retry-after": b"8"} if issubclass(kind, errors.QueueFull | errors.NotReady) else {})
+    assert headers == ({b"retry-after": b"8"} if issubclass(kind, RETRIED) else {})
 
 
 @pytest.mark.parametrize("kind", [errors.QueueFull, errors.NotReady])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from hypothesis import settings
@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.testkit.fakes import FakeClock
+from topfive.access.spending import Limits
+from topfive.access.tenants import Tenant, Tenants
 from topfive.batching.items import QueueLimits
 from topfive.batching.queue import BatchingQueue
 from topfive.batching.retries import Retries
 from topfive.batching.room import Room
-from topfive.ground.errors import QueueFull
+from topfive.ground.errors import QueueFull, RateLimited, TooLarge, UndecodableImage
 from topfive.request.admission import PATIENCE_SECONDS, Admission, Entry
 
 BODY_SECONDS = 60.0
@@ -229,3 +231,66 @@ def test_what_is_whole_or_over_is_not_given_up() -> None:
     assert bodies.given_up == []
     arrive(bodies.admission, 70).charge(70)
     assert bodies.given_up == ["stalled"]
+
+
+def tenants(**limits: Limits) -> list[Tenant]:
+    return list(Tenants(now=lambda: 100.0, utc=lambda: 1e9).replace(limits).values())
+
+
+def of(admission: Admission, tenant: Tenant, *, nbytes: int = 0, images: int = 1) -> Entry:
+    """A request of `tenant` for a model that has room for a thousand images."""
+    queue = BatchingQueue(QueueLimits(max_batch_size=1, max_items=1000, max_bytes=1 << 40))
+    return Entry(admission, Room(queue, Retries(), FakeClock()), nbytes=nbytes, images=images, tenant=tenant)
+
+
+def test_who_floods_leaves_requests_and_bytes_for_others() -> None:
+    """And everybody gets all of it again when the flood is over."""
+    admission = make(max_requests=10, max_bytes=1000)
+    flood, light = tenants(flood=Limits(), light=Limits())
+    with ExitStack() as held:
+        for _ in range(8):
+            entry = held.enter_context(of(admission, flood, nbytes=50))
+            entry.charge(50)
+            entry.begin(1)
+        with pytest.raises(QueueFull, match="8 of at most 10 are in flight, and your key has its share"):
+            of(admission, flood)
+        with of(admission, light, nbytes=600) as entry:
+            entry.charge(600)
+            entry.begin(1)
+    with ExitStack() as held:
+        held.enter_context(of(admission, flood, nbytes=800)).charge(800)
+        with pytest.raises(QueueFull, match="800 of at most 1000 are held, and your key has its share"):
+            of(admission, flood, nbytes=10)
+        of(admission, light, nbytes=100)
+    assert (admission.requests_of.total, admission.bytes_of.total) == (0, 0)
+
+
+def test_a_single_tenant_has_all_of_it() -> None:
+    admission = make(max_requests=4, max_bytes=1000)
+    (only,) = tenants(only=Limits())
+    with ExitStack() as held:
+        for _ in range(4):
+            held.enter_context(of(admission, only)).begin(1)
+        with pytest.raises(QueueFull, match="too many requests: 4 are in flight, the most"):
+            of(admission, only)
+
+
+def test_who_may_not_send_is_refused_by_the_head_and_what_is_refused_later_is_given_back() -> None:
+    """A fault of the client is not: its images have had their turn."""
+    admission = make(max_bytes=1000)
+    (feed,) = tenants(feed=Limits(rate=1.0, burst=6, quota=6))
+    with pytest.raises(TooLarge):
+        of(admission, feed, images=7)
+    for error, left in ((QueueFull("full"), 6), (OSError("a defect"), 6), (UndecodableImage("what is this?"), 2)):
+        entry = of(admission, feed, images=6).__enter__()
+        entry.spend(4)
+        with pytest.raises(RateLimited):
+            of(admission, feed, images=3)
+        entry.__exit__(type(error), error, None)
+        of(admission, feed, images=left)
+        with pytest.raises((RateLimited, TooLarge)):
+            of(admission, feed, images=left + 1)
+    with of(admission, feed) as entry:
+        entry.spend(2)
+    with pytest.raises(RateLimited):
+        of(admission, feed)

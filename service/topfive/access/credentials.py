@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Final
 
-from topfive.access.api_keys import ApiKeys, read_api_keys
+from topfive.access.api_keys import ApiKeys
 from topfive.access.certificates import Certificate
+from topfive.access.key_file import read_key_file
+from topfive.access.tenants import Tenant, Tenants
 from topfive.config.settings import Settings
 from topfive.ground.clock import Alarm, Clock
 from topfive.machine.file_watch import FileWatch
@@ -25,17 +28,21 @@ _READ_SECONDS: Final = 5.0
 
 
 class Credentials:
-    """The API keys and certificate that `settings` name, or None; raises `ConfigurationError` for an unusable file."""
+    """The API keys and certificate that `settings` name, or None; raises `ConfigurationError` for an unusable file.
+
+    `tenants`: those who hold the keys.
+    """
 
     keys: ApiKeys | None = None
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tenants: Tenants | None = None) -> None:
+        self.tenants = tenants or Tenants()
         self._files: list[FileWatch] = []
         self._told = False
         self._now = asyncio.Event()
         if (path := settings.api_keys_file) is not None:
-            keys = self.keys = ApiKeys(read_api_keys(path))
-            self._files.append(FileWatch("API keys", [path], lambda: keys.replace(read_api_keys(path))))
+            keys = self.keys = ApiKeys(self._holders(path))
+            self._files.append(FileWatch("API keys", [path], lambda: keys.replace(self._holders(path))))
         self.certificate = Certificate.of(settings)
         if self.certificate is not None:
             self._files.append(FileWatch("TLS files", self.certificate.paths, self.certificate.read))
@@ -45,6 +52,11 @@ class Credentials:
         logger.info("told to read again what may have changed")
         self._told = True
         self._now.set()
+
+    def _holders(self, path: Path) -> Mapping[str, Tenant]:
+        said = read_key_file(path)
+        tenants = self.tenants.replace(said.limits)
+        return {key: tenants[name] for key, name in said.holders.items()}
 
     async def keep_current(self, clock: Clock, *, when_told: Callable[[], Awaitable[object]]) -> None:
         """Check the files every few seconds, and at once after `reload`; then also await `when_told`. Never returns.

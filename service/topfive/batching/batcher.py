@@ -28,6 +28,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from topfive.access.tenants import Tenant
 from topfive.backends.base import Backend, Row
 from topfive.batching.answers import DEFECT, Answers, fail_all
 from topfive.batching.batch import BatcherHooks, HandedBatch, Outcome, Payload
@@ -91,6 +92,7 @@ class Batcher:
         *,
         deadline: float = _NEVER,
         priority: int = 0,
+        tenant: Tenant | None = None,
         abandoned: Callable[[], bool] = bool,
         in_background: bool = False,
     ) -> list[Outcome]:
@@ -98,13 +100,14 @@ class Batcher:
 
         The caller is inside the `room`, and has just given back the places that it held for them. `deadline`: monotonic
         second by which there must be an outcome. `priority`: as on Triton, 1 is the best and 0 the model's default.
-        `abandoned`: called just before dispatch; true if the client has hung up. `in_background`: no client waits for
-        them, so their batch leaves the other slots' cores alone. Raises `QueueFull`, `NotReady`, `TooLarge`,
-        `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
+        `tenant`: whose request it is, if it came with a key. `abandoned`: called just before dispatch; true if the
+        client has hung up. `in_background`: no client waits for them, so their batch leaves the other slots' cores
+        alone. Raises `QueueFull`, `NotReady`, `TooLarge`, `DeadlineExceeded`, `ClientDisconnected` or `BackendFailure`.
         """
         self.room.check_places(len(payloads), sum(payload.nbytes for payload in payloads))
         now = self._clock.now()
-        level = self.room.level(priority)
+        level = self.room.level(priority, tenant)
+        shares = None if tenant is None else tenant.shares
         loop = asyncio.get_running_loop()
         items = [
             Item(
@@ -113,6 +116,7 @@ class Batcher:
                 nbytes=payload.nbytes,
                 deadline=deadline,
                 priority=level,
+                tenant=shares,
                 waiter=loop.create_future(),
                 abandoned=abandoned,
                 in_background=in_background,

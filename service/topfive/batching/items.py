@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from topfive.batching.sharing import Sharer
+
 _NEVER: Final = float("inf")
 
 
@@ -31,9 +33,10 @@ class Item:
 
     `key`: only items of equal key are batched together. `payload`: the tensor, opaque to the queue. `nbytes`: what it
     counts against the byte bound. `deadline`: the monotonic second by which its caller must have an answer; it is not
-    dispatched after that. `priority`: its level, as `QueueLimits.level` gives it. The batcher uses `waiter`, the future
-    of the outcome, `abandoned`, which says whether the client has hung up, and `in_background`, which says that no
-    client waits; the queue does not.
+    dispatched after that. `priority`: its level, as `QueueLimits.level` gives it. `tenant`: with whom it shares the
+    queue, None without others; its `tag` says when it is its turn (`batching.sharing`). The batcher uses `waiter`, the
+    future of the outcome, `abandoned`, which says whether the client has hung up, and `in_background`, which says that
+    no client waits; the queue does not.
     """
 
     key: Any
@@ -41,8 +44,10 @@ class Item:
     nbytes: int
     deadline: float = _NEVER
     priority: int = 0
+    tenant: Sharer | None = None
     arrived: float = 0.0
     sequence: int = 0
+    tag: float = 0.0
     state: ItemState = ItemState.QUEUED
     waiter: Any = field(default=None, repr=False)
     abandoned: Callable[[], bool] = field(default=bool, repr=False)

@@ -2,9 +2,10 @@
 
 Invariants (property-tested against a list model in `tests/batching/test_queue.py`):
 
-1. Items of one key that are not discarded leave by priority, items of one priority in order of arrival. A batch holds
-   items of one key and of any priorities. If several keys may leave, the key whose first item has the best priority
-   goes first; among equal priorities, the key whose first item came first. So no key starves.
+1. Items of one key that are not discarded leave by priority, items of one priority in order of arrival, or in fair
+   turns of their tenants (`batching.sharing`), each tenant's in order of arrival. A batch holds items of one key and of
+   any priorities. If several keys may leave, the key whose first item has the best priority goes first; among equal
+   priorities, the key whose first item has the first turn, or came first. So no key starves.
 2. Every accepted item leaves exactly once: in a batch, or discarded (cancelled, expired).
 3. 1 <= len(batch) <= min(limit, max_batch_size).
 4. Waiting items and bytes never exceed their bounds; a refusal changes nothing.
@@ -23,16 +24,18 @@ from itertools import chain
 from typing import Any, Final
 
 from topfive.batching.items import Item, ItemState, QueueLimits
+from topfive.batching.sharing import Sharing
 from topfive.ground.errors import NotReady, QueueFull
 
 _NEVER: Final = float("inf")
 
 
 class BatchingQueue:
-    """Bounded queue of items by priority, then first come, first served; taken in batches of one key."""
+    """Bounded queue of items by priority, then by turns or first come, first served; taken in batches of one key."""
 
     def __init__(self, limits: QueueLimits) -> None:
         self.limits = limits
+        self.sharing = Sharing()
         self.items = 0
         self.nbytes = 0
         self.closed = False
@@ -66,17 +69,19 @@ class BatchingQueue:
         return ahead
 
     def put(self, item: Item, *, now: float) -> None:
-        """Add `item` behind the items of its priority; the caller has just called `check_room` for its request."""
+        """Add `item` where it is its turn; the caller has just called `check_room` for its request."""
         item.arrived = now
+        if item.tenant is not None:
+            item.tag = self.sharing.put(item.tenant, item.priority)
         self._accepted += 1
         item.sequence = self._accepted
         lane = self._lanes.get(item.key)
         if lane is None:
             self._lanes[item.key] = deque((item,))
-        elif lane[-1].priority <= item.priority:
+        elif (last := lane[-1]).priority < item.priority or (last.priority == item.priority and last.tag <= item.tag):
             lane.append(item)
         else:
-            lane.insert(bisect_right(lane, item.priority, key=_priority), item)
+            lane.insert(bisect_right(lane, _turn(item), key=_turn), item)
         self.items += 1
         self.nbytes += item.nbytes
         self._with_deadline += item.deadline != _NEVER
@@ -149,6 +154,8 @@ class BatchingQueue:
     def _pop(self, lane: deque[Item], size: int) -> list[Item]:
         batch = [lane.popleft() for _ in range(size)]
         for item in batch:
+            if item.tenant is not None:
+                self.sharing.served(item.priority, item.tag)
             self._forget(item, ItemState.DISPATCHED)
         if not lane:
             del self._lanes[batch[0].key]
@@ -173,6 +180,8 @@ class BatchingQueue:
         self.items -= 1
         self.nbytes -= item.nbytes
         self._with_deadline -= item.deadline != _NEVER
+        if item.tenant is not None:
+            self.sharing.gone(item.tenant, item.priority)
 
 
 def _arrival(item: Item) -> int:
@@ -183,11 +192,16 @@ def _priority(item: Item) -> int:
     return item.priority
 
 
-def _rank(lane: deque[Item]) -> tuple[int, int]:
-    return lane[0].priority, lane[0].sequence
+def _turn(item: Item) -> tuple[int, float]:
+    return item.priority, item.tag
+
+
+def _rank(lane: deque[Item]) -> tuple[int, float, int]:
+    first = lane[0]
+    return first.priority, first.tag, first.sequence
 
 
 def _oldest_arrival(lane: deque[Item]) -> float:
-    if lane[0].priority == lane[-1].priority:
+    if _turn(lane[0]) == _turn(lane[-1]):
         return lane[0].arrived
     return min(item.arrived for item in lane)

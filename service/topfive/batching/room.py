@@ -17,8 +17,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from topfive.access.tenants import Tenant
 from topfive.batching.queue import BatchingQueue
 from topfive.batching.retries import Retries
+from topfive.batching.sharing import Sharer
 from topfive.ground.clock import Clock
 from topfive.ground.errors import BackendUnreachable, DeadlineExceeded, NotReady, QueueFull, TooLarge
 
@@ -34,8 +36,7 @@ class Room:
         self.inside = 0
         self.seconds_per_image = 0.0
         self._queue = queue
-        self.level = queue.limits.level
-        """The level of a request that asks for a priority."""
+        self._sharing = queue.sharing
         self._retries = retries
         self._clock = clock
         self._held = 0
@@ -77,9 +78,18 @@ class Room:
         """Refuse every request from now on, because the batcher failed."""
         self._failed = True
 
-    def hold(self, images: int, level: int | None) -> None:
+    def level(self, priority: int, tenant: Tenant | None = None) -> int:
+        """The level of a request that asks for `priority`, or for none with 0; never better than `tenant` may have."""
+        limits = self._queue.limits
+        if tenant is None or not tenant.limits.priority:
+            return limits.level(priority)
+        return tenant.bounded_priority(limits.level(priority or tenant.limits.priority), limits.priority_levels)
+
+    def hold(self, images: int, level: int | None, tenant: Sharer | None = None) -> None:
         """Hold so many places more, or less if negative; `level` None leaves them out of the estimated wait."""
         self._held += images
+        if tenant is not None:
+            self._sharing.hold(tenant, level, images)
         if level is None:
             return
         held = self._held_by_level.get(level, 0) + images
@@ -98,11 +108,12 @@ class Room:
         """How long an image of `priority` would wait for the images ahead of it."""
         return self._ahead(self.level(priority)) * self.seconds_per_image
 
-    def check(self, images: int, *, deadline: float = _NEVER, priority: int = 0) -> int:
+    def check(self, images: int, *, deadline: float = _NEVER, priority: int = 0, tenant: Tenant | None = None) -> int:
         """Raise an error if a request of so many images would be refused now; change nothing. Returns its level.
 
         Raises `NotReady`; `TooLarge` if the queue could never hold them all; `QueueFull` if they have no place or would
-        wait too long; `DeadlineExceeded` if they would wait beyond `deadline`.
+        wait too long; `DeadlineExceeded` if they would wait beyond `deadline`. While `tenant` shares the service with
+        others, its images wait for their turn, and it has no place beyond its share when places are short.
         """
         limits = self._queue.limits
         if images > limits.max_items:
@@ -110,8 +121,11 @@ class Room:
                 f"the request has {images} images, and at most {limits.max_items} may wait for this model; send fewer"
             )
         self.check_places(images, 0)
-        level = self.level(priority)
-        ahead = self._ahead(level)
+        level = self.level(priority, tenant)
+        shares = None if tenant is None else tenant.shares
+        if shares is not None:
+            self._check_share(images, shares)
+        ahead = self._ahead(level, shares)
         wait = ahead * self.seconds_per_image
         if self._clock.now() + wait > deadline:
             raise DeadlineExceeded(
@@ -145,8 +159,19 @@ class Room:
             ) * self.seconds_per_image
             raise
 
-    def _ahead(self, level: int) -> int:
+    def _check_share(self, images: int, tenant: Tenant) -> None:
+        most, taken = self._queue.limits.max_items, self._queue.items + self._held
+        if not self._sharing.places.allows(tenant, images, free=most - taken):
+            raise QueueFull(
+                f"the queue is short of places, {taken} of {most} are taken, and your key has its share of them; retry "
+                "later",
+                retry_after_seconds=taken * self.seconds_per_image,
+            )
+
+    def _ahead(self, level: int, tenant: Sharer | None = None) -> int:
         ahead = len(self._retries.items)
+        if tenant is not None:
+            return ahead + round(self._sharing.ahead(tenant, level))
         if self._queue.items:
             ahead += self._queue.ahead(level)
         if self._held:

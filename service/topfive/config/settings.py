@@ -385,7 +385,13 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         None,
         description="File of API keys, one a line. Every request except the probes must then have one of them, as "
-        "`Authorization: Bearer <key>`. None means that no key is needed.",
+        "`Authorization: Bearer <key>`. A line may also name the key's tenant, its rate, its quota and its share under "
+        "overload: docs/tenants.md. None means that no key is needed.",
+    )
+    quota_folder: Path | None = Field(
+        None,
+        description="Folder in which it is kept what each tenant has used of its quota, in a file of 32 bytes each. "
+        "None means that a restart forgets it. Services on one machine that name the same folder share the limits.",
     )
     metrics_need_key: bool = Field(False, description="Ask for an API key at /metrics too.")
     tls_certificate_file: Path | None = Field(

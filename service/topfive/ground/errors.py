@@ -79,6 +79,18 @@ class QueueFull(TopfiveError):
     code = "queue_full"
 
 
+class RateLimited(TopfiveError):
+    """The tenant of the API key has sent more images in a short time than its rate lets in."""
+
+    code = "rate_limited"
+
+
+class QuotaExceeded(TopfiveError):
+    """The tenant of the API key has used up its images of this hour, day or month."""
+
+    code = "quota_exceeded"
+
+
 class NotReady(TopfiveError):
     """The service is starting, draining or failed, or its backend cannot be reached."""
 

@@ -25,6 +25,8 @@ HTTP: Final[dict[Kind, int]] = {
     errors.UnsupportedMediaType: 415,
     errors.UndecodableImage: 422,
     errors.QueueFull: 429,
+    errors.RateLimited: 429,
+    errors.QuotaExceeded: 429,
     errors.ClientDisconnected: 499,  # only for the log and the metrics; the number is nginx's
     errors.BackendFailure: 500,
     errors.NotReady: 503,
@@ -43,6 +45,8 @@ GRPC: Final[dict[Kind, str]] = {
     errors.UnsupportedMediaType: "INVALID_ARGUMENT",
     errors.UndecodableImage: "INVALID_ARGUMENT",
     errors.QueueFull: "RESOURCE_EXHAUSTED",
+    errors.RateLimited: "RESOURCE_EXHAUSTED",
+    errors.QuotaExceeded: "RESOURCE_EXHAUSTED",
     errors.ClientDisconnected: "CANCELLED",
     errors.BackendFailure: "INTERNAL",
     errors.NotReady: "UNAVAILABLE",
@@ -54,7 +58,10 @@ GRPC: Final[dict[Kind, str]] = {
 }
 """Names of gRPC's status codes; any other error is a defect of ours."""
 
-_RETRY: Final = (errors.QueueFull, errors.NotReady)
+_EXACT: Final = (errors.RateLimited, errors.QuotaExceeded)
+"""What is known to the second, however far away that is; all else is an estimate, which soon is another."""
+_RETRY: Final = (errors.QueueFull, errors.NotReady, *_EXACT)
+_OURS: Final = frozenset((429, 500, 503, 504))
 _DEFAULT_RETRY_SECONDS: Final = 1.0
 _MAX_RETRY_SECONDS: Final = 60
 
@@ -74,7 +81,14 @@ def retry_seconds(error: errors.TopfiveError) -> int | None:
     if not isinstance(error, _RETRY):
         return None
     seconds = error.retry_after_seconds if error.retry_after_seconds is not None else _DEFAULT_RETRY_SECONDS
-    return math.ceil(min(_MAX_RETRY_SECONDS, max(1, seconds)))
+    return math.ceil(max(1, seconds) if isinstance(error, _EXACT) else min(_MAX_RETRY_SECONDS, max(1, seconds)))
+
+
+def is_clients(error: BaseException) -> bool:
+    """Whether a request ended in `error` by its client's doing: a fault in it, or because the client has left."""
+    if isinstance(error, errors.TopfiveError):
+        return http_status(error) not in _OURS
+    return not isinstance(error, Exception)  # a cancellation: over gRPC, the client has left
 
 
 def internal_error_text(request_id: str) -> str:

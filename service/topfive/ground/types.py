@@ -24,6 +24,9 @@ LET_GO: Final = "topfive.let_go"
 BEGAN: Final = "topfive.began"
 """In the scope of a request over HTTP, when the first byte of its head was read, in monotonic seconds."""
 
+TENANT: Final = "topfive.tenant"
+"""In the scope of a request over HTTP, the tenant whose key it came with."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:

@@ -34,7 +34,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # published witho
 
     def _is_known(self, metadata: Any) -> bool:
         given = [value for name, value in metadata if name == "authorization"]
-        return len(given) == 1 and isinstance(given[0], str) and self._keys.is_known(given[0])
+        return len(given) == 1 and isinstance(given[0], str) and self._keys.tenant_of(given[0]) is not None
 
     async def _refuse(self, _: object, context: Any) -> bytes:
         error = unauthenticated()

@@ -6,7 +6,7 @@ its message is read. A slow client cannot keep other clients out: when all place
 whose message is still awaited; first a call from the address with the most such calls. If the new call's address has
 fewer, this happens at once, so that each address gets its share, however fast another sends new calls. Otherwise it
 happens when the old call has waited a second, which is longer than a fast client takes. Behind a proxy all clients have
-one address, so only the second counts.
+one address, so only the second counts. Tenants that share the service also share the places (`batching.sharing`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+from topfive.batching.sharing import Holdings, Sharer
 from topfive.ground.errors import DeadlineExceeded, MalformedRequest, MessageTooLarge, NotReady, QueueFull
 
 _PATIENCE_SECONDS: Final = 1.0
@@ -48,26 +49,36 @@ class Calls:
         self._patience_seconds = patience_seconds
         self._stopping = False
         self._taken = 0
+        self._taken_by = Holdings()
         self._waited_for: dict[asyncio.Timeout, _Wait] = {}  # in the order in which they began
 
     def __repr__(self) -> str:
         return f"<Calls {self._taken}/{self._most} taken, {len(self._waited_for)} waited for>"
 
-    def of(self, peer: str) -> Call:
-        """A call from `peer`, as gRPC names it; a `with` block holds it."""
-        return Call(self, peer.rpartition(":")[0])
+    def of(self, peer: str, tenant: Sharer | None = None) -> Call:
+        """A call from `peer`, as gRPC names it, of `tenant`; a `with` block holds it."""
+        return Call(self, peer.rpartition(":")[0], tenant)
 
-    def take(self, address: str) -> None:
+    def take(self, address: str, tenant: Sharer | None = None) -> None:
         """Take a place for a call from `address`; raises `QueueFull`."""
+        if tenant is not None and not self._taken_by.allows(tenant, 1, free=self._most - self._taken):
+            raise QueueFull(
+                f"too many gRPC requests: {self._taken} of at most {self._most} are held (grpc_max_requests), and your "
+                "key has its share of them; retry later"
+            )
         if self._taken >= self._most and not self._make_room(address):
             raise QueueFull(
                 f"too many gRPC requests: {self._taken} are held, the most at once (grpc_max_requests); retry later"
             )
         self._taken += 1
+        if tenant is not None:
+            self._taken_by.add(tenant, 1)
 
-    def give_back(self) -> None:
+    def give_back(self, tenant: Sharer | None = None) -> None:
         """Give a place back."""
         self._taken -= 1
+        if tenant is not None:
+            self._taken_by.add(tenant, -1)
 
     @property
     def taken(self) -> int:
@@ -124,19 +135,20 @@ class Calls:
 class Call:
     """One RPC from a client at `address`, held while its `with` block lasts."""
 
-    def __init__(self, calls: Calls, address: str) -> None:
+    def __init__(self, calls: Calls, address: str, tenant: Sharer | None = None) -> None:
         self._calls = calls
         self._address = address
+        self._tenant = tenant
 
     def __enter__(self) -> Self:
         """Take a place; raises `QueueFull`."""
-        self._calls.take(self._address)
+        self._calls.take(self._address, self._tenant)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._calls.give_back()
+        self._calls.give_back(self._tenant)
 
     async def receive(self, read: Callable[[], Awaitable[object]]) -> bytes:
         """The message that `read` gives; raises as `receive_next`, and `MalformedRequest` if there is none.

@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
+from topfive.access.api_keys import unauthenticated
+from topfive.access.tenants import Tenant
 from topfive.ground.client_addresses import ClientAddresses
 from topfive.ground.errors import ClientDisconnected, DeadlineExceeded, TopfiveError
 from topfive.grpc.calls import Calls
@@ -101,9 +103,13 @@ class Infer:
         serving, classifier = self._serving, self._serving.classifier
         left = context.time_remaining()
         latest = _NEVER if left is None else report.started + left
+        tenant = report.tenant = self._tenant_of(report)
+        shares = None if tenant is None else tenant.shares
+        if tenant is not None:
+            tenant.check(1)
         if classifier.lookup is None:  # else what is in the answer cache takes no place in flight
-            serving.admission.check_requests()
-        with self._calls.of(context.peer()) as call:
+            serving.admission.check_requests(shares)
+        with self._calls.of(context.peer(), shares) as call:
             message = await call.receive(context.read)
             report.nbytes = len(message)
             report.received = self._now()
@@ -114,12 +120,29 @@ class Infer:
             model = report.model = serving.trials.find(
                 request.model_name, version_of(request.model_version or None), report
             )
-            announced = Announced(model, report.started, nbytes=len(message), latest=latest, priority=HIGHEST_PRIORITY)
+            announced = Announced(
+                model,
+                report.started,
+                nbytes=len(message),
+                latest=latest,
+                priority=HIGHEST_PRIORITY,
+                tenant=tenant,
+            )
             understand = partial(parse, request, tensors, model, limits=serving.limits)
             door = _Door(len(message), understand, light=light)
             wanted, result = await serving.trials.answer(announced, door, report)
         report.answered(result)
         return render(result.model, wanted.id, wanted.outputs, result.rows)
+
+    def _tenant_of(self, report: Report) -> Tenant | None:
+        """The tenant whose key the RPC came with; `grpc.authentication` has let it in."""
+        keys = self._serving.credentials.keys
+        if keys is None:
+            return None
+        tenant = keys.tenant_of((report.header("authorization") or b"").decode("latin-1"))
+        if tenant is None:  # the key was taken away at this moment
+            raise unauthenticated()
+        return tenant
 
 
 class _Door:

@@ -5,11 +5,11 @@ The open paths are the probes, the page at `/`, the documentation and, unless a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from topfive.access.api_keys import ApiKeys, unauthenticated
-from topfive.http.bodies.reading import Send
+from topfive.ground.types import TENANT
+from topfive.http.bodies.reading import Scope, Send
 from topfive.http.error_responses import error_body, error_headers, status_of
 from topfive.http.health import LIVE, READY
 from topfive.observe.metrics import Metrics
@@ -27,12 +27,15 @@ class Gate:
         self._metrics = metrics
         self._open = frozenset(OPEN if metrics_need_key else (*OPEN, _METRICS))
 
-    def lets_in(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        """Whether a request for `path` with these `headers` (lower-case names) may go on."""
+    def lets_in(self, scope: Scope) -> bool:
+        """Whether a request of this `scope` may go on; the tenant of its key is then in the scope too."""
+        path = scope["path"]
         if path in self._open or path.startswith(_OPEN_FOLDER):
             return True
-        given = [value for name, value in headers if name == b"authorization"]
-        return len(given) == 1 and self._keys.is_known(given[0].decode("latin-1"))
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        tenant = self._keys.tenant_of(given[0].decode("latin-1")) if len(given) == 1 else None
+        scope[TENANT] = tenant
+        return tenant is not None
 
     async def refuse(self, send: Send) -> None:
         """Answer a request that may not go on."""

@@ -58,6 +58,7 @@ class ClassifyHandler:
             nbytes=exchange.length or 0,
             images=count_of(source),
             timeout_seconds=parameters.timeout_seconds,
+            tenant=exchange.tenant,
         )
         door = _Door(serving, exchange, parameters, content_type, media_type, source)
         try:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from topfive.ground.client_addresses import ClientAddresses
 from topfive.ground.errors import NotReady, TopfiveError
-from topfive.ground.types import BEGAN, LET_GO, LookedUp, Timings
+from topfive.ground.types import BEGAN, LET_GO, TENANT, LookedUp, Timings
 from topfive.http.bodies.compression import Run, coding_of, inflate
 from topfive.http.bodies.reading import Receive, Scope, Send, check_length, declared_length, read_body
 from topfive.http.error_responses import (
@@ -70,6 +70,7 @@ class Exchange(Report):
         parent = headers.get(b"traceparent")
         trace = None if parent is None else read_trace_context(parent, headers.get(b"tracestate"))
         super().__init__(headers.get(b"x-request-id"), trace, started=scope.get(BEGAN) or now())
+        self.tenant = scope.get(TENANT)
         self.length: int | None = None
         self.coding = b""
 

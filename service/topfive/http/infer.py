@@ -50,7 +50,9 @@ class InferHandler:
         json_length = json_length_of(headers.get(_JSON_LENGTH))
         exchange.check_head(max_body_bytes=serving.settings.max_body_bytes)
         limit = self._limit(exchange, json_length)
-        announced = Announced(model, exchange.started, nbytes=exchange.length or 0, priority=HIGHEST_PRIORITY)
+        announced = Announced(
+            model, exchange.started, nbytes=exchange.length or 0, priority=HIGHEST_PRIORITY, tenant=exchange.tenant
+        )
         door = _Door(serving, exchange, model, json_length, limit)
         request, result = await serving.trials.answer(announced, door, exchange)
         exchange.answered(result)

@@ -1,9 +1,9 @@
 """The Prometheus metrics; only this room's modules on metrics and drift import Prometheus' client library.
 
-What lives here: the definition of all metrics but those of trials (`observe.trial_metrics`), of drift
-(`observe.drift`) and of the answer cache (`observe.cache_metrics`), and their exposition. A request's times are also in
-its log line and its `Server-Timing` header. With several worker processes, the library keeps its values in files of a
-shared folder, and `exposition` adds up the processes.
+What lives here: the definition of all metrics but those of trials (`observe.trial_metrics`), of tenants
+(`observe.tenant_metrics`), of drift (`observe.drift`) and of the answer cache (`observe.cache_metrics`), and their
+exposition. A request's times are also in its log line and its `Server-Timing` header. With several worker processes,
+the library keeps its values in files of a shared folder, and `exposition` adds up the processes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from topfive.machine.usage import Usage
 from topfive.observe.cache_metrics import CacheMetrics
 from topfive.observe.drift import DriftMetrics
 from topfive.observe.metrics_files import add_to_the_dead, keep_room
+from topfive.observe.tenant_metrics import TenantMetrics
 from topfive.observe.trial_metrics import TrialMetrics
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -84,10 +85,11 @@ class Metrics:
             keep_room()
         registry = CollectorRegistry()
         self._registry = registry
-        self._request_durations: dict[tuple[str, str, int], Histogram] = {}
+        self._request_durations: dict[tuple[str, str, int | str], Histogram] = {}
         self.request_duration = Histogram(
             "topfive_request_duration_seconds",
-            "From the request's head to the last byte handed to the server, by route, model and status code.",
+            "From the request's head to the last byte handed to the server, by route, model and status code; `429 "
+            "limit` is a refusal by the limits of a tenant.",
             ("route", "model", "code"),
             buckets=DURATION_BUCKETS,
             registry=registry,
@@ -207,6 +209,7 @@ class Metrics:
         )
         self.trials = TrialMetrics(registry)
         self.cache = CacheMetrics(registry)
+        self.tenants = TenantMetrics(registry)
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
         return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
@@ -255,7 +258,7 @@ class Metrics:
         self._lost_lines.inc(count - self._lost_lines_told)
         self._lost_lines_told = count
 
-    def observe_request(self, route: str, model: str, code: int, seconds: float) -> None:
+    def observe_request(self, route: str, model: str, code: int | str, seconds: float) -> None:
         """Observe one finished request; `model` is empty if no model was found for it."""
         key = (route, model, code)
         child = self._request_durations.get(key)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
+from topfive.access.tenants import Tenant
 from topfive.backends.base import Row
 from topfive.batching.batch import Payload
 from topfive.ground.clock import Clock
@@ -80,7 +81,8 @@ class Announced:
 
     `began`: the monotonic second at which its first byte came. `nbytes`: the announced size of the body. `images`: how
     many it holds at least. `timeout_seconds`: how long the request may take, from `began`. `latest`: the monotonic
-    second of the client's own deadline. `priority`: the best that the body may ask for.
+    second of the client's own deadline. `priority`: the best that the body may ask for. `tenant`: whose key it came
+    with; None where no keys are asked for.
     """
 
     model: ServedModel
@@ -90,6 +92,7 @@ class Announced:
     timeout_seconds: float | None = None
     latest: float = _NEVER
     priority: int = 0
+    tenant: Tenant | None = None
 
     def deadline(self, timeout_seconds: float | None = None) -> float:
         """The monotonic second by which the answer must be there; raises `MalformedRequest`.
@@ -166,6 +169,7 @@ class Classifier:
             deadline=deadline,
             priority=announced.priority,
             may_hit=self.lookup is not None,
+            tenant=announced.tenant,
         ) as entry:
             await door.receive(entry)
             asked = door.understand() if door.is_light() else await self.aside(door.understand, door.is_abandoned)
@@ -173,9 +177,10 @@ class Classifier:
                 entry.charge(asked.copied_bytes)
             if asked.timeout_seconds is not None:
                 deadline = announced.deadline(asked.timeout_seconds)
+            entry.spend(count_of(asked.source))
             if self.lookup is not None:
-                return asked, await self._look_up(self.lookup, model, asked, entry, deadline, door.is_abandoned)
-            return asked, await self._classify(model, asked, entry, deadline, door.is_abandoned)
+                return asked, await self._look_up(self.lookup, announced, asked, entry, deadline, door.is_abandoned)
+            return asked, await self._classify(announced, asked, entry, deadline, door.is_abandoned)
 
     async def aside(self, call: Callable[[], T], is_abandoned: Callable[[], bool]) -> T:
         """Run `call` on another thread and return its result; one such call runs at a time.
@@ -191,21 +196,22 @@ class Classifier:
     async def _look_up(
         self,
         lookup: Lookup,
-        model: ServedModel,
+        announced: Announced,
         asked: Asked,
         entry: Entry,
         deadline: float,
         is_abandoned: Callable[[], bool],
     ) -> Classification:
         """As `_classify`, but only for the images whose answers are not in the cache; these are put into it."""
+        model = announced.model
         found = await lookup.find(model, asked.body, asked.source)
         if found is None:
-            return await self._classify(model, asked, entry, deadline, is_abandoned)
+            return await self._classify(announced, asked, entry, deadline, is_abandoned)
         looked_up = LookedUp(len(found.keys), found.hits, found.seconds)
         if not looked_up.is_whole:
             missing = Missing.of(found, asked.body, asked.source, asked.priority)
             entry.charge(missing.copied_bytes)
-            fresh = await self._classify(model, missing, entry, deadline, is_abandoned)
+            fresh = await self._classify(announced, missing, entry, deadline, is_abandoned)
             lookup.keep(found, fresh.rows, fresh.sent)
         elif self._clock.now() < deadline:
             fresh = Classification(model, [], Timings(0.0, 0.0, 0.0, 0.0), [], [])
@@ -217,20 +223,23 @@ class Classifier:
         return Classification(model, rows, fresh.timings, sent, payloads, looked_up)
 
     async def _classify(
-        self, model: ServedModel, asked: Asked, entry: Entry, deadline: float, is_abandoned: Callable[[], bool]
+        self, announced: Announced, asked: Asked, entry: Entry, deadline: float, is_abandoned: Callable[[], bool]
     ) -> Classification:
         """Take places, prepare the images, run them and return their outputs; the body is whole and understood."""
-        body, source = asked.body, asked.source
+        model, tenant, body, source = announced.model, announced.tenant, asked.body, asked.source
+        shares = None if tenant is None else tenant.shares
         prices = self.payloads.prices(model, body, source)
-        wait = self._preparation.check(prices, deadline=deadline) if prices else 0.0
+        wait = self._preparation.check(prices, deadline=deadline, tenant=shares) if prices else 0.0
         is_near = not any(price.is_dear for price in prices)
         entry.begin(count_of(source), deadline=deadline - wait, priority=asked.priority, is_near=is_near)
         if prices and is_abandoned():
             raise ClientDisconnected("the client hung up after its body")
-        prepared = await self.payloads.prepare(model, body, source, prices, deadline=deadline, abandoned=is_abandoned)
+        prepared = await self.payloads.prepare(
+            model, body, source, prices, deadline=deadline, abandoned=is_abandoned, tenant=shares
+        )
         entry.release_places()
         outcomes = await model.batcher.submit(
-            prepared.payloads, deadline=deadline, abandoned=is_abandoned, priority=asked.priority
+            prepared.payloads, deadline=deadline, priority=asked.priority, tenant=tenant, abandoned=is_abandoned
         )
         timings = Timings(
             decode_seconds=prepared.decode_seconds,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeVar
 
 from topfive.ground.clock import Clock
-from topfive.ground.errors import ClientDisconnected, TopfiveError, UnknownModel
+from topfive.ground.errors import ClientDisconnected, QuotaExceeded, RateLimited, TopfiveError, UnknownModel
 from topfive.ground.statuses import http_status
 from topfive.models.served import Models, ServedModel
 from topfive.request.admission import Entry
@@ -29,6 +29,7 @@ logger = logging.getLogger("topfive")
 _INTERNAL: Final = 500
 _TRIED_AGAIN: Final = frozenset((429, 500, 503, 504))
 """What the canary may come to that the live version might not: its own failure, or its own queue's."""
+_THE_SAME_AGAIN: Final = (ClientDisconnected, RateLimited, QuotaExceeded)
 
 A = TypeVar("A", bound=Asked)
 
@@ -147,7 +148,7 @@ class Trials:
         return await classifier.answer(replace(announced, model=live), again)
 
     def _may_try_again(self, error: Exception, announced: Announced) -> bool:
-        if isinstance(error, ClientDisconnected) or self.clock.now() >= announced.deadline():
+        if isinstance(error, _THE_SAME_AGAIN) or self.clock.now() >= announced.deadline():
             return False
         return _status_of(error) in _TRIED_AGAIN
 

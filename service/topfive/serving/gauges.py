@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from topfive.access.connections import Connections
+from topfive.access.tenants import Tenants
 from topfive.config.settings import Settings
 from topfive.machine.cores import core_limit
 from topfive.machine.memory import memory_limit
@@ -28,7 +29,7 @@ logger = logging.getLogger("topfive")
 class Gauges:
     """The gauges of one process.
 
-    Set later: `preparation`, `cache`; `mirror`, the folder of the mirror, if models come from a store;
+    Set later: `preparation`, `cache`, `tenants`; `mirror`, the folder of the mirror, if models come from a store;
     `count_lost_lines`, which returns how many lines of the log were lost; and `count_grpc_places`, which returns how
     many inference requests gRPC holds.
     """
@@ -37,6 +38,7 @@ class Gauges:
         self.preparation: Preparation | None = None
         self.cache: AnswerCache | None = None
         self.mirror: Path | None = None
+        self.tenants: Tenants | None = None
         self.count_lost_lines: Callable[[], int] = lambda: 0
         self.count_grpc_places: Callable[[], int] = lambda: 0
         self._metrics = metrics
@@ -61,6 +63,7 @@ class Gauges:
             self._live.publish,
             self._publish_store,
             self._publish_process,
+            self._publish_tenants,
         ):
             try:
                 publish()
@@ -92,6 +95,12 @@ class Gauges:
     def _publish_store(self) -> None:
         if self.mirror is not None:
             self._metrics.publish_store(*read_looks(self.mirror))
+
+    def _publish_tenants(self) -> None:
+        for tenant in () if self.tenants is None else self.tenants.current:
+            self._metrics.tenants.answered(tenant.name, 0)
+            if (used := tenant.quota_used) is not None:
+                self._metrics.tenants.quota(tenant.name, used)
 
     def _publish_process(self) -> None:
         self._metrics.publish_lost_lines(self.count_lost_lines())

@@ -11,9 +11,10 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from topfive.access.tenants import Tenant
 from topfive.backends.rows import first_of
 from topfive.ground.client_addresses import UNKNOWN, ClientAddresses
-from topfive.ground.errors import TopfiveError
+from topfive.ground.errors import QuotaExceeded, RateLimited, TopfiveError
 from topfive.ground.statuses import http_status
 from topfive.ground.types import LookedUp, Timings
 from topfive.models.served import ServedModel
@@ -26,6 +27,7 @@ logger = logging.getLogger("topfive")
 
 _MAX_REQUEST_ID: Final = 128
 _REFUSED: Final = 400
+_LIMITS: Final = (RateLimited, QuotaExceeded)
 _MAX_ERROR: Final = 300
 """At most so many characters of an error message are in the line of a request."""
 
@@ -33,7 +35,8 @@ _MAX_ERROR: Final = 300
 class Report:
     """What is known of one request. `given_id`: the id that its client gave it; `trace`: the client's own span.
 
-    `started`, and `received`, when the body was whole, are monotonic seconds of the service's clock.
+    `started`, and `received`, when the body was whole, are monotonic seconds of the service's clock. `tenant`: whose
+    key it came with; None where no keys are asked for.
     """
 
     __slots__ = (
@@ -47,6 +50,7 @@ class Report:
         "request_id",
         "result",
         "started",
+        "tenant",
         "timings",
         "trace",
     )
@@ -57,6 +61,7 @@ class Report:
         self.started = started
         self.received: float | None = None
         self.arm: str | None = None
+        self.tenant: Tenant | None = None
         self.error: TopfiveError | None = None
         self.model: ServedModel | None = None
         self.images = 0
@@ -129,6 +134,8 @@ class Reporter:
             log_failure(report.request_id, error)
         try:
             self._metrics.rejected.labels(error.code).inc()
+            if report.tenant is not None:
+                self._metrics.tenants.refused(report.tenant.name, error.code)
         except Exception as failure:  # noqa: BLE001  # see class
             _log_own_failure(report, failure)
         return status
@@ -151,8 +158,13 @@ class Reporter:
             if report.result is not None:
                 for row, sent in zip(report.result.rows, report.result.sent, strict=True):
                     model.metrics.drift.count(*first_of(row), sent)
+        tenant = report.tenant
+        if tenant is not None:
+            self._metrics.tenants.answered(tenant.name, report.images)
         name = "" if model is None else model.name
-        self._metrics.observe_request(self._route, name, status, total_seconds)
+        # What a tenant's own limit refuses says nothing of the service, whose objectives count all of 429.
+        code = f"{status} limit" if isinstance(report.error, _LIMITS) else status
+        self._metrics.observe_request(self._route, name, code, total_seconds)
         span = report.trace if self._record is None else self._record(report, status, total_seconds)
         if not self._log.enabled:
             return
@@ -161,6 +173,7 @@ class Reporter:
                 "request_id": report.request_id,
                 "route": self._route,
                 "model": name,
+                **({} if tenant is None else {"tenant": tenant.name}),
                 "status": status,
                 "images": report.images,
                 "body_bytes": report.nbytes,

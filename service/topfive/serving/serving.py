@@ -14,6 +14,7 @@ from typing import Final
 
 from topfive.access.connections import Connections
 from topfive.access.credentials import Credentials
+from topfive.access.tenants import Tenants
 from topfive.backends.base import BackendFactory
 from topfive.config.settings import Settings
 from topfive.ground.client_addresses import ClientAddresses, read_networks
@@ -72,6 +73,7 @@ class Serving:
         on_fatal: Callable[[], None],
         tracing: Tracing | None = None,
         following: Following | None = None,
+        tenants: Tenants | None = None,
     ) -> None:
         self.settings = settings
         self.tracing = tracing
@@ -98,12 +100,13 @@ class Serving:
         self._stored, self._factory = stored, factory
         self.cores = cores
         self._on_fatal = on_fatal
-        self.credentials = Credentials(settings)
+        self.credentials = Credentials(settings, tenants)
         self.on_ready: Callable[[], None] = lambda: None
         self._was_ready = False
         self._live = LiveModels(lifecycle=self.lifecycle, metrics=metrics, on_swap=self._on_swap)
         self.gauges = Gauges(metrics, connections=self.connections, admission=self.admission, live=self._live)
         self.gauges.cache = self.cache = make_answer_cache(settings, clock=clock, metrics=metrics.cache)
+        self.gauges.tenants = self.credentials.tenants
         self.control = ModelControl(
             mode=settings.model_control,
             repository=repository,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
@@ -15,8 +16,15 @@ CHEAP: Final = Price("a", 0.001, 0, is_dear=False)
 DEAR: Final = Price("b", 1.0, 0, is_dear=False)
 
 
-def job(price: Price) -> Job:
-    return Job(price, call=int, outcome=None, deadline=float("inf"), abandoned=bool)
+@dataclass(eq=False)
+class Somebody:
+    """A tenant."""
+
+    weight: int = 1
+
+
+def job(price: Price, tenant: Somebody | None = None) -> Job:
+    return Job(price, call=int, outcome=None, deadline=float("inf"), abandoned=bool, tenant=tenant)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +113,34 @@ def test_the_books_are_those_of_a_plain_list(steps: list[tuple[str, float, int]]
             left = sum(max(0.0, one.seconds - (now - one.began)) for one in running)
             expected = (sum(one.seconds for one in waiting) + left) / 2
             assert lane.wait_seconds(top, now=now) == pytest.approx(expected)
+
+
+def test_who_floods_waits_behind_himself_and_others_wait_for_their_share() -> None:
+    """A light tenant's job goes before the flood of another, and is told so; without tenants it would wait for all."""
+    flood, light = Somebody(), Somebody()
+    price = Price("c", 0.1, 0, is_dear=False)
+    lane = Lane(1)
+    lane.put(job(price, flood), now=0.0)
+    lane.start(now=0.0)
+    for _ in range(20):
+        lane.put(job(price, flood), now=0.0)
+    assert lane.wait_seconds(price, now=0.0, tenant=flood) == pytest.approx(2.1)
+    assert lane.wait_seconds(price, now=0.0, tenant=light) == pytest.approx(0.2)
+    assert lane.wait_seconds(price, now=0.0) == pytest.approx(2.1)
+    wanted = job(price, light)
+    lane.put(wanted, now=0.3)
+    order = [lane.start(now=0.3) for _ in range(21)]
+    assert order.index(wanted) <= 4
+
+
+@given(st.integers(1, 4), st.integers(1, 4))
+def test_two_that_flood_get_what_they_weigh(one: int, other: int) -> None:
+    first, second = Somebody(one), Somebody(other)
+    price = Price("c", 0.1, 0, is_dear=False)
+    lane = Lane(2)
+    for _ in range(200):
+        lane.put(job(price, first), now=0.0)
+        lane.put(job(price, second), now=0.0)
+    got = [lane.start(now=0.0).tenant for _ in range(100)]
+    share = got.count(first) / 100
+    assert share == pytest.approx(one / (one + other), abs=0.05)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.batching.batch import Payload, Unprepared
+from topfive.batching.sharing import Sharer
 from topfive.ground.clock import Clock
 from topfive.ground.drift import RAW, Sent
 from topfive.ground.errors import (
@@ -78,6 +79,7 @@ class Payloads:
         *,
         deadline: float,
         abandoned: Callable[[], bool],
+        tenant: Sharer | None = None,
         in_background: bool = False,
     ) -> Prepared:
         """Make payloads for the batcher; `prices` are those that `prices()` gave for the same body.
@@ -91,7 +93,7 @@ class Payloads:
             def call(decode: Decode) -> Prepared:
                 return self._prepare_now(model, partial(read, decode), deadline, began, price=price, alone=alone)
 
-            return self._preparation.run(price, call, deadline=deadline, abandoned=abandoned)
+            return self._preparation.run(price, call, deadline=deadline, abandoned=abandoned, tenant=tenant)
 
         if isinstance(source, RawShape):
             if prices:

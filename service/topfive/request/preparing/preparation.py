@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from topfive.batching.sharing import Sharer
 from topfive.ground.clock import Alarm, Clock
 from topfive.ground.errors import ClientDisconnected, DeadlineExceeded, NotReady, QueueFull
 from topfive.images.decoding import DecodingRules, ImageLimits, decode
@@ -103,13 +104,13 @@ class Preparation:
         """The price of preparing an image file; `short_side` as `images.decoding.decode` takes it."""
         return price_of(body, self._images, short_side=short_side)
 
-    def check(self, prices: Sequence[Price], *, deadline: float) -> float:
-        """How long jobs of these prices, of one request, would wait, in seconds.
+    def check(self, prices: Sequence[Price], *, deadline: float, tenant: Sharer | None = None) -> float:
+        """How long jobs of these prices, of one request of `tenant`, would wait, in seconds.
 
         Raises `QueueFull` if that is too long or too many dear jobs wait; `DeadlineExceeded` if it passes `deadline`.
         """
         now = self._clock.now()
-        wait = max((self._lane(price).wait_seconds(price, now=now) for price in prices), default=0.0)
+        wait = max((self._lane(price).wait_seconds(price, now=now, tenant=tenant) for price in prices), default=0.0)
         if now + wait > deadline:
             raise DeadlineExceeded(
                 f"the images before this one would take {wait:.3f} s to decode, which is beyond the deadline; allow "
@@ -131,7 +132,13 @@ class Preparation:
         return wait
 
     def run(
-        self, price: Price, call: Callable[[Decode], T], *, deadline: float, abandoned: Callable[[], bool]
+        self,
+        price: Price,
+        call: Callable[[Decode], T],
+        *,
+        deadline: float,
+        abandoned: Callable[[], bool],
+        tenant: Sharer | None = None,
     ) -> asyncio.Future[T]:
         """Run `call(decode)` on a thread as a job of this price.
 
@@ -141,7 +148,7 @@ class Preparation:
         if self._closed:
             raise NotReady("the service stops and decodes no more; send the request to another replica")
         lane, now = self._lane(price), self._clock.now()
-        job = Job(price, call, asyncio.get_running_loop().create_future(), deadline, abandoned)
+        job = Job(price, call, asyncio.get_running_loop().create_future(), deadline, abandoned, tenant=tenant)
         job.outcome.add_done_callback(partial(self._told, job))
         lane.put(job, now=now)
         self._dispatch(lane)
