@@ -12,7 +12,19 @@ from topfive_loadgen.cli import UNKNOWN, Commands
 from topfive_loadgen.photos import NoPhotos
 
 COMMANDS: Final = (
-    *("overhead", "overload", "mixed_sizes", "open_loop", "burst", "poison", "swap", "replicas", "triton"),
+    *(
+        "overhead",
+        "overload",
+        "mixed_sizes",
+        "open_loop",
+        "burst",
+        "poison",
+        "swap",
+        "replicas",
+        "balancing",
+        "retries",
+        "triton",
+    ),
     *("chaos", "soak", "life", "zoo", "engines", "rollout"),
 )
 

@@ -108,7 +108,7 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What befell one replica. Moments by `time.monotonic`: when it was lost, was gone, began to come back, was back."""
+    """What befell one replica. By `time.monotonic`: when it was lost, was gone, began to come back, was back."""
 
     replica: int
     address: Address
@@ -153,7 +153,9 @@ class Effect:
     used_again_seconds: float | None
 
     def __str__(self) -> str:
-        again = "not used again" if self.used_again_seconds is None else f"used again {self.used_again_seconds:.1f} s later"
+        again = (
+            "not used again" if self.used_again_seconds is None else f"used again {self.used_again_seconds:.1f} s later"
+        )
         return (
             f"replica {self.replica + 1} was away for {self.away_seconds:.1f} s: the slowest answer took "
             f"{self.slowest_seconds:.2f} s, {self.retried} were tried again, the last request tried it "

@@ -51,7 +51,9 @@ class Nginx(proxies.Proxy):
     @classmethod
     def before(cls, folder: Path, *, replicas: Sequence[Address], port: int, deployed: str | None = None) -> Self:
         """The deployed file, or the text given for it, before these replicas."""
-        return cls(folder, site=with_addresses(deployed or DEPLOYED.read_text(), replicas=replicas, port=port), port=port)
+        return cls(
+            folder, site=with_addresses(deployed or DEPLOYED.read_text(), replicas=replicas, port=port), port=port
+        )
 
     def ask_to_end(self) -> None:
         subprocess.run((*self._command(self.folder), "-s", "quit"), check=True)

@@ -22,7 +22,7 @@ STOP_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request in a proxy's log. `ended` in seconds of Unix time; `tried`: the replicas in order, "" if not known."""
+    """One request in a proxy's log. `ended`: Unix time in seconds; `tried`: the replicas in order, "" if not known."""
 
     ended: float
     seconds: float

@@ -1,7 +1,7 @@
 """Replicas behind a real proxy that are lost and come back, under load: `python -m benchmarks replicas`.
 
-It starts replicas, each on a machine of its own (a network namespace), and the real proxy with its file of `deploy/`; it
-sends a steady load, and lets one of the scenarios of `incidents` happen. No request may fail.
+It starts replicas, each on a machine of its own (a network namespace), and the real proxy with its file of `deploy/`;
+it sends a steady load, and lets one of the scenarios of `incidents` happen. No request may fail.
 """
 
 import math

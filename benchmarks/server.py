@@ -91,7 +91,17 @@ class Service(Endpoint):
     ) -> None:
         """`inside`: a command that runs the rest of its arguments in a network that has the address `host`."""
         self._log = tempfile.NamedTemporaryFile(prefix="topfive-")  # noqa: SIM115 - lives as long as the process
-        options = ["--host", host, "--port", str(port), "--backend", backend, "--model-repository", str(repository), *flags]
+        options = [
+            "--host",
+            host,
+            "--port",
+            str(port),
+            "--backend",
+            backend,
+            "--model-repository",
+            str(repository),
+            *flags,
+        ]
         if not any(flag.startswith("--grpc") for flag in flags):
             options.append("--no-grpc")  # its default port would be the same for all services
         command = (*inside, sys.executable, "-m", "topfive", *options)

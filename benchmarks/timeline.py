@@ -22,7 +22,7 @@ def draw_latencies(
     *,
     away: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> None:
-    """Draw every answer of each phase, given as (when it was due, latency, status); shaded: while something was away."""
+    """Draw every answer of each phase, given as (when it was due, latency, status); shade: what was away."""
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(3.6 * len(phases) + 1, 4.4), layout="constrained")
         all_axes = canvas.subplots(1, len(phases), sharey=True, squeeze=False)[0]
