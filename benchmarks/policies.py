@@ -105,6 +105,8 @@ def start(
             text += "    http-response lua.weigh\n"
         port = free_port()
         text = haproxy.with_addresses(_once(text, "balance leastconn", policy.instead), replicas=replicas, port=port)
+        if policy.agents or policy.script:
+            text = re.sub(r"(?m)^( *server replica.*)$", r"\1 weight 100", text)  # of 1, any less is none
         if policy.agents:
             text = _with_agents(text, replicas, undo)
         front = HAProxy(folder, configuration=text, port=port)

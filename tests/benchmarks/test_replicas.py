@@ -40,7 +40,7 @@ def test_no_request_may_fail(answer: Sample, ended_badly: list[str], missed: lis
         # One after the other: each ends by SIGTERM with 0, and is ready again before the next one ends.
         ("nginx", "rolling", ("--no-namespaces", "--drain-grace", "2.5")),
         # One ends and stays away for a moment; the health check sees it.
-        ("haproxy", "drain", ("--no-namespaces", "--drain-grace", "1.5", "--away", "0")),
+        ("haproxy", "drain", ("--no-namespaces", "--drain-grace", "2.5", "--away", "0")),
         # Its packets vanish for longer than what is under way is waited for.
         ("haproxy", "unplugged", ("--away", "4", "--drain-grace", "0")),
     ],
@@ -53,7 +53,7 @@ def test_no_request_fails(proxy: str, scenario: str, options: tuple[str, ...], t
         pytest.skip(why)
     repositories.write_sturdy(tmp_path / "models")
     given = ["--model-repository", str(tmp_path / "models"), "--model", repositories.STURDY]
-    given += ["--images", str(ROOT / "docs"), "--json", str(tmp_path / "run.json"), "--rate", "20", "--pause", "0.3"]
+    given += ["--images", str(ROOT / "docs"), "--json", str(tmp_path / "run.json"), "--rate", "10", "--pause", "0.3"]
     main(["replicas", "--proxy", proxy, "--scenario", scenario, *given, *options])
     result = json.loads((tmp_path / "run.json").read_text())
     assert len(result["effects"]) == (2 if scenario == "rolling" else 1)
