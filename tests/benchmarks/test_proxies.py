@@ -97,6 +97,7 @@ class Replica(ThreadingHTTPServer):
 
 class _Asked(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Replica
 
     def do_GET(self) -> None:
