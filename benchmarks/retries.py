@@ -123,7 +123,7 @@ def main(
                 url = f"http://127.0.0.1:{front.address[1]}"
                 before = len(front.exchanges())
                 if capacity is None:
-                    capacity = aside.run(closed_loop, url=url, requests=requests, warm_seconds=1.0, seconds=3.0)
+                    capacity = aside.run(closed_loop, url=url, requests=requests, warm_seconds=4.0, seconds=3.0)
                     before = len(front.exchanges())
                 plan = OpenLoad(
                     url=url,
@@ -146,9 +146,11 @@ def main(
         (one.name, "one" if one.lost else "none", *(tables.number(value) for value in one.figures.values()))
         for one in found
     ]
+    faults = [fault for one in found for fault in one.run.faults(lag_limit_seconds=LAG_LIMIT_OF_COUNTS_SECONDS)]
+    calm = [one.name for one in found if one.name != ALL_ERRORS and not one.figures["429"]]
     return report.finish(
         checks(found),
-        [fault for one in found for fault in one.run.faults(lag_limit_seconds=LAG_LIMIT_OF_COUNTS_SECONDS)],
+        [*faults, *(f"{name} had no overload, for nothing was refused: raise --capacity" for name in calm)],
         shown=[
             f"{FACTOR:g} times {capacity or 0:.0f} requests/s",
             tables.markdown(tables.of([("proxy", "lost", *found[0].figures), *rows])),
