@@ -12,8 +12,19 @@ from topfive_loadgen.cli import UNKNOWN, Commands
 from topfive_loadgen.photos import NoPhotos
 
 COMMANDS: Final = (
-    *("overhead", "overload", "mixed_sizes", "open_loop", "burst", "poison", "swap", "rolling", "triton"),
-    *("chaos", "soak", "life", "zoo", "engines", "rollout", "plan", "caching", "fairness"),
+    *(
+        "overhead",
+        "overload",
+        "mixed_sizes",
+        "open_loop",
+        "burst",
+        "poison",
+        "swap",
+        "replicas",
+        "balancing",
+        "retries",
+    ),
+    *("triton", "chaos", "soak", "life", "zoo", "engines", "rollout", "plan", "caching", "fairness"),
 )
 
 

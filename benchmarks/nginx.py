@@ -1,21 +1,20 @@
 """Runs Debian's nginx as a process, with the deployed configuration, `deploy/nginx.conf`.
 
-It adds the configuration around that file, puts ports into it, starts, stops, and reads nginx' logs.
+It adds the configuration around that file, starts it, and reads its logs.
 """
 
 import json
-import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Self
 
-from benchmarks.server import POLL_SECONDS, ROOT, START_SECONDS, Address
+from benchmarks import proxies
+from benchmarks.proxies import HOST, Exchange
+from benchmarks.server import ROOT, Address
 
+PROGRAM, PACKAGE = "nginx", "nginx-light"
 DEPLOYED = ROOT / "deploy" / "nginx.conf"
-REPLICAS, LISTEN = ("127.0.0.1:8101", "127.0.0.1:8102"), "listen 8080;"  # the parts of that file that are replaced
 
 # All paths are in the folder given with -p, so that it needs neither root nor Debian's own configuration.
 AROUND = """
@@ -37,66 +36,46 @@ http {
 
 def is_there() -> bool:
     """Whether nginx is installed."""
-    return shutil.which("nginx") is not None
+    return proxies.is_there(PROGRAM)
 
 
-class Nginx:
+class Nginx(proxies.Proxy):
     """A running nginx on `port`, with its files in `folder`; `site` is its whole configuration of sites."""
 
     def __init__(self, folder: Path, *, site: str, port: int) -> None:
-        self.address = ("127.0.0.1", port)
-        self._folder = folder
         folder.chmod(0o755)  # its workers write there, and are not root
         (folder / "nginx.conf").write_text(AROUND)
         (folder / "topfive.conf").write_text(site)
-        command = ("nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log")
-        self._process = subprocess.Popen(command)
-        began = time.monotonic()
-        while not self._listens():
-            if self._process.poll() is not None or time.monotonic() > began + START_SECONDS:
-                self.close()
-                raise SystemExit(f"nginx did not start:\n{self.errors()}")
-            time.sleep(POLL_SECONDS)  # polling another process
+        super().__init__(folder, *self._command(folder), port=port)
 
-    def close(self) -> int:
-        """Let nginx finish its requests, and end; return the exit code."""
-        if self._process.poll() is None:
-            subprocess.run(
-                ("nginx", "-p", str(self._folder), "-c", "nginx.conf", "-e", "error.log", "-s", "quit"), check=True
-            )
-        return self._process.wait(START_SECONDS)
+    @classmethod
+    def before(cls, folder: Path, *, replicas: Sequence[Address], port: int, deployed: str | None = None) -> Self:
+        """The deployed file, or the text given for it, before these replicas."""
+        return cls(
+            folder, site=with_addresses(deployed or DEPLOYED.read_text(), replicas=replicas, port=port), port=port
+        )
 
-    @property
-    def pid(self) -> int:
-        """Of the process whose children do the work."""
-        return self._process.pid
+    def ask_to_end(self) -> None:
+        subprocess.run((*self._command(self.folder), "-s", "quit"), check=True)
 
-    def requests(self) -> list[dict[str, Any]]:
-        """The log of requests; complete once nginx has ended."""
-        return [json.loads(line) for line in (self._folder / "access.log").read_text().splitlines()]
+    def exchanges(self) -> list[Exchange]:
+        return [read(line) for line in (self.folder / "access.log").read_text().splitlines()]
 
     def errors(self) -> str:
-        """The log of errors."""
-        return (self._folder / "error.log").read_text()
+        return (self.folder / "error.log").read_text()
 
-    def _listens(self) -> bool:
-        try:
-            socket.create_connection(self.address).close()
-        except ConnectionRefusedError:
-            return False
-        return True
+    @staticmethod
+    def _command(folder: Path) -> Sequence[str]:
+        return PROGRAM, "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"
 
 
-def with_ports(text: str, *, replicas: Sequence[Address], port: int) -> str:
-    """The deployed file with only those lines changed that an operator changes."""
-    new = [f"{host}:{number}" for host, number in replicas] + [f"listen 127.0.0.1:{port};"]
-    for old, wanted in zip([*REPLICAS, LISTEN], new, strict=True):
-        if text.count(old) != 1:
-            raise SystemExit(f"{DEPLOYED} has {text.count(old)} times '{old}', not once")
-        text = text.replace(old, wanted)
-    return text
+def with_addresses(text: str, *, replicas: Sequence[Address], port: int) -> str:
+    """The deployed text before these replicas."""
+    return proxies.with_addresses(DEPLOYED, text, replicas=replicas, listen=("listen 8080;", f"listen {HOST}:{port};"))
 
 
-def retried(requests: Sequence[dict[str, Any]]) -> int:
-    """How many requests went to more than one replica."""
-    return sum("," in one["upstream"] for one in requests)
+def read(line: str) -> Exchange:
+    """One line of the log; a request that no replica could be found for has the upstream's name."""
+    found = json.loads(line)
+    tried = [one for one in found["upstream"].split(", ") if ":" in one]
+    return Exchange(found["ended"], found["total_seconds"], found["status"], tried)

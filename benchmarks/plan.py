@@ -18,7 +18,7 @@ from typing import Annotated, Final
 
 from typer import Option
 
-from benchmarks import nginx, report
+from benchmarks import nginx, proxies, report
 from benchmarks import options as o
 from benchmarks.machine import cpu_seconds, family
 from benchmarks.server import Service, free_port
@@ -117,20 +117,18 @@ def two_behind_nginx(repository: Path, *flags: str, backend: str = "embedded") -
         both = [
             stack.enter_context(closing(Service(repository, "--cores", "1", *flags, backend=backend))) for _ in range(2)
         ]
-        port = free_port()
-        site = nginx.with_ports(nginx.DEPLOYED.read_text(), replicas=[service.address for service in both], port=port)
-        proxy = nginx.Nginx(Path(folder), site=site, port=port)
+        proxy = nginx.Nginx.before(Path(folder), replicas=[service.address for service in both], port=free_port())
         stack.callback(proxy.close)
-        yield f"http://127.0.0.1:{port}", proxy
+        yield f"http://127.0.0.1:{proxy.address[1]}", proxy
 
 
 def proxy_seconds(repository: Path, requests: Sequence[bytes], generator: Generator) -> float:
     """Core seconds that a request takes of nginx, in front of servers that compute nothing."""
     with two_behind_nginx(repository, backend="null") as (url, proxy):
         generator.closed(url, requests, connections=CONNECTIONS, seconds=0.5)
-        before = cpu_seconds(family(proxy.pid))
+        before = cpu_seconds(family(proxy.process.pid))
         load = generator.closed(url, requests, connections=CONNECTIONS, seconds=2.0)
-        return (cpu_seconds(family(proxy.pid)) - before) / (2.0 * load.rate)
+        return (cpu_seconds(family(proxy.process.pid)) - before) / (2.0 * load.rate)
 
 
 def predicted(site: Site, rate: float) -> dict[str, float]:
@@ -153,7 +151,7 @@ def main(
     json: o.Json = None,
 ) -> int:
     """Predicted latencies against those of real servers, one and two, at five loads: all within 15 %."""
-    if not nginx.is_there():
+    if not proxies.is_there(nginx.PROGRAM):
         raise SystemExit("there is no nginx; on Debian and Ubuntu: apt-get install nginx-light")
     repository = model_repository.resolve()
     photos = shipped() if images is None else read_photos(images, most=MOST)

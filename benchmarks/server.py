@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -83,17 +84,30 @@ class Service(Endpoint):
         repository: Path,
         *flags: str,
         backend: str = "embedded",
+        host: str = "127.0.0.1",
         port: int = 0,
+        inside: Sequence[str] = (),
         within_seconds: float = START_SECONDS,
     ) -> None:
+        """`inside`: a command that runs the rest of its arguments in a network that has the address `host`."""
         self._log = tempfile.NamedTemporaryFile(prefix="topfive-")  # noqa: SIM115 - lives as long as the process
-        options = ["--port", str(port), "--backend", backend, "--model-repository", str(repository), *flags]
+        options = [
+            "--host",
+            host,
+            "--port",
+            str(port),
+            "--backend",
+            backend,
+            "--model-repository",
+            str(repository),
+            *flags,
+        ]
         if not any(flag.startswith("--grpc") for flag in flags):
             options.append("--no-grpc")  # its default port would be the same for all services
-        command = (sys.executable, "-m", "topfive", *options)
+        command = (*inside, sys.executable, "-m", "topfive", *options)
         began = time.monotonic()
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log)
-        super().__init__("127.0.0.1", port)
+        super().__init__(host, port)
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > began + within_seconds:
                 self.close()

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 
 from benchmarks import samples
 from benchmarks.samples import Held
-from topfive_loadgen.drawing import INK, STYLE
+from topfive_loadgen.drawing import FAINT, INK, STYLE, milliseconds
 
 ACCEPTED, REFUSED, EXPIRED, FAILED = "accepted (200)", "refused (429, 503)", "too late (504)", "any other"
 COLOURS = {ACCEPTED: "#0b7285", REFUSED: "#e8590c", EXPIRED: "#5f3dc4", FAILED: "#c92a2a"}
@@ -16,15 +16,23 @@ MEMORY, MEDIAN, TAIL = "#0b7285", "#0b7285", "#e8590c"
 KINDS = {200: ACCEPTED, 429: REFUSED, 503: REFUSED, 504: EXPIRED}
 
 
-def draw_latencies(phases: Mapping[str, Sequence[tuple[float, float, int]]], path: Path) -> None:
-    """Draw every answer of each phase, given as (when it was due, latency, status)."""
+def draw_latencies(
+    phases: Mapping[str, Sequence[tuple[float, float, int]]],
+    path: Path,
+    *,
+    away: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+) -> None:
+    """Draw every answer of each phase, given as (when it was due, latency, status); shade: what was away."""
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(3.6 * len(phases) + 1, 4.4), layout="constrained")
+        canvas = Canvas(figsize=(max(8.0, 3.6 * len(phases) + 1), 4.4), layout="constrained")
         all_axes = canvas.subplots(1, len(phases), sharey=True, squeeze=False)[0]
         for axes, (name, answers) in zip(all_axes, phases.items(), strict=True):
             axes.set_title(name)
             axes.set_yscale("log")
+            milliseconds(axes.yaxis)
             axes.set_xlabel("due at, s")
+            for span in (away or {}).get(name, ()):
+                axes.axvspan(*span, color=FAINT, linewidth=0)
             for kind, colour in COLOURS.items():
                 dots = [(due, took * 1e3) for due, took, status in answers if KINDS.get(status, FAILED) == kind]
                 axes.plot(*(zip(*dots, strict=True) if dots else ([], [])), ".", color=colour, label=kind, alpha=0.5)

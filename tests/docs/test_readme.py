@@ -25,7 +25,7 @@ from tests.testkit.serving_process import ROOT, ServingProcess, serving
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
-RUN = [README, DOCS / "tutorial.md", DOCS / "requests.md"]
+RUN = [README, DOCS / "tutorial.md", DOCS / "requests.md", DOCS / "balancing.md"]
 """Whose commands are run."""
 ADDRESS = "127.0.0.1:8000"
 
@@ -110,7 +110,7 @@ def test_the_readme_shows_what_a_reader_needs() -> None:
     assert [text for text in texts if text.startswith("make ")] == ["make run\n", "make loadtest\n"]
     assert sum("curl" in text for text in texts) >= 2
     found = [block for page in RUN for block in commands(page)]
-    assert sum(block.language == "python" for block in found) == 4
+    assert sum(block.language == "python" for block in found) == 5
     assert sum(block.shown is not None for block in found) >= 12
 
 

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from topfive.access.connections import ConnectionLimits
 from topfive.config.settings import Settings
+from topfive.ground.clock import Clock
 from topfive.images.decoding import DecodingRules, ImageLimits
 from topfive.models.loading import QueueDefaults
+from topfive.request.admission import Admission
 from topfive.request.preparing.preparation import PreparingLimits
+
+
+def admission_of(settings: Settings, clock: Clock) -> Admission:
+    """The bounds on requests in flight and on the bytes held."""
+    return Admission(
+        max_requests=settings.max_in_flight_requests,
+        max_bytes=settings.max_in_flight_bytes,
+        slowest_seconds=settings.body_seconds,
+        now=clock.now,
+    )
 
 
 def connection_limits(settings: Settings) -> ConnectionLimits:

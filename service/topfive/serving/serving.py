@@ -30,10 +30,16 @@ from topfive.models.served import Models
 from topfive.models.settling import SETTLE_SECONDS, Settling
 from topfive.observe.metrics import Metrics
 from topfive.repository.reading import Repository, StoredModel
-from topfive.request.admission import Admission
 from topfive.request.classifier import Classifier
 from topfive.request.preparing.preparation import Preparation
-from topfive.serving.bounds import connection_limits, decoding_rules, image_limits, preparing_limits, queue_defaults
+from topfive.serving.bounds import (
+    admission_of,
+    connection_limits,
+    decoding_rules,
+    image_limits,
+    preparing_limits,
+    queue_defaults,
+)
 from topfive.serving.caching import make_answer_cache
 from topfive.serving.gauges import Gauges
 from topfive.serving.reporting import Tracing
@@ -81,12 +87,7 @@ class Serving:
         self.metrics = metrics
         self.clients = ClientAddresses(read_networks(settings.trusted_proxies))
         self.limits = image_limits(settings)
-        self.admission = Admission(
-            max_requests=settings.max_in_flight_requests,
-            max_bytes=settings.max_in_flight_bytes,
-            slowest_seconds=settings.body_seconds,
-            now=clock.now,
-        )
+        self.admission = admission_of(settings, clock)
         self.connections = Connections(
             connection_limits(settings),
             clock=clock,
@@ -95,8 +96,7 @@ class Serving:
         self.changed = Bell()
         self.lifecycle = Lifecycle(on_change=self._on_state)
         self.failure: BaseException | None = None
-        self.is_stuck = False
-        self.leaves_threads = False
+        self.is_stuck = self.leaves_threads = False
         self._stored, self._factory = stored, factory
         self.cores = cores
         self._on_fatal = on_fatal
