@@ -32,14 +32,7 @@ from topfive.observe.metrics import Metrics
 from topfive.repository.reading import Repository, StoredModel
 from topfive.request.classifier import Classifier
 from topfive.request.preparing.preparation import Preparation
-from topfive.serving.bounds import (
-    admission_of,
-    connection_limits,
-    decoding_rules,
-    image_limits,
-    preparing_limits,
-    queue_defaults,
-)
+from topfive.serving import bounds
 from topfive.serving.caching import make_answer_cache
 from topfive.serving.gauges import Gauges
 from topfive.serving.reporting import Tracing
@@ -86,10 +79,10 @@ class Serving:
         self.clock = clock
         self.metrics = metrics
         self.clients = ClientAddresses(read_networks(settings.trusted_proxies))
-        self.limits = image_limits(settings)
-        self.admission = admission_of(settings, clock)
+        self.limits = bounds.image_limits(settings)
+        self.admission = bounds.admission_of(settings, clock)
         self.connections = Connections(
-            connection_limits(settings),
+            bounds.connection_limits(settings),
             clock=clock,
             on_closed=lambda reason: metrics.connections_closed.labels(reason).inc(),
         )
@@ -160,9 +153,9 @@ class Serving:
         aside = WorkerPool(threads=_ASIDE_THREADS, name="aside", on_death=self.fail)
         self._pools = [compute, aside]
         self._preparation = Preparation(
-            preparing_limits(self.settings, cores=self.cores),
+            bounds.preparing_limits(self.settings, cores=self.cores),
             images=self.limits,
-            rules=decoding_rules(self.settings),
+            rules=bounds.decoding_rules(self.settings),
             admission=self.admission,
             clock=self.clock,
             on_death=self.fail,
@@ -185,7 +178,7 @@ class Serving:
         return Loader(
             factory=self._factory,
             pool=pool,
-            defaults=queue_defaults(self.settings),
+            defaults=bounds.queue_defaults(self.settings),
             clock=self.clock,
             metrics=self.metrics,
             on_failure=self.fail,
