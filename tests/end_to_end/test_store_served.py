@@ -79,15 +79,15 @@ def test_a_version_in_the_bucket_is_served_without_a_restart_and_an_outage_harms
 ) -> None:
     """The last one here: it ends the server."""
     buckets.remove("bucket", "models/classify/2/model.onnx")
-    put(buckets, source)
+    put(buckets, source | {"SHA256SUMS": sums_of(source)})
     with serving(*flags(tmp_path), environment=buckets.environment) as service:
         assert version(service) == "1"
-        # What its sums do not confirm is not taken, so the order in which files are uploaded does not matter.
+        # Nothing is taken before its sums are there, which come last.
         new = source | {"classify/2/model.onnx": commented(source["classify/1/model.onnx"])}
-        put(buckets, {"SHA256SUMS": sums_of(new), "classify/2/model.onnx": b"half of it"})
-        service.wait_for_log("classify/2/model.onnx is not the file that SHA256SUMS names")
-        assert version(service) == "1"
         put(buckets, {"classify/2/model.onnx": new["classify/2/model.onnx"]})
+        service.wait_for_log("classify/2/model.onnx is not named in SHA256SUMS")
+        assert version(service) == "1"
+        put(buckets, {"SHA256SUMS": sums_of(new)})
         service.wait_for_log("model 'classify' version 2 is served")
         assert version(service) == "2"
         assert service.metric("topfive_store_failures") == 0

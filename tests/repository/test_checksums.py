@@ -45,8 +45,14 @@ FILES = {"cat/1/model.onnx": b"graph", "cat/config.pbtxt": b"config", "labels.tx
 
 def test_right_sums_pass_wherever_they_lie(tmp_path: Path) -> None:
     checked(tmp_path, sums_of(FILES))
+    checked(
+        tmp_path, sums_of({"cat/1/model.onnx": b"graph"})
+    )  # as `topfive export` writes them, without configurations
     checked(tmp_path, sums_of({"1/model.onnx": b"graph"}).replace(b"  ", b" *") + b"\r\n", at="cat/SHA256SUMS")
-    checked(tmp_path, sums_of({"./config.pbtxt": b"config", "../labels.txt": b"labels"}), at="cat/SHA256SUMS")
+    more = FILES | {"dog/1/model.onnx": b"dog"}
+    checked(
+        tmp_path, sums_of({"./1/model.onnx": b"graph", "../labels.txt": b"labels"}), at="cat/SHA256SUMS", files=more
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,6 +60,7 @@ def test_right_sums_pass_wherever_they_lie(tmp_path: Path) -> None:
     [
         (sums_of({"labels.txt": b"others"}), "labels.txt is not the file that SHA256SUMS names"),
         (sums_of({"dog/config.pbtxt": b""}), "SHA256SUMS names dog/config.pbtxt, which is not there"),
+        (sums_of({"labels.txt": b"labels"}), "cat/1/model.onnx is not named in SHA256SUMS"),
         (b"what is this\n", "line 1 is no checksum and name"),
         (b"\xff\xfe", "UTF-16"),
         (b"a" * ((4 << 20) + 1), "longer than 4 MiB"),

@@ -21,6 +21,7 @@ SUMS: Final = "SHA256SUMS"
 _MAX_BYTES: Final = 4 << 20
 """Ten thousand lines have 1 or 2 MB."""
 _LINE: Final = re.compile(r"([0-9A-Fa-f]{64}) [ *](.+)")
+_VERSION: Final = re.compile(r"[^/]+/\d+/")
 _MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
 
 
@@ -59,10 +60,14 @@ class Digests:
 def check_sums(url: object, sums: Mapping[str, Path], found: Mapping[str, str]) -> None:
     """Raise `ConfigurationError` unless the files are those of all `sums`, files of checksums by path.
 
-    `found`: the SHA-256 of each file, by path.
+    `found`: the SHA-256 of each file, by path. What lies in the folder of a version, below a file of checksums, must be
+    named: so a version that is on its way is not taken before the checksums that come last.
     """
+    named: set[str] = set()
     for path, file in sums.items():
-        for name, wanted in _read(url, path, file).items():
+        read = _read(url, path, file)
+        named |= read.keys()
+        for name, wanted in read.items():
             if name not in found:
                 raise ConfigurationError(
                     f"{url}: {path} names {name}, which is not there; upload it, or write {path} anew"
@@ -72,6 +77,12 @@ def check_sums(url: object, sums: Mapping[str, Path], found: Mapping[str, str]) 
                     f"{url}: {name} is not the file that {path} names: its SHA-256 is {found[name]}, and not {wanted}; "
                     f"upload it again, or write {path} anew"
                 )
+
+    for path in sums:
+        below = f"{dirname(path)}/".lstrip("/")
+        for name in sorted(found.keys() - named):
+            if name.startswith(below) and _VERSION.match(name):
+                raise ConfigurationError(f"{url}: {name} is not named in {path}; upload {path} anew, after all others")
 
 
 def _read(url: object, path: str, file: Path) -> dict[str, str]:
