@@ -76,7 +76,7 @@ def test_a_variable_that_is_no_setting_is_told_which_was_meant() -> None:
 def test_the_help_has_every_setting_with_its_variable_default_and_description_in_eighty_eight_columns() -> None:
     text = help_text(FIELDS, {"import": "makes a servable model"})
     assert max(map(len, text.splitlines())) <= 88
-    assert "\n  topfive import    makes a servable model\n" in text
+    assert "\n  topfive import      makes a servable model\n" in text
     assert "Beside serving" not in help_text(FIELDS, {})
     flat = " ".join(text.split())
     for name, field in FIELDS.items():

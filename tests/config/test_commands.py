@@ -78,7 +78,7 @@ def test_a_word_that_is_no_command_is_told_which_there_are(installed: Path) -> N
 def test_the_help_lists_the_commands(installed: Path) -> None:
     ended = run(installed, "--help")
     assert ended.returncode == 0
-    assert "\n  topfive import    makes a servable model of a trained network" in ended.stdout
+    assert "\n  topfive import      makes a servable model of a trained network" in ended.stdout
     assert "\n  topfive grow" in ended.stdout
 
 

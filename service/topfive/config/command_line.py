@@ -100,7 +100,7 @@ def _meant(word: str, known: Sequence[str]) -> str:
 
 def help_text(fields: Mapping[str, Any], commands: Mapping[str, str]) -> str:
     """The `commands`, and all flags, in groups, each with its variable, its default and its description."""
-    lines = [f"  topfive {name:<10}{does}\n" for name, does in commands.items()]
+    lines = [f"  topfive {name:<12}{does}\n" for name, does in commands.items()]
     listed = f"Beside serving, each with a --help of its own:\n\n{''.join(lines)}\n" if lines else ""
     parts = [_HEAD.replace(_COMMANDS, listed)]
     for name, field in fields.items():
