@@ -29,6 +29,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "states-of-an-item.svg": architecture.states_of_an_item,
     "states-of-the-service.svg": architecture.states_of_the_service,
     "changing-models.svg": architecture.changing_models,
+    "models-from-a-store.svg": architecture.models_from_a_store,
     "decisions/README.md": lambda: decisions_page(DOCS / "decisions"),
     "../deploy/prometheus/consoles/runbooks.html": lambda: runbooks_page(DOCS / "operations.md"),
 }
