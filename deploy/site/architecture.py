@@ -1,4 +1,4 @@
-"""What the diagrams of docs/architecture.md show."""
+"""What the diagrams of docs/architecture.md show, and that of docs/stores.md."""
 
 from __future__ import annotations
 
@@ -92,3 +92,25 @@ def changing_models() -> str:
         Arrow("load", "stay", "fails", otherwise=True),
     ]
     return drawn("How models change", boxes, arrows)
+
+
+def models_from_a_store() -> str:
+    """From a look at the store to the folder that is served."""
+    boxes = {
+        "list": Box(0, 0, "list the store"),
+        "fetch": Box(1, 0, "fetch aside\nwhat is new"),
+        "check": Box(2, 0, "check digests,\nthen SHA256SUMS"),
+        "show": Box(3, 0, "show each model\nby one rename"),
+        "stay": Box(1, 1, "the mirror\nstays as it was", end=True),
+        "serve": Box(3, 1, "the folder is read\nas any repository"),
+    }
+    arrows = [
+        Arrow("list", "fetch", "changed, and\nstands still"),
+        Arrow("fetch", "check"),
+        Arrow("check", "show", "all right"),
+        Arrow("show", "serve"),
+        Arrow("list", "stay", "away", otherwise=True),
+        Arrow("fetch", "stay", "away", otherwise=True),
+        Arrow("check", "stay", "no", otherwise=True),
+    ]
+    return drawn("How models come from a store", boxes, arrows)

@@ -32,6 +32,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "states-of-the-service.svg": architecture.states_of_the_service,
     "changing-models.svg": architecture.changing_models,
     "kubernetes.svg": objects_picture,
+    "models-from-a-store.svg": architecture.models_from_a_store,
     "decisions/README.md": lambda: decisions_page(DOCS / "decisions"),
     "../deploy/prometheus/consoles/runbooks.html": lambda: runbooks_page(DOCS / "operations.md"),
     "../deploy/kubernetes/components/monitoring/prometheus-rule.yaml": lambda: prometheus_rule(_RULES),
