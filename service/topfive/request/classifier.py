@@ -157,7 +157,8 @@ class Classifier:
                 entry.charge(asked.copied_bytes)
             if asked.timeout_seconds is not None:
                 deadline = announced.deadline(asked.timeout_seconds)
-            entry.spend(count_of(asked.source))
+            if announced.tenant is not None:
+                entry.spend(count_of(asked.source))
             return asked, await self._classify(announced, asked, entry, deadline, door.is_abandoned)
 
     async def aside(self, call: Callable[[], T], is_abandoned: Callable[[], bool]) -> T:
