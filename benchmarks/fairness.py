@@ -198,9 +198,7 @@ class Figures:
             )
             for phase, tenant in places
         ]
-        return tables.markdown(
-            tables.of([("phase", "tenant", "answers/s", "not answered", "p50 ms", "p99 ms"), *lines])
-        )
+        return tables.markdown(tables.of([("phase", "tenant", "answers/s", "refused", "p50 ms", "p99 ms"), *lines]))
 
     def draw(self, path: Path) -> None:
         """Draw latency and refusals of the light tenant, and the shares of two that flood."""
@@ -210,8 +208,7 @@ class Figures:
             phases = (ALONE, APART, ALIKE)
             latency.set_title("Light tenant: p99, ms")
             latency.bar(phases, [self.p99(phase, LIGHT) for phase in phases], color=COLOURS[LIGHT])
-            latency.set_yscale("log")
-            refused.set_title("Light tenant: not answered, %")
+            refused.set_title("Light tenant: refused, %")
             refused.bar(phases, [100 * self.refused(phase, LIGHT) for phase in phases], color=COLOURS[FLOOD])
             refused.set_ylim(0, 100)
             shares.set_title("Two that flood: answers/s")

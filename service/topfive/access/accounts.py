@@ -64,7 +64,7 @@ class Account:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX)
             try:
-                before = self._read(file)
+                before = self._spent = self._read(file)
                 self._spent = change(before)
                 if self._spent is not before:
                     self._write(file)
