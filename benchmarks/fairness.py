@@ -5,6 +5,7 @@ One service does not tell them apart (its keys have no names), the other does; n
 on each in turn, so the ratios are of interleaved runs. Then two tenants flood, of which one weighs twice the other.
 """
 
+import math
 import statistics
 import sys
 import tempfile
@@ -62,6 +63,11 @@ class Part:
     def answered(self) -> list[float]:
         """The latencies of its answers, in seconds."""
         return [one.latency for one in self.done.samples if one.scheduled >= self.after and one.status == OK]
+
+    @property
+    def faults(self) -> list[str]:
+        """Why it does not count. Who floods may send late: on few cores it competes with the service."""
+        return self.done.faults(lag_limit_seconds=LAG_LIMIT_OF_COUNTS_SECONDS if self.tenant == LIGHT else math.inf)
 
     @property
     def sent(self) -> int:
@@ -192,9 +198,7 @@ class Figures:
             )
             for phase, tenant in places
         ]
-        return tables.markdown(
-            tables.of([("phase", "tenant", "answers/s", "not answered", "p50 ms", "p99 ms"), *lines])
-        )
+        return tables.markdown(tables.of([("phase", "tenant", "answers/s", "refused", "p50 ms", "p99 ms"), *lines]))
 
     def draw(self, path: Path) -> None:
         """Draw latency and refusals of the light tenant, and the shares of two that flood."""
@@ -204,8 +208,7 @@ class Figures:
             phases = (ALONE, APART, ALIKE)
             latency.set_title("Light tenant: p99, ms")
             latency.bar(phases, [self.p99(phase, LIGHT) for phase in phases], color=COLOURS[LIGHT])
-            latency.set_yscale("log")
-            refused.set_title("Light tenant: not answered, %")
+            refused.set_title("Light tenant: refused, %")
             refused.bar(phases, [100 * self.refused(phase, LIGHT) for phase in phases], color=COLOURS[FLOOD])
             refused.set_ylim(0, 100)
             shares.set_title("Two that flood: answers/s")
@@ -260,8 +263,7 @@ def main(
     found = Figures(parts)
     if plot:
         found.draw(plot)
-    limit = LAG_LIMIT_OF_COUNTS_SECONDS
-    faults = [f"{part.phase}: {fault}" for part in parts for fault in part.done.faults(lag_limit_seconds=limit)]
+    faults = [f"{part.phase}, {part.tenant}: {fault}" for part in parts for fault in part.faults]
     environment = {"scenario": scenario, **machine.environment([])}
     document = {"environment": environment, "table": found.markdown()}
     return report.finish(found.checks(), faults, shown=[found.markdown()], json=json, document=document)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +31,21 @@ def test_a_check_says_what_spending_would_and_spends_nothing() -> None:
         feed.check(1)
     feed.give_back(1, 0)
     feed.check(1)
+
+
+def test_before_anything_is_refused_it_is_looked_at_what_other_processes_gave_back(tmp_path: Path) -> None:
+    here, there = (
+        Tenants(folder=tmp_path, now=lambda: 100.0, utc=lambda: 1e9).replace({"feed": Limits(quota=3)})["feed"]
+        for _ in range(2)
+    )
+    since = there.spend(3)
+    here.check(1)
+    with pytest.raises(QuotaExceeded):
+        here.spend(1)
+    with pytest.raises(QuotaExceeded):
+        here.check(1)
+    there.give_back(2, since)
+    here.check(2)
 
 
 def test_who_has_no_limits_spends_nothing() -> None:

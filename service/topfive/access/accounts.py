@@ -46,6 +46,11 @@ class Account:
         except OSError as error:
             raise ConfigurationError(f"what a tenant has spent cannot be kept in '{file}': {error}") from error
 
+    @property
+    def last(self) -> Spent:
+        """What had been spent when this process looked last: other processes may have changed it since."""
+        return self._spent
+
     def look(self) -> Spent:
         """What was spent until now."""
         return self.change(lambda spent: spent)
@@ -59,7 +64,7 @@ class Account:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX)
             try:
-                before = self._read(file)
+                before = self._spent = self._read(file)
                 self._spent = change(before)
                 if self._spent is not before:
                     self._write(file)

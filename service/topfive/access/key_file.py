@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from topfive.access.spending import Limits
+from topfive.access.spending import MAX_WEIGHT, Limits
 from topfive.access.tenants import UNNAMED
 from topfive.ground.errors import ConfigurationError
 
@@ -50,7 +50,7 @@ _WORDS: Final[Mapping[str, tuple[Callable[[str], dict[str, Any]], str]]] = {
     "rate": (_rate, "images a second, a number above 0 such as 50 or 0.5"),
     "burst": (lambda value: {"burst": _whole(value, 1_000_000)}, "images at once, a whole number up to 1000000"),
     "quota": (_quota, "images for each hour, day or month, such as 1000000/day"),
-    "weight": (lambda value: {"weight": _whole(value, 100)}, "a whole number from 1 to 100"),
+    "weight": (lambda value: {"weight": _whole(value, MAX_WEIGHT)}, f"a whole number from 1 to {MAX_WEIGHT}"),
     "priority": (lambda value: {"priority": _whole(value, 1000)}, "a level, a whole number from 1, the best"),
 }
 """What each word but `name` says, and how its value must be."""

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from topfive.ground.errors import QuotaExceeded, RateLimited, TooLarge
 
 Window = Literal["hour", "day", "month"]
+MAX_WEIGHT: Final = 100
 _ROUNDING: Final = 1e-6
 """Images that a bucket may lack through rounding; without it a client that waits as long as told might be refused."""
 

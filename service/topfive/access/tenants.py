@@ -14,6 +14,7 @@ from typing import Final
 
 from topfive.access.accounts import Account
 from topfive.access.spending import Limits, Spent, give_back, spend, used_of
+from topfive.ground.errors import QuotaExceeded, RateLimited
 
 UNNAMED: Final = "default"
 """The tenant of all keys without a name."""
@@ -41,9 +42,15 @@ class Tenant:
         return f"<Tenant {self.name}>"
 
     def check(self, images: int) -> None:
-        """Raise what `spend` would raise now; spend nothing."""
+        """Raise what `spend` would raise now; spend nothing.
+
+        This happens before each request's body, so the shared file is only looked at before anything is refused.
+        """
         if self.limits.bounded:
-            self._spent(self._account.look(), images)
+            try:
+                self._spent(self._account.last, images)
+            except (RateLimited, QuotaExceeded):
+                self._spent(self._account.look(), images)
 
     def spend(self, images: int) -> int:
         """Spend so many images; raises `RateLimited`, `QuotaExceeded` or `TooLarge`, and then spends nothing.

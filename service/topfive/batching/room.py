@@ -121,10 +121,12 @@ class Room:
                 f"the request has {images} images, and at most {limits.max_items} may wait for this model; send fewer"
             )
         self.check_places(images, 0)
-        level = self.level(priority, tenant)
-        shares = None if tenant is None else tenant.shares
-        if shares is not None:
-            self._check_share(images, shares)
+        if tenant is None:
+            shares, level = None, limits.level(priority)
+        else:
+            shares, level = tenant.shares, self.level(priority, tenant)
+            if shares is not None:
+                self._check_share(images, shares)
         ahead = self._ahead(level, shares)
         wait = ahead * self.seconds_per_image
         if self._clock.now() + wait > deadline:

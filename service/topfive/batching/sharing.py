@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from topfive.access.spending import MAX_WEIGHT
+
 _MULTIPLE: Final = 4
 """A tenant may hold so many times what is free: alone at most four fifths, two that flood four ninths each."""
 
@@ -63,9 +65,11 @@ class Holdings:
 
     def allows(self, tenant: Sharer, amount: float, *, free: float) -> bool:
         """Whether `tenant` may take so much more of what is `free`; the heaviest that holds some sets the scale."""
-        held = self._held.get(tenant, 0)
-        heaviest = max((other.weight for other in self._held), default=tenant.weight)
-        return (held + amount) * max(heaviest, tenant.weight) <= _MULTIPLE * free * tenant.weight
+        wanted = self._held.get(tenant, 0) + amount
+        most = _MULTIPLE * free * tenant.weight
+        if wanted * MAX_WEIGHT <= most:  # as nearly always: whatever the others weigh
+            return True
+        return wanted * max([tenant.weight, *(other.weight for other in self._held)]) <= most
 
 
 class _Level:

@@ -177,7 +177,8 @@ class Classifier:
                 entry.charge(asked.copied_bytes)
             if asked.timeout_seconds is not None:
                 deadline = announced.deadline(asked.timeout_seconds)
-            entry.spend(count_of(asked.source))
+            if announced.tenant is not None:
+                entry.spend(count_of(asked.source))
             if self.lookup is not None:
                 return asked, await self._look_up(self.lookup, announced, asked, entry, deadline, door.is_abandoned)
             return asked, await self._classify(announced, asked, entry, deadline, door.is_abandoned)
