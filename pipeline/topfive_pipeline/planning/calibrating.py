@@ -31,7 +31,7 @@ from topfive_pipeline.under_load.server import metrics
 ROUNDS: Final = 3
 CONNECTIONS: Final = 16
 _SPARSE: Final = 0.1
-"""Of the most that it can do: at this rate hardly any image meets another."""
+"""Of the most that it can do: at this rate most images meet no other, and only those count."""
 _PIXELS: Final = "224x224"
 
 Progress = Callable[[str], None]
@@ -174,8 +174,8 @@ def _seen(generator: Generator, url: str, requests: Sequence[bytes], seconds: fl
         progress(f"the server under load: round {number} of {ROUNDS}")
         load = generator.closed(url, requests, connections=CONNECTIONS, seconds=seconds)
         rates.append(load.rate)
-        sparse = generator.opened(url, requests, rate=_SPARSE * load.rate, seconds=seconds, seed=number)
-        latencies += sparse.latencies
+        lone = generator.sparse(url, requests, rate=_SPARSE * load.rate, seconds=seconds, seed=number)
+        latencies += lone.latencies
     return Seen(
         capacity=median(rates),
         lone=tuple(sorted(latencies)),

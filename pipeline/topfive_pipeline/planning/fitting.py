@@ -20,9 +20,9 @@ _SIMULATED: Final = 1500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """Of the real server: `capacity`, answers a second to so many `connections`; `lone`: latencies at a sparse rate.
+    """Of the real server: `capacity`, answers a second to so many `connections`; and `lone` latencies, perhaps none.
 
-    `machine_cores`: those of the machine, of which the server may use fewer for its slots.
+    Those are of requests that met no other. `machine_cores`: the machine's, of which the server may use fewer.
     """
 
     capacity: float
@@ -39,6 +39,8 @@ def shared_with_client(costs: Costs) -> Costs:
 def fitted(costs: Costs, seen: Seen) -> Costs:
     """`costs`, with what is computed made longer, and what a lone image takes, until the simulation fits `seen`."""
     costs = costs.scaled(_factor(costs, seen))
+    if not seen.lone:
+        return costs
     prepared = fmean(kind.resize_alone_seconds if costs.alone else kind.resize_seconds for kind in costs.kinds) + fmean(
         kind.decode_seconds for kind in costs.kinds
     )

@@ -8,7 +8,7 @@ from typing import Self
 
 from topfive_loadgen.aside import Aside
 from topfive_loadgen.plan import Request
-from topfive_pipeline.under_load.load import Capacity, Probe, closed, opened
+from topfive_pipeline.under_load.load import Capacity, Probe, closed, opened, sparse
 
 
 class Generator:
@@ -37,3 +37,7 @@ class Generator:
     def opened(self, url: str, requests: Sequence[Request], *, rate: float, seconds: float, seed: int) -> Probe:
         """As `load.opened`."""
         return self._aside.run(opened, url=url, requests=requests, rate=rate, seconds=seconds, seed=seed)
+
+    def sparse(self, url: str, requests: Sequence[Request], *, rate: float, seconds: float, seed: int) -> Probe:
+        """As `load.sparse`."""
+        return self._aside.run(sparse, url=url, requests=requests, rate=rate, seconds=seconds, seed=seed)

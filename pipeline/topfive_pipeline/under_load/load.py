@@ -10,14 +10,15 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from multiprocessing.connection import Connection
 from typing import Final
 
 from topfive_loadgen import closed_loop, open_loop
 from topfive_loadgen.http1 import Response
 from topfive_loadgen.percentiles import percentile
-from topfive_loadgen.plan import Done, OpenLoad, Request
+from topfive_loadgen.plan import Done, OpenLoad, Request, Sample
 
 WARM: Final = 0.15
 """The share of each load that is not counted: the server has slept while the others had their turn."""
@@ -105,6 +106,25 @@ def opened(
     """Send `rate` requests a second to `url` for `seconds`, at times that only `seed` decides (Poisson arrivals)."""
     plan = OpenLoad(url=url, requests=requests, rate=rate, seconds=seconds, seed=seed)
     return probe_of(open_loop.drive(plan, stop=stop), rate=rate, after=WARM * seconds)
+
+
+def sparse(
+    url: str, requests: Sequence[Request], *, rate: float, seconds: float, seed: int, stop: Connection | None = None
+) -> Probe:
+    """As `opened`, but only of the requests that met no other."""
+    done = open_loop.drive(OpenLoad(url=url, requests=requests, rate=rate, seconds=seconds, seed=seed), stop=stop)
+    return probe_of(replace(done, samples=lone(done.samples)), rate=rate, after=WARM * seconds)
+
+
+def lone(samples: Sequence[Sample]) -> list[Sample]:
+    """Those of `samples` (by their due times) that met no other: none was under way when they came, nor came since."""
+    before = [-math.inf, *accumulate((sample.done for sample in samples), max)]
+    after = [*(sample.scheduled for sample in samples[1:]), math.inf]
+    return [
+        sample
+        for sample, last, following in zip(samples, before, after, strict=False)
+        if last <= sample.scheduled and sample.done <= following
+    ]
 
 
 def probe_of(done: Done, *, rate: float, after: float) -> Probe:

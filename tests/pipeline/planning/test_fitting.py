@@ -33,3 +33,9 @@ def test_lone_images_on_all_cores_are_taken_as_they_were_seen() -> None:
     seen = Seen(capacity=200.0, lone=[0.006, 0.007, 0.012], connections=8, machine_cores=2)
     found = fitted(costs(cores=2, slots=2, alone=(0.01,), loop_seconds=0.0001), seen)
     assert found.alone == pytest.approx([0.0059, 0.0069, 0.0119])
+
+
+def test_where_no_image_was_alone_the_stages_are_all_that_is_known() -> None:
+    found = fitted(costs(), Seen(capacity=100.0, lone=[], connections=4, machine_cores=1))
+    assert found.fixed_seconds == 0
+    assert found.batch_seconds[1] == pytest.approx(0.01, rel=0.02)

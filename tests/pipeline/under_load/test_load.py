@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from topfive_loadgen.http1 import Response
 from topfive_loadgen.plan import Done, Sample
-from topfive_pipeline.under_load.load import probe_of
+from topfive_pipeline.under_load.load import lone, probe_of
 
 
 def sample(scheduled: float, seconds: float, *, status: int = 200, lag: float = 0.0) -> Sample:
@@ -39,3 +39,11 @@ def test_a_generator_without_connections_is_always_in_doubt() -> None:
 
 def test_nothing_sent_is_a_fault() -> None:
     assert probe_of(done([]), rate=1.0, after=0.0).fault == "nothing was sent"
+
+
+def test_a_request_is_alone_if_none_is_under_way_and_none_comes() -> None:
+    """The second comes during the first; the fourth during the third, whose long answer the fifth still meets."""
+    samples = [sample(0.0, 0.2), sample(0.1, 0.05), sample(1.0, 5.0), sample(2.0, 0.1), sample(5.0, 0.1)]
+    samples += [sample(7.0, 0.1), sample(8.0, 0.1)]
+    assert [each.scheduled for each in lone(samples)] == [7.0, 8.0]
+    assert lone([]) == []
