@@ -1,6 +1,6 @@
 """Whether `topfive plan` predicts what servers then do: `python -m benchmarks plan`.
 
-For one server with all cores, and for two of one core behind the real nginx with `deploy/nginx.conf`, in rounds. A round
+For one server with all cores, and for two of one core behind the real nginx (`deploy/nginx.conf`), in rounds. A round
 measures the costs as `topfive plan` does, simulates five loads, and puts the real servers under the same loads. So a
 machine that is slower in one round is so for both, and what counts is the median over the rounds of predicted to
 measured. The load generator shares the machine with the servers, as the simulation knows.
