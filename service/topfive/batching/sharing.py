@@ -6,8 +6,8 @@ What lives here: three rules, as pure classes without a clock. What does not: th
 *Whose turn.* Start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996): an image gets a tag when it comes, the number
 of images that its tenant has had before it, divided by the tenant's weight; the lowest tag leaves first. A tenant that
 comes back starts at the tag of the last image that left, so that it neither saves up turns nor has to make up for what
-others had meanwhile. While two tenants have images waiting, what they get differs from their weights by no more than an
-image each. An image that was cancelled counts as one that its tenant has had.
+others had meanwhile. While two tenants have images of one shape and priority waiting, what they get differs from their
+weights by no more than an image each. An image that was cancelled counts as one that its tenant has had.
 
 *Who holds too much.* A dynamic threshold (Choudhury, Hahne: IEEE/ACM Transactions on Networking 6, 1998): a tenant may
 take more as long as it holds at most a fixed multiple of what is free. So one that floods leaves some of it free, and
