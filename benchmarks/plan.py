@@ -19,7 +19,7 @@ from typing import Annotated, Final
 
 from typer import Option
 
-from benchmarks import nginx, proxies, report
+from benchmarks import nginx, plan_plot, proxies, report
 from benchmarks import options as o
 from benchmarks.machine import cpu_seconds, family
 from benchmarks.server import Service, free_port
@@ -132,6 +132,7 @@ def main(
     costs: Annotated[
         Path | None, Option(metavar="FILE", help="write the last costs of one server to this file")
     ] = None,
+    plot: Annotated[Path | None, Option(metavar="FILE", help="draw predicted and measured into this file")] = None,
     json: o.Json = None,
 ) -> int:
     """Predicted latencies against those of real servers, one and two, at five loads: all within 15 %."""
@@ -153,6 +154,9 @@ def main(
             site = Site(costs=shared_with_client(known), replicas=2, machine_cores=usable_cores())
             with two_behind_nginx(asked.repository) as (url, _):
                 asked.round(points[len(SHARES) :], site, url, seed=2 * number + 1)
+    if plot is not None:
+        setups = {name: [(median(p.rates), p.seconds) for p in points if p.setup == name] for name in (ONE, TWO)}
+        plan_plot.draw(setups, plot)
     machine = this_machine()
     return report.finish(
         judge(points),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.plan import Point, judge, markdown
+from benchmarks.plan_plot import draw
 
 
 def point(*p99: tuple[float, float]) -> Point:
@@ -27,3 +30,9 @@ def test_one_bad_round_of_three_decides_nothing() -> None:
 def test_the_table_has_medians_and_the_spread_of_the_rounds() -> None:
     text = " ".join(markdown([point((0.06, 0.05), (0.06, 0.1), (0.06, 0.06))]).split())
     assert "| one | 60% | 80 | 10.0 ms | 10.0 ms | 1.00 | 1.00–1.00 | 60.0 ms | 60.0 ms | 1.00 | 0.60–1.20 |" in text
+
+
+def test_the_picture_has_a_part_for_each_setup(tmp_path: Path) -> None:
+    curve = [(rate, {"50": [(0.01, 0.01)], "99": [(0.05, 0.04)]}) for rate in (20.0, 40.0)]
+    draw({"one": curve, "two": curve}, tmp_path / "plan.svg")
+    assert (tmp_path / "plan.svg").read_text(encoding="utf-8").count('id="axes_') == 2
