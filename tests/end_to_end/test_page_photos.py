@@ -208,7 +208,7 @@ def test_every_refusal_has_words_of_its_own(visit: Open) -> None:
         }""",
         names,
     )
-    assert len(names) == 11
+    assert len(names) == 13
     assert len(set(said)) == len(said)
     assert not any("The service has refused this." in each or "_" in each for each in said)
 

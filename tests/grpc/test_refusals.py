@@ -19,7 +19,8 @@ def test_an_error_is_told_with_its_text_and_its_code(kind: type[errors.TopfiveEr
     metadata = dict(refusal.metadata)
     assert refusal.text == text
     assert (metadata["code"], metadata["x-request-id"]) == (kind.code, "a1-b2")
-    assert metadata.get("retry-after") == ("7" if issubclass(kind, errors.QueueFull | errors.NotReady) else None)
+    passing = errors.QueueFull | errors.NotReady | errors.RateLimited | errors.QuotaExceeded
+    assert metadata.get("retry-after") == ("7" if issubclass(kind, passing) else None)
 
 
 @pytest.mark.parametrize(

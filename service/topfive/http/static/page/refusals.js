@@ -35,6 +35,8 @@ const WORDS = {
     return ["This file is not a picture.", "Choose a photo: a JPEG or PNG, for example."];
   },
   queue_full: () => ["The service has too much to do just now.", "Your photo is fine. Try it again when the time below is over."],
+  rate_limited: () => ["You have sent more than your key lets in at once.", "Your photo is fine. Try it again when the time below is over."],
+  quota_exceeded: () => ["Your key has used up its images for now.", "Ask who runs the service for more, or come again when the time below is over."],
   not_ready: () => ["The service is not ready yet.", "It is starting, or about to stop. Try again when the time below is over."],
   deadline_exceeded: () => ["The answer would have come too late.", "The service is busy, or the picture is slow to open. Try again."],
   internal: () => ["The service has made a mistake.", "Try again. If it stays so, show its operator what is folded below."],
