@@ -37,12 +37,13 @@ from topfive_pipeline.planning.simulation import closed, opened, poisson
 from topfive_pipeline.proof.photos import Photo, read_photos, shipped
 from topfive_pipeline.under_load.generator import Generator
 from topfive_pipeline.under_load.images import MOST, bodies_of
+from topfive_pipeline.under_load.load import WARM
 
 SHARES: Final = (0.2, 0.4, 0.6, 0.75, 0.85)
 """Loads, of the most that the simulated servers do."""
 PERCENTS: Final = ("50", "99")
 WITHIN: Final = 0.15
-SIMULATED_SECONDS: Final = 60.0
+SIMULATED: Final = 9
 CONNECTIONS: Final = 16
 ONE, TWO = "one, all cores", "two of one core, nginx"
 
@@ -202,19 +203,31 @@ class _Asked:
             load = self.generator.closed(url, self.requests, connections=CONNECTIONS, seconds=2.0)
             return (cpu_seconds(family(proxy.process.pid)) - before) / (2.0 * load.rate)
 
+    def predicted(self, site: Site, rate: float) -> dict[str, float]:
+        """The median of simulated loads, each as long as the measured one: in a short one the tail is shorter."""
+        probes = [
+            opened(
+                site,
+                poisson(site.costs.kinds, rate=rate, seconds=self.seconds, seed=seed),
+                after=WARM * self.seconds,
+                seed=seed,
+            ).probe(rate)
+            for seed in range(SIMULATED)
+        ]
+        return {percent: median(probe.at(percent) for probe in probes) for percent in PERCENTS}
+
     def round(self, points: Sequence[Point], site: Site, url: str, *, seed: int) -> None:
         """Each load once, predicted and measured."""
         most = closed(site, connections=CONNECTIONS, seconds=20.0).rate
         self.generator.closed(url, self.requests, connections=CONNECTIONS, seconds=1.0)  # it has just started
         for place, point in enumerate(points):
             rate = point.share * most
-            arrivals = poisson(site.costs.kinds, rate=rate, seconds=SIMULATED_SECONDS, seed=seed)
-            predicted = opened(site, arrivals, after=0.1 * SIMULATED_SECONDS).probe(rate)
+            predicted = self.predicted(site, rate)
             found = self.generator.opened(
                 url, self.requests, rate=rate, seconds=self.seconds, seed=len(points) * seed + place
             )
             point.rates.append(rate)
             for percent in PERCENTS:
-                point.seconds[percent].append((predicted.at(percent), found.at(percent)))
-            said = [f"p{each} {predicted.at(each) * 1e3:.1f} : {found.at(each) * 1e3:.1f} ms" for each in PERCENTS]
+                point.seconds[percent].append((predicted[percent], found.at(percent)))
+            said = [f"p{each} {predicted[each] * 1e3:.1f} : {found.at(each) * 1e3:.1f} ms" for each in PERCENTS]
             print(f"{point.setup}, {rate:.0f}/s: {', '.join(said)}; {found.failed} failed {found.fault}", flush=True)

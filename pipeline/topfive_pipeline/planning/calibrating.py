@@ -1,8 +1,9 @@
 """Measures the costs of a model on this machine: its stages by themselves, and the real server for the rest.
 
-Three things only the server tells: what its event loop takes (it is asked with a backend that computes nothing); how
-much longer the stages take in it than by themselves (from the most that it can do, in a closed loop); and what a lone
-image takes (from a sparse open loop). All else the simulation predicts.
+Four things only the server tells: what its event loop takes (it is asked with a backend that computes nothing); how
+much longer the stages take in it than by themselves (from the most that it can do, in a closed loop); what a lone
+image takes (from a sparse open loop); and how often two that run at once share a core (from a closed loop of two). All
+else the simulation predicts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Final
 
 from topfive.ground.errors import ConfigurationError
@@ -20,7 +21,7 @@ from topfive_pipeline.judging import subjects
 from topfive_pipeline.judging.machine import this_machine
 from topfive_pipeline.judging.subjects import Subject
 from topfive_pipeline.planning.costs import Costs, KindCosts
-from topfive_pipeline.planning.fitting import Seen, fitted
+from topfive_pipeline.planning.fitting import PAIR, Seen, fitted
 from topfive_pipeline.planning.measuring import Stages
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.served import serve
@@ -56,7 +57,7 @@ def calibrate(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) ->
     subject = subjects.find([wanted.model], wanted.repository)[0]
     cores = usable_cores(wanted.cores)
     sent = [(kind, share, bodies_of(photos, kind)) for kind, share in wanted.mix]
-    piece = wanted.seconds / (3 * ROUNDS + 2)
+    piece = wanted.seconds / (4 * ROUNDS + 2)
     flags = ["--no-grpc", "--cores", str(cores)]
     with Generator() as generator:
         progress("starting a server that computes nothing")
@@ -169,16 +170,20 @@ def _seen(generator: Generator, url: str, requests: Sequence[bytes], seconds: fl
     """What the server does at most, and how long lone images take; in rounds, so that the machine's moods mix."""
     rates: list[float] = []
     latencies: list[float] = []
+    pairs: list[float] = []
     generator.closed(url, requests, connections=CONNECTIONS, seconds=seconds / 4)
     for number in range(1, ROUNDS + 1):
         progress(f"the server under load: round {number} of {ROUNDS}")
         load = generator.closed(url, requests, connections=CONNECTIONS, seconds=seconds)
         rates.append(load.rate)
+        pair = generator.closed(url, requests, connections=PAIR, seconds=seconds)
+        pairs.append(fmean(latency for _, latency in pair.answered))
         lone = generator.sparse(url, requests, rate=_SPARSE * load.rate, seconds=seconds, seed=number)
         latencies += lone.latencies
     return Seen(
         capacity=median(rates),
         lone=tuple(sorted(latencies)),
+        pair=median(pairs),
         connections=CONNECTIONS,
         machine_cores=usable_cores(),
     )

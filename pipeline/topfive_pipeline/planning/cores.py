@@ -58,6 +58,11 @@ class Cores:
 
         self._loop.call_at(self._loop.time() + seconds, over)
 
+    @property
+    def some_idle(self) -> bool:
+        """Whether some core computes while another does not."""
+        return 0 < self.threads < self.number
+
     def _pass(self) -> None:
         """Account for the time since the last change."""
         now = self._loop.time()

@@ -48,8 +48,9 @@ class Costs:
     `batch_seconds`: by size, of a batch that runs by itself; `spread`: factors by which such runs differed from their
     median, and `spread_beside` those of runs beside others. `alone`: the seconds of the classify graph for an image
     that finds nothing running and gets all cores, one of many runs each; empty if the service has no session for that.
-    `loop_seconds`: of the event loop and the kernel, for a request. `fixed_seconds`: what passes beyond all these
-    in which no core computes. `client_seconds`: of a core that the load generator took while that was measured.
+    `misplaced`: how often a thread that begins beside others has to share a core although another is idle, as kernels
+    place threads. `loop_seconds`: of the event loop and the kernel, for a request. `fixed_seconds`: what passes beyond
+    all these in which no core computes. `client_seconds`: of a core that the load generator took meanwhile.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Costs:
     spread: Annotated[tuple[_Above, ...], Field(min_length=1)] = field(default=(1.0,), repr=False)
     spread_beside: Annotated[tuple[_Above, ...], Field(min_length=1)] = field(default=(1.0,), repr=False)
     alone: tuple[_Seconds, ...] = field(default=(), repr=False)
+    misplaced: Annotated[float, Field(ge=0, le=1)] = 0.0
     loop_seconds: _Seconds = 0.0
     fixed_seconds: _Seconds = 0.0
     client_seconds: _Seconds = 0.0

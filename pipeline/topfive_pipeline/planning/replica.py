@@ -21,7 +21,7 @@ from topfive.request.preparing.lane import Job, Lane
 from topfive.request.preparing.price import Price
 from topfive_pipeline.planning.cores import Cores
 from topfive_pipeline.planning.costs import Costs, KindCosts
-from topfive_pipeline.planning.slots import Image, Slots
+from topfive_pipeline.planning.slots import Image, Slots, drawn
 from topfive_pipeline.planning.virtual_time import VirtualClock, VirtualLoop
 
 _NEVER: Final = float("inf")
@@ -123,9 +123,9 @@ class Replica:
             lane.start(now=self._loop.time()).outcome.set_result(None)
 
     async def _computed(self, seconds: float, *, threads: int = 1) -> None:
-        spread = self._costs.spread_beside if self._cores.threads else self._costs.spread
+        factor = drawn(self._costs, self._cores, self._chance)
         done = self._loop.create_future()
-        self._cores.run(seconds * self._chance.choice(spread), lambda: done.set_result(None), threads=threads)
+        self._cores.run(seconds * factor, lambda: done.set_result(None), threads=threads)
         await done
 
     def _ran(self, images: int, _: float, __: float) -> None:

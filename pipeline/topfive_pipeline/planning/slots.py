@@ -18,6 +18,8 @@ from topfive_pipeline.planning.virtual_time import VirtualLoop
 
 _ROW: Final[Row] = {"classes": np.zeros(0)}
 _SHAPE: Final = (224, 224, 3)
+_SHARED: Final = 2.0
+"""Times as long as by itself takes who shares a core with another."""
 
 
 class Image:
@@ -88,9 +90,17 @@ class Slots:
             self._cores.run(seconds, over, threads=costs.slots * costs.threads)
             return
         self._free -= 1
-        spread = costs.spread_beside if self._cores.threads else costs.spread
         seconds = batch_seconds(costs, len(images)) + sum(image.resize_seconds for image in images) / costs.threads
-        self._cores.run(seconds * self._chance.choice(spread), over, threads=1 if costs.on_device else costs.threads)
+        self._cores.run(
+            seconds * drawn(costs, self._cores, self._chance), over, threads=1 if costs.on_device else costs.threads
+        )
+
+
+def drawn(costs: Costs, cores: Cores, chance: random.Random) -> float:
+    """By which factor a run that begins now takes longer than the usual one by itself."""
+    factor = chance.choice(costs.spread_beside if cores.threads else costs.spread)
+    is_misplaced = cores.some_idle and chance.random() < costs.misplaced
+    return _SHARED * factor if is_misplaced else factor
 
 
 def batch_seconds(costs: Costs, images: int) -> float:
