@@ -1,9 +1,10 @@
 """Whether `topfive plan` predicts what servers then do: `python -m benchmarks plan`.
 
-For one server with all cores, and for two of one core behind the real nginx (`deploy/nginx.conf`), in rounds. A round
-measures the costs as `topfive plan` does, simulates five loads, and puts the real servers under the same loads. So a
-machine that is slower in one round is so for both, and what counts is the median over the rounds of predicted to
-measured. The load generator shares the machine with the servers, as the simulation knows.
+For one server with all cores, and for two of one core behind the real nginx (`deploy/nginx.conf`): it measures the
+costs as `topfive plan` does, then puts the real servers under five loads, in rounds. Just before and after each load a
+short closed loop says how fast the machine is at that moment; the simulation of the load has that speed, and a load
+counts only if both agree. What counts in the end is the median over the rounds of predicted to measured. The load
+generator shares the machine with the servers, as the simulation knows.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from benchmarks import options as o
 from benchmarks.machine import cpu_seconds, family
 from benchmarks.server import Service, free_port
 from topfive.machine.cores import usable_cores
-from topfive_loadgen import tables
+from topfive_loadgen import tables, verdict
 from topfive_loadgen.verdict import Check
 from topfive_pipeline.judging.machine import this_machine
 from topfive_pipeline.planning import costs as cost_files
 from topfive_pipeline.planning.calibrating import Wanted, calibrate, interleaved
 from topfive_pipeline.planning.costs import Costs
-from topfive_pipeline.planning.fitting import shared_with_client
+from topfive_pipeline.planning.fitting import Seen, as_fast, shared_with_client
 from topfive_pipeline.planning.fleet import Site
 from topfive_pipeline.planning.mixes import mix_of
-from topfive_pipeline.planning.simulation import closed, opened, poisson
+from topfive_pipeline.planning.simulation import opened, poisson
 from topfive_pipeline.proof.photos import Photo, read_photos, shipped
 from topfive_pipeline.under_load.generator import Generator
 from topfive_pipeline.under_load.images import MOST, bodies_of
@@ -44,6 +45,10 @@ SHARES: Final = (0.2, 0.4, 0.6, 0.75, 0.85)
 PERCENTS: Final = ("50", "99")
 WITHIN: Final = 0.15
 SIMULATED: Final = 9
+STEADY: Final = 0.1
+"""The speeds before and after a load may differ by this share; otherwise it is sent again, `TRIES` times at most."""
+TRIES: Final = 3
+SPEED_SECONDS: Final = 1.5
 CONNECTIONS: Final = 16
 ONE, TWO = "one, all cores", "two of one core, nginx"
 
@@ -74,6 +79,11 @@ def judge(points: Sequence[Point]) -> list[Check]:
         )
         for point in points
         for percent in PERCENTS
+        if point.rates
+    ] + [
+        verdict.none_of(
+            "loads for which the machine was never steady", [str(point.share) for point in points if not point.rates]
+        )
     ]
 
 
@@ -89,6 +99,7 @@ def markdown(points: Sequence[Point]) -> str:
             *(cell for percent in PERCENTS for cell in _cells(point, percent)),
         ]
         for point in points
+        if point.rates
     ]
     return tables.markdown(tables.of([header, *rows]))
 
@@ -129,7 +140,7 @@ def main(
     mix: Annotated[str, Option(help="what is sent, as for `topfive plan`")] = "jpeg",
     rounds: o.Rounds = 5,
     seconds: Annotated[float, Option(min=0.1, help="of each load in each round")] = 8.0,
-    measure: Annotated[float, Option(min=1.0, help="seconds in which a round measures the costs")] = 20.0,
+    measure: Annotated[float, Option(min=1.0, help="seconds in which the costs are measured, of each setup")] = 30.0,
     costs: Annotated[
         Path | None, Option(metavar="FILE", help="write the last costs of one server to this file")
     ] = None,
@@ -144,17 +155,19 @@ def main(
     with Generator() as generator:
         asked = _Asked(generator, model_repository.resolve(), model, mix, photos, seconds=seconds, measure=measure)
         extra = asked.proxy_seconds()
-        for number in range(rounds):
-            known = asked.costs(cores=0)
-            with one_server(asked.repository) as url:
-                asked.round(points[: len(SHARES)], Site(costs=shared_with_client(known)), url, seed=2 * number)
-            if costs is not None:
-                cost_files.write(known, costs)
-            known = asked.costs(cores=1)
-            known = replace(known, client_seconds=known.client_seconds + extra)
-            site = Site(costs=shared_with_client(known), replicas=2, machine_cores=usable_cores())
-            with two_behind_nginx(asked.repository) as (url, _):
-                asked.round(points[len(SHARES) :], site, url, seed=2 * number + 1)
+        known = asked.costs(cores=0)
+        if costs is not None:
+            cost_files.write(known, costs)
+        site = Site(costs=known, machine_cores=usable_cores())
+        with one_server(asked.repository) as url:
+            for number in range(rounds):
+                asked.round(points[: len(SHARES)], site, url, seed=number)
+        known = asked.costs(cores=1)
+        known = replace(known, client_seconds=known.client_seconds + extra)
+        site = Site(costs=known, replicas=2, machine_cores=usable_cores())
+        with two_behind_nginx(asked.repository) as (url, _):
+            for number in range(rounds):
+                asked.round(points[len(SHARES) :], site, url, seed=number)
     if plot is not None:
         setups = {name: [(median(p.rates), p.seconds) for p in points if p.setup == name] for name in (ONE, TWO)}
         plan_plot.draw(setups, plot)
@@ -217,17 +230,35 @@ class _Asked:
         return {percent: median(probe.at(percent) for probe in probes) for percent in PERCENTS}
 
     def round(self, points: Sequence[Point], site: Site, url: str, *, seed: int) -> None:
-        """Each load once, predicted and measured."""
-        most = closed(site, connections=CONNECTIONS, seconds=20.0).rate
-        self.generator.closed(url, self.requests, connections=CONNECTIONS, seconds=1.0)  # it has just started
+        """Each load once, measured and predicted."""
+        most = self.speed(url)
         for place, point in enumerate(points):
             rate = point.share * most
-            predicted = self.predicted(site, rate)
-            found = self.generator.opened(
-                url, self.requests, rate=rate, seconds=self.seconds, seed=len(points) * seed + place
-            )
+            for attempt in range(TRIES):
+                before = self.speed(url)
+                number = TRIES * (len(points) * seed + place) + attempt
+                found = self.generator.opened(url, self.requests, rate=rate, seconds=self.seconds, seed=number)
+                after = self.speed(url)
+                if abs(after / before - 1) <= STEADY:
+                    break
+                print(
+                    f"{point.setup}, {rate:.0f}/s: {before:.0f} images/s before, {after:.0f} after: again", flush=True
+                )
+            else:
+                continue
+            predicted = self.predicted(as_fast_as(site, (before + after) / 2), rate)
             point.rates.append(rate)
             for percent in PERCENTS:
                 point.seconds[percent].append((predicted[percent], found.at(percent)))
             said = [f"p{each} {predicted[each] * 1e3:.1f} : {found.at(each) * 1e3:.1f} ms" for each in PERCENTS]
             print(f"{point.setup}, {rate:.0f}/s: {', '.join(said)}; {found.failed} failed {found.fault}", flush=True)
+
+    def speed(self, url: str) -> float:
+        """Images a second that the servers do at most just now."""
+        return self.generator.closed(url, self.requests, connections=CONNECTIONS, seconds=SPEED_SECONDS).rate
+
+
+def as_fast_as(site: Site, capacity: float) -> Site:
+    """The site on a machine on which its servers do `capacity` at most; the load generator is a part of the costs."""
+    seen = Seen(capacity=capacity, lone=(), pair=0.0, connections=CONNECTIONS, machine_cores=usable_cores())
+    return replace(site, costs=shared_with_client(as_fast(site.costs, seen, replicas=site.replicas)))

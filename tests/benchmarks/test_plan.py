@@ -20,11 +20,16 @@ def point(*p99: tuple[float, float]) -> Point:
 )
 def test_a_prediction_may_be_off_by_15_percent(predicted: float, met: bool) -> None:
     checks = judge([point((predicted, 0.05))])
-    assert [check.met for check in checks] == [True, met]
+    assert [check.met for check in checks] == [True, met, True]
 
 
 def test_one_bad_round_of_three_decides_nothing() -> None:
     assert all(check.met for check in judge([point((0.05, 0.05), (0.05, 0.9), (0.06, 0.061))]))
+
+
+def test_a_load_that_never_counted_is_told() -> None:
+    checks = judge([point((0.05, 0.05)), Point("one", 0.85)])
+    assert [check.met for check in checks] == [True, True, False]
 
 
 def test_the_table_has_medians_and_the_spread_of_the_rounds() -> None:

@@ -42,7 +42,7 @@ def shared_with_client(costs: Costs) -> Costs:
 
 def fitted(costs: Costs, seen: Seen) -> Costs:
     """`costs`, with what is computed made longer, and what a lone image takes, until the simulation fits `seen`."""
-    costs = costs.scaled(_factor(costs, seen))
+    costs = as_fast(costs, seen)
     if seen.lone:
         costs = _as_lone(costs, seen)
     return replace(costs, misplaced=_misplaced(costs, seen))
@@ -76,11 +76,16 @@ def _pair(costs: Costs, seen: Seen) -> float:
     return fmean(latency for _, latency in found.answers if latency is not None)
 
 
-def _factor(costs: Costs, seen: Seen) -> float:
+def as_fast(costs: Costs, seen: Seen, *, replicas: int = 1) -> Costs:
+    """`costs`, with all that is computed as much longer or shorter as it takes for the capacity that was seen.
+
+    `replicas`: how many servers had it together.
+    """
     low, high = _FACTORS
     for _ in range(_STEPS):
         middle = math.sqrt(low * high)
-        site = Site(costs=shared_with_client(costs.scaled(middle)), machine_cores=seen.machine_cores)
+        scaled = shared_with_client(costs.scaled(middle))
+        site = Site(costs=scaled, replicas=replicas, machine_cores=seen.machine_cores)
         found = closed(site, connections=seen.connections, seconds=_SIMULATED / seen.capacity)
         low, high = (middle, high) if found.rate > seen.capacity else (low, middle)
-    return math.sqrt(low * high)
+    return costs.scaled(math.sqrt(low * high))
