@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from topfive_pipeline.gating.findings import Plot
 from topfive_pipeline.gating.load_cells import pooled
 from topfive_pipeline.gating.load_plan import Cell
 from topfive_pipeline.gating.loading import ROLES, Measured, Role
-from topfive_pipeline.judging.plots import COLOURS, INK, STYLE, empty, svg
+from topfive_pipeline.judging.plots import COLOURS, INK, STYLE, empty, in_powers, svg
 from topfive_pipeline.under_load.mixes import Mix
 
 _MS: Final = 1e3
@@ -104,10 +103,7 @@ def _scale(axes: Axes, workers: list[int]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(workers))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if math.isfinite(value) else ""))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    in_powers(axes)
 
 
 def _legend(figure: Figure, *, limits: bool) -> None:

@@ -6,6 +6,7 @@ lines are drawn in stand-ins that become variables of the page's style, so they 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
@@ -15,7 +16,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from topfive_pipeline.judging.accuracy import POINTS
 from topfive_pipeline.judging.judge import Judgement
@@ -173,6 +174,15 @@ def _bars(spread: Spread) -> Any:
 def _words(words: Sequence[str]) -> FuncFormatter:
     """The first of `words` at 0, and so on, in whichever direction the axis goes."""
     return FuncFormatter(lambda value, _: words[round(abs(value))])
+
+
+def in_powers(axes: Axes) -> None:
+    """Make the y axis logarithmic, with plain numbers at 1, 2 and 5 of each power of ten."""
+    axes.set_yscale("log")
+    axis = axes.yaxis
+    axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if math.isfinite(value) else ""))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def legend(figure: Figure, axes: Axes) -> None:

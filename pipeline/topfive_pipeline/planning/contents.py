@@ -138,7 +138,7 @@ def sections(told: Told, prices: Prices) -> list[Section]:
         Section(
             key="costs",
             title="What a request costs",
-            lead=f"Measured on {costs.cpu}, {costs.cores} cores, {costs.engine}, as the server runs it.",
+            lead=f"Measured on {costs.cpu} with {costs.engine}, as the server runs it.",
             tables=(costs_table(costs),),
         ),
     ]

@@ -8,7 +8,7 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from topfive_pipeline.judging.plots import COLOURS, INK, MARKERS, STYLE, empty, legend, svg
+from topfive_pipeline.judging.plots import COLOURS, INK, MARKERS, STYLE, empty, in_powers, legend, svg
 from topfive_pipeline.planning.planner import Told
 
 CAPTIONS: Final = {
@@ -41,7 +41,7 @@ def _curve(told: Told) -> Figure:
     for limit in told.demand.objective.limits:
         axes.axhline(limit.seconds * _MS, color=INK, linestyle="--", linewidth=1)
     axes.axvline(told.demand.rate, color=INK, linestyle=":", linewidth=1)
-    axes.set_yscale("log")
+    in_powers(axes)
     axes.set_xlim(left=0)
     axes.set_xlabel("images a second")
     axes.set_ylabel("latency, ms")

@@ -7,7 +7,7 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from topfive_pipeline.judging.plots import COLOURS, INK, MARKERS, STYLE, empty, legend, svg
+from topfive_pipeline.judging.plots import COLOURS, INK, MARKERS, STYLE, empty, in_powers, legend, svg
 from topfive_pipeline.tuning.tuned import Tried, Tuned
 
 CAPTIONS: Final = {
@@ -46,7 +46,7 @@ def _latency(told: Tuned, shown: list[Tried]) -> Figure:
         missed = [(rate, latency) for rate, latency, good in points if not good]
         axes.plot(*_split(missed), marker, color=colour, fillstyle="none", linestyle="none")
     axes.axhline(limit.seconds * _MS, color=INK, linestyle="--", linewidth=1)
-    axes.set_yscale("log")
+    in_powers(axes)
     axes.set_xlim(left=0)
     axes.set_xlabel("requests a second")
     axes.set_ylabel(f"p{limit.percent}, ms")
