@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 from collections.abc import Callable
 from itertools import count
 from typing import Final
@@ -27,6 +28,7 @@ class Cores:
         self.number = number
         self.threads = 0
         self._first = 0
+        self._rests_since = -math.inf  # since when a core has had nothing to do; never, while all compute
         self._done = 0.0  # what a thread would have done that had run since the beginning, in seconds
         self._at = 0.0
         self._pace = 1.0
@@ -40,6 +42,8 @@ class Cores:
         """Compute on `threads` cores for so many seconds, longer if they are shared; then call `then`."""
         self._pass()
         self.threads += threads
+        if self.threads >= self.number:
+            self._rests_since = math.inf
         heapq.heappush(self._ends, (self._done + seconds, next(self._numbers), threads, then))
         self._go_on()
 
@@ -60,8 +64,8 @@ class Cores:
 
     @property
     def some_idle(self) -> bool:
-        """Whether some core computes while another does not."""
-        return 0 < self.threads < self.number
+        """Whether some core computes while another has rested: who begins now is woken, and does not just go on."""
+        return 0 < self.threads < self.number and self._rests_since < self._loop.time()
 
     def _pass(self) -> None:
         """Account for the time since the last change."""
@@ -87,6 +91,8 @@ class Cores:
             _, _, threads, then = heapq.heappop(self._ends)
             self.threads -= threads
             over.append(then)
+        if self.threads < self.number and self._rests_since == math.inf:
+            self._rests_since = self._at
         self._go_on()
         for then in over:
             then()

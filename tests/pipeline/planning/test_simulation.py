@@ -31,6 +31,15 @@ def test_a_closed_loop_does_what_the_slots_do() -> None:
     assert closed(Site(costs=costs(cores=2, slots=2)), connections=8, seconds=4.0).rate == pytest.approx(200, rel=0.02)
 
 
+def test_threads_that_go_on_keep_their_core() -> None:
+    """A kernel misplaces who is woken; under full load nobody sleeps, and the most is what it was."""
+    misplaced = costs(cores=2, slots=2, misplaced=1.0)
+    assert closed(Site(costs=misplaced), connections=8, seconds=4.0).rate == pytest.approx(200, rel=0.03)
+    assert mean(load(Site(costs=misplaced), 60.0, requests=600)) > 1.15 * mean(
+        load(Site(costs=costs(cores=2, slots=2)), 60.0, requests=600)
+    )
+
+
 def test_larger_batches_are_formed_under_load_only() -> None:
     """Batches of up to 4 at half the price: a lone image goes alone, a crowd in fours."""
     batching = costs(batch_seconds={1: 0.01, 2: 0.012, 4: 0.02}, batch_size_that_pays=4)
