@@ -9,7 +9,7 @@ from statistics import median
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
-from topfive_loadgen.drawing import MARKERS, SEQUENCE, STYLE
+from topfive_loadgen.drawing import MARKERS, SEQUENCE, STYLE, latency_axis
 
 Curve = Sequence[tuple[float, Mapping[str, Sequence[tuple[float, float]]]]]
 """Of each load its rate, and by percentile the seconds (predicted, measured) of each round."""
@@ -22,7 +22,6 @@ def draw(setups: Mapping[str, Curve], path: Path) -> None:
         for axes, (setup, curve) in zip(canvas.subplots(1, len(setups), sharey=True), setups.items(), strict=True):
             axes.set_title(setup)
             axes.set_xlabel("images a second")
-            axes.set_yscale("log")
             rates = [rate for rate, _ in curve]
             for percent, colour, marker in zip(curve[0][1], SEQUENCE, MARKERS, strict=False):
                 rounds = [seconds[percent] for _, seconds in curve]
@@ -45,6 +44,8 @@ def draw(setups: Mapping[str, Curve], path: Path) -> None:
                     label=f"p{percent}, measured",
                 )
             axes.set_xlim(left=0)
-        canvas.axes[0].set_ylabel("ms")
+            latency_axis(
+                axes, [one * 1e3 for _, seconds in curve for each in seconds.values() for both in each for one in both]
+            )
         canvas.axes[0].legend()
         canvas.savefig(path, dpi=150)
