@@ -27,6 +27,7 @@ from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.served import serve
 from topfive_pipeline.under_load.generator import Generator
 from topfive_pipeline.under_load.images import Body, bodies_of, request_of
+from topfive_pipeline.under_load.load import Capacity
 from topfive_pipeline.under_load.server import metrics
 
 ROUNDS: Final = 3
@@ -62,7 +63,8 @@ def calibrate(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) ->
     with Generator() as generator:
         progress("starting a server that computes nothing")
         with serve(wanted.repository, [*flags, "--backend", "null"]) as server:
-            loop, client = _front(generator, server.url, _rendered(bodies_of(photos, _PIXELS), wanted.model), piece)
+            pixels = _rendered(bodies_of(photos, _size(subject)), wanted.model)
+            loop, client = _front(generator, server.url, pixels, piece)
         progress("starting the server")
         began = time.monotonic()
         with serve(wanted.repository, flags) as server:
@@ -73,6 +75,12 @@ def calibrate(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) ->
             seen = _seen(generator, server.url, interleaved(sent, wanted.model), piece, progress)
     progress("fitting the simulation to what was measured")
     return fitted(costs, seen)
+
+
+def _size(subject: Subject) -> str:
+    """The size of pixels to ask the front end with: the only one that the model takes, if it takes no other."""
+    height, width = subject.parts[0].config.inputs[0].shape[1:3]
+    return _PIXELS if -1 in (height, width) else f"{height}x{width}"
 
 
 def _rendered(bodies: Sequence[Body], model: str) -> list[bytes]:
@@ -99,7 +107,15 @@ def _front(generator: Generator, url: str, requests: Sequence[bytes], seconds: f
     generator.closed(url, requests, connections=CONNECTIONS, seconds=seconds / 4)
     before, began = _cpu_seconds(url), _answered(url)
     load = generator.closed(url, requests, connections=CONNECTIONS, seconds=seconds)
+    check(load)
     return (_cpu_seconds(url) - before) / (_answered(url) - began), load.busy / load.rate
+
+
+def check(load: Capacity) -> None:
+    """Raise `ConfigurationError` if there was no right answer."""
+    if load.rate <= 0:
+        why = ", ".join(f"{count} times {reason}" for reason, count in load.failures.items())
+        raise ConfigurationError(f"the server answers none of the images ({why}); does the model take what --mix says?")
 
 
 def _cpu_seconds(url: str) -> float:
@@ -175,6 +191,7 @@ def _seen(generator: Generator, url: str, requests: Sequence[bytes], seconds: fl
     for number in range(1, ROUNDS + 1):
         progress(f"the server under load: round {number} of {ROUNDS}")
         load = generator.closed(url, requests, connections=CONNECTIONS, seconds=seconds)
+        check(load)
         rates.append(load.rate)
         pair = generator.closed(url, requests, connections=PAIR, seconds=seconds)
         pairs.append(fmean(latency for _, latency in pair.answered))

@@ -42,7 +42,6 @@ def test_a_model_is_measured_and_a_fleet_is_planned(tmp_path: Path, run: Run, mo
             yield Served(service.port)
 
     monkeypatch.setattr(calibrating, "serve", serve)  # forks that have imported all
-    monkeypatch.setattr(calibrating, "_PIXELS", "4x6")
     write_tiny_repository(tmp_path / "models")
     ran = run(
         main,

@@ -1,0 +1,24 @@
+"""A measurement of refusals is none; what is measured end to end: `tests/pipeline/commands/test_planning.py`."""
+
+from __future__ import annotations
+
+import pytest
+
+from topfive.ground.errors import ConfigurationError
+from topfive_pipeline.planning.calibrating import check, interleaved
+from topfive_pipeline.under_load.images import Body
+from topfive_pipeline.under_load.load import Capacity
+
+
+def test_a_server_that_answers_nothing_is_told_with_its_reasons() -> None:
+    with pytest.raises(ConfigurationError, match=r"3 times 400 malformed_request\); does the model take what --mix"):
+        check(Capacity(0.0, 3, failures={"400 malformed_request": 3}))
+    check(Capacity(1.0, 3))
+
+
+def test_kinds_are_mixed_by_their_shares() -> None:
+    """Three quarters of one and a quarter of the other, the rarer one evenly between."""
+    sent = interleaved([("a", 75.0, [Body(b"aaa")]), ("b", 25.0, [Body(b"bbb")])], "m")
+    letters = "".join("a" if request.endswith(b"aaa") else "b" for request in sent)
+    assert (letters.count("a"), letters.count("b")) == (48, 16)
+    assert max(map(len, letters.split("b"))) <= 4
