@@ -132,12 +132,12 @@ def happen(scenario: Scenario, replicas: Replicas, *, pause_seconds: float, away
         lost = time.monotonic()
         code = scenario.lose(replicas, number)
         gone = time.monotonic()
-        time.sleep(away_seconds if scenario.away else 0)
+        time.sleep(away_seconds if scenario.away else 0)  # load while it is away is part of the run
         returning = time.monotonic()
         scenario.bring_back(replicas, number)
         address = replicas.running[number].address
         incidents.append(Incident(number, address, lost, gone, returning, time.monotonic(), code, scenario.code))
-    time.sleep(pause_seconds)
+    time.sleep(pause_seconds)  # and after the last
     return incidents
 
 

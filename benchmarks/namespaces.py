@@ -46,7 +46,7 @@ class Network:
             _ip("link", "set", self._name, "up")
             for index in range(machines):
                 self._add(index)
-        except BaseException:
+        except BaseException:  # also an interrupt: what was made already would stay on the machine
             self.close()
             raise
 

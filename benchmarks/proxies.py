@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class Exchange:
         return self.ended - self.seconds
 
 
-class Proxy:
+class Proxy(ABC):
     """A running proxy on `port`, with its files in `folder`."""
 
     def __init__(self, folder: Path, *command: str, port: int) -> None:
@@ -61,17 +62,17 @@ class Proxy:
         finally:
             self._output.close()
 
+    @abstractmethod
     def ask_to_end(self) -> None:
         """Have the process finish its requests and end."""
-        raise NotImplementedError
 
+    @abstractmethod
     def exchanges(self) -> list[Exchange]:
         """The log of requests; complete once the proxy has ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def errors(self) -> str:
         """What it had to say beside the log of requests."""
-        raise NotImplementedError
 
     def output(self) -> list[str]:
         """What the process wrote to its standard output and error."""

@@ -149,14 +149,18 @@ def notes(told: Told) -> list[str]:
     """What a reader should know beside the figures."""
     found = []
     if told.chosen is not None and told.chosen.replicas > SLICE:
-        found.append(f"{SLICE} servers with their share of the rate were simulated, and stand for all")
+        found.append(
+            f"{SLICE} servers with their share of the rate were simulated, and stand for all; so the lost one is "
+            f"one of {SLICE}, which is worse than one of {told.chosen.replicas}"
+        )
     if any(not option.costs.alone for option in told.options) and any(option.costs.alone for option in told.options):
         found.append("a lone image gets no more than a slot where the number of cores is not the measured one")
     trace = told.demand.trace
     if trace is not None:
         found.append(
             f"the trace has {len(trace.requests)} requests in {trace.seconds:.0f} s, {trace.rate:.1f} images/s on "
-            f"average; {trace.skipped} lines were no inference"
+            f"average; {trace.skipped} lines were no inference; the loss and the rollout are simulated with "
+            "arrivals of independent clients"
         )
     return found
 

@@ -183,7 +183,9 @@ def _while(demand: Demand, option: Option, event: Callable[[float], Loss | Rollo
     """What is answered from the begin of the event on."""
     at = _AT_SECONDS
     site, share = _site(demand, option, event(at))
-    seconds = at + (_AFTER_SECONDS if isinstance(event(at), Loss) else site.replicas * (option.costs.start_seconds + 1))
+    seconds = at + (
+        _AFTER_SECONDS if isinstance(event(at), Loss) else site.replicas * (option.costs.start_seconds + _DRAIN_SECONDS)
+    )
     rate = demand.rate * share
     arrivals = poisson(option.costs.kinds, rate=rate, seconds=seconds, seed=2)
     return opened(site, arrivals, after=at, seed=2).probe(demand.rate)
