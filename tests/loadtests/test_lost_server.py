@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from loadtests import progress, report, run, target
+from loadtests import progress, report, run, target, windows
 from loadtests.progress import Progress
 from loadtests.results import Run
 from loadtests.run_plan import RunPlan
@@ -23,6 +23,13 @@ from tests.testkit.tiny_models import write_tiny_repository
 pytestmark = pytest.mark.untraced
 
 PATIENCE_SECONDS = 3.0
+WINDOWS_MOST = 30
+
+
+@pytest.fixture(autouse=True)
+def never_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the loss ends a run: three windows that agree could end it before three questions have told of the loss."""
+    monkeypatch.setattr(windows, "AGREED", WINDOWS_MOST)
 
 
 def _nothing() -> None:
@@ -64,7 +71,7 @@ def measured(
         workers=[2],
         mixes=["random"],
         scenarios=["raw"],
-        rule=Rule(warm_up_seconds=0.1, window_seconds=0.4, windows_most=30),
+        rule=Rule(warm_up_seconds=0.1, window_seconds=0.4, windows_most=WINDOWS_MOST),
         null=False,
         capacity_p99_seconds=(),
         photos=Path("docs"),
