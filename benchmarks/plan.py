@@ -1,10 +1,12 @@
 """Whether `topfive plan` predicts what servers then do: `python -m benchmarks plan`.
 
 For one server with all cores, and for two of one core behind the real nginx (`deploy/nginx.conf`): it measures the
-costs as `topfive plan` does, then puts the real servers under five loads, in rounds. Just before and after each load a
-short closed loop says how fast the machine is at that moment; the simulation of the load has that speed, and a load
-counts only if both agree. What counts in the end is the median over the rounds of predicted to measured. The load
-generator shares the machine with the servers, as the simulation knows.
+costs as `topfive plan` does, then puts the real servers under five loads, in rounds. All loads have the same number of
+requests, so that p99 is told equally well at every rate, and the simulation gets the very schedule that was sent. Just
+before and after each load short closed loops say how the machine is at that moment: how fast, and how often it has two
+threads share a core. The simulation of the load has both, and a load counts only if the two speeds agree. What counts
+in the end is the median over the rounds of predicted to measured. The load generator shares the machine with the
+servers, as the simulation knows.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Annotated, Final
 
 from typer import Option
@@ -25,16 +28,16 @@ from benchmarks import options as o
 from benchmarks.machine import cpu_seconds, family
 from benchmarks.server import Service, free_port
 from topfive.machine.cores import usable_cores
-from topfive_loadgen import tables, verdict
+from topfive_loadgen import schedule, tables, verdict
 from topfive_loadgen.verdict import Check
 from topfive_pipeline.judging.machine import this_machine
 from topfive_pipeline.planning import costs as cost_files
-from topfive_pipeline.planning.calibrating import Wanted, calibrate, interleaved
-from topfive_pipeline.planning.costs import Costs
-from topfive_pipeline.planning.fitting import Seen, as_fast, shared_with_client
+from topfive_pipeline.planning.calibrating import Wanted, calibrate, interleaved, requests_of
+from topfive_pipeline.planning.costs import Costs, KindCosts
+from topfive_pipeline.planning.fitting import PAIR, Seen, as_fast, placed, shared_with_client
 from topfive_pipeline.planning.fleet import Site
 from topfive_pipeline.planning.mixes import mix_of
-from topfive_pipeline.planning.simulation import opened, poisson
+from topfive_pipeline.planning.simulation import Arrival, opened
 from topfive_pipeline.proof.photos import Photo, read_photos, shipped
 from topfive_pipeline.under_load.generator import Generator
 from topfive_pipeline.under_load.images import MOST, bodies_of
@@ -44,11 +47,12 @@ SHARES: Final = (0.2, 0.4, 0.6, 0.75, 0.85)
 """Loads, of the most that the simulated servers do."""
 PERCENTS: Final = ("50", "99")
 WITHIN: Final = 0.15
-SIMULATED: Final = 9
+SIMULATED: Final = 5
+"""Simulations of a load: they differ in what is drawn for each run, as runs of one load do."""
 STEADY: Final = 0.1
 """The speeds before and after a load may differ by this share; otherwise it is sent again, `TRIES` times at most."""
 TRIES: Final = 3
-SPEED_SECONDS: Final = 1.5
+MOMENT_SECONDS: Final = 1.5
 CONNECTIONS: Final = 16
 ONE, TWO = "one, all cores", "two of one core, nginx"
 
@@ -138,8 +142,8 @@ def main(
     model: o.Model = o.MODEL,
     images: o.Images = None,
     mix: Annotated[str, Option(help="what is sent, as for `topfive plan`")] = "jpeg",
-    rounds: o.Rounds = 5,
-    seconds: Annotated[float, Option(min=0.1, help="of each load in each round")] = 8.0,
+    rounds: o.Rounds = 3,
+    count: Annotated[int, Option("--requests", min=10, help="of each load in each round")] = 1000,
     measure: Annotated[float, Option(min=1.0, help="seconds in which the costs are measured, of each setup")] = 30.0,
     costs: Annotated[
         Path | None, Option(metavar="FILE", help="write the last costs of one server to this file")
@@ -153,7 +157,7 @@ def main(
     photos = shipped() if images is None else read_photos(images, most=MOST)
     points = [Point(setup, share) for setup in (ONE, TWO) for share in SHARES]
     with Generator() as generator:
-        asked = _Asked(generator, model_repository.resolve(), model, mix, photos, seconds=seconds, measure=measure)
+        asked = _Asked(generator, model_repository.resolve(), model, mix, photos, count=count, measure=measure)
         extra = asked.proxy_seconds()
         known = asked.costs(cores=0)
         if costs is not None:
@@ -174,7 +178,7 @@ def main(
     machine = this_machine()
     return report.finish(
         judge(points),
-        shown=[f"{machine.cpu}, {machine.cores} cores; {rounds} rounds of {seconds:g} s a load", markdown(points)],
+        shown=[f"{machine.cpu}, {machine.cores} cores; {rounds} rounds of {count} requests a load", markdown(points)],
         json=json,
         document={"points": points, "machine": machine, "load_average": os.getloadavg()},
     )
@@ -182,20 +186,20 @@ def main(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is asked of whom; `seconds` of a load, `measure` of the costs."""
+    """What is asked of whom; `count` requests of a load, seconds to `measure` the costs."""
 
     generator: Generator
     repository: Path
     model: str
     mix: str
     photos: Sequence[Photo]
-    seconds: float
+    count: int
     measure: float
 
     @property
     def requests(self) -> list[bytes]:
-        kinds = [(kind, share, bodies_of(self.photos, kind)) for kind, share in mix_of(self.mix)]
-        return interleaved(kinds, self.model)
+        sent = [(kind, share, bodies_of(self.photos, kind)) for kind, share in mix_of(self.mix)]
+        return requests_of(sent, self.model)
 
     def costs(self, *, cores: int) -> Costs:
         """Those of a server with so many cores, 0 for all, as they are now."""
@@ -216,49 +220,72 @@ class _Asked:
             load = self.generator.closed(url, self.requests, connections=CONNECTIONS, seconds=2.0)
             return (cpu_seconds(family(proxy.process.pid)) - before) / (2.0 * load.rate)
 
-    def predicted(self, site: Site, rate: float) -> dict[str, float]:
-        """The median of simulated loads, each as long as the measured one: in a short one the tail is shorter."""
+    def round(self, points: Sequence[Point], site: Site, url: str, *, seed: int) -> None:
+        """Each load once, measured and predicted."""
+        most = self.moment(url).capacity
+        for place, point in enumerate(points):
+            rate = point.share * most
+            for attempt in range(TRIES):
+                sent = Schedule(rate, self.count / rate, TRIES * (len(points) * seed + place) + attempt)
+                before = self.moment(url)
+                found = self.generator.opened(url, self.requests, rate=rate, seconds=sent.seconds, seed=sent.seed)
+                after = self.moment(url)
+                if abs(after.capacity / before.capacity - 1) <= STEADY:
+                    break
+                said = f"{before.capacity:.0f} images/s before, {after.capacity:.0f} after: again"
+                print(f"{point.setup}, {rate:.0f}/s: {said}", flush=True)
+            else:
+                continue
+            now = replace(
+                before, capacity=fmean((before.capacity, after.capacity)), pair=fmean((before.pair, after.pair))
+            )
+            predicted = self.predicted(as_it_is(site, now), sent)
+            point.rates.append(rate)
+            for percent in PERCENTS:
+                point.seconds[percent].append((predicted[percent], found.at(percent)))
+            told = [f"p{each} {predicted[each] * 1e3:.1f} : {found.at(each) * 1e3:.1f} ms" for each in PERCENTS]
+            print(f"{point.setup}, {rate:.0f}/s: {', '.join(told)}; {found.failed} failed {found.fault}", flush=True)
+
+    def moment(self, url: str) -> Seen:
+        """What the servers do just now: at most, and for two at once."""
+        most, pair = (
+            self.generator.closed(url, self.requests, connections=connections, seconds=MOMENT_SECONDS)
+            for connections in (CONNECTIONS, PAIR)
+        )
+        return Seen(
+            capacity=most.rate,
+            pair=fmean(latency for _, latency in pair.answered),
+            connections=CONNECTIONS,
+            machine_cores=usable_cores(),
+        )
+
+    def predicted(self, site: Site, sent: Schedule) -> dict[str, float]:
+        """The medians of several simulations of what was sent."""
+        kinds = iter(site.costs.kinds)
+        photos = len(self.photos)
+        asked = interleaved([(share, list(islice(kinds, photos))) for _, share in mix_of(self.mix)])
         probes = [
-            opened(
-                site,
-                poisson(site.costs.kinds, rate=rate, seconds=self.seconds, seed=seed),
-                after=WARM * self.seconds,
-                seed=seed,
-            ).probe(rate)
+            opened(site, sent.arrivals(asked), after=WARM * sent.seconds, seed=seed).probe(sent.rate)
             for seed in range(SIMULATED)
         ]
         return {percent: median(probe.at(percent) for probe in probes) for percent in PERCENTS}
 
-    def round(self, points: Sequence[Point], site: Site, url: str, *, seed: int) -> None:
-        """Each load once, measured and predicted."""
-        most = self.speed(url)
-        for place, point in enumerate(points):
-            rate = point.share * most
-            for attempt in range(TRIES):
-                before = self.speed(url)
-                number = TRIES * (len(points) * seed + place) + attempt
-                found = self.generator.opened(url, self.requests, rate=rate, seconds=self.seconds, seed=number)
-                after = self.speed(url)
-                if abs(after / before - 1) <= STEADY:
-                    break
-                print(
-                    f"{point.setup}, {rate:.0f}/s: {before:.0f} images/s before, {after:.0f} after: again", flush=True
-                )
-            else:
-                continue
-            predicted = self.predicted(as_fast_as(site, (before + after) / 2), rate)
-            point.rates.append(rate)
-            for percent in PERCENTS:
-                point.seconds[percent].append((predicted[percent], found.at(percent)))
-            said = [f"p{each} {predicted[each] * 1e3:.1f} : {found.at(each) * 1e3:.1f} ms" for each in PERCENTS]
-            print(f"{point.setup}, {rate:.0f}/s: {', '.join(said)}; {found.failed} failed {found.fault}", flush=True)
 
-    def speed(self, url: str) -> float:
-        """Images a second that the servers do at most just now."""
-        return self.generator.closed(url, self.requests, connections=CONNECTIONS, seconds=SPEED_SECONDS).rate
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What the load generator is told to send: `rate` requests a second, for so many `seconds`."""
+
+    rate: float
+    seconds: float
+    seed: int
+
+    def arrivals(self, asked: Sequence[KindCosts]) -> Iterator[Arrival]:
+        """When it sends which of `asked`, the kinds of the requests that it was given."""
+        due = schedule.arrivals(self.rate, self.seconds, seed=self.seed)
+        return ((at, asked[which]) for at, which in zip(due, schedule.order(len(asked), seed=self.seed), strict=False))
 
 
-def as_fast_as(site: Site, capacity: float) -> Site:
-    """The site on a machine on which its servers do `capacity` at most; the load generator is a part of the costs."""
-    seen = Seen(capacity=capacity, lone=(), pair=0.0, connections=CONNECTIONS, machine_cores=usable_cores())
-    return replace(site, costs=shared_with_client(as_fast(site.costs, seen, replicas=site.replicas)))
+def as_it_is(site: Site, now: Seen) -> Site:
+    """The site on a machine on which its servers do as was seen just now; the load generator is a part of the costs."""
+    costs = placed(as_fast(site.costs, now, replicas=site.replicas), now, replicas=site.replicas)
+    return replace(site, costs=shared_with_client(costs))

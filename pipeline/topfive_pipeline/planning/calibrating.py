@@ -13,15 +13,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
-from typing import Final
+from typing import Final, TypeVar
 
 from topfive.ground.errors import ConfigurationError
 from topfive.machine.cores import usable_cores
+from topfive_loadgen.metrics import Difference
 from topfive_pipeline.judging import subjects
 from topfive_pipeline.judging.machine import this_machine
 from topfive_pipeline.judging.subjects import Subject
 from topfive_pipeline.planning.costs import Costs, KindCosts
-from topfive_pipeline.planning.fitting import PAIR, Seen, fitted
+from topfive_pipeline.planning.fitting import PAIR, Lone, Seen, fitted
 from topfive_pipeline.planning.measuring import Stages
 from topfive_pipeline.proof.photos import Photo
 from topfive_pipeline.proof.served import serve
@@ -37,6 +38,7 @@ _SPARSE: Final = 0.1
 _PIXELS: Final = "224x224"
 
 Progress = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ def calibrate(wanted: Wanted, photos: Sequence[Photo], *, progress: Progress) ->
             pays = _pays(server.url, subject)
             costs = _stages(wanted, subject, sent, cores=cores, pays=pays, seconds=ROUNDS * piece, progress=progress)
             costs = replace(costs, loop_seconds=loop, client_seconds=client, start_seconds=start_seconds)
-            seen = _seen(generator, server.url, interleaved(sent, wanted.model), piece, progress)
+            seen = _seen(generator, server.url, requests_of(sent, wanted.model), piece, progress)
     progress("fitting the simulation to what was measured")
     return fitted(costs, seen)
 
@@ -87,16 +89,19 @@ def _rendered(bodies: Sequence[Body], model: str) -> list[bytes]:
     return [request_of(body, model=model) for body in bodies]
 
 
-def interleaved(sent: Sequence[tuple[str, float, Sequence[Body]]], model: str) -> list[bytes]:
-    """Requests to `model` of all kinds by their shares, evenly mixed; at least one of each."""
-    whole = sum(share for _, share, _ in sent)
-    requests = []
-    for _, share, bodies in sent:
+def requests_of(sent: Sequence[tuple[str, float, Sequence[Body]]], model: str) -> list[bytes]:
+    """Requests to `model` for what is `sent`, `interleaved`."""
+    return interleaved([(share, _rendered(bodies, model)) for _, share, bodies in sent])
+
+
+def interleaved(kinds: Sequence[tuple[float, Sequence[T]]]) -> list[T]:
+    """The members of all kinds by the kinds' shares, evenly mixed; at least one of each kind."""
+    whole = sum(share for share, _ in kinds)
+    found: list[tuple[float, T]] = []
+    for share, members in kinds:
         count = max(1, round(_REQUESTS * share / whole))
-        requests += [
-            ((place + 0.5) / count, request_of(bodies[place % len(bodies)], model=model)) for place in range(count)
-        ]
-    return [request for _, request in sorted(requests, key=lambda each: each[0])]
+        found += [((place + 0.5) / count, members[place % len(members)]) for place in range(count)]
+    return [member for _, member in sorted(found, key=lambda each: each[0])]
 
 
 _REQUESTS: Final = 64
@@ -105,10 +110,9 @@ _REQUESTS: Final = 64
 def _front(generator: Generator, url: str, requests: Sequence[bytes], seconds: float) -> tuple[float, float]:
     """Core seconds that a request takes of the server, and of the generator, if nothing is computed."""
     generator.closed(url, requests, connections=CONNECTIONS, seconds=seconds / 4)
-    before, began = _cpu_seconds(url), _answered(url)
-    load = generator.closed(url, requests, connections=CONNECTIONS, seconds=seconds)
+    load, took = _effort(generator, url, requests, connections=CONNECTIONS, seconds=seconds)
     check(load)
-    return (_cpu_seconds(url) - before) / (_answered(url) - began), load.busy / load.rate
+    return took, load.busy / load.rate
 
 
 def check(load: Capacity) -> None:
@@ -183,24 +187,44 @@ _QUEUE: Final = 256
 
 
 def _seen(generator: Generator, url: str, requests: Sequence[bytes], seconds: float, progress: Progress) -> Seen:
-    """What the server does at most, and how long lone images take; in rounds, so that the machine's moods mix."""
+    """What the server does at most, for two at once, and for one; in rounds, so that the machine's moods mix."""
     rates: list[float] = []
     latencies: list[float] = []
     pairs: list[float] = []
+    efforts: list[float] = []
+    stages: dict[str, list[float]] = {stage: [] for stage in _STAGES}
     generator.closed(url, requests, connections=CONNECTIONS, seconds=seconds / 4)
     for number in range(1, ROUNDS + 1):
         progress(f"the server under load: round {number} of {ROUNDS}")
-        load = generator.closed(url, requests, connections=CONNECTIONS, seconds=seconds)
+        load, took = _effort(generator, url, requests, connections=CONNECTIONS, seconds=seconds)
         check(load)
         rates.append(load.rate)
-        pair = generator.closed(url, requests, connections=PAIR, seconds=seconds)
+        pair, took_of_two = _effort(generator, url, requests, connections=PAIR, seconds=seconds)
         pairs.append(fmean(latency for _, latency in pair.answered))
+        efforts.append(took_of_two / took)
+        before = metrics(url)
         lone = generator.sparse(url, requests, rate=_SPARSE * load.rate, seconds=seconds, seed=number)
+        told = Difference(before, metrics(url))
+        for stage, means in stages.items():
+            means.append(told.mean("topfive_stage_duration_seconds", stage=stage) or 0.0)
         latencies += lone.latencies
     return Seen(
         capacity=median(rates),
-        lone=tuple(sorted(latencies)),
         pair=median(pairs),
+        effort=median(efforts),
+        lone=Lone(latencies=tuple(sorted(latencies)), **{stage: median(means) for stage, means in stages.items()}),
         connections=CONNECTIONS,
         machine_cores=usable_cores(),
     )
+
+
+_STAGES: Final = ("decode", "resize", "inference")
+
+
+def _effort(
+    generator: Generator, url: str, requests: Sequence[bytes], *, connections: int, seconds: float
+) -> tuple[Capacity, float]:
+    """A closed loop, and the core seconds that an answer took of the server in it."""
+    before, began = _cpu_seconds(url), _answered(url)
+    load = generator.closed(url, requests, connections=connections, seconds=seconds)
+    return load, (_cpu_seconds(url) - before) / max(1.0, _answered(url) - began)

@@ -48,9 +48,11 @@ class Costs:
     `batch_seconds`: by size, of a batch that runs by itself; `spread`: factors by which such runs differed from their
     median, and `spread_beside` those of runs beside others. `alone`: the seconds of the classify graph for an image
     that finds nothing running and gets all cores, one of many runs each; empty if the service has no session for that.
-    `misplaced`: how often a thread that begins beside others has to share a core although another is idle, as kernels
-    place threads. `loop_seconds`: of the event loop and the kernel, for a request. `fixed_seconds`: what passes beyond
-    all these in which no core computes. `client_seconds`: of a core that the load generator took meanwhile.
+    `misplaced`: how often a thread that is woken has to share a core although another is idle, as kernels place
+    threads. `cold_seconds`: what a batch of any size takes longer in the server than by itself, where nothing else
+    takes its place in the caches. `loop_seconds`: of the event loop and the kernel, for a request.
+    `fixed_seconds`: what passes beyond all these in which no core computes. `client_seconds`: of a core that the load
+    generator took meanwhile.
     """
 
     model: str
@@ -68,6 +70,7 @@ class Costs:
     spread_beside: Annotated[tuple[_Above, ...], Field(min_length=1)] = field(default=(1.0,), repr=False)
     alone: tuple[_Seconds, ...] = field(default=(), repr=False)
     misplaced: Annotated[float, Field(ge=0, le=1)] = 0.0
+    cold_seconds: _Seconds = 0.0
     loop_seconds: _Seconds = 0.0
     fixed_seconds: _Seconds = 0.0
     client_seconds: _Seconds = 0.0
@@ -83,7 +86,7 @@ class Costs:
         size = min(self.batch_size_that_pays, max(self.batch_seconds))
         whole = sum(kind.share for kind in self.kinds)
         prepared = sum(kind.share * (kind.decode_seconds + kind.resize_seconds) for kind in self.kinds) / whole
-        network = 0.0 if self.on_device else self.threads * self.batch_seconds[size] / size
+        network = 0.0 if self.on_device else self.threads * (self.batch_seconds[size] + self.cold_seconds) / size
         return network + prepared + self.loop_seconds
 
     @property
@@ -104,7 +107,11 @@ class Costs:
         )
         batches = {size: seconds * factor for size, seconds in self.batch_seconds.items()}
         return replace(
-            self, kinds=kinds, batch_seconds=batches, alone=tuple(seconds * factor for seconds in self.alone)
+            self,
+            kinds=kinds,
+            batch_seconds=batches,
+            cold_seconds=self.cold_seconds * factor,
+            alone=tuple(seconds * factor for seconds in self.alone),
         )
 
 

@@ -64,8 +64,12 @@ class Fleet:
         self._seeds = count(1000 * seed)
         self._chance = random.Random(f"balancer {seed}")  # noqa: S311  # of a simulation
         costs = site.costs
-        one = Cores(loop, number=site.machine_cores) if site.machine_cores else None
-        self._cores = [one or Cores(loop, number=costs.cores) for _ in range(site.replicas)]
+        number = site.machine_cores or costs.cores
+        machines = [
+            Cores(loop, number=number, misplaced=costs.misplaced, seed=next(self._seeds))
+            for _ in range(1 if site.machine_cores else site.replicas)
+        ]
+        self._cores = [machines[which % len(machines)] for which in range(site.replicas)]
         self._device = Cores(loop, number=site.gpus * costs.slots) if costs.on_device else None
         self.replicas = [self._new(number) for number in range(site.replicas)]
         self._asking: list[set[asyncio.Task[None]]] = [set() for _ in self.replicas]

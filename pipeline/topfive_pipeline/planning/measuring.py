@@ -28,7 +28,10 @@ _NO_LIMITS: Final = ImageLimits(max_pixels=1 << 40, max_dimension=1 << 20, max_i
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Seconds of single runs: by the size of their batch, each by itself; and of one image beside other slots' runs."""
+    """Seconds of runs: by the size of their batch, each by itself; and of one image beside other slots' runs.
+
+    Those beside others are by the time of the cores that they took: that they wait for a core is for the simulation.
+    """
 
     alone: dict[int, list[float]]
     beside: list[float]
@@ -99,7 +102,9 @@ class Stages:
             for size in sizes:
                 found.alone[size].append(timed(size))
             for _ in range(2):
-                found.beside.extend(self._pool.map(timed, [1] * self._beside, range(self._beside)))
+                began = time.process_time()
+                list(self._pool.map(timed, [1] * self._beside, range(self._beside)))
+                found.beside.append((time.process_time() - began) / (self._beside * self.plan.threads))
         return found
 
     def close(self) -> None:

@@ -18,8 +18,6 @@ from topfive_pipeline.planning.virtual_time import VirtualLoop
 
 _ROW: Final[Row] = {"classes": np.zeros(0)}
 _SHAPE: Final = (224, 224, 3)
-_SHARED: Final = 2.0
-"""Times as long as by itself takes who shares a core with another."""
 
 
 class Image:
@@ -90,7 +88,8 @@ class Slots:
             self._cores.run(seconds, over, threads=costs.slots * costs.threads)
             return
         self._free -= 1
-        seconds = batch_seconds(costs, len(images)) + sum(image.resize_seconds for image in images) / costs.threads
+        seconds = costs.cold_seconds + batch_seconds(costs, len(images))
+        seconds += sum(image.resize_seconds for image in images) / costs.threads
         self._cores.run(
             seconds * drawn(costs, self._cores, self._chance), over, threads=1 if costs.on_device else costs.threads
         )
@@ -98,9 +97,7 @@ class Slots:
 
 def drawn(costs: Costs, cores: Cores, chance: random.Random) -> float:
     """By which factor a run that begins now takes longer than the usual one by itself."""
-    factor = chance.choice(costs.spread_beside if cores.threads else costs.spread)
-    is_misplaced = cores.some_idle and chance.random() < costs.misplaced
-    return _SHARED * factor if is_misplaced else factor
+    return chance.choice(costs.spread_beside if cores.threads else costs.spread)
 
 
 def batch_seconds(costs: Costs, images: int) -> float:

@@ -1,4 +1,4 @@
-"""Cores are shared evenly by all that compute; no work is lost, none is done twice, and none idles beside work."""
+"""Threads of a core share it evenly; no work is lost, none is done twice, and no core idles while another is shared."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ Work = list[tuple[float, float, int]]
 """When it begins, its seconds, its threads."""
 
 
-def ended(number: int, work: Work, first: list[tuple[float, float]] | None = None) -> tuple[list[float], float, float]:
+def ended(
+    number: int, work: Work, first: list[tuple[float, float]] | None = None, misplaced: float = 0.0
+) -> tuple[list[float], float, float]:
     """When each piece of `work` ended on so many cores, beside what goes `first`; the core seconds; the last second."""
 
     async def run(loop: VirtualLoop) -> tuple[list[float], float, float]:
-        cores, ends, left = Cores(loop, number=number), [0.0] * len(work), loop.create_future()
+        cores, ends, left = Cores(loop, number=number, misplaced=misplaced), [0.0] * len(work), loop.create_future()
         todo = len(work) + len(first or [])
 
         def over(place: int | None) -> None:
@@ -56,8 +58,49 @@ def test_who_comes_later_slows_the_others_only_while_it_runs() -> None:
 
 
 def test_work_of_several_threads_takes_its_cores() -> None:
-    """Two cores for two threads and one more: each goes at two thirds."""
+    """Two cores for two threads and one more: all three go at two thirds, since the core that ends first helps."""
     assert ended(2, [(0.0, 1.0, 2), (0.0, 1.0, 1)])[0] == pytest.approx([1.5, 1.5])
+
+
+def test_a_core_that_becomes_idle_takes_over_a_thread_that_shares_another() -> None:
+    """Two cores, three threads: two share one for a second, until the short one has ended on the other."""
+    assert ended(2, [(0.0, 2.0, 1), (0.0, 1.0, 1), (0.0, 2.0, 1)])[0] == pytest.approx([2.5, 1.0, 2.5])
+
+
+def test_a_thread_that_is_misplaced_shares_a_core_while_another_is_idle() -> None:
+    """Of many pairs of threads on two cores, half are put on one, and stay there."""
+    work = [(3.0 * place, 1.0, 1) for place in range(200) for _ in range(2)]
+
+    def late(misplaced: float) -> float:
+        ends, *_ = ended(2, work, misplaced=misplaced)
+        return sum(end - at > 1.5 for end, (at, *_) in zip(ends, work, strict=True)) / len(work)
+
+    assert late(1.0) == pytest.approx(0.5, abs=0.1)
+    assert late(0.0) == 0
+
+
+def test_who_goes_on_keeps_its_core() -> None:
+    """Two threads on two cores, of which each goes on a hundred times: misplaced is only who is woken."""
+
+    async def run(loop: VirtualLoop) -> float:
+        cores, left, done = Cores(loop, number=2, misplaced=1.0), [100, 100], loop.create_future()
+
+        def go_on(thread: int) -> None:
+            left[thread] -= 1
+            if left[thread] >= 0:
+                cores.run(0.01, lambda: go_on(thread))
+            elif max(left) < 0:
+                done.set_result(None)
+
+        def begin() -> None:
+            for thread in range(2):
+                go_on(thread)
+
+        cores.run(0.01, begin, threads=2)
+        await done
+        return loop.time()
+
+    assert simulate(run) == pytest.approx(1.01)
 
 
 def test_what_goes_first_waits_for_nobody() -> None:
