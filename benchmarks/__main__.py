@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -43,5 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNKNOWN
 
 
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)  # as Ctrl-C: the servers and networks that a command made end with it
     sys.exit(main())

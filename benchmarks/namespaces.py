@@ -40,23 +40,23 @@ class Network:
         # 198.18.0.0/15 is for tests between networks (RFC 2544), so that it meets no real one.
         self._net = f"198.18.{(os.getpid() + 7 * number) % 256}"
         self._count = 0
-        _ip("link", "add", self._name, "type", "bridge")
         try:
+            _ip("link", "add", self._name, "type", "bridge")
             _ip("address", "add", f"{self._net}.1/24", "dev", self._name)
             _ip("link", "set", self._name, "up")
             for index in range(machines):
                 self._add(index)
-        except BaseException:  # also an interrupt: what was made already would stay on the machine
+        except BaseException:  # also an interrupt, wherever it comes: what was made would stay on the machine
             self.close()
             raise
 
     def close(self) -> None:
         """Remove everything; what still runs in a namespace keeps it, without a cable."""
         for index in range(self._count):
-            _ip("link", "del", self._cable(index))  # at once; with the namespace alone it would go a little later
-            _ip("netns", "del", self._space(index))
+            _remove("link", self._cable(index))  # at once; with the namespace alone it would go a little later
+            _remove("netns", self._space(index))
         self._count = 0
-        _ip("link", "del", self._name)
+        _remove("link", self._name)
 
     def address(self, index: int) -> Address:
         """Where a server on this machine is to listen."""
@@ -82,9 +82,9 @@ class Network:
 
     def _add(self, index: int) -> None:
         space, cable = self._space(index), self._cable(index)
+        self._count += 1
         _ip("netns", "add", space)
         _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", space)
-        self._count += 1
         _ip("link", "set", cable, "master", self._name, "up")
         _ip("-n", space, "address", "add", f"{self.address(index)[0]}/24", "dev", "eth0")
         for device in ("lo", "eth0"):
@@ -95,3 +95,10 @@ def _ip(*arguments: str) -> None:
     done = subprocess.run(("ip", *arguments), capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def _remove(kind: str, name: str) -> None:
+    """Remove what may not have been made yet."""
+    done = subprocess.run(("ip", kind, "del", name), capture_output=True, text=True, check=False)
+    if done.returncode and not any(said in done.stderr for said in ("Cannot find", "No such file")):
+        raise SystemExit(f"ip {kind} del {name}: {done.stderr.strip()}")

@@ -1,6 +1,9 @@
 """Replicas behind the real proxies, with the files that are deployed: restarted, drained, and cut off."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,24 @@ def test_no_request_fails(proxy: str, scenario: str, options: tuple[str, ...], t
     assert len(result["by_replica"]) == 2
     # Its exit code also says whether the generator kept up, which a busy machine decides.
     assert [check["name"] for check in result["checks"] if not check["met"]] == []
+
+
+def test_a_command_that_is_told_to_end_leaves_no_network_behind(tmp_path: Path) -> None:
+    """By SIGTERM, with which supervisors and CI end what takes too long."""
+    if why := (namespaces.missing() or (not proxies.is_there("nginx") and "there is no nginx")):
+        pytest.skip(why)
+    repositories.write_sturdy(tmp_path / "models")
+    given = ["--model-repository", str(tmp_path / "models"), "--model", repositories.STURDY]
+    given += ["--images", str(ROOT / "docs"), "--proxy", "nginx", "--scenario", "unplugged"]
+    command = [sys.executable, "-m", "benchmarks", "replicas", *given]
+
+    def left(pid: int) -> list[str]:
+        told = subprocess.run(("ip", "netns", "list"), capture_output=True, text=True, check=True).stdout
+        return [line for line in told.splitlines() if line.startswith(f"t{pid}n")]
+
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not left(process.pid):
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert left(process.pid) == []
