@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,12 @@ QUERY: Final = {"model": "tiny"}
 
 
 def decoders(service: ServingProcess) -> list[psutil.Process]:
-    return [each for each in psutil.Process(service.pid).children() if each.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for each in psutil.Process(service.pid).children():
+        with suppress(psutil.NoSuchProcess):  # it has ended since it was listed
+            if each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each)
+    return found
 
 
 def test_dear_files_are_bounded_ended_and_cost_the_others_nothing(tmp_path: Path) -> None:
