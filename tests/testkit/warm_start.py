@@ -31,7 +31,7 @@ _MOST_BYTES: Final = 1 << 20
 
 
 class WarmProcess:
-    """A service, with what is asked of a `subprocess.Popen` for it; what it says is in `stdout`, or goes to `output`."""
+    """A service, with what is asked of a `subprocess.Popen` for it; its words are in `stdout`, or go to `output`."""
 
     def __init__(
         self, flags: Sequence[str], environment: Mapping[str, str], *, detached: bool = False, output: int | None = None
