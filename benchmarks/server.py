@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 from benchmarks import machine
@@ -76,6 +77,27 @@ class Endpoint:
         return answer.status, answer.body.decode()
 
 
+class Process(Protocol):
+    """The process of a service."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+def start(options: Sequence[str], inside: Sequence[str], log: IO[bytes]) -> Process:
+    """A service that starts, and writes its log there; `inside` as `Service` has it."""
+    command = (*inside, sys.executable, "-m", "topfive", *options)
+    return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+
 class Service(Endpoint):
     """A service as a child process, on a free port or the given one; ready once constructed."""
 
@@ -104,9 +126,8 @@ class Service(Endpoint):
         ]
         if not any(flag.startswith("--grpc") for flag in flags):
             options.append("--no-grpc")  # its default port would be the same for all services
-        command = (*inside, sys.executable, "-m", "topfive", *options)
         began = time.monotonic()
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log)
+        self._process = start(options, inside, self._log)
         super().__init__(host, port)
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > began + within_seconds:

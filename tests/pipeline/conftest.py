@@ -30,7 +30,7 @@ from topfive_pipeline.preprocessing.rules import Preprocessing
 from topfive_pipeline.proof import proving
 from topfive_pipeline.proof.photos import Photo, shipped
 from topfive_pipeline.proof.running import Graph
-from topfive_pipeline.proof.served import Served
+from topfive_pipeline.proof.served import SMALL, Served
 from topfive_pipeline.proof.verdict import Finding
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
@@ -114,7 +114,7 @@ def warm_servers() -> Iterator[None]:
 
     @contextmanager
     def serve(repository: Path) -> Iterator[Served]:
-        with serving("--model-repository", str(repository.absolute()), "--no-grpc") as service:
+        with serving("--model-repository", str(repository.absolute()), *SMALL) as service:
             yield Served(service.port)
 
     with pytest.MonkeyPatch.context() as patch:

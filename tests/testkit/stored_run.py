@@ -74,12 +74,15 @@ def latencies(median: float, count: int, *, seeded: random.Random, spread: float
     return summarise((median * drawn).tolist())
 
 
-def _cell(mix: Mix, workers: int, *, speed: float, seeded: random.Random) -> Cell:
+def _cell(mix: Mix, workers: int, *, speed: float, seeded: random.Random, in_parts: bool = True) -> Cell:
+    """`in_parts`: with the latencies of each scenario and kind."""
     throughput = THROUGHPUT[mix] * speed * workers / (workers + 0.6)
     median = workers / throughput
     count = round(throughput * WINDOW_SECONDS * 3)
     windows = [_window(number, throughput, median, seeded=seeded) for number in range(4)]
-    parts = {name: latencies(median, max(count // 4, 30), seeded=seeded) for name in (*SCENARIOS, *KINDS[mix])}
+    parts = {
+        name: latencies(median, max(count // 4, 30), seeded=seeded) for name in (*SCENARIOS, *KINDS[mix]) if in_parts
+    }
     present = {name: part for name, part in parts.items() if part}
     return Cell(
         mix=mix,
@@ -195,7 +198,7 @@ def _moments(seeded: random.Random) -> list[Moment]:
 def _null(seeded: random.Random) -> Null:
     closed = []
     for workers in WORKERS:
-        cell = _cell("random", workers, speed=12.0, seeded=seeded)
-        closed.append(replace(cell, server=None, errors={}, scenarios={}, kinds={}))
+        cell = _cell("random", workers, speed=12.0, seeded=seeded, in_parts=False)
+        closed.append(replace(cell, server=None, errors={}))
     floor, ceiling = (_open("random", rate, speed=15.0, seeded=seeded) for rate in (50.0, 1600.0))
     return Null(closed=closed, floor=replace(floor, server=None), ceiling=replace(ceiling, server=None))

@@ -21,7 +21,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import coverage
 
@@ -31,16 +31,22 @@ _MOST_BYTES: Final = 1 << 20
 
 
 class WarmProcess:
-    """A service, with what is asked of a `subprocess.Popen` for it; its output and errors are in `stdout`."""
+    """A service, with what is asked of a `subprocess.Popen` for it; its words are in `stdout`, or go to `output`."""
 
-    def __init__(self, flags: Sequence[str], environment: Mapping[str, str], *, detached: bool) -> None:
-        output, theirs = os.pipe()
+    def __init__(
+        self, flags: Sequence[str], environment: Mapping[str, str], *, detached: bool = False, output: int | None = None
+    ) -> None:
+        self.stdout: IO[str] | None = None
+        if output is None:
+            ours, theirs = os.pipe()
+            self.stdout = os.fdopen(ours, encoding="utf-8")
+        else:
+            theirs = os.dup(output)
         self._news, news = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         request = json.dumps({"flags": flags, "environment": dict(environment), "detached": detached}).encode()
         with news:
             socket.send_fds(_forker(), [request], [theirs, news.fileno()])
         os.close(theirs)
-        self.stdout = os.fdopen(output, encoding="utf-8")
         self.returncode: int | None = None
         self.pid = int(self._news.recv(_MOST_BYTES))
 
@@ -51,14 +57,14 @@ class WarmProcess:
         except subprocess.TimeoutExpired:
             return None
 
-    def wait(self, timeout: float) -> int:
+    def wait(self, timeout: float | None = None) -> int:
         """The exit code, once it has ended; raises `subprocess.TimeoutExpired`."""
         if self.returncode is None:
             self._news.settimeout(timeout)
             try:
                 self.returncode = int(self._news.recv(_MOST_BYTES))
             except (TimeoutError, BlockingIOError):
-                raise subprocess.TimeoutExpired("topfive", timeout) from None
+                raise subprocess.TimeoutExpired("topfive", timeout or 0.0) from None
             self._news.close()
         return self.returncode
 
@@ -66,6 +72,10 @@ class WarmProcess:
         """Send it a signal, if it has not ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it at once."""

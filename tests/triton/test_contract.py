@@ -5,8 +5,9 @@ What only the service promises, as the words of its errors, is in `tests/end_to_
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -63,6 +64,23 @@ def crops(cat: Photo, coffee: Photo, palace: Photo) -> Array:
     height, width, _ = CROP
     corners = [(photo, 5 * step, 40 * step) for step in range(6) for photo in (cat, coffee, palace)]
     return np.stack([photo[top : top + height, left : left + width] for photo, top, left in corners[:16]])
+
+
+@pytest.fixture(scope="module")
+def expected(reference: Client, photos: list[Photo]) -> list[Mapping[str, Array]]:
+    """What is right of each of `photos`: asked for once, whoever is held to it."""
+    return [reference.infer(ENSEMBLE, photo[np.newaxis]).outputs for photo in photos]
+
+
+@pytest.fixture(scope="module")
+def alone(reference: Client, crops: Array) -> Callable[[str, str], Mapping[str, Array]]:
+    """What is right of all `crops`, each by itself: asked for once of each model."""
+
+    @cache
+    def answers(model: str, name: str) -> Mapping[str, Array]:
+        return side_by_side([reference.infer(model, crops[which : which + 1], name=name) for which in range(16)])
+
+    return answers
 
 
 def one(photo: Photo) -> Array:
@@ -158,22 +176,26 @@ def test_a_photo_is_recognised_whichever_client_asks(target: Target, way: Way, r
 
 @pytest.mark.parametrize("way", [OVER_HTTP, OVER_GRPC], ids=str)
 def test_photos_of_all_sizes_are_answered_alike(
-    target: Target, way: Way, reference: Client, photos: list[Photo]
+    target: Target, way: Way, photos: list[Photo], expected: list[Mapping[str, Array]]
 ) -> None:
     with connected(way, target) as client:
-        for photo in photos:
-            expected = reference.infer(ENSEMBLE, photo[np.newaxis]).outputs
-            assert_same(client.infer(ENSEMBLE, photo[np.newaxis]).outputs, expected)
+        for photo, outputs in zip(photos, expected, strict=True):
+            assert_same(client.infer(ENSEMBLE, photo[np.newaxis]).outputs, outputs)
 
 
 @pytest.mark.parametrize(
     ("model", "name", "sizes"), [(CLASSIFIER, PIXELS, (1, 2, 3, 5, 8, 13, 16)), (ENSEMBLE, "image", (1, 2, 7, 16))]
 )
 def test_batches_are_answered_like_each_image_alone(
-    target: Target, reference: Client, crops: Array, model: str, name: str, sizes: Sequence[int]
+    target: Target,
+    alone: Callable[[str, str], Mapping[str, Array]],
+    crops: Array,
+    model: str,
+    name: str,
+    sizes: Sequence[int],
 ) -> None:
     """In their order; from one image to as many as a request may have, through the ensemble and past its first step."""
-    expected = side_by_side([reference.infer(model, crops[which : which + 1], name=name) for which in range(16)])
+    expected = alone(model, name)
     with connected(OVER_GRPC, target) as client:
         for size in sizes:
             some = slice((16 - size) // 2, (16 - size) // 2 + size)
@@ -182,10 +204,8 @@ def test_batches_are_answered_like_each_image_alone(
 
 
 def test_requests_of_mixed_sizes_at_once_each_get_their_own_answer(
-    target: Target, reference: Client, photos: list[Photo]
+    target: Target, photos: list[Photo], expected: list[Mapping[str, Array]]
 ) -> None:
-    expected = [reference.infer(ENSEMBLE, photo[np.newaxis]).outputs for photo in photos]
-
     def ask(turn: int) -> Answer:
         with connected((OVER_HTTP, OVER_GRPC)[turn % 2], target) as client:
             photo = photos[turn % len(photos)]
