@@ -17,7 +17,6 @@ from typing import Final, TypeVar
 
 from topfive.ground.errors import ConfigurationError
 from topfive.machine.cores import usable_cores
-from topfive_loadgen.metrics import Difference
 from topfive_pipeline.judging import subjects
 from topfive_pipeline.judging.machine import this_machine
 from topfive_pipeline.judging.subjects import Subject
@@ -29,7 +28,7 @@ from topfive_pipeline.proof.served import serve
 from topfive_pipeline.under_load.generator import Generator
 from topfive_pipeline.under_load.images import Body, bodies_of, request_of
 from topfive_pipeline.under_load.load import Capacity
-from topfive_pipeline.under_load.server import metrics
+from topfive_pipeline.under_load.server import metrics, since
 
 ROUNDS: Final = 3
 CONNECTIONS: Final = 16
@@ -204,7 +203,7 @@ def _seen(generator: Generator, url: str, requests: Sequence[bytes], seconds: fl
         efforts.append(took_of_two / took)
         before = metrics(url)
         lone = generator.sparse(url, requests, rate=_SPARSE * load.rate, seconds=seconds, seed=number)
-        told = Difference(before, metrics(url))
+        told = since(before, url)
         for stage, means in stages.items():
             means.append(told.mean("topfive_stage_duration_seconds", stage=stage) or 0.0)
         latencies += lone.latencies

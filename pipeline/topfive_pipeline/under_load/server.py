@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from topfive_loadgen.asking import exchange
 from topfive_loadgen.http1 import Response
-from topfive_loadgen.metrics import Reading, parse
+from topfive_loadgen.metrics import Difference, Reading, parse
 from topfive_loadgen.plan import Request
 from topfive_loadgen.sockets import Address
 
@@ -39,6 +39,11 @@ def metrics(url: str, *, api_key: str = "") -> Reading:
     if answer.status != _OK:
         raise ValueError(f"{url}/metrics answers {answer.status}")
     return parse(body.decode())
+
+
+def since(first: Reading, url: str) -> Difference:
+    """What the server at `url` has told of itself since `first`; raises as `metrics`."""
+    return Difference(first, metrics(url))
 
 
 def resident_bytes(url: str, *, api_key: str = "") -> float:
