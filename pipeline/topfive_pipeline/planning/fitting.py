@@ -26,7 +26,7 @@ PAIR: Final = 2
 class Lone:
     """Of requests that mostly met no other, in seconds, by the server's own clock: the mean of each of its stages.
 
-    `latencies`: those of requests that met no other at all, by the client's clock.
+    `latencies`: those of requests that met no other at all, by the client's clock; perhaps none.
     """
 
     latencies: Sequence[float]
@@ -59,7 +59,7 @@ def shared_with_client(costs: Costs) -> Costs:
 
 def fitted(costs: Costs, seen: Seen) -> Costs:
     """`costs`, with stages as they were in the server, changed until the simulation does what was `seen` of it."""
-    if seen.lone is not None:
+    if seen.lone is not None and seen.lone.latencies:
         costs = _as_lone(costs, seen.lone)
     for _ in range(_TURNS if seen.effort and costs.alone else 1):
         costs = as_fast(costs, seen)
@@ -82,14 +82,13 @@ def _as_lone(costs: Costs, lone: Lone) -> Costs:
         )
         for kind in costs.kinds
     )
-    usual = median(lone.latencies) if lone.latencies else 0.0
+    usual = median(lone.latencies)
     computed = lone.decode + lone.resize + lone.inference + costs.loop_seconds + costs.client_seconds
     costs = replace(costs, kinds=kinds, fixed_seconds=max(0.0, usual - computed))
     if not costs.alone:
         return replace(costs, cold_seconds=max(0.0, lone.inference - costs.batch_seconds[1]))
     least = min(costs.alone) / costs.cores
-    runs = tuple(max(least, latency - usual + lone.inference) for latency in lone.latencies)
-    return replace(costs, alone=runs or (lone.inference,))
+    return replace(costs, alone=tuple(max(least, latency - usual + lone.inference) for latency in lone.latencies))
 
 
 def _times(seen: float, by_itself: float) -> float:

@@ -61,8 +61,11 @@ def test_lone_images_on_all_cores_are_taken_as_they_were_seen() -> None:
     assert found.fixed_seconds == pytest.approx(0.0007, rel=0.02)
 
 
-def test_where_no_image_was_alone_the_stages_are_all_that_is_known() -> None:
-    found = fitted(costs(), seen(100.0))
+@pytest.mark.parametrize("asked", [None, Lone(latencies=[], decode=0.0, resize=0.0, inference=0.0)])
+def test_where_no_image_was_alone_the_stages_are_all_that_is_known(asked: Lone | None) -> None:
+    known = costs(cores=2, slots=2, alone=(0.006,))
+    assert fitted(known, seen(200.0, cores=2, lone=asked)).alone == pytest.approx([0.006], rel=0.02)
+    found = fitted(costs(), seen(100.0, lone=asked))
     assert found.fixed_seconds == 0
     assert found.batch_seconds[1] == pytest.approx(0.01, rel=0.02)
 
