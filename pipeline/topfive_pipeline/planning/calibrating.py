@@ -1,9 +1,9 @@
 """Measures the costs of a model on this machine: its stages by themselves, and the real server for the rest.
 
 Four things only the server tells: what its event loop takes (it is asked with a backend that computes nothing); how
-much longer the stages take in it than by themselves (from the most that it can do, in a closed loop); what a lone
-image takes (from a sparse open loop); and how often two that run at once share a core (from a closed loop of two). All
-else the simulation predicts.
+long decoding, resizing and a lone batch take in it (by its own clocks, in a sparse open loop); the most that it can do
+(in a closed loop); and of two requests at once (in a closed loop of two) how much more work an answer is then, and how
+long it takes, since a kernel has threads share a core. All else the simulation predicts.
 """
 
 from __future__ import annotations

@@ -39,6 +39,15 @@ class KindCosts:
 
     __pydantic_config__ = _STRICT
 
+    def scaled(self, *, decoding: float, resizing: float) -> KindCosts:
+        """The same with decoding and resizing so many times as long."""
+        return replace(
+            self,
+            decode_seconds=self.decode_seconds * decoding,
+            resize_seconds=self.resize_seconds * resizing,
+            resize_alone_seconds=self.resize_alone_seconds * resizing,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
@@ -96,15 +105,7 @@ class Costs:
 
     def scaled(self, factor: float) -> Costs:
         """The same with everything that is computed so many times as long."""
-        kinds = tuple(
-            replace(
-                kind,
-                decode_seconds=kind.decode_seconds * factor,
-                resize_seconds=kind.resize_seconds * factor,
-                resize_alone_seconds=kind.resize_alone_seconds * factor,
-            )
-            for kind in self.kinds
-        )
+        kinds = tuple(kind.scaled(decoding=factor, resizing=factor) for kind in self.kinds)
         batches = {size: seconds * factor for size, seconds in self.batch_seconds.items()}
         return replace(
             self,

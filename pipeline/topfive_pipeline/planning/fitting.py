@@ -61,27 +61,18 @@ def fitted(costs: Costs, seen: Seen) -> Costs:
     """`costs`, with stages as they were in the server, changed until the simulation does what was `seen` of it."""
     if seen.lone is not None and seen.lone.latencies:
         costs = _as_lone(costs, seen.lone)
-    for _ in range(_TURNS if seen.effort and costs.alone else 1):
-        costs = as_fast(costs, seen)
-        if seen.effort and costs.alone:
-            costs = _as_cold(costs, seen)  # which changes how fast it is
+    for _ in range(_TURNS if seen.effort and costs.alone else 0):
+        costs = _as_cold(as_fast(costs, seen), seen)  # which changes how fast it is
     return placed(as_fast(costs, seen), seen)
 
 
 def _as_lone(costs: Costs, lone: Lone) -> Costs:
     """`costs`, with the stages that a lone image goes through as long as they were in the server."""
-    resized = fmean(kind.resize_alone_seconds if costs.alone else kind.resize_seconds for kind in costs.kinds)
-    decoding = _times(lone.decode, fmean(kind.decode_seconds for kind in costs.kinds))
-    resizing = _times(lone.resize, resized)
-    kinds = tuple(
-        replace(
-            kind,
-            decode_seconds=kind.decode_seconds * decoding,
-            resize_seconds=kind.resize_seconds * resizing,
-            resize_alone_seconds=kind.resize_alone_seconds * resizing,
-        )
-        for kind in costs.kinds
-    )
+    shares = [kind.share for kind in costs.kinds]
+    decoded = fmean([kind.decode_seconds for kind in costs.kinds], shares)
+    resized = fmean([kind.resize_alone_seconds if costs.alone else kind.resize_seconds for kind in costs.kinds], shares)
+    decoding, resizing = _times(lone.decode, decoded), _times(lone.resize, resized)
+    kinds = tuple(kind.scaled(decoding=decoding, resizing=resizing) for kind in costs.kinds)
     usual = median(lone.latencies)
     computed = lone.decode + lone.resize + lone.inference + costs.loop_seconds + costs.client_seconds
     costs = replace(costs, kinds=kinds, fixed_seconds=max(0.0, usual - computed))
