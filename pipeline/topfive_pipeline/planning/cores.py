@@ -15,7 +15,7 @@ import heapq
 import math
 import random
 from collections.abc import Callable
-from itertools import count
+from itertools import count, cycle, islice
 from typing import Final
 
 from topfive_pipeline.planning.virtual_time import VirtualLoop
@@ -58,7 +58,7 @@ class Cores:
             if not left:
                 then()
 
-        for core in sorted(self._cores, key=_load)[:threads]:
+        for core in islice(cycle(sorted(self._cores, key=_load)), threads):
             core.run(seconds, over)
 
     def run_first(self, seconds: float, then: Callable[[], None]) -> None:

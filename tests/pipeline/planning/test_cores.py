@@ -62,6 +62,10 @@ def test_work_of_several_threads_takes_its_cores() -> None:
     assert ended(2, [(0.0, 1.0, 2), (0.0, 1.0, 1)])[0] == pytest.approx([1.5, 1.5])
 
 
+def test_work_of_more_threads_than_there_are_cores_shares_them() -> None:
+    assert ended(2, [(0.0, 1.0, 4)])[0] == pytest.approx([2.0])
+
+
 def test_a_core_that_becomes_idle_takes_over_a_thread_that_shares_another() -> None:
     """Two cores, three threads: two share one for a second, until the short one has ended on the other."""
     assert ended(2, [(0.0, 2.0, 1), (0.0, 1.0, 1), (0.0, 2.0, 1)])[0] == pytest.approx([2.5, 1.0, 2.5])
