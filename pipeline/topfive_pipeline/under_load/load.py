@@ -58,8 +58,9 @@ class Probe:
 
     @property
     def failed_share(self) -> float:
+        """Of the requests that were counted; 0 if none was, as where a short load at a low rate sends none so late."""
         asked = len(self.latencies) + self.failed
-        return self.failed / asked if asked else 1.0
+        return self.failed / asked if asked else 0.0
 
     def at(self, percent: str) -> float:
         """The percentile of the latencies by nearest rank, in seconds; infinite if there are none."""

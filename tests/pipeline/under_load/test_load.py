@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from topfive_loadgen.http1 import Response
 from topfive_loadgen.plan import Done, Sample
+from topfive_pipeline.under_load.latency_objective import parsed
 from topfive_pipeline.under_load.load import lone, probe_of
 
 
@@ -22,6 +25,12 @@ def test_refusals_and_silence_are_failures_and_the_beginning_does_not_count() ->
     probe = probe_of(done(samples), rate=5.0, after=0.2)
     assert (probe.rate, probe.failed, probe.fault) == (5.0, 2, "")
     assert [round(each, 6) for each in probe.latencies] == [0.01, 0.03]
+
+
+def test_of_no_request_none_has_failed_and_nothing_holds() -> None:
+    """A short load at a low rate may send all it sends before what counts begins."""
+    probe = probe_of(done([sample(0.1, 0.01)]), rate=1.0, after=0.2)
+    assert (probe.failed_share, parsed("p50:1s").margin(probe)) == (0.0, math.inf)
 
 
 def test_a_late_generator_is_a_fault_where_it_may_be_the_cause() -> None:
