@@ -12,6 +12,7 @@ from benchmarks.samples import Held
 from benchmarks.soak import Soaked, judge, latency_curve, shuffled
 from tests.benchmarks.given import answer as answer_of
 from tests.benchmarks.given import run_of
+from topfive_loadgen.verdict import EXIT_CODES
 
 IDLE = Held(0.0, 100_000_000, 14, 10)
 
@@ -84,4 +85,5 @@ def test_a_few_seconds_of_it_end_well(tmp_path: Path) -> None:
     assert {"classify raw", "classify three", "not an image", "unknown model"} <= set(result["counts"])
     assert len(result["samples"]) > 10
     assert (tmp_path / "run.png").stat().st_size > 10_000
-    assert code == 0, result["checks"]
+    assert [check for check in result["checks"] if not check["met"]] == []
+    assert code == EXIT_CODES["INVALID" if result["faults"] else "PASS"]  # a busy machine makes the generator late

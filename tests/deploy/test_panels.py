@@ -48,6 +48,9 @@ SCRAPES: Final = 6
 """Of the load: enough for a rate at every moment that is looked at."""
 SHORT_CACHE: Final = ("--answer-cache-bytes", "1000000", "--answer-cache-seconds", "0.2")
 """So short that there are hits and misses all the time."""
+SHOP, CRAWLER = "a-key-of-the-shop-01", "a-key-of-the-crawler"
+KEYS: Final = f"{SHOP} name=shop quota=1000000/day\n{CRAWLER} name=crawler rate=1\n"
+"""The crawler asks for far more than its limit."""
 BOARDS: Final = {name: json.loads(text) for name, text in files().items()}
 
 SHARE: Final = (0.0, 1.0)
@@ -89,6 +92,9 @@ SANE: Final = {
     "Images per CPU-second": (1, 1e5),
     "Models served": (1, 1),
     "Images per second by model": (0, 1e5),
+    "Tenants: images per second": (0, 1e5),
+    "Tenants: refused or failed": (0.001, 1e5),
+    "Tenants: quota used": (1e-6, 0.9),
     "Answer cache: hit rate": SHARE,
     "Answer cache: memory": (0, 1e6),
     "Answer cache: what leaves": (0, 1e4),
@@ -253,9 +259,14 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, cat: Photo, coffee: Photo,
         (classify_path(model="efficientnet_lite0"), b"no photo", jpeg),
         (classify_path(model="tiny", height=4, width=6), bytes([HIGHEST_VALUE + 1]) * 72, raw),
     ]
+    mixed = [(path, body, {**headers, "Authorization": f"Bearer {SHOP}"}) for path, body, headers in mixed]
+    mixed.append((mixed[0][0], mixed[0][1], {**jpeg, "Authorization": f"Bearer {CRAWLER}"}))
+    keys = tmp_path_factory.mktemp("keys") / "keys"
+    keys.write_text(KEYS, encoding="utf-8")
     pairs = [(classify_path(height=4, width=6, count=2), bytes(144), raw)]
     with ExitStack() as stack:
-        one = stack.enter_context(ServingProcess("--model-repository", str(both), *SHORT_CACHE))
+        flags = ("--model-repository", str(both), "--api-keys-file", str(keys), *SHORT_CACHE)
+        one = stack.enter_context(ServingProcess(*flags))
         backend, tritons = [], {"nobody": "127.0.0.1:1"}
         if not NO_TRITON:
             triton = stack.enter_context(closing(Tritonserver(tmp_path_factory.mktemp("triton"), tiny)))
@@ -410,6 +421,20 @@ def test_what_two_worker_processes_use_is_soon_what_the_kernel_says(scraped: Scr
         )
 
     scraped.prometheus.wait_until(agrees)
+
+
+def test_each_tenant_is_shown_with_what_its_own_limits_leave_it(scraped: Scraped) -> None:
+    """The one within its quota is refused nothing for it; the other gets what its rate is, an image a second."""
+
+    def shown(title: str) -> dict[str, float]:
+        (target,) = (target for _, target in queries("topfive.json", title))
+        return {" ".join(sample.labels.values()): sample.value for sample in scraped.values(target)}
+
+    answered, refused = shown("Tenants: images per second"), shown("Tenants: refused or failed")
+    assert answered.keys() == {"shop", "crawler"}
+    assert answered["crawler"] < 2.5  # over two seconds, and begun with an image at once
+    limits = {name for name in refused if "rate_limited" in name or "quota_exceeded" in name}
+    assert {frozenset(name.split()) for name in limits} == {frozenset({"crawler", "rate_limited"})}
 
 
 def test_images_per_second_are_those_that_the_client_had_answered(scraped: Scraped) -> None:

@@ -209,6 +209,13 @@ CASES: Final = (
     ),
     Case(
         "TopfiveUnavailable",
+        "not tenants beyond their limits",
+        traffic(_200="0+10x20", **{"_429 limit": "0+50x20"}),
+        "20m",
+        interval="1m",
+    ),
+    Case(
+        "TopfiveUnavailable",
         "not hidden by what clients did wrong",
         traffic(_200="0+97x20", _503="0+3x20", _422="0+10000x20"),
         "20m",

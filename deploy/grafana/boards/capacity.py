@@ -9,6 +9,7 @@ from deploy.grafana.boards.panels import Panel, Query, heatmap, lines, table
 from deploy.grafana.boards.queries import MODEL, PROCESS, RATE, WHERE, mean, per_second
 
 _OURS: Final = '"queue_full|deadline_exceeded|not_ready|client_disconnected"'
+_LIMITS: Final = '"rate_limited|quota_exceeded"'
 _MISTAKES: Final = '"malformed_request|too_large|undecodable_image|unauthenticated|unknown_model|unsupported.*"'
 _SERVED: Final = {
     "service": 110,
@@ -76,8 +77,10 @@ def full() -> Row:
         lines(
             "Refused, by reason",
             "Requests refused per second. queue_full: too much at once (429); deadline_exceeded: too late (504); "
-            "not_ready: 503; client_disconnected: nobody was left to answer; mistakes: all that clients did wrong.",
+            "not_ready: 503; client_disconnected: nobody was left to answer; limits: tenants beyond theirs (429); "
+            "mistakes: all that clients did wrong.",
             Query(per_second(f"topfive_rejected_total{{{WHERE}, reason=~{_OURS}}}", by="reason"), "{{reason}}"),
+            Query(per_second(f"topfive_rejected_total{{{WHERE}, reason=~{_LIMITS}}}"), "limits"),
             Query(per_second(f"topfive_rejected_total{{{WHERE}, reason=~{_MISTAKES}}}"), "mistakes"),
             unit="reqps",
             stacked=True,

@@ -1,12 +1,12 @@
 """The dashboard of the service: an operator's questions in their order, and the panels that answer them.
 
 Its rows on the objectives are in `objectives`, those on capacity, cost and models in `capacity`, that on versions on
-trial in `trials`, that on drift in `drift`, that on the answer cache in `caching`.
+trial in `trials`, that on drift in `drift`, that on the answer cache in `caching`, that on tenants in `tenants`.
 """
 
 from typing import Final
 
-from deploy.grafana.boards import caching, capacity, drift, objectives, trials
+from deploy.grafana.boards import caching, capacity, drift, objectives, tenants, trials
 from deploy.grafana.boards import panels as p
 from deploy.grafana.boards.layout import LOAD_TEST, Board, Marker, PanelRow, Row, Variable
 from deploy.grafana.boards.panels import Json, Query, heatmap, lines, stat, table
@@ -27,6 +27,7 @@ def board() -> Json:
         description="Image classification: is it healthy, does it keep its objectives, where is the time?",
         rows=[
             *(_healthy(), objectives.kept(), _fast(), _time(), capacity.full(), capacity.cost(), capacity.models()),
+            tenants.told_apart(),
             caching.cached(),
             trials.on_trial(),
             drift.same(),
