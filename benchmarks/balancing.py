@@ -19,6 +19,7 @@ from typer import Option
 from benchmarks import answers, load_figures, policies, report, workloads
 from benchmarks import options as o
 from benchmarks.mixed_sizes import enlarge
+from benchmarks.proxies import Proxy
 from benchmarks.server import Service
 from topfive_loadgen import drawing, tables, verdict
 from topfive_loadgen.aside import Aside
@@ -35,12 +36,13 @@ LAG_LIMIT_SECONDS = 0.030  # all share the machine's few cores
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The answers of one load through one proxy."""
+    """The answers of one load through one proxy, and the cores' time that the proxy took for it."""
 
     policy: str
     round: int
     samples: Sequence[Sample]
     faults: Sequence[str]
+    cpu_seconds: float = 0.0
 
 
 def mix_of(payloads: Mapping[str, workloads.Workload], *, seed: int) -> list[tuple[str, bytes]]:
@@ -58,7 +60,7 @@ def mix_of(payloads: Mapping[str, workloads.Workload], *, seed: int) -> list[tup
 
 
 def windows(
-    fronts: Mapping[str, tuple[str, int]],
+    fronts: Mapping[str, Proxy],
     requests: Sequence[bytes],
     *,
     rate: float,
@@ -70,7 +72,8 @@ def windows(
     """Each round sends every proxy the same; every other round in reverse order, as the machine may change."""
     for turn in range(rounds):
         for name in list(fronts) if turn % 2 == 0 else reversed(list(fronts)):
-            host, port = fronts[name]
+            front = fronts[name]
+            host, port = front.address
             plan = OpenLoad(
                 url=f"http://{host}:{port}",
                 requests=requests,
@@ -79,21 +82,23 @@ def windows(
                 seed=seed + turn,
                 read=answers.top_index,
             )
+            before = front.cpu_seconds()
             done = aside.run(drive_open, plan=plan)
+            spent = front.cpu_seconds() - before
             faults = done.faults(lag_limit_seconds=LAG_LIMIT_SECONDS)
-            yield Window(name, turn, done.samples, [f"{name}, round {turn + 1}: {fault}" for fault in faults])
+            yield Window(name, turn, done.samples, [f"{name}, round {turn + 1}: {fault}" for fault in faults], spent)
 
 
 def summarise(found: Sequence[Window], kinds: Sequence[str], *, warm_seconds: float) -> dict[str, dict[str, float]]:
     """For each policy: percentiles in ms of each kind, over all rounds, and how many were not answered with 200.
 
-    The p90 of small images also in the best and the worst round, to show what is noise.
+    The p90 of small images also in the best and the worst round, to show what is noise; and the proxy's own CPU, in ms
+    for each request.
     """
     figures: dict[str, dict[str, float]] = {}
     for name in dict.fromkeys(window.policy for window in found):
-        samples = [
-            one for window in found if window.policy == name for one in window.samples if one.scheduled >= warm_seconds
-        ]
+        its = [window for window in found if window.policy == name]
+        samples = [one for window in its for one in window.samples if one.scheduled >= warm_seconds]
         row = figures.setdefault(name, {})
         for kind in COUNTS:
             took = [
@@ -109,10 +114,11 @@ def summarise(found: Sequence[Window], kinds: Sequence[str], *, warm_seconds: fl
                 ],
                 90,
             )
-            for window in found
-            if window.policy == name
+            for window in its
         ]
         row["in rounds, from"], row["to"] = min(rounds), max(rounds)
+        spent = sum(window.cpu_seconds for window in its)
+        row["proxy CPU"] = 1e3 * spent / max(1, sum(len(window.samples) for window in its))
         row["not 200"] = sum(one.status != load_figures.OK for one in samples)
         row["small images"] = sum(kinds[one.request] == SMALL for one in samples)
     return figures
@@ -140,7 +146,10 @@ def main(
     images: o.Images = None,
     count: Annotated[int, Option("--replicas", min=1, metavar="N", help="how many, of one core each")] = 3,
     only: Annotated[
-        Collection[str], Option("--policies", parser=several(str), metavar="NAME,NAME", help="these only")
+        Collection[str],
+        Option(
+            "--policies", parser=several(str, allowed=list(policies.POLICIES)), metavar="NAME,NAME", help="these only"
+        ),
     ] = (),
     rate: o.Rate = 30.0,
     seconds: o.PhaseSeconds = 8.0,
@@ -160,7 +169,7 @@ def main(
         fronts = {
             name: policies.start(
                 name, Path(folder) / str(number), replicas=[one.address for one in replicas], undo=stack.callback
-            ).address
+            )
             for number, name in enumerate(only or policies.POLICIES)
         }
         aside = stack.enter_context(Aside())

@@ -1,6 +1,7 @@
 """Runs Debian's HAProxy as a process, with the deployed configuration, `deploy/haproxy.cfg`, and reads its log."""
 
 import json
+import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from benchmarks.server import ROOT, Address
 
 PROGRAM, PACKAGE = "haproxy", "haproxy"
 DEPLOYED = ROOT / "deploy" / "haproxy.cfg"
+_BUFFER = re.compile(r"(?m)^ *tune\.bufsize (\d+)$")
+_BESIDE = 16 << 10
+"""Bytes of its buffer that HAProxy needs for itself, or for headers that it adds: less than that."""
 
 
 class HAProxy(proxies.Proxy):
@@ -27,6 +31,11 @@ class HAProxy(proxies.Proxy):
         """The deployed file, or the text given for it, before these replicas."""
         text = with_addresses(deployed or DEPLOYED.read_text(), replicas=replicas, port=port)
         return cls(folder, configuration=text, port=port)
+
+    @classmethod
+    def sent_again(cls) -> float:
+        (nbytes,) = _BUFFER.findall(DEPLOYED.read_text())
+        return int(nbytes) - _BESIDE
 
     def ask_to_end(self) -> None:
         self.process.send_signal(signal.SIGUSR1)

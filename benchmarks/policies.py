@@ -36,12 +36,16 @@ end)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`instead`: the line in the place of the deployed one. `agents`, `script`: what else tells HAProxy of load."""
+    """`instead`: the line in the place of the deployed one. `agents`, `script`: what else tells HAProxy of load.
+
+    `buffer`: bytes of HAProxy's buffer, where it is another than the deployed one.
+    """
 
     proxy: str
     instead: str
     agents: bool = False
     script: bool = False
+    buffer: int = 0
 
 
 POLICIES: Mapping[str, Policy] = {
@@ -54,6 +58,8 @@ POLICIES: Mapping[str, Policy] = {
     "HAProxy agents": Policy("haproxy", "balance roundrobin", agents=True),
     "HAProxy header": Policy("haproxy", "balance roundrobin", script=True),
     "HAProxy leastconn and agents": Policy("haproxy", "balance leastconn", agents=True),
+    "HAProxy leastconn 256 KiB": Policy("haproxy", "balance leastconn", buffer=256 << 10),
+    "HAProxy leastconn 4 MiB": Policy("haproxy", "balance leastconn", buffer=4 << 20),
 }
 """The deployed ones among them are `least_conn` and `leastconn`."""
 
@@ -103,6 +109,8 @@ def start(
             (folder / "weigh.lua").write_text(SCRIPT)
             text = _once(text, "\nglobal\n", f"\nglobal\n    lua-load {folder}/weigh.lua\n")
             text += "    http-response lua.weigh\n"
+        if policy.buffer:
+            text = re.sub(r"(?m)^( *tune\.bufsize) \d+$", rf"\1 {policy.buffer}", text)
         port = free_port()
         text = haproxy.with_addresses(_once(text, "balance leastconn", policy.instead), replicas=replicas, port=port)
         if policy.agents or policy.script:

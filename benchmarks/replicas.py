@@ -19,6 +19,7 @@ from benchmarks import answers, haproxy, incidents, mix, namespaces, nginx, prox
 from benchmarks import options as o
 from benchmarks.incidents import SCENARIOS, Incident, Replicas
 from benchmarks.mix import REFUSED, Ask, Judged
+from benchmarks.proxies import Proxy
 from benchmarks.server import free_port
 from topfive_loadgen import verdict
 from topfive_loadgen.aside import Aside
@@ -66,6 +67,13 @@ def need(proxy: str, *, scenario: str, namespaced: bool) -> None:
         raise SystemExit(f"'{scenario}' needs namespaces: there is no cable to pull without them")
 
 
+def sendable(asks: Sequence[Ask], front: Proxy) -> tuple[list[Ask], list[str]]:
+    """Those of the asks that the proxy can send a second time, and the kinds of the others, each with its number."""
+    fit = [one for one in asks if len(one.message) <= front.sent_again()]
+    others = Counter(one.kind for one in asks if len(one.message) > front.sent_again())
+    return fit, [f"{kind} ({count})" for kind, count in others.items()]
+
+
 def main(
     *,
     proxy: Annotated[Literal["nginx", "haproxy"], Option(help="what stands in front of the replicas")] = "nginx",
@@ -109,7 +117,8 @@ def main(
         stack.callback(replicas.close)
         front = PROXIES[proxy].before(Path(folder), replicas=replicas.addresses, port=free_port())
         stack.callback(front.close)
-        asks, missing = mix.with_right_answers(front.address, mix.good_asks(model, sent))
+        asks, too_large = sendable(mix.good_asks(model, sent), front)
+        asks, missing = mix.with_right_answers(front.address, asks)
         plan = OpenLoad(
             url=f"http://127.0.0.1:{front.address[1]}",
             requests=[one.message for one in asks],
@@ -133,6 +142,7 @@ def main(
         f"{proxies.retried(exchanges)} tried again by {proxy}; lines of its log of errors: {len(errors.splitlines())}",
         *map(str, effects),
         *(f"left out, for there is no such route: {kind}" for kind in missing),
+        *(f"left out, for {proxy} cannot send so large a request again: {kind}" for kind in too_large),
     ]
     if plot:
         dots = [(one.scheduled, one.latency, one.status) for one in run.samples]

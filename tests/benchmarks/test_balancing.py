@@ -31,10 +31,11 @@ def test_the_mix_has_all_kinds_in_a_fixed_order() -> None:
 
 def test_figures_are_of_each_kind_and_without_the_warm_up() -> None:
     samples = [answer(0, 0.5, 0.5, 9.0, 200), answer(0, 2.0, 2.0, 2.1, 200), answer(1, 2.0, 2.0, 3.0, 200)]
-    found = [Window("a", 0, samples, []), Window("b", 0, [answer(0, 2.0, 2.0, 2.0, 503)], [])]
+    found = [Window("a", 0, samples, [], cpu_seconds=0.006), Window("b", 0, [answer(0, 2.0, 2.0, 2.0, 503)], [])]
     figures = balancing.summarise(found, [SMALL, LARGE], warm_seconds=1.0)
     assert figures["a"][f"{SMALL} p99"] == pytest.approx(100)
     assert figures["a"][f"{LARGE} p50"] == pytest.approx(1000)
+    assert [row["proxy CPU"] for row in figures.values()] == pytest.approx([2.0, 0.0])
     assert [row["not 200"] for row in figures.values()] == [0, 1]
 
 
@@ -91,6 +92,8 @@ def test_each_policy_is_a_configuration_that_its_proxy_takes(
             assert text == nginx.DEPLOYED.read_text()
         if name == "HAProxy leastconn":
             assert "balance leastconn" in text
+        if POLICIES[name].buffer:
+            assert f"tune.bufsize {POLICIES[name].buffer}\n" in text
         assert text.count("agent-port") == (3 if POLICIES[name].agents else 0)
         if POLICIES[name].proxy == "haproxy":
             if not proxies.is_there(haproxy.PROGRAM):

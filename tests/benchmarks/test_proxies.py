@@ -159,13 +159,17 @@ def test_what_means_too_much_work_is_never_sent_twice(
 
 @pytest.mark.parametrize("status", [503, 0])
 def test_a_photo_is_sent_again_to_the_other_replica(front: tuple[Nginx | HAProxy, list[Replica]], status: int) -> None:
-    """Whole, whether the first one drains (503) or dies in the middle of its work (closes without an answer)."""
+    """Whole, whether the first one drains (503) or dies in the middle of its work (closes without an answer).
+
+    HAProxy's is as large as its file promises, but for the head.
+    """
     proxy, (bad, good) = front
+    nbytes = int(min(BODY_BYTES, proxy.sent_again() - 1000))
     good.good = True
     try:
         path = f"/again/{status}"
         for _ in range(60):
-            assert post(proxy, path, BODY_BYTES) == (200, str(BODY_BYTES).encode())
+            assert post(proxy, path, nbytes) == (200, str(nbytes).encode())
         assert bad.asked[path] >= 1
         assert good.asked[path] == 60
     finally:

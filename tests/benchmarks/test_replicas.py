@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,16 @@ def test_no_request_may_fail(answer: Sample, ended_badly: list[str], missed: lis
     """Not even by an honest refusal: there is always a replica that could have answered."""
     checks, _ = replicas.judge(ASKS, run_of([RIGHT, answer], seconds=1.0), ended_badly=ended_badly)
     assert [check.name for check in checks if not check.met] == missed
+
+
+def test_what_a_proxy_cannot_send_again_is_left_out_and_said() -> None:
+    class Small:
+        def sent_again(self) -> float:
+            return 3
+
+    front: Any = Small()
+    asks = [Ask("raw", b"123"), Ask("three", b"1234"), Ask("three", b"12345")]
+    assert replicas.sendable(asks, front) == (asks[:1], ["three (2)"])
 
 
 @pytest.mark.parametrize(
