@@ -135,7 +135,7 @@ def draw(figures: Mapping[str, Mapping[str, float]], path: Path) -> None:
             bars = axes.barh(names, [figures[one][name] for one in names], color=colour, label=name.split()[-1])
             axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
         axes.grid(visible=False, axis="y")
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above the bars
         canvas.savefig(path, dpi=150)
 
 

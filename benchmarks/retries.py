@@ -30,7 +30,7 @@ from topfive_loadgen.verdict import Check
 REPLICAS = 3
 FACTOR = 2.0  # times the capacity
 CONNECTIONS = 2048
-"""So many that the generator waits for none: where answers are late, what is under way at twice the capacity adds up."""
+"""So many that the generator waits for none, for requests under way add up where answers are late."""
 SHORT_QUEUE = ("--max-queue-wait-seconds", "0.25", "--cores", "1")
 SAFE, CARELESS = "error timeout invalid_header http_502 http_503 non_idempotent;", "tries 2;"
 NGINX, HAPROXY, ALL_ERRORS = "nginx", "haproxy", "nginx that retries everything"
