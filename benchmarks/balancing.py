@@ -18,6 +18,7 @@ from typer import Option
 
 from benchmarks import answers, load_figures, policies, report, workloads
 from benchmarks import options as o
+from benchmarks.machine import cpu_seconds, family
 from benchmarks.mixed_sizes import enlarge
 from benchmarks.proxies import Proxy
 from benchmarks.server import Service
@@ -82,9 +83,9 @@ def windows(
                 seed=seed + turn,
                 read=answers.top_index,
             )
-            before = front.cpu_seconds()
+            before = cpu_seconds(family(front.process.pid))
             done = aside.run(drive_open, plan=plan)
-            spent = front.cpu_seconds() - before
+            spent = cpu_seconds(family(front.process.pid)) - before
             faults = done.faults(lag_limit_seconds=LAG_LIMIT_SECONDS)
             yield Window(name, turn, done.samples, [f"{name}, round {turn + 1}: {fault}" for fault in faults], spent)
 

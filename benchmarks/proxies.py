@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from benchmarks.server import POLL_SECONDS, START_SECONDS, Address
 
 REPLICAS = ("127.0.0.1:8101", "127.0.0.1:8102")
@@ -84,11 +82,6 @@ class Proxy(ABC):
     def output(self) -> list[str]:
         """What the process wrote to its standard output and error."""
         return (self.folder / "output.log").read_text().splitlines()
-
-    def cpu_seconds(self) -> float:
-        """What its processes have used of the cores since they began."""
-        own = psutil.Process(self.process.pid)
-        return sum(sum(one.cpu_times()[:2]) for one in (own, *own.children()))
 
     def _listens(self) -> bool:
         try:

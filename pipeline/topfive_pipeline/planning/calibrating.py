@@ -199,6 +199,7 @@ def _seen(generator: Generator, url: str, requests: Sequence[bytes], seconds: fl
         check(load)
         rates.append(load.rate)
         pair, took_of_two = _effort(generator, url, requests, connections=PAIR, seconds=seconds)
+        check(pair)
         pairs.append(fmean(latency for _, latency in pair.answered))
         efforts.append(took_of_two / took)
         before = metrics(url)

@@ -81,7 +81,7 @@ class Cores:
 
     def _balance(self, idle: _Core) -> None:
         """Let a core that has become idle take over a thread that shares another."""
-        fullest = max(self._cores, key=_load)
+        fullest = max(self._cores, key=_threads)
         if fullest.threads > 1 and not self._is_misplaced():
             idle.run(*fullest.give_up())
 
@@ -173,3 +173,7 @@ class _Core:
 
 def _load(core: _Core) -> int:
     return core.load
+
+
+def _threads(core: _Core) -> int:
+    return core.threads

@@ -71,6 +71,14 @@ def test_a_core_that_becomes_idle_takes_over_a_thread_that_shares_another() -> N
     assert ended(2, [(0.0, 2.0, 1), (0.0, 1.0, 1), (0.0, 2.0, 1)])[0] == pytest.approx([2.5, 1.0, 2.5])
 
 
+def test_what_goes_first_does_not_hide_who_shares_a_core() -> None:
+    """Three cores: when the third becomes idle, the first has a thread and what goes first, the second two threads."""
+    work = [(0.0, 1.0, 1), (0.01, 1.0, 1), (0.02, 0.18, 1), (0.1, 1.0, 1)]
+    ends, *_ = ended(3, work, first=[(0.05, 0.9)])
+    assert ends[1] == pytest.approx(1.06)  # shared from 0.1 to 0.2
+    assert ends[3] == pytest.approx(1.15)
+
+
 def test_a_thread_that_is_misplaced_shares_a_core_while_another_is_idle() -> None:
     """Of many pairs of threads on two cores, half are put on one, and stay there."""
     work = [(3.0 * place, 1.0, 1) for place in range(200) for _ in range(2)]
